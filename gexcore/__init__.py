@@ -1,0 +1,12 @@
+"""Data influence and label cleaning for any trained model, from its final checkpoint."""
+
+from __future__ import annotations
+
+from gexcore.estimators.gex import GEX
+from gexcore.influence import Influence, Suspects, Top
+from gexcore.plan import Constant, Cosine, Optimizer
+from gexcore.protocols import Backend, Dataset
+
+__all__ = ["GEX", "Backend", "Constant", "Cosine", "Dataset", "Influence", "Optimizer", "Suspects", "Top"]
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Distributions of parameters: where members come from."""

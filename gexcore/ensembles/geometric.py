@@ -1,0 +1,151 @@
+"""The geometric ensemble: chains of short SGD runs from θ* (paper Section 4.2, Algorithm 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from gexcore.ensembles.control import AnyController, Status
+from gexcore.ensembles.harvest import Harvest
+from gexcore.ensembles.skill import Skill, finite
+from gexcore.ensembles.walker import Walker
+from gexcore.evaluation import evaluate
+from gexcore.passes import Passes
+from gexcore.plan import Plan
+from gexcore.protocols import Backend, Dataset
+
+
+class Snapshot(NamedTuple):
+    """What is on record of one point of a chain, member or not.
+
+    Parameters
+    ----------
+    chain, number : int
+        Which chain, and which snapshot of it, from 0.
+    lr : float
+        Of the first step of the chunk that led to it.
+    skill : float
+        Share of θ*'s skill that is left; NaN where skill has no meaning.
+    mean_loss : float
+        Over the samples that steer the controller.
+    """
+
+    chain: int
+    number: int
+    lr: float
+    skill: float
+    mean_loss: float
+    status: Status
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Everything that the chains of a run share.
+
+    Parameters
+    ----------
+    train : Dataset
+        The samples as the members step on them.
+    test : Dataset, optional
+        Other samples whose losses are wanted at every member.
+    skill : Skill, optional
+        None where skill has no meaning (a loss of unknown scale under an open loop).
+    keep : int
+        Members whose states a chain hands back, at most.
+    """
+
+    backend: Backend[Any, Any]
+    train: Dataset[Any]
+    test: Dataset[Any] | None
+    harvest: Harvest
+    skill: Skill | None
+    keep: int
+
+
+class ChainResult(NamedTuple):
+    """The members of one chain.
+
+    Parameters
+    ----------
+    losses : list of arrays, shape (samples,)
+        One per member; NaN where a free harvest did not see the sample.
+    test_losses : list of arrays, shape (tests,)
+        One per member; empty without test data or in a free harvest.
+    kept : list of (row, state)
+        Some of the members, spread evenly: their row in `losses`, their state.
+    snapshots : list of Snapshot
+        All of them, in order.
+    """
+
+    chain: int
+    losses: list[NDArray[Any]]
+    test_losses: list[NDArray[Any]]
+    kept: list[tuple[int, Any]]
+    snapshots: list[Snapshot]
+    passes: Passes
+
+
+def run_chain(
+    problem: Problem,
+    plan: Plan,
+    controller: AnyController,
+    chain: int,
+    *,
+    on_snapshot: Callable[[Snapshot], object] = lambda snapshot: None,
+) -> ChainResult:
+    """Run one chain from θ*: `plan.snapshots` chunks of `plan.steps` steps.
+
+    The result depends on the problem, the plan and the number of the chain, on nothing else.
+    """
+    walker = Walker(problem.backend, problem.train, plan, chain)
+    members = _Members(problem, plan)
+    snapshots = []
+    memory, schedule = controller.start()
+    for number in range(plan.snapshots):
+        trail = walker.advance(schedule)
+        seen = problem.harvest(walker.state, trail)
+        skill = float("nan") if problem.skill is None else problem.skill(seen.steering_losses, seen.steering)
+        memory, decision = controller.update(memory, skill, diverged=seen.diverged)
+        mean_loss = float(finite(seen.steering_losses).mean())
+        snapshots.append(Snapshot(chain, number, schedule(0), skill, mean_loss, decision.status))
+        if decision.status == "member":
+            members.add(seen.losses, seen.scored, walker)
+        on_snapshot(snapshots[-1])
+        schedule = decision.schedule
+        if decision.after == "reset":
+            walker.reset()
+        elif decision.after == "restart":
+            walker.restart()
+    cost = Passes(
+        forward=plan.snapshots * problem.harvest.passes.forward + len(members.test_losses) * len(problem.test or ()),
+        step=plan.snapshots * plan.steps * plan.batch_size,
+    )
+    return ChainResult(chain, members.losses, members.test_losses, members.kept, snapshots, cost)
+
+
+class _Members:
+    """Collects the members of a chain as they come."""
+
+    def __init__(self, problem: Problem, plan: Plan) -> None:
+        self._problem = problem
+        self._plan = plan
+        self._stride = 1
+        self.losses: list[NDArray[Any]] = []
+        self.test_losses: list[NDArray[Any]] = []
+        self.kept: list[tuple[int, Any]] = []
+
+    def add(self, losses: NDArray[Any], scored: Any, walker: Walker) -> None:
+        row = len(self.losses)
+        self.losses.append(losses)
+        if scored is not None and self._problem.test is not None:
+            self.test_losses.append(
+                evaluate(self._problem.backend, scored, self._problem.test, batch_size=self._plan.scoring_batch_size)
+            )
+        if row % self._stride == 0 and self._problem.keep > 0:
+            self.kept.append((row, walker.snapshot(walker.state)))
+            if len(self.kept) > self._problem.keep:  # thin out evenly as the chain grows
+                del self.kept[1::2]
+                self._stride *= 2

@@ -1,0 +1,76 @@
+"""States of members, kept for questions that come after the fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.capabilities import require
+from gexcore.data import as_dataset, to_numpy
+from gexcore.evaluation import Refresher, evaluate, in_order
+from gexcore.protocols import Backend, Dataset, SupportsLogits
+from gexcore.table import LossTable
+
+
+@dataclass(frozen=True)
+class Members:
+    """Some members of a run, able to score any data.
+
+    Parameters
+    ----------
+    rows : integer array, shape (kept,)
+        Where each stands in the run's loss table.
+    chains : integer array, shape (kept,)
+    states : list of State
+    """
+
+    backend: Backend[Any, Any]
+    refresh: Refresher
+    batch_size: int
+    rows: NDArray[np.intp]
+    chains: NDArray[np.intp]
+    states: list[Any]
+
+    def evaluate(self, data: Any) -> LossTable:
+        """Losses of θ* and of every kept member on `data`, in evaluation mode."""
+        dataset = as_dataset(data, self.backend)
+        base = self.base(dataset)
+        rows = [self._losses(state, dataset) for state in self.states]
+        losses = np.stack(rows) if rows else np.empty((0, len(base)), base.dtype)
+        return LossTable(losses, base, self.chains)
+
+    def base(self, dataset: Dataset[Any]) -> NDArray[Any]:
+        """Losses of θ* on `dataset`, measured as those of members are."""
+        return self._losses(self.backend.initial_state(), dataset)
+
+    def probabilities(self, data: Dataset[Any]) -> NDArray[np.float64]:
+        """Class probabilities averaged over the kept members (θ* if there are none), shape (samples, K).
+
+        Raises
+        ------
+        MissingCapabilityError
+            Where the backend has no logits.
+        """
+        require(self.backend, SupportsLogits, by="the label suggestion")
+        total: NDArray[np.float64] | None = None
+        states = self.states or [self.backend.initial_state()]
+        for state in states:
+            p = self._softmax(self.refresh(state), data)
+            total = p if total is None else total + p
+        assert total is not None
+        return total / len(states)
+
+    def _losses(self, state: Any, dataset: Dataset[Any]) -> NDArray[Any]:
+        return evaluate(self.backend, self.refresh(state), dataset, batch_size=self.batch_size)
+
+    def _softmax(self, state: Any, data: Dataset[Any]) -> NDArray[np.float64]:
+        parts = [
+            to_numpy(self.backend.logits(state, data.batch(indices)))  # type: ignore[attr-defined]
+            for indices in in_order(len(data), self.batch_size)
+        ]
+        logits = np.concatenate(parts).astype(np.float64)
+        p = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(p / p.sum(axis=1, keepdims=True))

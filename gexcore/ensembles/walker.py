@@ -1,0 +1,85 @@
+"""One chain's position: the state it owns and the training batches it has yet to see."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.capabilities import supports
+from gexcore.evaluation import checked, gather
+from gexcore.plan import Plan, Schedule, training_order
+from gexcore.protocols import Array, Backend, Dataset, Indices, SupportsAugmentation, SupportsDonation
+
+
+class Trail(NamedTuple):
+    """What the training batches of one chunk showed.
+
+    Parameters
+    ----------
+    indices : list of integer arrays, one per step
+    losses : list of arrays, one per step
+        In training mode, before the step; empty where the backend does not hand them back.
+    """
+
+    indices: list[Indices]
+    losses: list[Array]
+
+    def later_half(self) -> tuple[Indices, NDArray[Any]]:
+        """Positions and losses of the second half of the steps, when the chunk's effect shows."""
+        half = len(self.indices) // 2
+        return np.concatenate(self.indices[half:]), gather(self.losses[half:])
+
+    def all(self) -> tuple[Indices, NDArray[Any]]:
+        """Positions and losses of every step."""
+        return np.concatenate(self.indices), gather(self.losses)
+
+
+class Walker:
+    """Takes optimiser steps from θ* on the training batches of one chain.
+
+    Where the backend allows it the state is stepped in place: the walker never shares it.
+    """
+
+    def __init__(self, backend: Backend[Any, Any], train: Dataset[Any], plan: Plan, chain: int) -> None:
+        self._backend = backend
+        self._train = train
+        self._steps = plan.steps
+        self._order = training_order(len(train), plan.batch_size, seed=plan.seed, chain=chain)
+        self._owned = supports(backend, SupportsDonation)
+        self._augmented = supports(train, SupportsAugmentation)
+        self.state = self.snapshot(backend.initial_state())
+
+    def advance(self, schedule: Schedule) -> Trail:
+        """Take one chunk of steps."""
+        trail = Trail([], [])
+        for step in range(self._steps):
+            indices, seed = next(self._order)
+            batch = self._batch(indices, seed)
+            trail.indices.append(indices)
+            if self._owned:
+                self.state, losses = self._backend.sgd_step_(  # type: ignore[attr-defined]
+                    self.state, batch, lr=schedule(step), seed=seed
+                )
+                trail.losses.append(checked(losses, len(indices)))
+            else:
+                self.state = self._backend.sgd_step(self.state, batch, lr=schedule(step), seed=seed)
+        return trail
+
+    def reset(self) -> None:
+        """Back to θ*, with a fresh optimiser; the order of batches goes on."""
+        self.state = self.snapshot(self._backend.initial_state())
+
+    def restart(self) -> None:
+        """Fresh optimiser at the same parameters."""
+        self.state = self._backend.restart(self.state)
+
+    def snapshot(self, state: Any) -> Any:
+        """A state that no later step can change."""
+        return self._backend.copy(state) if self._owned else state  # type: ignore[attr-defined]
+
+    def _batch(self, indices: Indices, seed: int) -> Any:
+        if self._augmented:
+            return self._train.augmented(indices, seed=seed)  # type: ignore[attr-defined]
+        return self._train.batch(indices)

@@ -1,0 +1,46 @@
+"""The errors gexcore raises; each is also the built-in error a caller would catch.
+
+A message is one sentence: what is wrong, what is allowed, what to do.
+"""
+
+from __future__ import annotations
+
+
+class GexError(Exception):
+    """Base of every error that gexcore raises on purpose."""
+
+
+class InvalidDataError(GexError, ValueError):
+    """The data cannot be scored as it is."""
+
+
+class InvalidModelError(GexError, TypeError):
+    """The model, its loss or its optimiser cannot be used as it is."""
+
+
+class InvalidSettingError(GexError, ValueError):
+    """A setting is outside what is allowed."""
+
+
+class MissingCapabilityError(GexError, TypeError):
+    """A method needs something that the backend cannot do."""
+
+
+class AllMembersDivergedError(GexError, ArithmeticError):
+    """No member of the ensemble has finite losses."""
+
+
+class UnknownBackendError(GexError, LookupError):
+    """No backend of that name, or none for that model."""
+
+
+class BackendLoadError(GexError, ImportError):
+    """A backend is known but cannot be imported."""
+
+
+class BackendConflictError(GexError, ValueError):
+    """Two distributions claim one backend name."""
+
+
+class OutputExistsError(GexError, FileExistsError):
+    """The output folder holds something this run must not overwrite."""

@@ -1,0 +1,1 @@
+"""The named methods: each chooses a distribution of parameters and a deviation."""

@@ -1,0 +1,305 @@
+"""GEX: influence from a geometric ensemble (Kim, Kim & Yang, NeurIPS 2023)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import numpy as np
+
+from gexcore.data import as_dataset
+from gexcore.ensembles.control import AnyController, OpenLoop, Thermostat
+from gexcore.ensembles.geometric import ChainResult, Problem, Snapshot, run_chain
+from gexcore.ensembles.harvest import EvaluatedHarvest, FreeHarvest
+from gexcore.ensembles.harvest import Harvest as Harvester
+from gexcore.ensembles.members import Members
+from gexcore.ensembles.skill import ClassSkill, Losses, LossSkill, Skill, chance_loss
+from gexcore.errors import AllMembersDivergedError, InvalidDataError, InvalidModelError, InvalidSettingError
+from gexcore.estimators.settle import Auto, check_count, check_number, settle
+from gexcore.evaluation import Refresher
+from gexcore.influence import Influence, default_clip
+from gexcore.intake import Intake, take_in
+from gexcore.passes import Passes
+from gexcore.plan import Constant, Cosine, Harvest, Optimizer, Plan, Schedule
+from gexcore.progress import progress_bar
+from gexcore.registry import default_registry
+from gexcore.run import Run
+from gexcore.table import LossTable
+
+HEATING_FROM = {"sgd": 1e-3, "adamw": 1e-5}
+"""Learning rates at which the thermostat starts: small enough to do nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GEX:
+    """Influence as the mean product of loss deviations over short SGD runs from θ* (paper Eq. 10).
+
+    Needs per-sample losses and optimiser steps, nothing else; the defaults choose everything.
+
+    Parameters
+    ----------
+    chains : int or "auto"
+        Independent runs from θ*. 1, 2 or 4 by the number of samples.
+    snapshots : int
+        Members along each chain, each starting from the one before. One snapshot per chain is
+        the independent restart of Algorithm 2, line 5.
+    lr : "auto", float or schedule
+        "auto" is feedback: see `gexcore.ensembles.control.Thermostat`. A number, or a callable
+        from a member's step to its learning rate, is used as it is; with a fixed learning rate
+        the scores are often no better than plain loss, since the right one differs between
+        problems by orders of magnitude.
+    steps_per_snapshot : int or "auto"
+        A quarter of an epoch, at least 16.
+    harvest : {"auto", "evaluated", "free"}
+        Measure each snapshot by a pass over the data, or use the losses of its training batches.
+    optimizer : {"sgd", "adamw"} or callable
+        That of the training serves best. A callable is the framework's own factory.
+    momentum, weight_decay : float
+        Of that optimiser; the training's own weight decay serves best.
+    batch_size : int or "auto"
+        Small batches (8 to 128) cost least.
+    floor : float
+        Lower bound of the base loss in deviations; see `gexcore.deviations.deviations`.
+    keep : int
+        Member states kept in memory for test sets and label suggestions after the fit.
+    seed : int
+        Equal seeds give equal results on the same machine.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import gexcore as gx
+    >>> from gexcore_numpy import MLP
+    >>> rng = np.random.default_rng(0)
+    >>> x = np.concatenate([rng.normal(-2, 1, (60, 2)), rng.normal(2, 1, (60, 2))])
+    >>> y = np.repeat([0, 1], 60)
+    >>> model = MLP([np.array([[-1.0, 1.0], [-1.0, 1.0]])], [np.zeros(2)])
+    >>> influence = gx.GEX(snapshots=10).fit(model, (x, y), progress=False)
+    >>> influence.suspicion().shape
+    (120,)
+    """
+
+    chains: int | Auto = "auto"
+    snapshots: int = 40
+    lr: float | Schedule | Auto = "auto"
+    steps_per_snapshot: int | Auto = "auto"
+    harvest: Harvest | Auto = "auto"
+    optimizer: Literal["sgd", "adamw"] | Callable[..., Any] = "sgd"
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    batch_size: int | Auto = "auto"
+    floor: float = 0.0
+    keep: int = 8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_count("chains", self.chains)
+        check_count("snapshots", self.snapshots, auto=False)
+        check_count("steps_per_snapshot", self.steps_per_snapshot)
+        check_count("batch_size", self.batch_size)
+        if self.lr != "auto" and not callable(self.lr):
+            check_number("lr", self.lr, above=True)
+        for name in ("momentum", "weight_decay", "floor", "keep", "seed"):
+            check_number(name, getattr(self, name))
+        if self.harvest not in ("auto", "evaluated", "free"):
+            msg = f"harvest is {self.harvest!r}; allowed are 'auto', 'evaluated' and 'free'"
+            raise InvalidSettingError(msg)
+        if not callable(self.optimizer) and self.optimizer not in HEATING_FROM:
+            msg = f"optimizer is {self.optimizer!r}; allowed are 'sgd', 'adamw' and the framework's own factory"
+            raise InvalidSettingError(msg)
+
+    @classmethod
+    def paper(cls, *, chains: int = 32, steps: int = 800, lr: float = 0.05, **settings: Any) -> GEX:
+        """The paper's recipe: independent members, each one cosine run from θ* (Appendix E)."""
+        defaults = {"weight_decay": 5e-4, "batch_size": 128}
+        recipe = {"chains": chains, "snapshots": 1, "lr": Cosine(lr, steps), "steps_per_snapshot": steps}
+        return cls(**{**defaults, **recipe, "harvest": "evaluated", **settings})
+
+    @classmethod
+    def public_code(cls, *, steps: int = 800, lr: float = 0.05, **settings: Any) -> GEX:
+        """The public code on eight devices: 8 chains of 4 chained members, and its loss floor."""
+        chained = {"chains": 8, "snapshots": 4, "floor": 0.05}
+        return cls.paper(steps=steps, lr=lr, **{**chained, **settings})
+
+    def fit(
+        self,
+        model: Any,
+        data: Any,
+        *,
+        train_data: Any = None,
+        loss: str | Callable[..., Any] | None = None,
+        test: Any = None,
+        backend: str | None = None,
+        progress: bool = True,
+    ) -> Influence:
+        """Score the training set of a trained model.
+
+        Parameters
+        ----------
+        model : native model or Backend
+            Never changed.
+        data : (x, y), mapping, native dataset, or Dataset
+            The training samples as they are scored.
+        train_data : same forms, optional
+            The same samples, in the same order, through the training's augmentation.
+        loss : str or callable, optional
+            A name such as "cross_entropy" (the default), "squared_error" or
+            "binary_cross_entropy", or the framework's own loss without reduction.
+        test : same forms, optional
+            Other samples, for `Influence.influence`.
+        backend : str, optional
+            Only where the model's type leaves a choice.
+        progress : bool
+            Show a bar on standard error.
+
+        Raises
+        ------
+        InvalidDataError, InvalidModelError, InvalidSettingError
+            Before any work beyond one pass over the data.
+        AllMembersDivergedError
+            No member has finite losses.
+        """
+        started = time.perf_counter()
+        optimizer = Optimizer(name=self.optimizer, momentum=self.momentum, weight_decay=self.weight_decay)
+        engine = default_registry().create(model, backend=backend, loss=loss, optimizer=optimizer)
+        dataset = as_dataset(data, engine)
+        train = dataset if train_data is None else as_dataset(train_data, engine)
+        if len(train) != len(dataset):
+            msg = (
+                f"train_data has {len(train)} samples and data {len(dataset)}; give the same samples in the same order"
+            )
+            raise InvalidDataError(msg)
+        tests = None if test is None else as_dataset(test, engine)
+        plan = settle(
+            engine,
+            len(dataset),
+            chains=self.chains,
+            snapshots=self.snapshots,
+            steps=self.steps_per_snapshot,
+            batch_size=self.batch_size,
+            harvest=self.harvest,
+            feedback=self.lr == "auto",
+            optimizer=self.optimizer,
+            seed=self.seed,
+        )
+        seen = take_in(engine, dataset, loss=loss, batch_size=plan.scoring_batch_size)
+        refresh = Refresher(engine, dataset, seed=plan.seed)
+        harvest: Harvester = (
+            FreeHarvest(engine, train, plan)
+            if plan.harvest == "free"
+            else EvaluatedHarvest(engine, dataset, refresh, plan)
+        )
+        base = harvest.base()
+        skill = self._skill(seen, base, loss, by_size=plan.harvest == "evaluated")
+        problem = Problem(engine, train, tests, harvest, skill, self.keep)
+        results = self._run(problem, plan, self._controller(plan), progress=progress)
+        members = Members(
+            engine,
+            refresh,
+            plan.scoring_batch_size,
+            np.array(_kept_rows(results), dtype=np.intp),
+            np.array([r.chain for r in results for _ in r.kept], dtype=np.intp),
+            [state for r in results for _, state in r.kept],
+        )
+        cost = Passes(forward=2 * len(dataset))
+        for result in results:
+            cost = cost.plus(result.passes)
+        run = Run(
+            type(self).__name__,
+            {f.name: _plain(getattr(self, f.name)) for f in fields(self)},
+            plan,
+            engine.name,
+            len(dataset),
+            seen.classes,
+            tuple(s for r in results for s in r.snapshots),
+            cost,
+            time.perf_counter() - started,
+        )
+        return Influence(
+            table=_table([row for r in results for row in r.losses], base, results),
+            checkpoint_losses=seen.losses.astype(np.float64),
+            labels=seen.labels,
+            clip=default_clip(seen.classes),
+            data=dataset,
+            members=members,
+            run=run,
+            test_table=self._test_table(tests, results, members, refresh, plan),
+            floor=self.floor,
+        )
+
+    def _skill(self, seen: Intake, base: Losses, loss: object, *, by_size: bool) -> Skill | None:
+        if seen.labels is not None and seen.classes is not None:
+            skill: Skill = ClassSkill(seen.labels, seen.classes, base, by_size=by_size)
+        else:
+            chance = chance_loss(loss, seen.targets)
+            if chance is None:
+                if self.lr != "auto":
+                    return None
+                msg = (
+                    "lr='auto' has no measure of skill for this loss; it knows classification by integer labels, "
+                    "'squared_error' and 'binary_cross_entropy': name the loss, or set lr to a number"
+                )
+                raise InvalidSettingError(msg)
+            skill = LossSkill(chance, base)
+        if self.lr == "auto" and not np.isfinite(skill(base, np.arange(len(base)))):
+            msg = (
+                "the model predicts the given targets no better than a guess; the method starts from a trained model: "
+                "check that its weights are loaded, and that data and loss are those of its training"
+            )
+            raise InvalidModelError(msg)
+        return skill
+
+    def _controller(self, plan: Plan) -> AnyController:
+        if self.lr == "auto":
+            name = self.optimizer if isinstance(self.optimizer, str) else "sgd"
+            return Thermostat(HEATING_FROM[name], plan.snapshots)
+        if callable(self.lr):
+            return OpenLoop(self.lr)
+        return OpenLoop(Constant(self.lr))
+
+    def _run(self, problem: Problem, plan: Plan, controller: AnyController, *, progress: bool) -> list[ChainResult]:
+        with progress_bar(plan.chains * plan.snapshots, title="GEX", show=progress) as bar:
+
+            def report(snapshot: Snapshot) -> None:
+                bar.advance(
+                    f"chain {snapshot.chain + 1}/{plan.chains}, lr {snapshot.lr:.2g}, skill {snapshot.skill:.2f}"
+                )
+
+            results = [run_chain(problem, plan, controller, chain, on_snapshot=report) for chain in range(plan.chains)]
+        if all(snapshot.status == "diverged" for r in results for snapshot in r.snapshots):
+            msg = (
+                f"all {plan.chains * plan.snapshots} members have non-finite losses; "
+                'try lr="auto", a smaller lr, or the optimizer of the training'
+            )
+            raise AllMembersDivergedError(msg)
+        return results
+
+    def _test_table(
+        self, tests: Any, results: list[ChainResult], members: Members, refresh: Refresher, plan: Plan
+    ) -> LossTable | None:
+        if tests is None:
+            return None
+        if plan.harvest == "free":
+            return members.evaluate(tests)
+        base = members.base(tests)
+        return _table([row for r in results for row in r.test_losses], base, results)
+
+
+def _table(rows: list[Losses], base: Losses, results: list[ChainResult]) -> LossTable:
+    losses = np.stack(rows) if rows else np.empty((0, len(base)), base.dtype)
+    chains = [r.chain for r in results for _ in r.losses]
+    return LossTable(losses, base, np.array(chains, dtype=np.intp))
+
+
+def _kept_rows(results: list[ChainResult]) -> list[int]:
+    rows, first = [], 0
+    for result in results:
+        rows += [first + row for row, _ in result.kept]
+        first += len(result.losses)
+    return rows
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str | int | float) else repr(value)

@@ -1,0 +1,83 @@
+"""Settings checked, and every "auto" replaced by a number."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+from gexcore.capabilities import require, supports
+from gexcore.errors import InvalidSettingError
+from gexcore.plan import Harvest, Plan
+from gexcore.protocols import Backend, SupportsDonation, SupportsTrainingLosses
+
+Auto = Literal["auto"]
+
+USER_BATCH_SIZE = 128
+FREE_FROM = 5000
+FEW_SAMPLES = 3000
+EPOCHS_PER_SNAPSHOT = 0.25
+
+
+def check_count(name: str, value: Any, *, auto: bool = True) -> None:
+    """Refuse what is neither a positive whole number nor, where allowed, "auto"."""
+    if auto and value == "auto":
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        told = 'a whole number from 1 up, or "auto"' if auto else "a whole number from 1 up"
+        raise InvalidSettingError(f"{name} is {value!r}, and must be {told}")
+
+
+def check_number(name: str, value: Any, *, least: float = 0.0, above: bool = False) -> None:
+    """Refuse what is not a finite number ≥ `least` (or > `least`)."""
+    ok = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not ok or value < least or (above and value == least):
+        told = f"a finite number {'above' if above else 'from'} {least:g}{'' if above else ' up'}"
+        raise InvalidSettingError(f"{name} is {value!r}, and must be {told}")
+
+
+def settle(
+    backend: Backend[Any, Any],
+    n: int,
+    *,
+    chains: int | Auto,
+    snapshots: int,
+    steps: int | Auto,
+    batch_size: int | Auto,
+    harvest: Harvest | Auto,
+    feedback: bool,
+    optimizer: Any,
+    seed: int,
+) -> Plan:
+    """The plan of a run over `n` samples.
+
+    A snapshot comes after a quarter of an epoch in small batches. Below 5,000 samples each
+    snapshot is evaluated, by two chains (four below 3,000); from there on one chain harvests the
+    losses of its own training batches, which needs thousands of samples but no extra pass.
+
+    Raises
+    ------
+    InvalidSettingError
+        For a batch larger than the data.
+    MissingCapabilityError
+        For a free harvest on a backend without training losses.
+    """
+    free_possible = supports(backend, SupportsTrainingLosses) and supports(backend, SupportsDonation)
+    if harvest == "free":
+        require(backend, SupportsTrainingLosses, SupportsDonation, by='harvest="free"')
+    chosen: Harvest
+    if harvest != "auto":
+        chosen = harvest
+    else:
+        chosen = "free" if feedback and free_possible and n >= FREE_FROM and optimizer != "adamw" else "evaluated"
+    size = max(8, min(USER_BATCH_SIZE, n // 32)) if batch_size == "auto" else batch_size
+    if batch_size != "auto" and size > n:
+        raise InvalidSettingError(f"batch_size is {size}, and the data has {n} samples; choose at most that many")
+    size = min(size, n)
+    return Plan(
+        chains=(1 if chosen == "free" else 4 if n < FEW_SAMPLES else 2) if chains == "auto" else chains,
+        snapshots=snapshots,
+        steps=max(16, round(EPOCHS_PER_SNAPSHOT * n / size)) if steps == "auto" else steps,
+        batch_size=size,
+        harvest=chosen,
+        seed=seed,
+    )

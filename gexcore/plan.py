@@ -1,0 +1,107 @@
+"""Frozen settings of a run, and the randomness that follows from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from gexcore.protocols import Indices
+
+Harvest = Literal["evaluated", "free"]
+"""Where a snapshot's losses come from: a pass in evaluation mode, or its own training batches."""
+
+Schedule = Callable[[int], float]
+"""Learning rate of each step of a member, counted from 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimizer:
+    """What the members step with; fresh at every restart.
+
+    Parameters
+    ----------
+    name : {"sgd", "adamw"} or callable
+        A callable is the framework's own factory, as the backend documents it.
+    momentum : float
+        Of SGD; AdamW keeps its own defaults.
+    weight_decay : float
+        L2 penalty of SGD (added to the gradient), decoupled decay of AdamW.
+    """
+
+    name: str | Callable[..., Any] = "sgd"
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same learning rate at every step."""
+
+    lr: float
+
+    def __call__(self, step: int) -> float:
+        return self.lr
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """From `lr` down to 0 over `steps` steps (the paper, Appendix E).
+
+    Examples
+    --------
+    >>> from gexcore.plan import Cosine
+    >>> schedule = Cosine(0.05, steps=800)
+    >>> schedule(0), round(schedule(400), 6)
+    (0.05, 0.025)
+    """
+
+    lr: float
+    steps: int
+
+    def __call__(self, step: int) -> float:
+        return 0.5 * self.lr * (1.0 + math.cos(math.pi * min(step, self.steps) / self.steps))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A run with every "auto" settled.
+
+    Parameters
+    ----------
+    chains, snapshots : int
+        Independent chains from θ*, and members along each.
+    steps : int
+        Optimiser steps before each snapshot.
+    batch_size, scoring_batch_size : int
+        Samples per training step and per evaluation call.
+    harvest : {"evaluated", "free"}
+        Where a snapshot's losses come from.
+    seed : int
+        With the number of a chain it seeds everything random in that chain, so results depend
+        neither on the executor nor on how many chains run.
+    """
+
+    chains: int
+    snapshots: int
+    steps: int
+    batch_size: int
+    harvest: Harvest
+    seed: int
+    scoring_batch_size: int = 512
+
+
+def training_order(n: int, batch_size: int, *, seed: int, chain: int) -> Iterator[tuple[Indices, int]]:
+    """Endless batches of one chain: positions, and the seed of the step.
+
+    Epochs are permutations cut into full batches; the ragged tail is left out, so every batch
+    has one shape and no repeated sample.
+    """
+    order, noise = (np.random.default_rng(s) for s in np.random.SeedSequence([seed, chain]).spawn(2))
+    while True:
+        epoch = order.permutation(n)
+        for start in range(0, n - batch_size + 1, batch_size):
+            yield epoch[start : start + batch_size], int(noise.integers(2**32))

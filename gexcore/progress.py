@@ -1,0 +1,34 @@
+"""Progress bars on standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from tqdm import tqdm
+
+
+class Bar(Protocol):
+    """Counts finished units of work."""
+
+    def advance(self, note: str) -> None:
+        """One more is done; `note` stands behind the bar."""
+        ...
+
+
+class _Tqdm:
+    def __init__(self, bar: tqdm[Any]) -> None:
+        self._bar = bar
+
+    def advance(self, note: str) -> None:
+        self._bar.set_postfix_str(note, refresh=False)
+        self._bar.update()
+
+
+@contextmanager
+def progress_bar(total: int, *, title: str, show: bool) -> Iterator[Bar]:
+    """A bar over `total` units, with an estimate of the time left."""
+    bar: tqdm[Any] = tqdm(total=total, desc=title, unit="snapshot", disable=not show, leave=False)
+    with bar:
+        yield _Tqdm(bar)

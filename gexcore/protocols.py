@@ -1,0 +1,164 @@
+"""What gexcore asks of a framework: contracts, no code.
+
+A backend is one trained model, its loss and its optimiser, in one framework. Only `Backend`
+is mandatory. Every other protocol is a capability: a backend that lacks one does not define
+the method (an absent capability is an absent method; never a stub that raises), and
+`gexcore.capabilities` is the only place that asks.
+
+Rules that hold for every method
+
+* A state is a value: no method changes its argument (`SupportsDonation` is the one exception).
+* Evaluation means evaluation mode (dropout off, stored batch statistics) whatever mode the user
+  left the model in; training means training mode. Frozen parameters stay frozen.
+* A loss is one number per sample, without regulariser. Its sign is "high = badly predicted".
+* Arrays may live on any device, in any library that `numpy.asarray` or the Python array API
+  standard can read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = Any
+"""Any array: NumPy, or one that follows the Python array API standard."""
+
+Indices = NDArray[np.intp]
+"""Sample positions on the host, shape (b,), unique within a batch."""
+
+State = TypeVar("State")
+StateIn = TypeVar("StateIn", contravariant=True)
+Batch = TypeVar("Batch", contravariant=True)
+BatchOut = TypeVar("BatchOut", covariant=True)
+
+
+@runtime_checkable
+class Backend(Protocol[State, Batch]):
+    """One trained model, its loss and its optimiser, in one framework."""
+
+    name: str
+
+    def initial_state(self) -> State:
+        """Trained parameters θ*, buffers and a fresh optimiser; equal on every call."""
+        ...
+
+    def forward(self, state: State, batch: Batch, /) -> Array:
+        """Per-sample losses, shape (b,), in evaluation mode; deterministic."""
+        ...
+
+    def sgd_step(self, state: State, batch: Batch, /, *, lr: float, seed: int) -> State:
+        """State after one optimiser step on the mean loss of the batch, in training mode.
+
+        `seed`, in [0, 2**32), drives whatever is random in training mode, such as dropout.
+        """
+        ...
+
+    def restart(self, state: State, /) -> State:
+        """Same parameters and buffers, fresh optimiser state: the start of a member."""
+        ...
+
+
+@runtime_checkable
+class SupportsDonation(Protocol[State, Batch]):
+    """Steps that may reuse the memory of a state that its owner gives away."""
+
+    def copy(self, state: State, /) -> State:
+        """An independent state that the caller owns: giving it away changes no other."""
+        ...
+
+    def sgd_step_(self, state: State, batch: Batch, /, *, lr: float, seed: int) -> tuple[State, Array]:
+        """As `sgd_step`, but `state` is dead afterwards; also the losses the step was computed from.
+
+        Those losses have shape (b,) and are taken in training mode before the update.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsTrainingLosses(Protocol[StateIn, Batch]):
+    """Losses in training mode without a step."""
+
+    def training_losses(self, state: StateIn, batch: Batch, /, *, seed: int) -> Array:
+        """Per-sample losses, shape (b,), in training mode (dropout on, batch statistics)."""
+        ...
+
+
+@runtime_checkable
+class SupportsBufferRefresh(Protocol[State, Batch]):
+    """Statistics that must follow the parameters, such as those of BatchNorm."""
+
+    def refresh_buffers(self, state: State, batches: Sequence[Batch], /) -> State:
+        """State with its statistics estimated anew, each batch counting equally."""
+        ...
+
+
+@runtime_checkable
+class SupportsLogits(Protocol[StateIn, Batch]):
+    """Class scores before the softmax."""
+
+    def logits(self, state: StateIn, batch: Batch, /) -> Array:
+        """Scores of shape (b, K), in evaluation mode."""
+        ...
+
+
+@runtime_checkable
+class SupportsJvp(Protocol[StateIn, Batch]):
+    """Directional derivatives of every sample's loss."""
+
+    def jvp(self, state: StateIn, tangent: Array, batch: Batch, /) -> Array:
+        """Shape (b,): derivative of each loss along `tangent`, of shape (p,), in evaluation mode."""
+        ...
+
+
+@runtime_checkable
+class SupportsParams(Protocol[State]):
+    """Trainable parameters as one flat vector."""
+
+    def ravel(self, state: State, /) -> Array:
+        """Trainable parameters, shape (p,)."""
+        ...
+
+    def unravel(self, state: State, flat: Array, /) -> State:
+        """The state with these parameters, its buffers kept and its optimiser fresh."""
+        ...
+
+
+@runtime_checkable
+class SupportsHvp(Protocol[StateIn, Batch]):
+    """Products with the Hessian."""
+
+    def hvp(self, state: StateIn, tangent: Array, batch: Batch, /) -> Array:
+        """Hessian of the batch's mean loss times `tangent`: (p,) to (p,), in evaluation mode."""
+        ...
+
+
+@runtime_checkable
+class SupportsDatasets(Protocol):
+    """Datasets in the framework's own form."""
+
+    def dataset(self, data: Any, /) -> Dataset[Any] | None:
+        """The native dataset as a `Dataset`, or None where it is not one this framework knows."""
+        ...
+
+
+@runtime_checkable
+class Dataset(Protocol[BatchOut]):
+    """Samples in a fixed order, addressed by position."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: Indices, /) -> BatchOut:
+        """The samples at these positions, in this order; equal on every call."""
+        ...
+
+
+@runtime_checkable
+class SupportsAugmentation(Protocol[BatchOut]):
+    """A dataset with a random view of its samples for training steps."""
+
+    def augmented(self, indices: Indices, /, *, seed: int) -> BatchOut:
+        """As `batch`, through the training's random augmentation; equal for equal seeds."""
+        ...
