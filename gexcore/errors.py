@@ -44,3 +44,7 @@ class BackendConflictError(GexError, ValueError):
 
 class OutputExistsError(GexError, FileExistsError):
     """The output folder holds something this run must not overwrite."""
+
+
+class MissingExtraError(GexError, ImportError):
+    """An optional dependency is not installed."""

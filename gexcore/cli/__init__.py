@@ -1,0 +1,93 @@
+"""The command `gexcore`: one module per subcommand, heavy imports only inside what runs."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import gexcore
+from gexcore.cli import backends, demo, score
+from gexcore.errors import AllMembersDivergedError, GexError, InvalidSettingError
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+COMMANDS = {"demo": demo, "score": score, "backends": backends}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; by default those of the process.
+
+    Returns
+    -------
+    int
+        The exit code: 0 done, 1 failed, 2 bad input, 130 interrupted. Whatever goes wrong is one
+        sentence on standard error.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without "±" must not lose the rest
+    args = argparse.Namespace(debug=False)
+    try:
+        _parser().parse_args(argv, namespace=args)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            args.run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # whoever read the output has left, as `head` does; nothing may be written at exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except KeyboardInterrupt:
+        return _tell("interrupted; results are written only once a run is complete", INTERRUPTED, debug=args.debug)
+    except GexError as error:
+        code = FAILED if isinstance(error, AllMembersDivergedError) else BAD_INPUT
+        return _tell(str(error), code, debug=args.debug)
+    except Exception as error:
+        told = (str(error).splitlines() or [""])[0]
+        return _tell(f"{type(error).__name__}: {told}; --debug shows where", FAILED, debug=args.debug)
+    return DONE
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InvalidSettingError(f"{message}; see `{self.prog} --help`")
+
+
+def _parser() -> argparse.ArgumentParser:
+    debug = _Parser(add_help=False)
+    # no default here: it would undo a --debug given before the command
+    debug.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks of errors")
+    parser = _Parser(prog="gexcore", description=gexcore.__doc__, epilog=EPILOG, parents=[debug], allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"gexcore {gexcore.__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
+    for name, module in COMMANDS.items():
+        command = commands.add_parser(
+            name, help=module.HELP, description=module.DESCRIPTION, parents=[debug], allow_abbrev=False
+        )
+        module.configure(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+EPILOG = "Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted. `gexcore COMMAND --help` explains a command."
+
+
+def _tell(sentence: str, code: int, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"gexcore: {sentence}", file=sys.stderr)
+    return code
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"gexcore: warning: {message}", file=sys.stderr)

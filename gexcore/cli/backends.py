@@ -1,0 +1,70 @@
+"""`gexcore backends`: what is installed and what each backend can do."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NamedTuple
+
+from gexcore.capabilities import CAPABILITIES, describe
+from gexcore.cli.text import aligned
+from gexcore.registry import BackendRegistry, default_registry
+
+HELP = "list the backends and what each can do"
+DESCRIPTION = "Lists every backend: what it can do, or what is missing to use it."
+
+
+class Row(NamedTuple):
+    """One backend.
+
+    Parameters
+    ----------
+    name : str
+    can : dict of str to bool, or None
+        By capability; None where the backend cannot be used.
+    note : str
+        Why not, and what to do.
+    """
+
+    name: str
+    can: dict[str, bool] | None
+    note: str = ""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of this command."""
+    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the table."""
+    found = rows(default_registry())
+    print(markdown(found) if args.markdown else table(found))
+
+
+def rows(registry: BackendRegistry) -> list[Row]:
+    """Every backend of the registry, those that cannot be used with the reason; imports their frameworks."""
+    return [_row(registry, name) for name in registry.names()]
+
+
+def table(rows: list[Row]) -> str:
+    """The rows in columns, reasons below."""
+    header = ["backend", *CAPABILITIES]
+    usable = [[row.name, *("yes" if yes else "-" for yes in row.can.values())] for row in rows if row.can is not None]
+    others = [f"{row.name}: {row.note}" for row in rows if row.can is None]
+    return "\n".join(([aligned([header, *usable])] if usable else []) + others)
+
+
+def markdown(rows: list[Row]) -> str:
+    """The rows as a Markdown table; a reason fills its row's last cell."""
+    lines = [["backend", *CAPABILITIES, "note"], ["---"] * (len(CAPABILITIES) + 2)]
+    for row in rows:
+        can = row.can or dict.fromkeys(CAPABILITIES)
+        lines.append([f"`{row.name}`", *({True: "yes", False: "–", None: ""}[yes] for yes in can.values()), row.note])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _row(registry: BackendRegistry, name: str) -> Row:
+    try:
+        return Row(name, describe(registry.get(name)))
+    except Exception as error:  # whatever a broken backend or framework does when imported
+        return Row(name, None, (str(error).splitlines() or [type(error).__name__])[0])

@@ -1,0 +1,165 @@
+"""`gexcore demo`: find flipped labels in real data, in under a minute."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+import gexcore
+from gexcore.cli import output
+from gexcore.cli.score import summary
+from gexcore.cli.settings import SETTINGS, add_settings, estimator
+from gexcore.cli.text import aligned, most_suspect
+from gexcore.errors import InvalidSettingError, MissingExtraError, OutputExistsError
+from gexcore.influence import THRESHOLD_CLIP, Influence, Suspects
+from gexcore.metrics import auc, average_precision
+from gexcore.registry import BackendRegistry, BackendSpec, default_registry
+
+HELP = "find flipped labels in scikit-learn's digits"
+DESCRIPTION = (
+    "Flips some labels of scikit-learn's digits, trains a model until it has memorised them, scores the data from "
+    "that final checkpoint alone, and compares the ranking with the flips. Writes scores.csv, run.json and histogram.png."
+)
+HISTOGRAM = "histogram.png"
+
+
+class Noisy(NamedTuple):
+    """Data with some wrong labels.
+
+    Parameters
+    ----------
+    x : array, shape (samples, features)
+        From 0 to 1.
+    given, true : integer arrays, shape (samples,)
+    """
+
+    x: NDArray[np.float64]
+    given: NDArray[np.intp]
+    true: NDArray[np.intp]
+
+    @property
+    def flipped(self) -> NDArray[np.bool_]:
+        """Which labels are wrong."""
+        return np.asarray(self.given != self.true)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of this command."""
+    parser.add_argument("--backend", metavar="NAME", default="numpy", help="whose model to train (default: numpy)")
+    parser.add_argument("--noise", metavar="SHARE", type=float, default=0.1, help="of labels to flip (default: 0.1)")
+    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("gexcore-demo"), help="(default: gexcore-demo)")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    add_settings(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Flip, train, score, compare, write."""
+    method = estimator(args)
+    spec = _trainable(default_registry(), args.backend)
+    before = output.previous_command(args.out)
+    if before is not None and before.get("name") != "demo":
+        raise OutputExistsError(f"{args.out} holds a run that is no demo; choose another folder with --out")
+    data = digits(args.noise, args.seed)
+    print(f"digits: {len(data.x)} samples of 10 classes, {data.flipped.sum()} labels flipped")
+
+    started = time.perf_counter()
+    model = spec.load(spec.demo)(data.x, data.given, classes=10, seed=args.seed)
+    print(f"trained a model of {args.backend} to memorise them in {time.perf_counter() - started:.1f} s")
+
+    show = not args.quiet and sys.stderr.isatty()
+    influence = method.fit(model, (data.x, data.given), backend=args.backend, progress=show)
+    columns, found = influence.columns(), influence.suspects()
+    command = {"name": "demo", "gexcore": gexcore.__version__, "noise": args.noise, "backend": args.backend}
+    command |= {name: getattr(args, name) for name in SETTINGS}
+    files = output.result_files(influence, columns, found, command)
+    try:
+        files = {HISTOGRAM: histogram(influence, data.flipped, found), **files}
+    except ImportError:
+        (args.out / HISTOGRAM).unlink(missing_ok=True)  # one of an earlier demo would show other scores
+    output.write_files(args.out, files)
+
+    print(f"{summary(influence, found)}{_precision_recall(found, data.flipped)}")
+    print(f"how well the flipped labels are ranked:\n{_comparison(influence, columns, data.flipped)}")
+    print(f"the most suspect:\n{most_suspect(columns, true=data.true)}")
+    print(f"written to {args.out}: {', '.join(sorted(files))}")
+    if HISTOGRAM not in files:
+        print(f"{HISTOGRAM} is left out, since matplotlib is not installed; try: pip install 'gexcore[report]'")
+
+
+def digits(noise: float, seed: int) -> Noisy:
+    """scikit-learn's digits with exactly round(noise × N) labels moved to another class, all equally likely.
+
+    Raises
+    ------
+    InvalidSettingError
+        For a share outside (0, 0.5], or so small that it flips nothing.
+    MissingExtraError
+        Without scikit-learn.
+    """
+    try:
+        from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+    except ImportError as error:
+        msg = "the demo's data comes with scikit-learn, which is not installed; try: pip install 'gexcore[sklearn]'"
+        raise MissingExtraError(msg) from error
+    x, true = load_digits(return_X_y=True)
+    count = round(noise * len(x)) if 0 < noise <= 0.5 else 0
+    if not count:
+        raise InvalidSettingError(f"noise is {noise}, and must be above 0 (one label at least) and at most 0.5")
+    rng = np.random.default_rng(seed)
+    given = true.copy()
+    moved = rng.choice(len(x), count, replace=False)
+    given[moved] = (true[moved] + rng.integers(1, 10, count)) % 10
+    return Noisy(x / 16.0, given, true)
+
+
+def histogram(influence: Influence, flipped: NDArray[np.bool_], found: Suspects) -> bytes:
+    """A PNG of the scores that the threshold cuts, by right and wrong label; needs matplotlib."""
+    from matplotlib.figure import Figure  # without pyplot there is no display to ask for
+
+    scores = influence.suspicion(clip=THRESHOLD_CLIP)
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    bins = np.linspace(0.0, float(scores.max()) or 1.0, 61).tolist()
+    axes.hist([scores[~flipped], scores[flipped]], bins, stacked=True, label=["right label", "flipped label"])
+    if found.threshold.value is not None:
+        axes.axvline(found.threshold.value, color="black", linestyle="--", label="threshold")
+    axes.set(xlabel=f"suspicion (mean loss, clipped at {THRESHOLD_CLIP:g})", ylabel="samples")
+    axes.legend()
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=120)
+    return picture.getvalue()
+
+
+def _trainable(registry: BackendRegistry, name: str) -> BackendSpec:
+    registry.get(name)  # says what is missing
+    spec = registry.spec(name)
+    if not spec.demo:
+        raise InvalidSettingError(f"backend {name!r} has no model for the demo; leave --backend out")
+    return spec
+
+
+def _comparison(influence: Influence, columns: dict[str, NDArray[Any]], flipped: NDArray[np.bool_]) -> str:
+    rankings = {
+        "GEX, suspicion()": columns["suspicion"],
+        "GEX, self_influence()": columns["self_influence"],
+        "plain loss of the checkpoint": influence.checkpoint_losses,
+    }
+    rows = [["", "AUC", "average precision"]]
+    for name, scores in rankings.items():
+        usable = not np.isnan(scores).any()  # without a member there is no self-influence
+        rows.append([name, *(f"{f(scores, flipped):.3f}" if usable else "-" for f in (auc, average_precision))])
+    return aligned(rows, indent="  ")
+
+
+def _precision_recall(found: Suspects, flipped: NDArray[np.bool_]) -> str:
+    if not len(found.indices):
+        return ""
+    hits = flipped[found.indices].sum()
+    return f"\nof the suspects {hits / len(found.indices):.1%} are flipped labels, and of those {hits / flipped.sum():.1%} are suspects"

@@ -1,0 +1,83 @@
+"""The user's model, from a file or a module that is run to get it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from gexcore.errors import InvalidModelError
+
+KINDS = "it must be file.py:callable or package.module:callable, where the callable returns the trained model"
+
+
+class Source(NamedTuple):
+    """A model and where it came from.
+
+    Parameters
+    ----------
+    model : native model
+    callable : str
+        Name of what returned it.
+    file : Path or None
+        Where that is defined, if it is in a file.
+    """
+
+    model: Any
+    callable: str
+    file: Path | None
+
+
+def load_model(where: str) -> Source:
+    """Run ``file.py:callable`` or ``package.module:callable``; it must return the model with its weights.
+
+    Raises
+    ------
+    InvalidModelError
+        Whatever goes wrong in the file or the callable.
+    """
+    place, colon, name = where.rpartition(":")
+    if not colon or not place or not name:
+        raise InvalidModelError(f"MODEL is {where!r}; {KINDS}")
+    module = _import(place)
+    build = getattr(module, name, None)
+    if not callable(build):
+        has = f"no {name}" if build is None else f"{name}, which is no callable but of type {type(build).__name__}"
+        raise InvalidModelError(f"{place} has {has}; {KINDS}")
+    try:
+        model = build()
+    except (Exception, SystemExit) as error:
+        msg = f"{name}() of {place} failed ({_told(error)}); called without arguments it must return the trained model"
+        raise InvalidModelError(msg) from error
+    file = getattr(module, "__file__", None)
+    return Source(model, name, file and Path(file))
+
+
+def _import(place: str) -> ModuleType:
+    path = Path(place)
+    is_file = path.suffix == ".py"
+    if is_file and not path.is_file():
+        raise InvalidModelError(f"{place} does not exist; {KINDS}")
+    # as Python itself does for a script, and does not for a console command in the working directory
+    sys.path.insert(0, str(path.parent.resolve() if is_file else Path.cwd()))
+    try:
+        return _run(path) if is_file else importlib.import_module(place)
+    except (Exception, SystemExit) as error:
+        raise InvalidModelError(f"{place} cannot be run ({_told(error)}); {KINDS}") from error
+
+
+def _run(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # dataclasses and pickles look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -1,0 +1,117 @@
+"""Result folders: written whole, and never over another run."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.errors import InvalidSettingError, OutputExistsError
+from gexcore.influence import Influence, Suspects
+
+SCORES, RUN = "scores.csv", "run.json"
+PART = ".part"
+
+
+def previous_command(out: Path) -> dict[str, Any] | None:
+    """The command that filled a folder; None where the folder is empty or not there yet.
+
+    Raises
+    ------
+    OutputExistsError
+        For a folder that holds something else.
+    InvalidSettingError
+        For a folder that cannot be written to.
+    """
+    if out.exists() and not out.is_dir():
+        raise OutputExistsError(f"{out} is a file; --out names a folder")
+    existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise InvalidSettingError(f"{existing} cannot be written to; choose another folder with --out")
+    if not out.exists() or all(path.name.endswith(PART) for path in out.iterdir()):
+        return None
+    try:
+        command = json.loads((out / RUN).read_bytes())["command"]
+    except (OSError, ValueError, KeyError, TypeError):
+        command = None
+    if not isinstance(command, dict):
+        msg = f"{out} is not empty and holds no run of gexcore; choose another folder with --out"
+        raise OutputExistsError(msg)
+    return command
+
+
+def is_finished(out: Path, command: Mapping[str, Any]) -> bool:
+    """Whether the folder holds the results of this very command.
+
+    Raises
+    ------
+    OutputExistsError
+        Naming the fields in which the command that filled the folder differs.
+    """
+    before = previous_command(out)
+    if before is None:
+        return False
+    now = json.loads(json.dumps(command))
+    fields = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    if fields:
+        told = ", ".join(_difference(name, before.get(name), now.get(name)) for name in fields)
+        raise OutputExistsError(f"{out} holds another run, which differs in {told}; choose another folder with --out")
+    return (out / SCORES).exists()
+
+
+def write_files(out: Path, files: Mapping[str, bytes]) -> None:
+    """Put files into the folder, each whole, none in place before all are written; the last completes it."""
+    out.mkdir(parents=True, exist_ok=True)
+    parts = {name: out / f".{name}{PART}" for name in files}
+    try:
+        for name, content in files.items():
+            parts[name].write_bytes(content)
+        for name, part in parts.items():
+            os.replace(part, out / name)
+    finally:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
+
+
+def result_files(
+    influence: Influence, columns: Mapping[str, NDArray[Any]], found: Suspects, command: Mapping[str, Any]
+) -> dict[str, bytes]:
+    """`run.json` and `scores.csv`, in the order to write them."""
+    run = {**influence.run.to_dict(), "threshold": found.threshold._asdict(), "command": dict(command)}
+    text = json.dumps(_plain(run), indent=2, allow_nan=False, ensure_ascii=False)
+    return {RUN: f"{text}\n".encode(), SCORES: scores_csv(columns).encode()}
+
+
+def scores_csv(columns: Mapping[str, NDArray[Any]]) -> str:
+    """One row per sample; floats keep every digit, what is not known is empty, truth is true or false."""
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    lines = [",".join(columns), *(",".join(map(_cell, row)) for row in rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _difference(name: str, before: Any, now: Any) -> str:
+    told = f"{before}, now {now}"
+    return f"{name} ({told})" if len(told) < 40 else name
+
+
+def _plain(value: Any) -> Any:
+    """As JSON can hold it: numbers that are not finite become null."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

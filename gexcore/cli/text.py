@@ -1,0 +1,51 @@
+"""Text for people to read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+TOLD = 10
+
+
+def aligned(rows: Sequence[Sequence[str]], *, indent: str = "") -> str:
+    """Rows as columns two spaces apart: the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (
+        "  ".join(
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )
+    return "\n".join(f"{indent}{line}".rstrip() for line in lines)
+
+
+def most_suspect(columns: Mapping[str, NDArray[Any]], *, true: NDArray[Any] | None = None) -> str:
+    """The samples of highest suspicion, from the columns of `Influence.columns`.
+
+    Parameters
+    ----------
+    columns : mapping
+    true : array, shape (samples,), optional
+        Right labels, where they are known.
+    """
+    shown = {"index": columns["index"], "label": columns["label"], "suggested": columns["suggested_label"]}
+    if true is not None:
+        shown["true label"] = true
+    order = np.argsort(-columns["suspicion"], kind="stable")[:TOLD]
+    scores = [_with_error(columns["suspicion"][i], columns["standard_error"][i]) for i in order]
+    rows = [[_cell(column[i]) for column in shown.values()] + [score] for i, score in zip(order, scores, strict=True)]
+    return aligned([[*shown, "suspicion"], *rows], indent="  ")
+
+
+def _cell(value: Any) -> str:
+    return "-" if value is None else str(value)
+
+
+def _with_error(score: float, error: float) -> str:
+    return f"{score:.3f}" if math.isnan(error) else f"{score:.3f} ± {error:.3f}"
