@@ -2,17 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.capabilities import supports
-from gexcore.data import targets_of, to_numpy
+from gexcore.data import as_dataset, targets_of, to_numpy
 from gexcore.errors import InvalidDataError, InvalidModelError
 from gexcore.evaluation import checked, gather, in_order
+from gexcore.plan import Optimizer
 from gexcore.protocols import Backend, Dataset, SupportsLogits
+from gexcore.registry import default_registry
+
+
+class Inputs(NamedTuple):
+    """A user's model and data in the forms that the rest of gexcore works on.
+
+    Parameters
+    ----------
+    data, train : Dataset
+        The same samples: as they are scored, and as the members step on them.
+    """
+
+    backend: Backend[Any, Any]
+    data: Dataset[Any]
+    train: Dataset[Any]
+    test: Dataset[Any] | None
+
+
+def open_inputs(
+    model: Any,
+    data: Any,
+    *,
+    train_data: Any = None,
+    test: Any = None,
+    loss: str | Callable[..., Any] | None = None,
+    backend: str | None = None,
+    optimizer: Optimizer | None = None,
+) -> Inputs:
+    """Find the backend of a model and wrap the data; see `gexcore.GEX.fit` for the arguments."""
+    engine = default_registry().create(model, backend=backend, loss=loss, optimizer=optimizer)
+    dataset = as_dataset(data, engine)
+    train = dataset if train_data is None else as_dataset(train_data, engine)
+    if len(train) != len(dataset):
+        msg = f"train_data has {len(train)} samples and data {len(dataset)}; give the same samples in the same order"
+        raise InvalidDataError(msg)
+    return Inputs(engine, dataset, train, None if test is None else as_dataset(test, engine))
 
 
 @dataclass(frozen=True)
@@ -48,7 +86,7 @@ def take_in(backend: Backend[Any, Any], data: Dataset[Any], *, loss: object = No
         A loss that is not one number per sample, or not finite.
     """
     state = backend.initial_state()
-    by_class = loss is None or loss == "cross_entropy"
+    by_class = loss == "cross_entropy" or (loss is None and supports(backend, SupportsLogits))
     parts, targets, width = [], [], None
     for number, indices in enumerate(in_order(len(data), batch_size)):
         batch = data.batch(indices)
@@ -69,7 +107,9 @@ def take_in(backend: Backend[Any, Any], data: Dataset[Any], *, loss: object = No
         )
         raise InvalidModelError(msg)
     everything = np.concatenate(targets) if targets else None
-    labels = None if everything is None else _labels(everything, binary=loss == "binary_cross_entropy")
+    labels = None
+    if everything is not None and loss != "squared_error":
+        labels = _labels(everything, binary=loss == "binary_cross_entropy")
     classes = width if labels is not None else None
     if labels is not None and width is None:
         classes = int(labels.max()) + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -19,10 +20,6 @@ class Passes(NamedTuple):
     forward: int = 0
     step: int = 0
 
-    def plus(self, other: Passes) -> Passes:
-        """Both costs together."""
-        return Passes(self.forward + other.forward, self.step + other.step)
-
     def epochs(self, n: int) -> float:
         """The cost in forward passes over `n` samples, a backward pass counting as two.
 
@@ -33,3 +30,8 @@ class Passes(NamedTuple):
         7.0
         """
         return (self.forward + 3 * self.step) / n
+
+
+def sum_passes(costs: Iterable[Passes]) -> Passes:
+    """All costs together."""
+    return Passes(*(sum(column) for column in zip(*costs, strict=True)))

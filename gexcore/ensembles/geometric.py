@@ -6,16 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.ensembles.control import AnyController, Status
 from gexcore.ensembles.harvest import Harvest
+from gexcore.ensembles.members import Members
 from gexcore.ensembles.skill import Skill, finite
 from gexcore.ensembles.walker import Walker
-from gexcore.evaluation import evaluate
+from gexcore.evaluation import Refresher, evaluate
 from gexcore.passes import Passes
 from gexcore.plan import Plan
 from gexcore.protocols import Backend, Dataset
+from gexcore.table import LossTable
 
 
 class Snapshot(NamedTuple):
@@ -149,3 +152,33 @@ class _Members:
             if len(self.kept) > self._problem.keep:  # thin out evenly as the chain grows
                 del self.kept[1::2]
                 self._stride *= 2
+
+
+def loss_table(results: list[ChainResult], base: NDArray[Any]) -> LossTable:
+    """The members of all chains in one table; `base` are the losses of θ*."""
+    return _stack([row for result in results for row in result.losses], base, results)
+
+
+def loss_table_on_test(results: list[ChainResult], base: NDArray[Any]) -> LossTable:
+    """As `loss_table`, on the test data."""
+    return _stack([row for result in results for row in result.test_losses], base, results)
+
+
+def kept_members(
+    results: list[ChainResult], backend: Backend[Any, Any], refresh: Refresher, *, batch_size: int
+) -> Members:
+    """The states that chains kept, each with its row in the table of all."""
+    starts = np.cumsum([0, *(len(result.losses) for result in results)])
+    kept = [
+        (start + row, result.chain, state)
+        for start, result in zip(starts, results, strict=False)
+        for row, state in result.kept
+    ]
+    rows, chains = (np.array([k[i] for k in kept], dtype=np.intp) for i in (0, 1))
+    return Members(backend, refresh, batch_size, rows, chains, [state for _, _, state in kept])
+
+
+def _stack(rows: list[NDArray[Any]], base: NDArray[Any], results: list[ChainResult]) -> LossTable:
+    losses = np.stack(rows) if rows else np.empty((0, len(base)), base.dtype)
+    chains = [result.chain for result in results for _ in result.losses]
+    return LossTable(losses, base, np.array(chains, dtype=np.intp))

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.ensembles.walker import Trail
+from gexcore.ensembles.walker import Trail, training_batch
 from gexcore.evaluation import Refresher, checked, evaluate, gather
 from gexcore.passes import Passes
 from gexcore.plan import Plan
@@ -24,7 +24,7 @@ class Harvested(NamedTuple):
     steering, steering_losses : arrays, shape (s,)
         Positions and losses that tell the controller where the chain is now.
     diverged : bool
-        Whether any loss that was seen is not finite.
+        Whether any loss that was seen is not finite, or so large that its square is not.
     scored : Any
         The state that `losses` were measured on, if it is ready for further evaluation; else None.
     """
@@ -70,14 +70,14 @@ class EvaluatedHarvest:
         scored = self._refresh(state)
         losses = self._measure(scored)
         everything = np.arange(len(losses))
-        return Harvested(losses, everything, losses, not bool(np.isfinite(losses).all()), scored)
+        return Harvested(losses, everything, losses, _diverged(losses), scored)
 
     def _measure(self, state: Any) -> NDArray[Any]:
         return evaluate(self._backend, state, self._data, batch_size=self._batch_size)
 
 
 class FreeHarvest:
-    """The training losses of the chunk's own batches: no pass of its own, no sample seen twice."""
+    """The training losses of the chunk's own batches, a sample's last one where it was seen twice: no pass of its own."""
 
     def __init__(self, backend: Backend[Any, Any], train: Dataset[Any], plan: Plan) -> None:
         self._backend = backend
@@ -95,7 +95,7 @@ class FreeHarvest:
         losses: NDArray[Any] | None = None
         for seed, start in enumerate(starts):
             indices = order[start : start + size]
-            batch = self._train.batch(indices)
+            batch = training_batch(self._train, indices, seed=seed)
             part = gather([checked(self._backend.training_losses(state, batch, seed=seed), size)])  # type: ignore[attr-defined]
             losses = np.empty(n, part.dtype) if losses is None else losses
             losses[indices] = part
@@ -108,4 +108,9 @@ class FreeHarvest:
         losses = np.full(len(self._train), np.nan, seen.dtype)
         losses[indices] = seen
         steering, steering_losses = trail.later_half()
-        return Harvested(losses, steering, steering_losses, not bool(np.isfinite(seen).all()), None)
+        return Harvested(losses, steering, steering_losses, _diverged(seen), None)
+
+
+def _diverged(losses: NDArray[Any]) -> bool:
+    with np.errstate(over="ignore"):
+        return not bool(np.isfinite(np.square(losses)).all())

@@ -36,6 +36,13 @@ class Trail(NamedTuple):
         return np.concatenate(self.indices), gather(self.losses)
 
 
+def training_batch(train: Dataset[Any], indices: Indices, *, seed: int) -> Any:
+    """The samples as a training step sees them: augmented, where the dataset can."""
+    if supports(train, SupportsAugmentation):
+        return train.augmented(indices, seed=seed)  # type: ignore[attr-defined]
+    return train.batch(indices)
+
+
 class Walker:
     """Takes optimiser steps from θ* on the training batches of one chain.
 
@@ -48,7 +55,6 @@ class Walker:
         self._steps = plan.steps
         self._order = training_order(len(train), plan.batch_size, seed=plan.seed, chain=chain)
         self._owned = supports(backend, SupportsDonation)
-        self._augmented = supports(train, SupportsAugmentation)
         self.state = self.snapshot(backend.initial_state())
 
     def advance(self, schedule: Schedule) -> Trail:
@@ -56,7 +62,7 @@ class Walker:
         trail = Trail([], [])
         for step in range(self._steps):
             indices, seed = next(self._order)
-            batch = self._batch(indices, seed)
+            batch = training_batch(self._train, indices, seed=seed)
             trail.indices.append(indices)
             if self._owned:
                 self.state, losses = self._backend.sgd_step_(  # type: ignore[attr-defined]
@@ -78,8 +84,3 @@ class Walker:
     def snapshot(self, state: Any) -> Any:
         """A state that no later step can change."""
         return self._backend.copy(state) if self._owned else state  # type: ignore[attr-defined]
-
-    def _batch(self, indices: Indices, seed: int) -> Any:
-        if self._augmented:
-            return self._train.augmented(indices, seed=seed)  # type: ignore[attr-defined]
-        return self._train.batch(indices)

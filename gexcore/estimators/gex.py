@@ -9,24 +9,28 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gexcore.data import as_dataset
 from gexcore.ensembles.control import AnyController, OpenLoop, Thermostat
-from gexcore.ensembles.geometric import ChainResult, Problem, Snapshot, run_chain
+from gexcore.ensembles.geometric import (
+    ChainResult,
+    Problem,
+    Snapshot,
+    kept_members,
+    loss_table,
+    loss_table_on_test,
+    run_chain,
+)
 from gexcore.ensembles.harvest import EvaluatedHarvest, FreeHarvest
 from gexcore.ensembles.harvest import Harvest as Harvester
-from gexcore.ensembles.members import Members
 from gexcore.ensembles.skill import ClassSkill, Losses, LossSkill, Skill, chance_loss
-from gexcore.errors import AllMembersDivergedError, InvalidDataError, InvalidModelError, InvalidSettingError
+from gexcore.errors import AllMembersDivergedError, InvalidModelError, InvalidSettingError
 from gexcore.estimators.settle import Auto, check_count, check_number, settle
 from gexcore.evaluation import Refresher
 from gexcore.influence import Influence, default_clip
-from gexcore.intake import Intake, take_in
-from gexcore.passes import Passes
+from gexcore.intake import Intake, open_inputs, take_in
+from gexcore.passes import Passes, sum_passes
 from gexcore.plan import Constant, Cosine, Harvest, Optimizer, Plan, Schedule
 from gexcore.progress import progress_bar
-from gexcore.registry import default_registry
 from gexcore.run import Run
-from gexcore.table import LossTable
 
 HEATING_FROM = {"sgd": 1e-3, "adamw": 1e-5}
 """Learning rates at which the thermostat starts: small enough to do nothing."""
@@ -101,7 +105,9 @@ class GEX:
         check_count("batch_size", self.batch_size)
         if self.lr != "auto" and not callable(self.lr):
             check_number("lr", self.lr, above=True)
-        for name in ("momentum", "weight_decay", "floor", "keep", "seed"):
+        for name in ("keep", "seed"):
+            check_count(name, getattr(self, name), least=0, auto=False)
+        for name in ("momentum", "weight_decay", "floor"):
             check_number(name, getattr(self, name))
         if self.harvest not in ("auto", "evaluated", "free"):
             msg = f"harvest is {self.harvest!r}; allowed are 'auto', 'evaluated' and 'free'"
@@ -163,18 +169,12 @@ class GEX:
         """
         started = time.perf_counter()
         optimizer = Optimizer(name=self.optimizer, momentum=self.momentum, weight_decay=self.weight_decay)
-        engine = default_registry().create(model, backend=backend, loss=loss, optimizer=optimizer)
-        dataset = as_dataset(data, engine)
-        train = dataset if train_data is None else as_dataset(train_data, engine)
-        if len(train) != len(dataset):
-            msg = (
-                f"train_data has {len(train)} samples and data {len(dataset)}; give the same samples in the same order"
-            )
-            raise InvalidDataError(msg)
-        tests = None if test is None else as_dataset(test, engine)
+        engine, samples, train, tests = open_inputs(
+            model, data, train_data=train_data, test=test, loss=loss, backend=backend, optimizer=optimizer
+        )
         plan = settle(
             engine,
-            len(dataset),
+            len(samples),
             chains=self.chains,
             snapshots=self.snapshots,
             steps=self.steps_per_snapshot,
@@ -184,48 +184,39 @@ class GEX:
             optimizer=self.optimizer,
             seed=self.seed,
         )
-        seen = take_in(engine, dataset, loss=loss, batch_size=plan.scoring_batch_size)
-        refresh = Refresher(engine, dataset, seed=plan.seed)
+        seen = take_in(engine, samples, loss=loss, batch_size=plan.scoring_batch_size)
+        refresh = Refresher(engine, samples, seed=plan.seed)
+        free = plan.harvest == "free"
         harvest: Harvester = (
-            FreeHarvest(engine, train, plan)
-            if plan.harvest == "free"
-            else EvaluatedHarvest(engine, dataset, refresh, plan)
+            FreeHarvest(engine, train, plan) if free else EvaluatedHarvest(engine, samples, refresh, plan)
         )
         base = harvest.base()
-        skill = self._skill(seen, base, loss, by_size=plan.harvest == "evaluated")
+        skill = self._skill(seen, base, loss, by_size=not free)
         problem = Problem(engine, train, tests, harvest, skill, self.keep)
-        results = self._run(problem, plan, self._controller(plan), progress=progress)
-        members = Members(
-            engine,
-            refresh,
-            plan.scoring_batch_size,
-            np.array(_kept_rows(results), dtype=np.intp),
-            np.array([r.chain for r in results for _ in r.kept], dtype=np.intp),
-            [state for r in results for _, state in r.kept],
-        )
-        cost = Passes(forward=2 * len(dataset))
-        for result in results:
-            cost = cost.plus(result.passes)
-        run = Run(
-            type(self).__name__,
-            {f.name: _plain(getattr(self, f.name)) for f in fields(self)},
-            plan,
-            engine.name,
-            len(dataset),
-            seen.classes,
-            tuple(s for r in results for s in r.snapshots),
-            cost,
-            time.perf_counter() - started,
-        )
+        results = self._run(problem, plan, progress=progress)
+        members = kept_members(results, engine, refresh, batch_size=plan.scoring_batch_size)
+        test_table = None
+        if tests is not None:
+            test_table = members.evaluate(tests) if free else loss_table_on_test(results, members.base(tests))
         return Influence(
-            table=_table([row for r in results for row in r.losses], base, results),
+            table=loss_table(results, base),
             checkpoint_losses=seen.losses.astype(np.float64),
             labels=seen.labels,
             clip=default_clip(seen.classes),
-            data=dataset,
+            data=samples,
             members=members,
-            run=run,
-            test_table=self._test_table(tests, results, members, refresh, plan),
+            run=Run(
+                method=type(self).__name__,
+                settings={f.name: _plain(getattr(self, f.name)) for f in fields(self)},
+                plan=plan,
+                backend=engine.name,
+                samples=len(samples),
+                classes=seen.classes,
+                snapshots=tuple(snapshot for result in results for snapshot in result.snapshots),
+                passes=sum_passes([Passes(forward=2 * len(samples)), *(result.passes for result in results)]),
+                seconds=time.perf_counter() - started,
+            ),
+            test_table=test_table,
             floor=self.floor,
         )
 
@@ -259,7 +250,8 @@ class GEX:
             return OpenLoop(self.lr)
         return OpenLoop(Constant(self.lr))
 
-    def _run(self, problem: Problem, plan: Plan, controller: AnyController, *, progress: bool) -> list[ChainResult]:
+    def _run(self, problem: Problem, plan: Plan, *, progress: bool) -> list[ChainResult]:
+        controller = self._controller(plan)
         with progress_bar(plan.chains * plan.snapshots, title="GEX", show=progress) as bar:
 
             def report(snapshot: Snapshot) -> None:
@@ -275,30 +267,6 @@ class GEX:
             )
             raise AllMembersDivergedError(msg)
         return results
-
-    def _test_table(
-        self, tests: Any, results: list[ChainResult], members: Members, refresh: Refresher, plan: Plan
-    ) -> LossTable | None:
-        if tests is None:
-            return None
-        if plan.harvest == "free":
-            return members.evaluate(tests)
-        base = members.base(tests)
-        return _table([row for r in results for row in r.test_losses], base, results)
-
-
-def _table(rows: list[Losses], base: Losses, results: list[ChainResult]) -> LossTable:
-    losses = np.stack(rows) if rows else np.empty((0, len(base)), base.dtype)
-    chains = [r.chain for r in results for _ in r.losses]
-    return LossTable(losses, base, np.array(chains, dtype=np.intp))
-
-
-def _kept_rows(results: list[ChainResult]) -> list[int]:
-    rows, first = [], 0
-    for result in results:
-        rows += [first + row for row, _ in result.kept]
-        first += len(result.losses)
-    return rows
 
 
 def _plain(value: Any) -> Any:

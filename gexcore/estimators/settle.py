@@ -18,12 +18,12 @@ FEW_SAMPLES = 3000
 EPOCHS_PER_SNAPSHOT = 0.25
 
 
-def check_count(name: str, value: Any, *, auto: bool = True) -> None:
-    """Refuse what is neither a positive whole number nor, where allowed, "auto"."""
-    if auto and value == "auto":
+def check_count(name: str, value: Any, *, least: int = 1, auto: bool = True) -> None:
+    """Refuse what is neither a whole number from `least` up nor, where allowed, "auto"."""
+    if auto and isinstance(value, str) and value == "auto":
         return
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        told = 'a whole number from 1 up, or "auto"' if auto else "a whole number from 1 up"
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        told = f"a whole number from {least} up" + (', or "auto"' if auto else "")
         raise InvalidSettingError(f"{name} is {value!r}, and must be {told}")
 
 

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Builds the wheel, installs it with all it is tested with into a fresh virtual environment, and
+# runs every check there: the wheel is what users get, the checkout's packages stay out of the way.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+environment=${GEXCORE_TEST_ENV:-.venv-test}
+python3 -m venv --clear "$environment"
+bin=$environment/bin
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+"$bin/pip" install -q -c constraints.txt -r tests/requirements.txt
+rm -rf dist
+"$bin/pip" wheel -q --no-deps --no-build-isolation -w dist .
+wheel=$(ls dist/gexcore-*.whl)
+"$bin/pip" install -q -c constraints.txt "$wheel[torch,jax,tensorflow,sklearn,report,testing]"
+
+"$bin/ruff" check .
+"$bin/ruff" format --check .
+"$bin/mypy"
+
+# One thread per process: two thread pools on a small machine slow each other tenfold.
+export OMP_NUM_THREADS=1 TF_CPP_MIN_LOG_LEVEL=3 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
+"$bin/pytest" tests/core tests/kit tests/cli tests/registry tests/docs
+# Each framework in a process of its own: importing two in one is fragile.
+for framework in numpy sklearn torch jax tensorflow; do
+  "$bin/pytest" tests/backends/test_"$framework"*.py
+done
