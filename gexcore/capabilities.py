@@ -15,6 +15,7 @@ CAPABILITIES: dict[str, type] = {
     "params": protocols.SupportsParams,
     "jvp": protocols.SupportsJvp,
     "hvp": protocols.SupportsHvp,
+    "stacked ensembles": protocols.SupportsEnsemble,
     "native datasets": protocols.SupportsDatasets,
 }
 """Every optional capability of a backend, by the name that tables and errors use."""

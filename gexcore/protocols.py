@@ -63,7 +63,11 @@ class Backend(Protocol[State, Batch]):
 
 @runtime_checkable
 class SupportsDonation(Protocol[State, Batch]):
-    """Steps that may reuse the memory of a state that its owner gives away."""
+    """Steps that may reuse the memory of a state that its owner gives away.
+
+    `initial_state`, `restart`, `unravel` and `refresh_buffers` may return states that share memory
+    with others: only a `copy`, or what a step on one returned, may be given away.
+    """
 
     def copy(self, state: State, /) -> State:
         """An independent state that the caller owns: giving it away changes no other."""
@@ -106,7 +110,7 @@ class SupportsLogits(Protocol[StateIn, Batch]):
 
 @runtime_checkable
 class SupportsJvp(Protocol[StateIn, Batch]):
-    """Directional derivatives of every sample's loss."""
+    """Directional derivatives of every sample's loss; with `SupportsParams`, which gives p."""
 
     def jvp(self, state: StateIn, tangent: Array, batch: Batch, /) -> Array:
         """Shape (b,): derivative of each loss along `tangent`, of shape (p,), in evaluation mode."""
@@ -132,6 +136,19 @@ class SupportsHvp(Protocol[StateIn, Batch]):
 
     def hvp(self, state: StateIn, tangent: Array, batch: Batch, /) -> Array:
         """Hessian of the batch's mean loss times `tangent`: (p,) to (p,), in evaluation mode."""
+        ...
+
+
+@runtime_checkable
+class SupportsEnsemble(Protocol[StateIn, Batch]):
+    """Many states evaluated in one call, where that is faster than one call each."""
+
+    def stack(self, states: Sequence[StateIn], /) -> Any:
+        """The states as one value, in this order; opaque, independent of what becomes of them."""
+        ...
+
+    def forward_many(self, stacked: Any, batch: Batch, /) -> Array:
+        """Losses of shape (m, b): row i is that of `forward` with states[i], up to rounding."""
         ...
 
 

@@ -1,0 +1,214 @@
+"""An MLP, its loss and its optimiser, in NumPy."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+import numpy as np
+
+from gexcore.data import to_numpy
+from gexcore.errors import InvalidModelError, InvalidSettingError
+from gexcore.plan import Optimizer
+from gexcore.protocols import Array, SupportsBufferRefresh, SupportsLogits
+from gexcore_numpy import network as net
+from gexcore_numpy.curvature import pull_back, push_forward
+from gexcore_numpy.data import read
+from gexcore_numpy.losses import Loss, find_loss
+from gexcore_numpy.models import MLP, Floats
+from gexcore_numpy.network import Layer, Moments, Trace
+from gexcore_numpy.optimizers import Memory, advance, check_optimizer
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class NumpyState(NamedTuple):
+    """Parameters of shape (p,), one pair of running statistics per normalised layer, the optimiser's memory."""
+
+    params: Floats
+    statistics: tuple[Moments, ...] = ()
+    memory: Memory = Memory()
+
+
+class _Pass(NamedTuple):
+    layers: list[Layer]
+    outputs: Floats
+    targets: Floats
+    traces: list[Trace]
+
+
+def _quiet(method: Callable[P, R]) -> Callable[P, R]:
+    # a member may diverge; the core counts and excludes it, so the numbers say it and no warning does
+    @functools.wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            return method(*args, **kwargs)
+
+    return call
+
+
+class NumpyBackend:
+    """A multi-layer perceptron with hand-derived derivatives.
+
+    Parameters
+    ----------
+    model : MLP
+        Copied, never changed; its dtype is that of all arithmetic.
+    loss : {"cross_entropy", "squared_error"} or Loss, optional
+        Cross-entropy takes integer labels (b,) or soft labels (b, k), squared error numbers
+        (b,) or (b, k) and is summed over outputs. By default cross-entropy.
+    optimizer : Optimizer
+        "sgd" or "adamw".
+
+    Notes
+    -----
+    A batch is (x, y), with x of shape (b, ...). The flat vector of `ravel` holds, layer by layer:
+    weight (in, out) in C order, bias, then scale and offset of its batch normalisation.
+    Nothing in training mode is random, so seeds have no effect.
+
+    Raises
+    ------
+    InvalidModelError
+        For a model, loss or optimiser that NumPy does not have.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gexcore_numpy import MLP, NumpyBackend
+    >>> backend = NumpyBackend(MLP([np.zeros((4, 2))], [np.zeros(2)]))
+    >>> backend.forward(backend.initial_state(), (np.ones((3, 4)), np.array([0, 1, 0]))).round(3)
+    array([0.693, 0.693, 0.693])
+    """
+
+    name = "numpy"
+
+    def __init__(
+        self, model: Any, *, loss: str | Loss | Callable[..., Any] | None = None, optimizer: Optimizer | None = None
+    ) -> None:
+        if not isinstance(model, MLP):
+            msg = f"the model is a {type(model).__name__}; the NumPy backend takes a gexcore_numpy.MLP"
+            raise InvalidModelError(msg)
+        self._loss = find_loss(loss)
+        self._optimizer = check_optimizer(optimizer or Optimizer())
+        self._network = net.Network.of(model)
+        self._initial = NumpyState(net.flatten(model), net.running_statistics(model))
+        # states may share it, so a step in place must start from a copy
+        self._initial.params.flags.writeable = False
+        self.unsupported = frozenset(
+            capability
+            for capability, possible in (
+                (SupportsBufferRefresh, self._network.normalises),
+                (SupportsLogits, loss in (None, "cross_entropy")),
+            )
+            if not possible
+        )
+
+    def initial_state(self) -> NumpyState:
+        """The model's parameters and running statistics, with a fresh optimiser."""
+        return self._initial
+
+    @_quiet
+    def forward(self, state: NumpyState, batch: Any, /) -> Array:
+        """Per-sample losses, shape (b,), with the running statistics."""
+        done = self._pass(state, batch, training=False)
+        return self._loss.value(done.outputs, done.targets)
+
+    def sgd_step(self, state: NumpyState, batch: Any, /, *, lr: float, seed: int) -> NumpyState:
+        """State after one step on the mean loss of the batch."""
+        return self.sgd_step_(self.copy(state), batch, lr=lr, seed=seed)[0]
+
+    def restart(self, state: NumpyState, /) -> NumpyState:
+        """Same parameters and statistics, nothing remembered by the optimiser."""
+        return state._replace(memory=Memory())
+
+    def copy(self, state: NumpyState, /) -> NumpyState:
+        """A state that `sgd_step_` may be given."""
+        memory = Memory(state.memory.steps, tuple(v.copy() for v in state.memory.vectors))
+        return NumpyState(state.params.copy(), state.statistics, memory)
+
+    @_quiet
+    def sgd_step_(self, state: NumpyState, batch: Any, /, *, lr: float, seed: int) -> tuple[NumpyState, Array]:
+        """As `sgd_step`, writing into the arrays of `state`; also the training losses before the step."""
+        done = self._pass(state, batch, training=True)
+        losses = self._loss.value(done.outputs, done.targets)
+        cotangent = self._loss.gradient(done.outputs, done.targets)
+        cotangent /= len(cotangent)
+        gradient = self._network.gradient(done.layers, done.traces, cotangent)
+        memory = advance(self._optimizer, state.params, gradient, state.memory, lr=lr)
+        statistics = tuple(
+            Moments(*((1 - net.MOMENTUM) * old + net.MOMENTUM * new for old, new in zip(kept, seen, strict=True)))
+            for kept, seen in zip(state.statistics, net.batch_moments(done.traces), strict=True)
+        )
+        return NumpyState(state.params, statistics, memory), losses
+
+    @_quiet
+    def training_losses(self, state: NumpyState, batch: Any, /, *, seed: int) -> Array:
+        """Per-sample losses, shape (b,), with the statistics of the batch."""
+        done = self._pass(state, batch, training=True)
+        return self._loss.value(done.outputs, done.targets)
+
+    @_quiet
+    def refresh_buffers(self, state: NumpyState, batches: Sequence[Any], /) -> NumpyState:
+        """State whose running statistics are the average of those of the batches."""
+        if not batches:
+            msg = "refresh_buffers got no batches; give at least one to estimate the statistics from"
+            raise InvalidSettingError(msg)
+        seen = [net.batch_moments(self._pass(state, batch, training=True).traces) for batch in batches]
+        statistics = tuple(
+            Moments(*(np.mean(values, axis=0) for values in zip(*layer, strict=True)))
+            for layer in zip(*seen, strict=True)
+        )
+        return state._replace(statistics=statistics)
+
+    @_quiet
+    def logits(self, state: NumpyState, batch: Any, /) -> Array:
+        """Outputs of shape (b, K), with the running statistics."""
+        return self._pass(state, batch, training=False).outputs
+
+    def ravel(self, state: NumpyState, /) -> Array:
+        """A copy of the parameters, shape (p,)."""
+        return state.params.copy()
+
+    def unravel(self, state: NumpyState, flat: Array, /) -> NumpyState:
+        """The state with these parameters, its statistics kept and its optimiser fresh."""
+        return NumpyState(self._vector(flat, copy=True), state.statistics)
+
+    @_quiet
+    def jvp(self, state: NumpyState, tangent: Array, batch: Any, /) -> Array:
+        """Derivative of each loss along `tangent`, shape (b,), in evaluation mode."""
+        done = self._pass(state, batch, training=False)
+        direction = self._network.split(self._vector(tangent))
+        moved, _ = push_forward(self._network, done.layers, direction, done.traces)
+        return np.asarray((self._loss.gradient(done.outputs, done.targets) * moved).sum(axis=1))
+
+    @_quiet
+    def hvp(self, state: NumpyState, tangent: Array, batch: Any, /) -> Array:
+        """Hessian of the mean loss times `tangent`, shape (p,), in evaluation mode."""
+        layers, outputs, targets, traces = self._pass(state, batch, training=False)
+        direction = self._network.split(self._vector(tangent))
+        moved, pushes = push_forward(self._network, layers, direction, traces)
+        cotangent = self._loss.gradient(outputs, targets) / len(outputs)
+        turned = self._loss.curvature(outputs, targets, moved) / len(outputs)
+        return pull_back(self._network, pushes, cotangent, turned)
+
+    def to_model(self, state: NumpyState, /) -> MLP:
+        """The model that a state stands for, copied."""
+        return net.assemble(self._network, state.params, state.statistics)
+
+    def _pass(self, state: NumpyState, batch: Any, *, training: bool) -> _Pass:
+        x, y = read(batch, width=self._network.sizes[0], dtype=state.params.dtype)
+        layers = self._network.split(state.params)
+        outputs, traces = self._network.forward(layers, x, None if training else state.statistics)
+        return _Pass(layers, outputs, self._loss.targets(y, outputs), traces)
+
+    def _vector(self, flat: Array, *, copy: bool = False) -> Floats:
+        like = self._initial.params
+        vector = to_numpy(flat).astype(like.dtype, copy=copy)
+        if vector.shape != like.shape:
+            msg = (
+                f"a vector of shape {vector.shape} was given for the {like.size} parameters; give shape ({like.size},)"
+            )
+            raise InvalidSettingError(msg)
+        return vector

@@ -1,0 +1,126 @@
+"""Per-sample losses of the outputs, with their first two derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.errors import InvalidDataError, InvalidModelError
+from gexcore_numpy.models import Floats
+
+
+class Loss(NamedTuple):
+    """A loss of outputs f and targets t, both of shape (b, k) once `targets` has read the latter.
+
+    Parameters
+    ----------
+    targets : callable
+        (y, f) to targets of shape (b, k), or `InvalidDataError`.
+    value : callable
+        (f, t) to the losses, shape (b,).
+    gradient : callable
+        (f, t) to their derivatives by the outputs, shape (b, k).
+    curvature : callable
+        (f, t, v) to the products of their second derivatives with v, shape (b, k).
+    """
+
+    targets: Callable[[NDArray[Any], Floats], Floats]
+    value: Callable[[Floats, Floats], Floats]
+    gradient: Callable[[Floats, Floats], Floats]
+    curvature: Callable[[Floats, Floats, Floats], Floats]
+
+
+def _classes(y: NDArray[Any], f: Floats) -> Floats:
+    b, k = f.shape
+    if y.shape == (b, k):
+        return y.astype(f.dtype, copy=False)
+    if y.shape != (b,):
+        msg = f"labels of shape {y.shape} do not fit {b} samples and {k} classes; give integers ({b},) or soft labels ({b}, {k})"
+        raise InvalidDataError(msg)
+    if y.dtype.kind not in "iub":
+        msg = (
+            f"cross-entropy needs integer labels 0 … {k - 1}, but these are {y.dtype}; convert them with y.astype(int)"
+        )
+        raise InvalidDataError(msg)
+    low, high = int(y.min()), int(y.max())
+    if low < 0 or high >= k:
+        msg = (
+            f"label {low if low < 0 else high} is outside 0 … {k - 1}, the {k} classes of the model; recode the labels"
+        )
+        raise InvalidDataError(msg)
+    one_hot = np.zeros(f.shape, f.dtype)
+    one_hot[np.arange(b), y.astype(np.intp, copy=False)] = 1
+    return one_hot
+
+
+def _numbers(y: NDArray[Any], f: Floats) -> Floats:
+    targets = y.reshape(-1, 1) if y.ndim == 1 else y
+    if targets.shape != f.shape:
+        msg = f"targets of shape {y.shape} do not fit outputs of shape {f.shape}; give one number per output"
+        raise InvalidDataError(msg)
+    return targets.astype(f.dtype, copy=False)
+
+
+def _softmax(f: Floats) -> Floats:
+    p = np.exp(f - f.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    return np.asarray(p)
+
+
+def _cross_entropy(f: Floats, t: Floats) -> Floats:
+    shifted = f - f.max(axis=1, keepdims=True)
+    log_sum = np.log(np.exp(shifted).sum(axis=1))
+    return np.asarray(t.sum(axis=1) * log_sum - (t * shifted).sum(axis=1))
+
+
+def _cross_entropy_gradient(f: Floats, t: Floats) -> Floats:
+    # soft labels need not sum to one
+    return np.asarray(_softmax(f) * t.sum(axis=1, keepdims=True) - t)
+
+
+def _cross_entropy_curvature(f: Floats, t: Floats, v: Floats) -> Floats:
+    p = _softmax(f)
+    spread = v - (p * v).sum(axis=1, keepdims=True)
+    return np.asarray(p * spread * t.sum(axis=1, keepdims=True))
+
+
+def _squared_error(f: Floats, t: Floats) -> Floats:
+    return np.asarray(((f - t) ** 2).sum(axis=1))
+
+
+def _squared_error_gradient(f: Floats, t: Floats) -> Floats:
+    return 2 * (f - t)
+
+
+def _squared_error_curvature(f: Floats, t: Floats, v: Floats) -> Floats:
+    return 2 * v
+
+
+LOSSES = {
+    "cross_entropy": Loss(_classes, _cross_entropy, _cross_entropy_gradient, _cross_entropy_curvature),
+    "squared_error": Loss(_numbers, _squared_error, _squared_error_gradient, _squared_error_curvature),
+}
+"""Cross-entropy of the softmax with integer or soft labels; squared error summed over outputs."""
+
+
+def find_loss(loss: object) -> Loss:
+    """The loss of that name, the default for None, or the `Loss` itself.
+
+    Raises
+    ------
+    InvalidModelError
+        For anything else.
+    """
+    if isinstance(loss, Loss):
+        return loss
+    found = LOSSES.get("cross_entropy" if loss is None else loss) if loss is None or isinstance(loss, str) else None
+    if found is None:
+        told = repr(loss) if isinstance(loss, str) else f"of type {type(loss).__name__}"
+        msg = (
+            f"the loss is {told}; NumPy knows 'cross_entropy' and 'squared_error', or give a gexcore_numpy.losses.Loss"
+        )
+        raise InvalidModelError(msg)
+    return found

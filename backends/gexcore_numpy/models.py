@@ -1,0 +1,147 @@
+"""Models as plain values that the user holds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from gexcore.errors import InvalidModelError
+
+Floats = NDArray[np.floating[Any]]
+ActivationName = Literal["relu", "tanh"]
+
+
+@dataclass(frozen=True, eq=False)
+class BatchNorm:
+    """Batch normalisation of one hidden layer, before its activation.
+
+    Parameters
+    ----------
+    scale, offset : float array, shape (width,)
+        Trained.
+    mean, var : float array, shape (width,)
+        Running statistics, used in evaluation mode.
+    """
+
+    scale: Floats
+    offset: Floats
+    mean: Floats
+    var: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class MLP:
+    """A multi-layer perceptron; without hidden layers it is softmax (or linear) regression.
+
+    A hidden layer is linear, then batch normalisation where there is one, then the activation;
+    the last layer is linear. All arrays are of one dtype, float32 or float64, which is kept.
+
+    Parameters
+    ----------
+    weights : sequence of float array, shape (in, out)
+    biases : sequence of float array, shape (out,)
+    activation : {"relu", "tanh"}
+    batch_norm : sequence of BatchNorm, optional
+        One for each hidden layer.
+
+    Raises
+    ------
+    InvalidModelError
+        Where the shapes do not fit together, or the dtypes differ.
+
+    Examples
+    --------
+    >>> from gexcore_numpy import MLP
+    >>> MLP.init((64, 128, 10), seed=0).sizes
+    (64, 128, 10)
+    """
+
+    weights: Sequence[Floats]
+    biases: Sequence[Floats]
+    activation: ActivationName = "relu"
+    batch_norm: Sequence[BatchNorm] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", tuple(map(np.asarray, self.weights)))
+        object.__setattr__(self, "biases", tuple(map(np.asarray, self.biases)))
+        if self.batch_norm is not None:
+            object.__setattr__(self, "batch_norm", tuple(self.batch_norm))
+        _check(self)
+
+    @classmethod
+    def init(
+        cls,
+        sizes: Sequence[int],
+        *,
+        seed: int,
+        activation: ActivationName = "relu",
+        batch_norm: bool = False,
+        dtype: DTypeLike = np.float64,
+    ) -> MLP:
+        """An untrained network; equal seeds give equal weights, whatever the dtype.
+
+        Parameters
+        ----------
+        sizes : sequence of int
+            Widths from the inputs to the outputs.
+        seed : int
+        activation : {"relu", "tanh"}
+        batch_norm : bool
+            Normalise every hidden layer.
+        dtype : float32 or float64
+        """
+        rng = np.random.default_rng(seed)
+        gain = math.sqrt(2.0) if activation == "relu" else 1.0
+        weights = [rng.normal(0.0, gain / math.sqrt(a), (a, b)).astype(dtype) for a, b in pairwise(sizes)]
+        norms = [
+            BatchNorm(np.ones(d, dtype), np.zeros(d, dtype), np.zeros(d, dtype), np.ones(d, dtype)) for d in sizes[1:-1]
+        ]
+        biases = [np.zeros(d, dtype) for d in sizes[1:]]
+        return cls(weights, biases, activation, norms if batch_norm else None)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Widths from the inputs to the outputs."""
+        return (self.weights[0].shape[0], *(w.shape[1] for w in self.weights))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of every array."""
+        return self.weights[0].dtype
+
+
+def _check(model: MLP) -> None:
+    if model.activation not in ("relu", "tanh"):
+        msg = f"the activation is {model.activation!r}; choose 'relu' or 'tanh'"
+        raise InvalidModelError(msg)
+    if not model.weights or len(model.weights) != len(model.biases):
+        msg = f"an MLP needs one weight and one bias for each layer; got {len(model.weights)} and {len(model.biases)}"
+        raise InvalidModelError(msg)
+    matrices = all(w.ndim == 2 for w in model.weights)
+    if not matrices or any(a.shape[1] != b.shape[0] for a, b in pairwise(model.weights)):
+        shapes = ", ".join(str(w.shape) for w in model.weights)
+        msg = f"the weights have shapes {shapes}; each must be (in, out), with in equal to the out of the layer before"
+        raise InvalidModelError(msg)
+    hidden = model.sizes[1:-1]
+    norms = model.batch_norm
+    if norms is not None and len(norms) != len(hidden):
+        msg = f"batch_norm has {len(norms)} entries for {len(hidden)} hidden layers; give one for each, or None"
+        raise InvalidModelError(msg)
+    vectors = list(zip(model.biases, model.sizes[1:], strict=True))
+    for norm, width in zip(norms or (), hidden if norms else (), strict=True):
+        vectors += [(v, width) for v in (norm.scale, norm.offset, norm.mean, norm.var)]
+    for vector, width in vectors:
+        if vector.shape != (width,):
+            msg = f"a bias or batch-norm array has shape {vector.shape}; its layer is {width} wide, so give ({width},)"
+            raise InvalidModelError(msg)
+    dtypes = {a.dtype for a in (*model.weights, *(v for v, _ in vectors))}
+    if len(dtypes) > 1 or model.dtype not in (np.float32, np.float64):
+        told = ", ".join(sorted(map(str, dtypes)))
+        msg = f"the model's arrays are {told}; make all of them float32 or all of them float64"
+        raise InvalidModelError(msg)

@@ -1,0 +1,204 @@
+"""The network's arithmetic on one flat vector of parameters, and its hand-derived gradient.
+
+The vector holds, layer by layer: weight (in, out) in C order, bias, and for a layer with batch
+normalisation its scale and offset. Batch normalisation follows PyTorch: a step normalises with
+the biased variance of its batch and averages the unbiased one into the running statistics.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from gexcore.errors import InvalidDataError
+from gexcore_numpy.models import MLP, ActivationName, BatchNorm, Floats
+
+EPS = 1e-5
+MOMENTUM = 0.1
+
+
+class Activation(NamedTuple):
+    """An activation; both derivatives are functions of its output."""
+
+    value: Callable[[Floats], Floats]
+    slope: Callable[[Floats], Floats]
+    bend: Callable[[Floats], Floats]
+
+
+ACTIVATIONS = {
+    "relu": Activation(lambda u: np.maximum(u, 0), lambda a: (a > 0).astype(a.dtype), np.zeros_like),
+    "tanh": Activation(np.tanh, lambda a: 1 - a * a, lambda a: -2 * a * (1 - a * a)),
+}
+
+
+class Layer(NamedTuple):
+    """Views into a flat vector: parameters, or what stands for them (gradient, tangent).
+
+    `scale` and `offset` are empty where the layer does not normalise.
+    """
+
+    weight: Floats
+    bias: Floats
+    scale: Floats
+    offset: Floats
+
+
+class Moments(NamedTuple):
+    """Mean and variance of a hidden layer before normalisation, each of shape (width,)."""
+
+    mean: Floats
+    var: Floats
+
+
+class Trace(NamedTuple):
+    """What one layer's forward pass leaves for the derivatives.
+
+    Parameters
+    ----------
+    inputs, outputs : (b, in), (b, out)
+    normalised : (b, out)
+        Before scale and offset; meaningless where the layer does not normalise, as is `gain`.
+    gain : (out,)
+        One over the standard deviation divided by.
+    moments : Moments, optional
+        Of the batch, with the unbiased variance; only of a layer that normalises, in training mode.
+    """
+
+    inputs: Floats
+    outputs: Floats
+    normalised: Floats
+    gain: Floats
+    moments: Moments | None
+
+
+@dataclass(frozen=True)
+class Network:
+    """The shape of an `MLP`, without its numbers."""
+
+    sizes: tuple[int, ...]
+    activation: ActivationName
+    normalises: bool
+
+    @classmethod
+    def of(cls, model: MLP) -> Network:
+        """The shape of a model."""
+        return cls(model.sizes, model.activation, bool(model.batch_norm))
+
+    @functools.cached_property
+    def _ends(self) -> list[tuple[int, int, int, int]]:
+        """Where the weight, bias, scale and offset of each layer end in the flat vector."""
+        ends, start = [], 0
+        for depth, (fan_in, fan_out) in enumerate(pairwise(self.sizes), start=2):
+            weight = start + fan_in * fan_out
+            bias = weight + fan_out
+            width = fan_out if self.normalises and depth < len(self.sizes) else 0
+            start = bias + 2 * width
+            ends.append((weight, bias, bias + width, start))
+        return ends
+
+    @property
+    def size(self) -> int:
+        """Number of parameters p."""
+        return self._ends[-1][-1]
+
+    def split(self, flat: Floats) -> list[Layer]:
+        """The layers' views into a flat vector of shape (p,)."""
+        layers: list[Layer] = []
+        start = 0
+        for width, (weight, bias, scale, offset) in zip(self.sizes, self._ends, strict=False):
+            matrix = flat[start:weight].reshape(width, -1)
+            layers.append(Layer(matrix, flat[weight:bias], flat[bias:scale], flat[scale:offset]))
+            start = offset
+        return layers
+
+    def forward(
+        self, layers: Sequence[Layer], x: Floats, statistics: Sequence[Moments] | None
+    ) -> tuple[Floats, list[Trace]]:
+        """Outputs of shape (b, k), and one trace per layer.
+
+        Parameters
+        ----------
+        layers : list of Layer
+        x : (b, d)
+        statistics : sequence of Moments, or None
+            Running statistics for evaluation mode; None normalises with the batch's own.
+        """
+        if self.normalises and statistics is None and len(x) < 2:
+            msg = "a training batch of 1 sample has no variance to normalise by; use batches of at least 2 samples"
+            raise InvalidDataError(msg)
+        activate = ACTIVATIONS[self.activation].value
+        traces: list[Trace] = []
+        for depth, layer in enumerate(layers):
+            inputs = x
+            x = x @ layer.weight
+            x += layer.bias
+            normalised, gain, moments = x, layer.scale, None
+            if layer.scale.size:
+                if statistics is None:
+                    mean, var = x.mean(axis=0), x.var(axis=0)
+                    moments = Moments(mean, var * (len(x) / (len(x) - 1)))
+                else:
+                    mean, var = statistics[depth]
+                gain = 1 / np.sqrt(var + EPS)
+                normalised = (x - mean) * gain
+                x = normalised * layer.scale + layer.offset
+            if depth < len(layers) - 1:
+                x = activate(x)
+            traces.append(Trace(inputs, x, normalised, gain, moments))
+        return x, traces
+
+    def gradient(self, layers: Sequence[Layer], traces: Sequence[Trace], cotangent: Floats) -> Floats:
+        """Gradient of shape (p,) in training mode, from the derivative (b, k) by the outputs."""
+        flat = np.empty(self.size, cotangent.dtype)
+        slope = ACTIVATIONS[self.activation].slope
+        d = cotangent
+        steps = list(zip(layers, traces, self.split(flat), strict=True))
+        for depth in reversed(range(len(steps))):
+            layer, trace, out = steps[depth]
+            if depth < len(steps) - 1:
+                d = d * slope(trace.outputs)
+            if layer.scale.size:
+                np.sum(d, axis=0, out=out.offset)
+                np.sum(d * trace.normalised, axis=0, out=out.scale)
+                # the batch's mean and variance move with every sample
+                d = (trace.gain * layer.scale) * (d - (out.offset + trace.normalised * out.scale) / len(d))
+            np.matmul(trace.inputs.T, d, out=out.weight)
+            np.sum(d, axis=0, out=out.bias)
+            if depth:
+                d = d @ layer.weight.T
+        return flat
+
+
+def flatten(model: MLP) -> Floats:
+    """The model's parameters as one new vector of shape (p,)."""
+    parts: list[Floats] = []
+    norms = [*(model.batch_norm or ()), *([None] * len(model.weights))]
+    for weight, bias, norm in zip(model.weights, model.biases, norms, strict=False):
+        parts += [weight.ravel(), bias, *((norm.scale, norm.offset) if norm else ())]
+    return np.concatenate(parts)
+
+
+def running_statistics(model: MLP) -> tuple[Moments, ...]:
+    """Copies of the model's running statistics, one per normalised layer."""
+    return tuple(Moments(norm.mean.copy(), norm.var.copy()) for norm in model.batch_norm or ())
+
+
+def batch_moments(traces: Sequence[Trace]) -> tuple[Moments, ...]:
+    """The statistics of a training pass, one per normalised layer."""
+    return tuple(trace.moments for trace in traces if trace.moments is not None)
+
+
+def assemble(network: Network, flat: Floats, statistics: Sequence[Moments]) -> MLP:
+    """The model with these parameters and running statistics, copied."""
+    layers = network.split(flat.copy())
+    norms = [
+        BatchNorm(layer.scale, layer.offset, moments.mean.copy(), moments.var.copy())
+        for layer, moments in zip(layers, statistics, strict=False)
+    ]
+    weights, biases = [layer.weight for layer in layers], [layer.bias for layer in layers]
+    return MLP(weights, biases, network.activation, norms or None)

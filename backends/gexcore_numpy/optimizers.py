@@ -1,0 +1,74 @@
+"""SGD and AdamW as PyTorch defines them."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from gexcore.errors import InvalidModelError
+from gexcore.plan import Optimizer
+from gexcore_numpy.models import Floats
+
+BETAS = (0.9, 0.999)
+EPS = 1e-8
+
+
+class Memory(NamedTuple):
+    """What an optimiser remembers: its steps, and vectors of shape (p,); by default nothing."""
+
+    steps: int = 0
+    vectors: tuple[Floats, ...] = ()
+
+
+def check_optimizer(optimizer: Optimizer) -> Optimizer:
+    """The optimiser, if NumPy has it.
+
+    Raises
+    ------
+    InvalidModelError
+    """
+    if optimizer.name not in ("sgd", "adamw"):
+        told = repr(optimizer.name) if isinstance(optimizer.name, str) else "a callable"
+        msg = f"the optimiser is {told}; NumPy knows 'sgd' and 'adamw'"
+        raise InvalidModelError(msg)
+    return optimizer
+
+
+def advance(optimizer: Optimizer, params: Floats, gradient: Floats, memory: Memory, *, lr: float) -> Memory:
+    """Take one step on `params` in place; `gradient` and the vectors of `memory` are used up."""
+    step = _adamw if optimizer.name == "adamw" else _sgd
+    return Memory(memory.steps + 1, step(optimizer, params, gradient, memory, float(lr)))
+
+
+def _sgd(optimizer: Optimizer, params: Floats, gradient: Floats, memory: Memory, lr: float) -> tuple[Floats, ...]:
+    if optimizer.weight_decay:
+        gradient += optimizer.weight_decay * params
+    if not optimizer.momentum:
+        params -= lr * gradient
+        return ()
+    velocity = gradient
+    if memory.vectors:
+        (velocity,) = memory.vectors
+        velocity *= optimizer.momentum
+        velocity += gradient
+    params -= lr * velocity
+    return (velocity,)
+
+
+def _adamw(optimizer: Optimizer, params: Floats, gradient: Floats, memory: Memory, lr: float) -> tuple[Floats, ...]:
+    first, second = memory.vectors or (np.zeros_like(params), np.zeros_like(params))
+    step = memory.steps + 1
+    beta1, beta2 = BETAS
+    params *= 1 - lr * optimizer.weight_decay
+    first *= beta1
+    first += (1 - beta1) * gradient
+    second *= beta2
+    gradient *= gradient
+    second += (1 - beta2) * gradient
+    deviation = np.sqrt(second)
+    deviation /= math.sqrt(1 - beta2**step)
+    deviation += EPS
+    params -= (lr / (1 - beta1**step)) * (first / deviation)
+    return (first, second)

@@ -1,0 +1,221 @@
+"""Laws of gexcore's own array code, to be checked on every array library."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore import deviations as dv
+from gexcore.decisions.otsu import otsu
+from gexcore.errors import InvalidDataError
+from gexcore.testing._hypothesis import pytest, st
+from gexcore.testing.compare import assert_close, numbers
+from gexcore.testing.strategies import loss_tables, scores
+
+# after the module that tells how to install it
+from hypothesis import Phase, given, settings  # isort: skip
+
+Table = NDArray[np.float64]
+
+TOLERANCE = 1e-12
+"""Of sums in double precision."""
+
+FACTORS = st.floats(-3.0, 3.0, allow_subnormal=False)
+TABLES = loss_tables(members=(2, 6), samples=(1, 9))
+"""The first row stands for the base losses."""
+
+
+def check_gram_laws(xp: Any) -> None:
+    """Influence is DᵀD/M: symmetric, positive semi-definite, of rank ≤ M, additive, quadratic in the loss.
+
+    Parameters
+    ----------
+    xp : array namespace
+        Such as ``numpy``, ``array_api_strict`` or ``torch``; it computes in double precision.
+    """
+
+    @_law(table=TABLES)
+    def is_a_gram_matrix(table: Table) -> None:
+        dev = dv.deviations(xp.asarray(table[1:]), xp.asarray(table[0]))
+        result = dv.cross_influence(dev, dev)
+        assert type(result) is type(dev)
+        gram = numbers(result)
+        assert_close(gram, _gram(table[1:] - table[0]), TOLERANCE)
+        assert_close(gram, gram.T, TOLERANCE)
+        eigenvalues = np.linalg.eigvalsh((gram + gram.T) / 2)
+        noise = 1e-10 * max(1.0, float(eigenvalues[-1]))
+        assert eigenvalues[0] >= -noise
+        assert (eigenvalues > noise).sum() <= len(table) - 1
+        assert_close(dv.self_influence(dev), np.diag(gram), TOLERANCE)
+
+    @_law(table=TABLES, cut=st.integers(0, 9), seed=st.integers(0, 99))
+    def adds_over_samples(table: Table, cut: int, seed: int) -> None:
+        dev = xp.asarray(table[1:] - table[0])
+        gram = numbers(dv.cross_influence(dev, dev))
+        cut = min(cut, dev.shape[1])
+        blocks = [numbers(dv.cross_influence(dev, part)) for part in (dev[:, :cut], dev[:, cut:])]
+        assert_close(np.concatenate(blocks, axis=1), gram, TOLERANCE)
+        groups = np.random.default_rng(seed).integers(-1, 4, dev.shape[1])  # -1 and 3 are no groups
+        summed = dv.cross_influence(dev, dv.group_deviations(dev, xp.asarray(groups), 3))
+        wanted = np.stack([gram[:, groups == g].sum(axis=1) for g in range(3)], axis=1)
+        assert_close(summed, wanted, TOLERANCE)
+
+    @_law(table=TABLES, factor=FACTORS, constants=st.integers(0, 99))
+    def scales_and_shifts(table: Table, factor: float, constants: int) -> None:
+        gram = _influence(xp, table)
+        assert_close(_influence(xp, factor * table), factor**2 * gram, TOLERANCE)
+        added = np.random.default_rng(constants).uniform(-5, 5, table.shape[1])
+        assert_close(_influence(xp, table + added), gram, TOLERANCE)
+
+    is_a_gram_matrix()
+    adds_over_samples()
+    scales_and_shifts()
+
+
+def check_streaming_laws(xp: Any) -> None:
+    """Moments of members, in any order and any split, are those of all at once; missing entries do not count."""
+
+    @_law(table=TABLES, seed=st.integers(0, 999), signed=st.booleans())
+    def merges_any_split(table: Table, seed: int, signed: bool) -> None:
+        rng = np.random.default_rng(seed)
+        dev = table[1:] - table[0]
+        weights = rng.uniform(-1.0 if signed else 0.1, 1.0, len(dev))
+        parts = np.array_split(rng.permutation(len(dev)), rng.integers(1, len(dev) + 1))
+        total = dv.no_moments(xp.asarray(dev))
+        for part in parts:
+            moments = dv.no_moments(xp.asarray(dev))
+            for member in part:
+                moments = dv.update(moments, xp.asarray(dev[member]), float(weights[member]))
+            total = dv.merge(total, moments)
+        wanted = np.diag(_gram(dev, weights))
+        assert_close(dv.mean_square(total), wanted, TOLERANCE)
+        assert_close(dv.self_influence(xp.asarray(dev), weights), wanted, TOLERANCE)
+        cross = dv.cross_influence(xp.asarray(dev), xp.asarray(dev), xp.asarray(weights))
+        assert_close(cross, _gram(dev, weights), TOLERANCE)
+
+    @_law(table=TABLES, seed=st.integers(0, 999))
+    def ignores_what_is_missing(table: Table, seed: int) -> None:
+        seen = np.random.default_rng(seed).random(table[1:].shape) < 0.6
+        losses = np.where(seen, table[1:], np.nan)
+        got = dv.self_influence(dv.deviations(xp.asarray(losses), xp.asarray(table[0])))
+        for sample, value in enumerate(numbers(got)):
+            squares = (losses[seen[:, sample], sample] - table[0, sample]) ** 2
+            if len(squares):
+                assert_close(value, math.fsum(squares) / len(squares), TOLERANCE)
+            else:
+                assert math.isnan(value)
+
+    merges_any_split()
+    ignores_what_is_missing()
+
+
+def check_floor(xp: Any) -> None:
+    """The floor raises small base losses and touches no others; 0 is no floor, even for negative losses."""
+
+    @_law(table=TABLES, floor=st.floats(0.01, 2.0))
+    def holds(table: Table, floor: float) -> None:
+        losses, base = xp.asarray(table[1:]), xp.asarray(table[0])
+        raised = [[loss - max(b, floor) for loss, b in zip(row, table[0], strict=True)] for row in table[1:]]
+        assert_close(dv.deviations(losses, base, floor=floor), np.array(raised), 0.0)
+        assert_close(dv.deviations(losses - 9.0, base - 9.0), (table[1:] - 9.0) - (table[0] - 9.0), 0.0)
+
+    holds()
+
+
+def check_otsu_laws(xp: Any) -> None:
+    """The cut is the best of all cuts, does not depend on scale and shift, and tells the parts apart."""
+
+    @_law(values=st.lists(st.integers(0, 30), min_size=2, max_size=25))
+    def is_the_best_cut(values: list[int]) -> None:
+        cut = otsu(xp.asarray(np.array(values, float)))
+        gains = _gains(values)
+        if len(set(values)) == 1:
+            assert cut is None
+            return
+        assert cut is not None
+        lower = [v for v in values if v <= cut.value]
+        upper = [v for v in values if v > cut.value]
+        assert (cut.upper, cut.value) == (len(upper), (max(lower) + min(upper)) / 2)
+        gain = gains[max(lower)]
+        assert gain >= max(gains.values()) * Fraction(1 - 1e-9)
+        assert cut.eta == pytest.approx(float(gain / _variance(values)), rel=1e-9)
+        within = float(_variance(lower) + _variance(upper))
+        gap = float(_mean(upper) - _mean(lower))
+        assert cut.ashman_d == pytest.approx(math.sqrt(2 / within) * gap if within else math.inf, rel=1e-9)
+
+    @_law(
+        values=st.lists(st.integers(0, 30), min_size=2, max_size=25),
+        scale=st.integers(1, 999),
+        shift=st.integers(-(10**6), 10**6),
+    )
+    def is_invariant(values: list[int], scale: int, shift: int) -> None:
+        cut = otsu(xp.asarray(np.array(values, float)))
+        moved = otsu(xp.asarray(np.array(values, float) * scale + shift))
+        assert moved == (cut and cut._replace(value=cut.value * scale + shift))
+
+    @_law(values=scores(smallest=-20.0))
+    def separates_any_floats(values: Table) -> None:
+        cut = otsu(xp.asarray(values))
+        if cut is None:
+            assert len(set(values)) == 1
+        else:
+            assert 0 < cut.upper < len(values)
+            assert cut.upper == (values > cut.value).sum()
+            assert 0 < cut.eta <= 1
+
+    is_the_best_cut()
+    is_invariant()
+    separates_any_floats()
+    for dtype in ("float32", "float64"):
+        for steps in range(4):  # no number lies between these two
+            low = np.asarray(1, dtype) + steps * np.spacing(np.asarray(1, dtype))
+            pair = np.array([low, np.nextafter(low, np.asarray(2, dtype))], dtype)
+            cut = otsu(xp.asarray(pair))
+            assert cut is not None
+            assert cut.value == low
+    assert otsu(xp.asarray(np.array([0.3]))) is None
+    for broken in ([0.0, 1.0, math.nan], [0.0, math.inf], []):
+        with pytest.raises(InvalidDataError, match="needs at least one score and only finite ones"):
+            otsu(xp.asarray(np.array(broken)))
+
+
+def _law(**drawn: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Callable[[], None]]:
+    profile = settings(
+        derandomize=True, database=None, max_examples=40, deadline=None, phases=[Phase.generate, Phase.shrink]
+    )
+    return lambda body: profile(given(**drawn)(body))
+
+
+def _influence(xp: Any, table: Table) -> NDArray[np.float64]:
+    dev = dv.deviations(xp.asarray(table[1:]), xp.asarray(table[0]))
+    return numbers(dv.cross_influence(dev, dev))
+
+
+def _gram(dev: Table, weights: Table | None = None) -> Table:
+    w = np.ones(len(dev)) if weights is None else weights
+    pairs = [[math.fsum(w * a * b) for b in dev.T] for a in dev.T]
+    return np.array(pairs) / math.fsum(np.abs(w))
+
+
+def _mean(values: list[int]) -> Fraction:
+    return Fraction(sum(values), len(values))
+
+
+def _variance(values: list[int]) -> Fraction:
+    return sum(((v - _mean(values)) ** 2 for v in values), Fraction()) / len(values)
+
+
+def _gains(values: list[int]) -> dict[int, Fraction]:
+    """Between-class variance of every cut, by the largest value below it."""
+    gains = {}
+    for last in sorted(set(values))[:-1]:
+        lower = [v for v in values if v <= last]
+        upper = [v for v in values if v > last]
+        share = Fraction(len(lower) * len(upper), len(values) ** 2)
+        gains[last] = share * (_mean(upper) - _mean(lower)) ** 2
+    return gains

@@ -1,0 +1,186 @@
+"""Laws of the capabilities that a backend may have; skipped where it has not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.capabilities import supports
+from gexcore.data import targets_of
+from gexcore.protocols import (
+    SupportsBufferRefresh,
+    SupportsDonation,
+    SupportsEnsemble,
+    SupportsLogits,
+    SupportsParams,
+    SupportsTrainingLosses,
+)
+from gexcore.testing._hypothesis import SEEDS, law, pytest
+from gexcore.testing.checks import require
+from gexcore.testing.compare import assert_close, numbers
+from gexcore.testing.problems import Problem
+
+
+def check_donated_step(problem: Problem) -> None:
+    """Steps in place do what steps do, and tell the training losses from before each."""
+    require(problem, SupportsDonation)
+    backend: Any = problem.backend
+    start = backend.initial_state()
+    state = backend.copy(start)
+    for step in range(3):
+        batch, before = problem.batch(step), backend.copy(state)
+        state, losses = backend.sgd_step_(state, batch, lr=problem.lr, seed=step)
+        assert numbers(losses).shape == (problem.batch_size,)
+        if supports(backend, SupportsTrainingLosses):
+            assert_close(losses, backend.training_losses(before, batch, seed=step), problem.tolerance)
+        problem.assert_seen(state, problem.observe(problem.walk(start, step + 1)))
+
+
+def check_copy(problem: Problem) -> None:
+    """A copy is the same state; giving one of the two away changes neither the other nor what was read before."""
+    require(problem, SupportsDonation)
+    backend: Any = problem.backend
+    state = problem.walk(backend.initial_state(), 2)
+    before = problem.observe(state)
+    copied = backend.copy(state)
+    problem.assert_seen(copied, before)
+    flat = backend.ravel(copied) if supports(backend, SupportsParams) else None
+    given, losses = backend.sgd_step_(copied, problem.batch(), lr=problem.lr, seed=0)
+    told = numbers(losses).copy()
+    backend.sgd_step_(given, problem.batch(1), lr=problem.lr, seed=1)
+    problem.assert_seen(state, before)
+    assert_close(losses, told, 0.0)
+    if flat is not None:
+        assert_close(flat, backend.ravel(state), problem.tolerance)
+    kept = backend.copy(state)
+    backend.sgd_step_(backend.copy(kept), problem.batch(), lr=problem.lr, seed=0)
+    backend.sgd_step_(state, problem.batch(), lr=problem.lr, seed=0)
+    problem.assert_seen(kept, before)
+    start = problem.observe(backend.initial_state())
+    backend.sgd_step_(backend.copy(backend.initial_state()), problem.batch(), lr=problem.lr, seed=0)
+    problem.assert_seen(backend.initial_state(), start)
+
+
+def check_training_losses(problem: Problem) -> None:
+    """One finite loss per sample, equal for equal seeds, and no trace left in the state."""
+    require(problem, SupportsTrainingLosses)
+    backend: Any = problem.backend
+    state = problem.walk(backend.initial_state(), 2)
+    before = problem.observe(state)
+    losses = numbers(backend.training_losses(state, problem.batch(), seed=5)).copy()
+    assert losses.shape == (problem.batch_size,)
+    assert np.isfinite(losses).all()
+    assert_close(backend.training_losses(state, problem.batch(), seed=5), losses, problem.tolerance)
+    problem.assert_seen(state, before)
+    if problem.stochastic:
+        other = numbers(backend.training_losses(state, problem.batch(), seed=6))
+        assert np.abs(other - losses).max() > 100 * problem.tolerance, "two seeds gave one result"
+
+
+def check_refresh(problem: Problem) -> None:
+    """Statistics come from the batches alone, each counting equally; nothing else changes."""
+    require(problem, SupportsBufferRefresh)
+    backend: Any = problem.backend
+    state = backend.initial_state()
+    one, two = problem.batch(0), problem.batch(1)
+
+    def losses(state: Any, *batches: Any) -> NDArray[np.float64]:
+        return numbers(backend.forward(backend.refresh_buffers(state, list(batches)), problem.everything())).copy()
+
+    before = problem.observe(state)
+    expected = losses(state, one, two)
+    problem.assert_seen(state, before)
+    assert_close(losses(state, two, one), expected, problem.tolerance)
+    assert_close(losses(state, one, two, one, two), expected, problem.tolerance)
+    # steps of size zero move the stored statistics only
+    assert_close(losses(problem.walk(state, 2, lr=0.0), one, two), expected, problem.tolerance)
+    assert np.abs(losses(state, one) - losses(state, two)).max() > 100 * problem.tolerance, "the batches had no effect"
+    if supports(backend, SupportsParams):
+        assert_close(backend.ravel(backend.refresh_buffers(state, [one])), backend.ravel(state), 0.0)
+
+
+def check_refresh_keeps_optimizer(problem: Problem) -> None:
+    """A refresh in the middle of a chain leaves the optimiser's memory alone."""
+    require(problem, SupportsBufferRefresh)
+    backend: Any = problem.backend
+    state = problem.walk(backend.initial_state(), 3)
+    refreshed = backend.refresh_buffers(state, [problem.batch()])
+    expected = problem.settled_losses(problem.walk(state, 2))
+    assert_close(problem.settled_losses(problem.walk(refreshed, 2)), expected, problem.tolerance)
+
+
+def check_logits(problem: Problem) -> None:
+    """One row of finite scores per sample, whose cross-entropy is the loss."""
+    require(problem, SupportsLogits)
+    backend: Any = problem.backend
+    state, batch = problem.walk(backend.initial_state(), 2), problem.everything()
+    scores = numbers(backend.logits(state, batch))
+    assert scores.ndim == 2
+    assert len(scores) == len(problem.dataset)
+    assert np.isfinite(scores).all()
+    labels = targets_of(batch)
+    if not problem.classifies or labels is None or labels.ndim != 1:
+        pytest.skip("the losses are not the cross-entropy of hard labels in this problem")
+    log_p = scores - scores.max(axis=1, keepdims=True)
+    log_p -= np.log(np.exp(log_p).sum(axis=1, keepdims=True))
+    expected = -log_p[np.arange(len(labels)), labels.astype(np.intp)]
+    assert_close(backend.forward(state, batch), expected, problem.tolerance)
+
+
+def check_params(problem: Problem) -> None:
+    """`unravel` takes what `ravel` gives, and makes a state with a fresh optimiser."""
+    require(problem, SupportsParams)
+    backend: Any = problem.backend
+    start = backend.initial_state()
+    state = problem.walk(start, 2)
+    before = problem.observe(state)
+    here = numbers(backend.ravel(state))
+    assert here.ndim == 1
+    used = problem.walk(start, 3, lr=0.0)
+    expected = problem.settled_losses(problem.walk(start, 2))
+    fresh = backend.unravel(used, backend.ravel(start))
+    assert_close(problem.settled_losses(problem.walk(fresh, 2)), expected, problem.tolerance)
+    assert_close(
+        backend.forward(fresh, problem.everything()), backend.forward(used, problem.everything()), problem.tolerance
+    )
+
+    @law(seed=SEEDS)
+    def holds(seed: int) -> None:
+        flat = here + np.random.default_rng(seed).normal(size=here.shape)
+        moved = backend.unravel(state, flat)
+        flat_before = flat.copy()
+        flat += 1.0
+        assert_close(backend.ravel(moved), flat_before, problem.tolerance)
+
+    holds()
+    problem.assert_seen(state, before)
+
+
+def check_ensemble(problem: Problem) -> None:
+    """Stacked states give the losses of each, in their order, whatever becomes of the states."""
+    require(problem, SupportsEnsemble)
+    backend: Any = problem.backend
+    walked = [problem.walk(backend.initial_state(), steps) for steps in (0, 4, 2)]
+    expected = np.stack([numbers(backend.forward(state, problem.everything())) for state in walked])
+    owned = [backend.copy(state) for state in walked] if supports(backend, SupportsDonation) else walked
+    stacked = backend.stack(owned)
+    assert_close(backend.forward_many(stacked, problem.everything()), expected, problem.tolerance)
+    if supports(backend, SupportsDonation):
+        for state in owned:
+            backend.sgd_step_(state, problem.batch(), lr=problem.lr, seed=0)
+    assert_close(backend.forward_many(stacked, problem.everything()), expected, problem.tolerance)
+    assert_close(backend.forward_many(stacked, problem.batch()), expected[:, : problem.batch_size], problem.tolerance)
+
+
+LAWS = (
+    check_donated_step,
+    check_copy,
+    check_training_losses,
+    check_refresh,
+    check_refresh_keeps_optimizer,
+    check_logits,
+    check_params,
+    check_ensemble,
+)

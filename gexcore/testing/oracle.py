@@ -1,0 +1,136 @@
+"""Equality with the hand-derived NumPy backend, for backends whose model came from a `Toy`.
+
+Flat parameters may be ordered differently, so directions are made by each backend itself: the
+way its parameters move in one step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.plan import Cosine
+from gexcore.protocols import (
+    SupportsBufferRefresh,
+    SupportsHvp,
+    SupportsJvp,
+    SupportsLogits,
+    SupportsParams,
+    SupportsTrainingLosses,
+)
+from gexcore.testing._hypothesis import pytest
+from gexcore.testing.checks import require
+from gexcore.testing.compare import assert_close, numbers
+from gexcore.testing.problems import Problem
+
+
+def _oracle(problem: Problem) -> Problem:
+    if problem.toy is None:
+        pytest.skip("this problem has no oracle")
+    return problem.toy.problem(problem.toy.oracle())
+
+
+def _direction(problem: Problem, batch: int) -> NDArray[np.float64]:
+    backend: Any = problem.backend
+    state = backend.initial_state()
+    after = backend.sgd_step(state, problem.batch(batch), lr=1.0, seed=0)
+    return numbers(backend.ravel(after)) - numbers(backend.ravel(state))
+
+
+def check_oracle_losses(problem: Problem) -> None:
+    """The losses of θ*."""
+    got, want = (p.backend.forward(p.backend.initial_state(), p.everything()) for p in (problem, _oracle(problem)))
+    assert_close(got, want, problem.tolerance)
+
+
+def check_oracle_logits(problem: Problem) -> None:
+    """The logits of θ*."""
+    oracle = _oracle(problem)
+    require(problem, SupportsLogits)
+    require(oracle, SupportsLogits)
+
+    def logits(p: Problem) -> Any:
+        backend: Any = p.backend
+        return backend.logits(backend.initial_state(), p.everything())
+
+    assert_close(logits(problem), logits(oracle), problem.tolerance)
+
+
+def check_oracle_training_losses(problem: Problem) -> None:
+    """The training losses of θ*."""
+    oracle = _oracle(problem)
+    require(problem, SupportsTrainingLosses)
+
+    def losses(p: Problem) -> Any:
+        backend: Any = p.backend
+        return backend.training_losses(backend.initial_state(), p.batch(), seed=0)
+
+    assert_close(losses(problem), losses(oracle), problem.tolerance)
+
+
+def check_oracle_steps(problem: Problem) -> None:
+    """The losses after one step, and after ten of a cosine schedule, buffers included."""
+    oracle = _oracle(problem)
+    schedule = Cosine(problem.lr, 10)
+
+    def walk(p: Problem, steps: int) -> list[NDArray[np.float64]]:
+        state = p.backend.initial_state()
+        for step in range(steps):
+            state = p.backend.sgd_step(state, p.batch(step), lr=schedule(step), seed=step)
+        return [numbers(p.backend.forward(state, p.everything())), p.settled_losses(state)]
+
+    for steps in (1, 10):
+        for got, want in zip(walk(problem, steps), walk(oracle, steps), strict=True):
+            assert_close(got, want, problem.tolerance)
+
+
+def check_oracle_refresh(problem: Problem) -> None:
+    """The losses after two batches have set the statistics."""
+    oracle = _oracle(problem)
+    require(problem, SupportsBufferRefresh)
+
+    def losses(p: Problem) -> Any:
+        backend: Any = p.backend
+        state = backend.refresh_buffers(backend.initial_state(), [p.batch(0), p.batch(1)])
+        return backend.forward(state, p.everything())
+
+    assert_close(losses(problem), losses(oracle), problem.tolerance)
+
+
+def check_oracle_jvp(problem: Problem) -> None:
+    """The derivative of every loss along the first step."""
+    oracle = _oracle(problem)
+    require(problem, SupportsJvp, SupportsParams)
+
+    def along(p: Problem) -> Any:
+        backend: Any = p.backend
+        return backend.jvp(backend.initial_state(), _direction(p, 0), p.everything())
+
+    assert_close(along(problem), along(oracle), 10 * problem.tolerance)
+
+
+def check_oracle_hvp(problem: Problem) -> None:
+    """Curvature along and between the steps on two batches."""
+    oracle = _oracle(problem)
+    require(problem, SupportsHvp, SupportsParams)
+
+    def curvature(p: Problem) -> list[float]:
+        backend: Any = p.backend
+        u, v = _direction(p, 0), _direction(p, 1)
+        hu = numbers(backend.hvp(backend.initial_state(), u, p.everything()))
+        return [float(u @ hu), float(v @ hu)]
+
+    assert_close(curvature(problem), curvature(oracle), 10 * problem.tolerance)
+
+
+LAWS = (
+    check_oracle_losses,
+    check_oracle_logits,
+    check_oracle_training_losses,
+    check_oracle_steps,
+    check_oracle_refresh,
+    check_oracle_jvp,
+    check_oracle_hvp,
+)

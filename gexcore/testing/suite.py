@@ -1,0 +1,58 @@
+"""The kit as a pytest class; `gexcore.testing` shows how to use it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from gexcore.protocols import Backend
+from gexcore.testing import checks, derivatives, optional, oracle
+from gexcore.testing._hypothesis import pytest
+from gexcore.testing.problems import TOYS, Problem, Toy
+
+Law = Callable[[Problem], None]
+
+LAWS: tuple[Law, ...] = (*checks.LAWS, *optional.LAWS, *derivatives.LAWS, *oracle.LAWS)
+"""Every law, as a function of a `Problem`."""
+
+
+class BackendTests:
+    """Holds a backend to every law: subclass it, and define `build` or override `problem`.
+
+    Attributes
+    ----------
+    build : method
+        ``build(toy) -> Backend``: the toy's model, loss and optimiser in the framework. Called
+        once for each toy; the laws share the backend.
+    toys : sequence of str
+        Which of `TOYS` the backend can express.
+    laws : sequence of callable
+        `LAWS`, or those of them that the backend claims to keep.
+    """
+
+    build: Callable[[Toy], Backend[Any, Any]]
+    toys: ClassVar[Sequence[str]] = tuple(TOYS)
+    laws: ClassVar[Sequence[Law]] = LAWS
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run every law, on every toy if the problem is made from one."""
+        if "toy" in metafunc.fixturenames:
+            metafunc.parametrize("toy", [TOYS[name] for name in self.toys], ids=self.toys)
+        if "law" in metafunc.fixturenames:
+            metafunc.parametrize("law", self.laws, ids=[law.__name__.removeprefix("check_") for law in self.laws])
+
+    @pytest.fixture
+    def problem(self, toy: Toy) -> Problem:
+        """What the laws are checked on."""
+        key = type(self), toy.name
+        if key not in _BUILT:
+            _BUILT[key] = toy.problem(self.build(toy))
+        return _BUILT[key]
+
+    def test_law(self, problem: Problem, law: Law) -> None:
+        """The backend keeps the law."""
+        law(problem)
+
+
+# frameworks that compile would otherwise compile once per law
+_BUILT: dict[tuple[type[BackendTests], str], Problem] = {}
