@@ -115,10 +115,10 @@ def _wrap(data: Any, backend: Backend[Any, Any] | None) -> Dataset[Any]:
         return HuggingFaceDataset(data)
     if isinstance(data, Dataset):
         return data
-    if isinstance(data, tuple | list) and len(data) >= 2 and all(hasattr(c, "__len__") for c in data):
-        return ArrayDataset(*(c if hasattr(c, "shape") else np.asarray(c) for c in data))
-    if isinstance(data, Mapping) and data and all(hasattr(c, "__len__") for c in data.values()):
-        return MappingDataset({name: c if hasattr(c, "shape") else np.asarray(c) for name, c in data.items()})
+    if isinstance(data, tuple | list) and len(data) >= 2 and all(_is_column(c) for c in data):
+        return ArrayDataset(*(_as_array(c) for c in data))
+    if isinstance(data, Mapping) and data and all(_is_column(c) for c in data.values()):
+        return MappingDataset({name: _as_array(c) for name, c in data.items()})
     msg = (
         f"data of type {type(data).__name__} is not understood; give (x, y) arrays, a dict of arrays, "
         "a dataset of the model's framework, or an object with __len__ and batch(indices)"
@@ -126,19 +126,32 @@ def _wrap(data: Any, backend: Backend[Any, Any] | None) -> Dataset[Any]:
     raise InvalidDataError(msg)
 
 
+def _is_column(value: Any) -> bool:
+    return hasattr(value, "__len__") and getattr(value, "ndim", 1) > 0 and not isinstance(value, str | Mapping)
+
+
+def _as_array(column: Any) -> Any:
+    if hasattr(column, "shape"):
+        return column
+    try:
+        return np.asarray(column)
+    except ValueError as error:
+        msg = "a column of the data has rows of unequal shapes; give (x, y) arrays, with one row of the same shape per sample"
+        raise InvalidDataError(msg) from error
+
+
 def _check_columns(dataset: ArrayDataset | MappingDataset) -> None:
-    columns = dataset.columns.items() if isinstance(dataset, MappingDataset) else enumerate(dataset.columns)
-    lengths = {name: len(column) for name, column in columns}
+    columns = dataset.columns if isinstance(dataset, MappingDataset) else dict(enumerate(dataset.columns))
+    lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name}: {n}" for name, n in lengths.items())
-        raise InvalidDataError(
-            f"the columns of the data have unequal lengths ({told}); give one row per sample in each"
-        )
-    columns = dataset.columns.items() if isinstance(dataset, MappingDataset) else enumerate(dataset.columns)
-    for name, column in columns:
-        if not isinstance(column, np.ndarray) or column.dtype.kind not in "fc":
+        msg = f"the columns of the data have unequal lengths ({told}); give one row per sample in each"
+        raise InvalidDataError(msg)
+    for name, column in columns.items():
+        # arrays in memory only: a column that is read from disk is not read twice
+        if not hasattr(column, "__dlpack__") or "float" not in str(column.dtype):
             continue
-        finite = np.isfinite(column).reshape(len(column), -1).all(axis=1)
+        finite = np.isfinite(to_numpy(column).reshape(len(column), -1)).all(axis=1)
         if not finite.all():
             msg = (
                 f"column {name} of the data has non-finite values in {int((~finite).sum())} samples, first at "
@@ -159,11 +172,15 @@ def targets_of(batch: Any) -> NDArray[Any] | None:
 
 
 def to_numpy(array: Any) -> NDArray[Any]:
-    """An array of any library and device, as NumPy on the host."""
+    """An array of any library, device and precision, as NumPy on the host."""
     try:
         return np.asarray(array)
-    except (TypeError, RuntimeError):  # on a device, or part of a gradient graph
+    except (TypeError, RuntimeError):  # on a device, part of a gradient graph, or bfloat16
         import array_api_compat
 
-        detached = array.detach() if hasattr(array, "detach") else array
-        return np.asarray(array_api_compat.to_device(detached, "cpu"))
+        host = array_api_compat.to_device(array.detach() if hasattr(array, "detach") else array, "cpu")
+        try:
+            return np.asarray(host)
+        except TypeError:
+            xp = array_api_compat.array_namespace(host)
+            return np.asarray(xp.astype(host, xp.float32))

@@ -1,0 +1,203 @@
+"""PyTorch modules behind gexcore's contract."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from gexcore.errors import InvalidSettingError
+from gexcore.plan import Optimizer
+from gexcore.protocols import Dataset, SupportsBufferRefresh, SupportsLogits
+from gexcore_torch import curvature
+from gexcore_torch.batchnorm import estimating_anew, tracking
+from gexcore_torch.data import Call, Placement, dataset_of, full
+from gexcore_torch.losses import Loss, loss_of, scores_of
+from gexcore_torch.optimizers import factory
+from gexcore_torch.randomness import Draws
+from gexcore_torch.state import TorchState, copied, with_own_buffers
+from gexcore_torch.worker import Worker, state_of, template_of
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _differentiating(method: Callable[P, R]) -> Callable[P, R]:
+    # the caller may be in a no_grad or inference_mode block; the latter's opposite ends both
+    @functools.wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
+            return method(*args, **kwargs)
+        with torch.inference_mode(False):
+            return method(*args, **kwargs)
+
+    return call
+
+
+class TorchBackend:
+    """Any ``nn.Module`` as a `Backend`; safe to use from several threads.
+
+    The work is done by private copies of the model, one per thread; the model itself, its mode,
+    gradients and random generators are never touched. θ* is what the model holds at construction.
+    Frozen parameters are shared with it, not copied: leave them as they are meanwhile.
+
+    Parameters
+    ----------
+    model : nn.Module
+        On any device. ``DataParallel``, ``DistributedDataParallel`` and ``torch.compile`` wrappers
+        are taken off.
+    loss : {"cross_entropy", "squared_error", "binary_cross_entropy"} or callable, optional
+        A callable takes the model's output and the target and returns losses of shape (b,).
+        Where the output has ``logits`` the loss gets those.
+    optimizer : Optimizer
+        A callable name is ``params -> torch.optim.Optimizer``.
+
+    Raises
+    ------
+    InvalidModelError
+        For what is no module, cannot be copied or has nothing to train, and for an unknown loss or
+        optimiser.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from gexcore_torch.backend import TorchBackend
+    >>> backend = TorchBackend(torch.nn.Linear(4, 3))
+    >>> state = backend.initial_state()
+    >>> backend.forward(state, (torch.zeros(2, 4), torch.tensor([0, 2]))).shape
+    torch.Size([2])
+    """
+
+    name = "torch"
+
+    def __init__(self, model: nn.Module, *, loss: str | Loss | None = None, optimizer: Optimizer | None = None) -> None:
+        self._template = template_of(model)
+        self._initial = state_of(self._template)
+        self._placement = Placement.of(self._template)
+        self._loss = loss_of(loss, self._placement.device)
+        self._make_optimizer = factory(optimizer or Optimizer())
+        self._local = threading.local()
+        self._training = Draws(self._placement.device)
+        # some models draw in evaluation mode too; there one seed makes them deterministic
+        self._evaluation = Draws(self._placement.device)
+        self._has_forward_mode = True
+        self.unsupported: frozenset[type] = frozenset(
+            ([] if tracking(self._template) else [SupportsBufferRefresh])
+            + ([SupportsLogits] if loss in ("squared_error", "binary_cross_entropy") else [])
+        )
+        self._worker()
+
+    def initial_state(self) -> TorchState:
+        """θ*, its buffers and a fresh optimiser; equal on every call."""
+        return self._initial
+
+    def restart(self, state: TorchState, /) -> TorchState:
+        """Same parameters and buffers, fresh optimiser."""
+        return TorchState(state.params, state.buffers)
+
+    def copy(self, state: TorchState, /) -> TorchState:
+        """A state that `sgd_step_` may be given."""
+        return copied(state)
+
+    def forward(self, state: TorchState, batch: Any, /) -> Tensor:
+        """Losses of shape (b,) in evaluation mode, detached, on the model's device."""
+        # not inference mode: what a module caches there could never be used in training
+        with torch.no_grad():
+            module = self._worker().ready(state, training=False)
+            losses: Tensor = self._evaluation.run(0, self._losses, module, self._placement.call(batch))
+            return losses
+
+    def logits(self, state: TorchState, batch: Any, /) -> Tensor:
+        """The model's output in evaluation mode, detached: (b, K) of a classifier."""
+        with torch.no_grad():
+            module = self._worker().ready(state, training=False)
+            return full(self._evaluation.run(0, _scores, module, self._placement.call(batch)))
+
+    def training_losses(self, state: TorchState, batch: Any, /, *, seed: int) -> Tensor:
+        """Losses of shape (b,) in training mode, detached; no step."""
+        with torch.no_grad():
+            # training mode writes into buffers
+            module = self._worker().ready(with_own_buffers(state), training=True)
+            losses: Tensor = self._training.run(seed, self._losses, module, self._placement.call(batch))
+            return losses
+
+    def sgd_step(self, state: TorchState, batch: Any, /, *, lr: float, seed: int) -> TorchState:
+        """State after one step on the mean loss of the batch, in training mode."""
+        return self.sgd_step_(copied(state), batch, lr=lr, seed=seed)[0]
+
+    @_differentiating
+    def sgd_step_(self, state: TorchState, batch: Any, /, *, lr: float, seed: int) -> tuple[TorchState, Tensor]:
+        """The same in the memory of `state`, which is dead afterwards; also the losses before the update."""
+        worker = self._worker()
+        module = worker.ready(state, training=True)
+        losses: Tensor = self._training.run(seed, self._losses, module, self._placement.call(batch))
+        return worker.step(state, losses, lr), losses.detach()
+
+    def refresh_buffers(self, state: TorchState, batches: Sequence[Any], /) -> TorchState:
+        """State with the statistics of its BatchNorm layers estimated anew, each batch counting equally.
+
+        Only those layers are in training mode meanwhile.
+        """
+        if not batches:
+            msg = "refresh_buffers got no batches; give at least one to estimate the statistics from"
+            raise InvalidSettingError(msg)
+        refreshed = with_own_buffers(state)
+        with torch.no_grad():
+            module = self._worker().ready(refreshed, training=False)
+            with estimating_anew(module):
+                for batch in batches:
+                    self._evaluation.run(0, _scores, module, self._placement.call(batch))
+        return refreshed
+
+    def ravel(self, state: TorchState, /) -> Tensor:
+        """Trainable parameters in the order of ``named_parameters``, shape (p,)."""
+        return curvature.ravel(state.params)
+
+    def unravel(self, state: TorchState, flat: Any, /) -> TorchState:
+        """The state with these parameters, its buffers kept and its optimiser fresh."""
+        return copied(TorchState(curvature.split(flat, state.params), state.buffers))
+
+    @_differentiating
+    def jvp(self, state: TorchState, tangent: Any, batch: Any, /) -> Tensor:
+        """Derivative of each loss along `tangent`, (p,) to (b,), in evaluation mode."""
+        worker, losses_of = self._worker(), self._losses_of(batch)
+        module = worker.ready(state, training=False)
+        tangents = curvature.split(tangent, state.params)
+        if self._has_forward_mode:
+            try:
+                return curvature.jvp_forward(module, worker.named, tangents, losses_of)
+            except NotImplementedError:
+                self._has_forward_mode = False
+        return curvature.jvp_reverse(module, worker.params, tangents, losses_of)
+
+    @_differentiating
+    def hvp(self, state: TorchState, tangent: Any, batch: Any, /) -> Tensor:
+        """Hessian of the mean loss times `tangent`, (p,) to (p,), in evaluation mode."""
+        worker = self._worker()
+        module = worker.ready(state, training=False)
+        return curvature.hvp(module, worker.params, curvature.split(tangent, state.params), self._losses_of(batch))
+
+    def dataset(self, data: Any, /) -> Dataset[Any] | None:
+        """A ``Dataset``, ``DataLoader`` or tuple of tensors as a gexcore dataset, else None."""
+        return dataset_of(data)
+
+    def _worker(self) -> Worker:
+        worker: Worker | None = getattr(self._local, "worker", None)
+        if worker is None:
+            worker = self._local.worker = Worker(self._template, self._make_optimizer)
+        return worker
+
+    def _losses(self, run: Callable[..., Any], call: Call) -> Tensor:
+        return self._loss(_scores(run, call), call.target)
+
+    def _losses_of(self, batch: Any) -> curvature.LossesOf:
+        call = self._placement.call(batch)
+        return lambda run: self._evaluation.run(0, self._losses, run, call)
+
+
+def _scores(run: Callable[..., Any], call: Call) -> Any:
+    return scores_of(run(*call.args, **call.kwargs))

@@ -1,0 +1,111 @@
+"""Derivatives along directions of the trainable parameters, in evaluation mode."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from gexcore.errors import InvalidSettingError
+from gexcore_torch.data import from_numpy, full, plain
+
+LossesOf = Callable[[Callable[..., Any]], Tensor]
+"""From a callable that stands for the module to the losses of a batch, (b,)."""
+
+# forward mode has one level per process, and the choice of attention kernels is the process's too
+_LOCK = threading.Lock()
+
+
+def ravel(params: Sequence[Tensor]) -> Tensor:
+    """One vector of all parameters, shape (p,), on the device of the first."""
+    return full(torch.cat([p.reshape(-1).to(params[0].device) for p in params]))
+
+
+def split(flat: Any, params: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """A vector of shape (p,), NumPy or tensor, in the shapes, dtypes and places of the parameters.
+
+    Raises
+    ------
+    InvalidSettingError
+        For another shape.
+    """
+    vector = plain(flat) if isinstance(flat, Tensor) else from_numpy(np.asarray(flat))
+    sizes = [p.numel() for p in params]
+    if vector.shape != (sum(sizes),):
+        msg = (
+            f"a vector of shape {tuple(vector.shape)} was given for the {sum(sizes)} trainable parameters; "
+            f"give shape ({sum(sizes)},)"
+        )
+        raise InvalidSettingError(msg)
+    pieces = zip(torch.split(vector, sizes), params, strict=True)
+    return tuple(piece.reshape(p.shape).to(p.device, p.dtype) for piece, p in pieces)
+
+
+def jvp_forward(
+    module: nn.Module, params: Mapping[str, Tensor], tangents: Sequence[Tensor], losses_of: LossesOf
+) -> Tensor:
+    """Directional derivatives (b,) in forward mode: no graph is kept, and about the cost of a training step.
+
+    Raises
+    ------
+    NotImplementedError
+        Where the model has an operation without forward mode, such as a fused LSTM.
+    """
+    with _exclusive(), torch.no_grad(), forward_ad.dual_level():
+        duals = {
+            name: forward_ad.make_dual(param.detach(), tangent)  # type: ignore[no-untyped-call]
+            for (name, param), tangent in zip(params.items(), tangents, strict=True)
+        }
+        losses = losses_of(lambda *args, **kwargs: functional_call(module, duals, args, kwargs))
+        primal, tangent = forward_ad.unpack_dual(losses)  # type: ignore[no-untyped-call]
+        return torch.zeros_like(primal) if tangent is None else tangent.clone()
+
+
+def jvp_reverse(module: nn.Module, params: Sequence[Tensor], tangents: Sequence[Tensor], losses_of: LossesOf) -> Tensor:
+    """The same by reverse mode twice, for what has no forward mode.
+
+    The product with the transposed Jacobian is linear in its weights u, and its derivative by u
+    along the tangent is the product sought.
+    """
+    with _exclusive():
+        losses = losses_of(module)
+        weights = torch.zeros_like(losses, requires_grad=True)
+        grads = torch.autograd.grad(losses, params, weights, create_graph=True, materialize_grads=True)
+        return torch.autograd.grad(_dot(grads, tangents), weights)[0]
+
+
+def hvp(module: nn.Module, params: Sequence[Tensor], tangents: Sequence[Tensor], losses_of: LossesOf) -> Tensor:
+    """Hessian of the mean loss times the tangent, shape (p,), by reverse mode twice.
+
+    More operations have a second reverse derivative than a forward one over a reverse one.
+    """
+    with _exclusive():
+        grads = torch.autograd.grad(losses_of(module).mean(), params, create_graph=True, materialize_grads=True)
+        product = _dot(grads, tangents)
+        if not product.requires_grad:  # the losses are linear in the parameters
+            return ravel([torch.zeros_like(p) for p in params])
+        return ravel(torch.autograd.grad(product, params, materialize_grads=True))
+
+
+def _dot(left: Sequence[Tensor], right: Sequence[Tensor]) -> Tensor:
+    return torch.stack([(a * b).sum() for a, b in zip(left, right, strict=True)]).sum()
+
+
+@contextmanager
+def _exclusive() -> Iterator[None]:
+    # fused attention has neither forward mode nor a second derivative
+    with _LOCK, sdpa_kernel(SDPBackend.MATH):
+        fastpath = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)
+        try:
+            yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fastpath)

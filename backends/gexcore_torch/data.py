@@ -1,0 +1,187 @@
+"""Batches on the model's device, and PyTorch's datasets by position."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset, default_collate
+from torch.utils.data import Dataset as NativeDataset
+
+from gexcore.data import TARGET_KEYS, ArrayDataset
+from gexcore.errors import InvalidDataError
+from gexcore.protocols import Dataset, Indices
+from gexcore_torch.randomness import reseed, seeded
+
+# a product that keeps the samples of one seed away from those of the next
+_SPREAD = 2654435761
+_MASK = 0xFFFFFFFF
+
+
+class Call(NamedTuple):
+    """A batch as the model takes it: ``model(*args, **kwargs)``, compared with `target`."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    target: Any
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the model lives, and so where batches go.
+
+    Parameters
+    ----------
+    device : torch.device
+    dtype : torch.dtype
+        Of floating inputs and targets, and of uint8 inputs (images); other integers become int64.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+
+    @classmethod
+    def of(cls, module: torch.nn.Module) -> Placement:
+        """The device of the first parameter, and the first floating dtype."""
+        params = list(module.parameters())
+        dtypes = (p.dtype for p in params if p.is_floating_point())
+        return cls(params[0].device, next(dtypes, torch.get_default_dtype()))
+
+    def call(self, batch: Any) -> Call:
+        """Split a batch into inputs and target, on the device.
+
+        Parameters
+        ----------
+        batch : (x, y), (x1, …, xn, y) or mapping
+            Of NumPy arrays and tensors, nested as the model likes them. The target of a mapping is
+            the first of `gexcore.data.TARGET_KEYS`; the model gets the other entries as keywords,
+            never the target, since it would return one loss for the whole batch.
+
+        Raises
+        ------
+        InvalidDataError
+            For a batch without a target.
+        """
+        if isinstance(batch, tuple | list) and len(batch) >= 2:
+            return Call(tuple(self.place(item) for item in batch[:-1]), {}, self.place(batch[-1], target=True))
+        if isinstance(batch, Mapping):
+            key = next((key for key in TARGET_KEYS if key in batch), None)
+            if key is not None:
+                inputs = {name: self.place(item) for name, item in batch.items() if name != key}
+                return Call((), inputs, self.place(batch[key], target=True))
+        msg = (
+            f"a batch of type {type(batch).__name__} has no target; give (x, y), or a mapping with one of "
+            f"{', '.join(TARGET_KEYS)}"
+        )
+        raise InvalidDataError(msg)
+
+    def place(self, value: Any, *, target: bool = False) -> Any:
+        """Arrays and tensors on the device, containers likewise, anything else as it is."""
+        if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
+            value = from_numpy(value)
+        if isinstance(value, Tensor):
+            dtype = self._dtype(value, target)
+            if value.dtype != dtype or value.device != self.device:
+                # asynchronous copies are safe, and of use, from pinned memory to CUDA only
+                value = value.to(self.device, dtype, non_blocking=self.device.type == "cuda")
+            return plain(value)
+        if isinstance(value, Mapping):
+            return {name: self.place(item, target=target) for name, item in value.items()}
+        if isinstance(value, list | tuple):
+            items = [self.place(item, target=target) for item in value]
+            return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+        return value
+
+    def _dtype(self, value: Tensor, target: bool) -> torch.dtype:
+        if value.is_floating_point() or (value.dtype == torch.uint8 and not target):
+            return self.dtype
+        if value.dtype == torch.bool or value.is_complex():
+            return value.dtype
+        return torch.int64
+
+
+class TorchDataset:
+    """A map-style dataset as a `Dataset`: samples by position, collated as its loader would.
+
+    What is random in it is drawn from PyTorch's, NumPy's and Python's generators, seeded for every
+    sample by its position: `batch` shows one view of a sample, whatever it is batched with. The
+    caller's generators are left alone.
+    """
+
+    def __init__(self, rows: NativeDataset[Any], collate: Callable[[list[Any]], Any]) -> None:
+        self.rows = rows
+        self.collate = collate
+
+    def __len__(self) -> int:
+        return len(self.rows)  # type: ignore[arg-type]
+
+    def batch(self, indices: Indices, /) -> Any:
+        """The samples at these positions; equal on every call."""
+        return self.augmented(indices, seed=0)
+
+    def augmented(self, indices: Indices, /, *, seed: int) -> Any:
+        """Other views of them, equal for equal seeds."""
+        samples = []
+        with seeded(seed):
+            for position in indices.tolist():
+                reseed((seed + 1) * _SPREAD + position & _MASK)
+                samples.append(self.rows[position])
+            reseed(seed)
+            return self.collate(samples)
+
+
+def dataset_of(data: Any) -> Dataset[Any] | None:
+    """A dataset in PyTorch's own form as a `Dataset`, else None.
+
+    Parameters
+    ----------
+    data : torch.utils.data.Dataset, DataLoader or tuple of tensors
+        A loader's dataset and collate function are used; its order and batch size are not.
+
+    Raises
+    ------
+    InvalidDataError
+        For a dataset without positions.
+    """
+    collate: Callable[[list[Any]], Any] = default_collate
+    if isinstance(data, DataLoader):
+        # without batching a loader's collate function takes a single sample
+        collate = data.collate_fn if data.batch_sampler is not None else default_collate
+        data = data.dataset
+    elif isinstance(data, tuple | list) and len(data) >= 2 and all(isinstance(c, Tensor) for c in data):
+        return ArrayDataset(*data)
+    elif not isinstance(data, NativeDataset):
+        return None
+    if isinstance(data, IterableDataset) or not hasattr(data, "__len__"):
+        msg = (
+            f"{type(data).__name__} has no positions to score samples by; give a map-style Dataset with __len__ and "
+            "__getitem__, such as list(dataset) wrapped in one, or (x, y) arrays"
+        )
+        raise InvalidDataError(msg)
+    if type(data) is TensorDataset and collate is default_collate:
+        return ArrayDataset(*data.tensors)
+    return TorchDataset(data, collate)
+
+
+def plain(tensor: Tensor) -> Tensor:
+    """The values without history: no part of a gradient graph, nor of an inference mode that is over."""
+    if tensor.is_inference() and not torch.is_inference_mode_enabled():
+        return tensor.clone()
+    return tensor.detach() if tensor.requires_grad else tensor
+
+
+def full(tensor: Tensor) -> Tensor:
+    """In float32 at least: NumPy has no bfloat16, and three digits are too few to rank samples by."""
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+
+
+def from_numpy(array: NDArray[Any]) -> Tensor:
+    """The array as a tensor, without a copy where PyTorch can share its memory."""
+    if not array.flags.writeable or not array.dtype.isnative or any(stride < 0 for stride in array.strides):
+        array = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
+    return torch.from_numpy(array)

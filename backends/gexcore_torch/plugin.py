@@ -1,0 +1,19 @@
+"""How gexcore finds this backend; imports no PyTorch."""
+
+from __future__ import annotations
+
+from gexcore._hookspecs import hookimpl
+from gexcore.registry import BackendSpec
+
+
+@hookimpl
+def gexcore_register_backend() -> BackendSpec:
+    """PyTorch modules, whatever they contain."""
+    return BackendSpec(
+        name="torch",
+        factory="gexcore_torch.backend:TorchBackend",
+        models=("torch.nn.modules.module.Module",),
+        requires=("torch",),
+        hint="pip install 'gexcore[torch]'",
+        demo="gexcore_torch.demo:train",
+    )

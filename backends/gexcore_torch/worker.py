@@ -1,0 +1,160 @@
+"""The private copies of the model that do the work."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from gexcore.errors import InvalidModelError
+from gexcore_torch.optimizers import MakeOptimizer
+from gexcore_torch.state import Moments, TorchState
+
+
+def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
+    """Parameters that are trained, by name; tied ones once."""
+    return {name: p for name, p in module.named_parameters() if p.requires_grad}
+
+
+@torch.inference_mode(False)
+def template_of(model: Any) -> nn.Module:
+    """A copy of the model that nobody runs: it holds θ*.
+
+    Wrappers (``DataParallel``, ``DistributedDataParallel``, ``torch.compile``) are taken off.
+    Frozen parameters are shared with the user's model, so they take no memory.
+
+    Raises
+    ------
+    InvalidModelError
+        For what is no ``nn.Module``, cannot be copied, or has nothing to train.
+    """
+    while True:
+        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            model = model.module
+        elif hasattr(model, "_orig_mod"):
+            model = model._orig_mod
+        else:
+            break
+    if not isinstance(model, nn.Module):
+        msg = f"the torch backend takes an nn.Module, not {type(model).__name__}; give the trained module itself"
+        raise InvalidModelError(msg)
+    if any(is_lazy(p) for p in model.parameters()):
+        msg = f"{type(model).__name__} has lazy parameters without a shape; run the model on one batch first"
+        raise InvalidModelError(msg)
+    if not trainable(model):
+        msg = f"{type(model).__name__} has no trainable parameters; set requires_grad on those that the members may change"
+        raise InvalidModelError(msg)
+    try:
+        return copy.deepcopy(model, {id(p): _shared(p) for p in model.parameters() if not p.requires_grad})
+    except Exception as error:
+        msg = (
+            f"{type(model).__name__} cannot be copied with copy.deepcopy ({error}); "
+            "remove what cannot be copied (old-style weight_norm, open files, locks), or define __deepcopy__"
+        )
+        raise InvalidModelError(msg) from error
+
+
+def _shared(frozen: nn.Parameter) -> nn.Parameter:
+    # the memory but not the object, which the user may move or thaw; subclasses (quantised) carry more than memory
+    return nn.Parameter(frozen.data, requires_grad=False) if type(frozen) is nn.Parameter else frozen
+
+
+def state_of(template: nn.Module) -> TorchState:
+    """θ* with a fresh optimiser, in the template's own memory."""
+    params = tuple(p.detach() for p in trainable(template).values())
+    return TorchState(params, tuple(registry[name] for ((registry, name), *_) in _owners(template)))
+
+
+class Worker:
+    """A copy of the model that any state can be loaded into; belongs to one thread.
+
+    Loading swaps pointers, and nothing at all for the state that is in already.
+    """
+
+    @torch.inference_mode(False)
+    def __init__(self, template: nn.Module, make_optimizer: MakeOptimizer) -> None:
+        # The trainable ones alias θ* until a state that may be written into is loaded; by .data, since
+        # with .detach() all workers would share one version counter and autograd would see foreign writes.
+        memo = {id(p): nn.Parameter(p.data) if p.requires_grad else p for p in template.parameters()}
+        self.module: nn.Module = copy.deepcopy(template, memo)
+        self.named = trainable(self.module)
+        self.params = list(self.named.values())
+        self._owners = _owners(self.module)
+        self._make_optimizer = make_optimizer
+        self._optimizer = make_optimizer(self.params)
+        # what is in at present
+        self._state: TorchState | None = None
+        self._moments: Moments | None = None
+        self._training: bool | None = None
+        self._weights: Tensor | None = None
+
+    def ready(self, state: TorchState, *, training: bool) -> nn.Module:
+        """The module with this state, in this mode."""
+        if state is not self._state:
+            for param, values in zip(self.params, state.params, strict=True):
+                param.data = values
+            for owners, values in zip(self._owners, state.buffers, strict=True):
+                for registry, name in owners:
+                    registry[name] = values
+            self._state = state
+        if training is not self._training:
+            self.module.train(training)
+            self._training = training
+        return self.module
+
+    def step(self, state: TorchState, losses: Tensor, lr: float) -> TorchState:
+        """One optimiser step on the mean of these losses, in the memory of the state that is loaded."""
+        if not losses.requires_grad:
+            msg = "the losses do not depend on any trainable parameter; check requires_grad, and that nothing detaches"
+            raise InvalidModelError(msg)
+        for param in self.params:
+            param.grad = None
+        torch.autograd.backward(losses, self._equal_weights(losses))
+        moments = self._load_moments(state.moments)
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+        self._optimizer.step()
+        self._moments = moments or Moments(
+            [self._optimizer.state[p] for p in self.params], self._optimizer.param_groups
+        )
+        return self._found(state, self._moments)
+
+    def _equal_weights(self, losses: Tensor) -> Tensor:
+        # the gradient of a mean, without the cost of taking one at every step
+        weights = self._weights
+        if weights is None or weights.shape != losses.shape or weights.dtype != losses.dtype:
+            weights = self._weights = torch.full_like(losses, 1.0 / len(losses), requires_grad=False)
+        return weights
+
+    def _load_moments(self, moments: Moments | None) -> Moments | None:
+        if moments is None:
+            # made anew rather than emptied: some optimisers fill their state when they are made
+            self._optimizer = self._make_optimizer(self.params)
+        elif moments is not self._moments:
+            self._optimizer.state.clear()
+            self._optimizer.state.update(zip(self.params, moments.slots, strict=True))
+            for group, mine in zip(moments.groups, self._optimizer.param_groups, strict=True):
+                group["params"] = mine["params"]
+            self._optimizer.param_groups = moments.groups
+        return moments
+
+    def _found(self, state: TorchState, moments: Moments | None) -> TorchState:
+        # a module may assign a new tensor to a buffer instead of writing into the old one
+        buffers = tuple(registry[name] for ((registry, name), *_) in self._owners)
+        if moments is not state.moments or any(a is not b for a, b in zip(buffers, state.buffers, strict=True)):
+            state = TorchState(state.params, buffers, moments)
+        self._state = state
+        return state
+
+
+def _owners(module: nn.Module) -> list[list[tuple[dict[str, Any], str]]]:
+    """Where each buffer hangs; a shared one hangs in several places."""
+    owners: dict[int, list[tuple[dict[str, Any], str]]] = {}
+    for part in module.modules():
+        for name, buffer in part._buffers.items():
+            if buffer is not None:
+                owners.setdefault(id(buffer), []).append((part._buffers, name))
+    return list(owners.values())
