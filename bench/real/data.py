@@ -41,10 +41,11 @@ def flip(labels: NDArray[np.int64], classes: int, rate: float, seed: int) -> NDA
 
 def mnist(folder: Path, seed: int, *, rate: float = 0.1) -> Noisy:
     """10,000 digits (the t10k files), NCHW in [0, 1]."""
-    images = gzip.open(folder / "mnist/t10k-images-idx3-ubyte.gz").read()
-    labels = np.frombuffer(gzip.open(folder / "mnist/t10k-labels-idx1-ubyte.gz").read(), np.uint8, offset=8)
+    images, labels = (
+        gzip.decompress((folder / f"mnist/t10k-{name}-ubyte.gz").read_bytes()) for name in ("images-idx3", "labels-idx1")
+    )
     x = np.frombuffer(images, np.uint8, offset=16).reshape(-1, 1, 28, 28).astype(np.float32) / 255
-    clean = labels.astype(np.int64)
+    clean = np.frombuffer(labels, np.uint8, offset=8).astype(np.int64)
     noisy = flip(clean, 10, rate, seed)
     return Noisy(x, noisy, noisy != clean, 10)
 
@@ -61,7 +62,7 @@ def cifar(folder: Path, seed: int, *, labels: str = "flipped", size: int = 5000,
 
 def trec(folder: Path, seed: int, *, rate: float = 0.1, length: int = 24, vocabulary: int = 6000) -> Noisy:
     """TREC questions with 6 classes, as token numbers; 0 is padding, 1 an unknown token."""
-    text = gzip.open(folder / "text/trec.tsv.gz", "rt", encoding="utf-8").read()
+    text = gzip.decompress((folder / "text/trec.tsv.gz").read_bytes()).decode()
     rows = [line.split("\t") for line in text.splitlines()[1:]]
     rows = [row for row in rows if row[0] == "train"]
     tokens = [re.findall(r"\w+|[^\w\s]", row[3].lower()) for row in rows]

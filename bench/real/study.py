@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 import gexcore as gx
-from gexcore.metrics import average_precision, auc
+from gexcore.metrics import auc, average_precision
 
 
 class Problem(NamedTuple):
@@ -83,14 +83,20 @@ def run(name: str, problem: Problem, folder: Path, seed: int) -> list[dict[str, 
 
 
 def row(
-    training: dict[str, Any], method: str, scores: np.ndarray, noisy: data.Noisy, seconds: float, cost: float, problem: Problem
+    training: dict[str, Any],
+    method: str,
+    scores: np.ndarray,
+    noisy: data.Noisy,
+    seconds: float,
+    cost: float,
+    problem: Problem,
 ) -> dict[str, Any]:
     """One line of the results."""
     return {
         **training,
         "method": method,
-        "auc": auc(noisy.wrong, scores),
-        "ap": average_precision(noisy.wrong, scores),
+        "auc": auc(scores, noisy.wrong),
+        "ap": average_precision(scores, noisy.wrong),
         "seconds": seconds,
         "passes": cost,
         "percent_of_pretraining": 100 * cost / (3 * problem.epochs),

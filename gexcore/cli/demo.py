@@ -104,7 +104,7 @@ def digits(noise: float, seed: int) -> Noisy:
         Without scikit-learn.
     """
     try:
-        from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+        from sklearn.datasets import load_digits
     except ImportError as error:
         msg = "the demo's data comes with scikit-learn, which is not installed; try: pip install 'gexcore[sklearn]'"
         raise MissingExtraError(msg) from error

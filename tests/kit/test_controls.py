@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from gexcore_numpy.backend import NumpyBackend, NumpyState
-from gexcore_numpy.network import Moments
 
 from gexcore.testing import checks, derivatives, optional, oracle
 from gexcore.testing.problems import TOYS, Problem, Toy
 from gexcore.testing.suite import LAWS, Law
+from gexcore_numpy.backend import NumpyBackend, NumpyState
+from gexcore_numpy.network import Moments
 
 
 class NoSeed(NumpyBackend):
@@ -228,11 +228,11 @@ class Probabilities(NumpyBackend):
         return p / p.sum(axis=1, keepdims=True)
 
 
-class ShiftedLogits(NumpyBackend):
+class DoubledLogits(NumpyBackend):
     """The right losses, but other numbers than the network's outputs."""
 
     def logits(self, state, batch, /):
-        return super().logits(state, batch) + 1
+        return 2 * super().logits(state, batch)
 
 
 class UnravelKeepsTheVector(NumpyBackend):
@@ -391,7 +391,7 @@ CONTROLS = (
     Control(derivatives.check_hvp, DampedHvp),
     Control(derivatives.check_hvp, DampedHvp, "float32_adamw"),
     Control(oracle.check_oracle_losses, SmoothedLoss),
-    Control(oracle.check_oracle_logits, ShiftedLogits),
+    Control(oracle.check_oracle_logits, DoubledLogits),
     Control(oracle.check_oracle_training_losses, EvaluatedTrainingLosses, BATCH_NORM),
     Control(oracle.check_oracle_steps, Nesterov),
     Control(oracle.check_oracle_steps, FrozenStatistics, BATCH_NORM),

@@ -1,0 +1,169 @@
+"""scikit-learn estimators behind gexcore's contract."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from gexcore.errors import InvalidModelError
+from gexcore.plan import Optimizer
+from gexcore.protocols import Array, Dataset, SupportsLogits, SupportsTrainingLosses
+from gexcore_sklearn.data import Batch, Reader, dataset_of
+from gexcore_sklearn.losses import check_loss, cross_entropy, outputs_of, squared_error
+from gexcore_sklearn.optimizers import SklearnState, trainer_of
+
+# a member may diverge; the core counts and excludes it, so the numbers say it and no warning does
+_quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+
+
+class SklearnBackend:
+    """A fitted classifier or regressor that can take optimiser steps.
+
+    Parameters
+    ----------
+    model : estimator
+        MLPClassifier, MLPRegressor, SGDClassifier, SGDRegressor, any estimator with ``partial_fit``
+        and a learning rate, or a Pipeline that ends in one; its other steps are applied as they
+        are. Copied, never changed. Classifiers need ``predict_proba`` or ``decision_function``.
+    loss : {"cross_entropy", "squared_error"}, optional
+        −log p of the given class, with p from ``predict_proba`` (at least its machine epsilon) or
+        from the softmax of the decisions; of a regressor the squared error, summed over outputs.
+    optimizer : Optimizer
+        Replaces the estimator's own solver and schedule, and its penalty too unless `weight_decay`
+        is 0. MLPs step exactly by "sgd", with momentum, or by "adamw". Linear models make one pass
+        over the batch, sample by sample, at the learning rate divided by the size of the batch, on
+        the loss they were made with; they know no momentum and no "adamw". Other estimators step
+        by ``partial_fit`` at the learning rate as it is and with their own penalty.
+
+    Notes
+    -----
+    A batch is (x, y): x an array, a sparse matrix, a data frame or what the pipeline takes; y as it
+    was given to ``fit``, of any type. Datasets made by `dataset` hold labels as positions in
+    ``classes_``, 0 … K − 1, and that is how results show them.
+
+    In MLPs and linear models nothing is random and nothing behaves differently in training.
+
+    Raises
+    ------
+    InvalidModelError
+        For an estimator that is not fitted, cannot take steps or has several labels per sample,
+        and for a loss or optimiser that it does not have.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import SGDClassifier
+    >>> from gexcore_sklearn.backend import SklearnBackend
+    >>> x, y = np.array([[-1.0], [1.0]]), np.array(["no", "yes"])
+    >>> backend = SklearnBackend(SGDClassifier(loss="log_loss", random_state=0).fit(x, y))
+    >>> losses = backend.forward(backend.initial_state(), (x, y))
+    >>> losses.shape, bool(losses.max() < 0.1)
+    ((2,), True)
+    """
+
+    name = "sklearn"
+
+    def __init__(self, model: Any, *, loss: str | None = None, optimizer: Optimizer | None = None) -> None:
+        transformers, last = _unpack(model)
+        classifies = _check(last)
+        check_loss(loss, classifies=classifies)
+        estimator = copy.deepcopy(last)
+        classes = _classes(estimator) if classifies else None
+        self._outputs = outputs_of(estimator, classifies=classifies)
+        self._value = cross_entropy if classifies else squared_error
+        self._trainer = trainer_of(estimator, optimizer or Optimizer(), classes)
+        names = getattr(estimator, "feature_names_in_", None)
+        width = getattr(estimator, "n_features_in_", None)
+        if names is not None and self._trainer.dtype is not None:
+            del estimator.feature_names_in_  # the reader checks them, once for all batches
+        self._read = Reader(transformers, classes, self._trainer.dtype, width, names)
+        self._initial = SklearnState(estimator)
+        # how another estimator trains, with dropout for one, it alone knows
+        self.unsupported: frozenset[type] = frozenset(
+            ([] if classifies else [SupportsLogits]) + ([] if self._trainer.dtype else [SupportsTrainingLosses])
+        )
+
+    def initial_state(self) -> SklearnState:
+        """The estimator as it was fitted, with a fresh optimiser."""
+        return self._initial
+
+    @_quiet
+    def forward(self, state: SklearnState, batch: Any, /) -> Array:
+        """Per-sample losses, shape (b,)."""
+        x, y = self._read(batch)
+        return self._value(self._outputs(state.estimator, x), y)
+
+    def sgd_step(self, state: SklearnState, batch: Any, /, *, lr: float, seed: int) -> SklearnState:
+        """State after one step on the batch."""
+        return self.sgd_step_(self.copy(state), batch, lr=lr, seed=seed)[0]
+
+    def restart(self, state: SklearnState, /) -> SklearnState:
+        """The same estimator, nothing remembered by the optimiser."""
+        return SklearnState(state.estimator)
+
+    def copy(self, state: SklearnState, /) -> SklearnState:
+        """A state that `sgd_step_` may be given."""
+        return self._trainer.copy(state)
+
+    @_quiet
+    def sgd_step_(self, state: SklearnState, batch: Any, /, *, lr: float, seed: int) -> tuple[SklearnState, Array]:
+        """As `sgd_step`, in the arrays of `state`; also the losses before the step."""
+        ready: Batch = self._read(batch)
+        after, outputs = self._trainer.step(state, ready, lr=float(lr), seed=seed)
+        return after, self._value(outputs, ready.y)
+
+    def training_losses(self, state: SklearnState, batch: Any, /, *, seed: int) -> Array:
+        """As `forward`."""
+        return self.forward(state, batch)
+
+    @_quiet
+    def logits(self, state: SklearnState, batch: Any, /) -> Array:
+        """Log-probabilities of the classes, shape (b, K)."""
+        return self._outputs(state.estimator, self._read(batch).x)
+
+    def dataset(self, data: Any, /) -> Dataset[Batch] | None:
+        """(x, y), a ``Bunch`` or a dataset of such batches, with labels as 0 … K − 1; else None."""
+        return dataset_of(data, self._read)
+
+
+def _unpack(model: Any) -> tuple[tuple[Any, ...], Any]:
+    """The transformers of a pipeline, and what it ends in."""
+    transformers: list[Any] = []
+    while isinstance(model, Pipeline):
+        # what has no transform ("passthrough", samplers) does nothing when a pipeline predicts
+        transformers += [step for _, step in model.steps[:-1] if hasattr(step, "transform")]
+        model = model.steps[-1][1]
+    return tuple(transformers), model
+
+
+def _check(estimator: Any) -> bool:
+    """Whether it is a classifier; refused if it is neither that nor a regressor, or not fitted."""
+    kind = type(estimator).__name__
+    if not isinstance(estimator, BaseEstimator) or not (is_classifier(estimator) or is_regressor(estimator)):
+        msg = f"the model is a {kind}; the scikit-learn backend takes a classifier or a regressor"
+        raise InvalidModelError(msg)
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError as error:
+        msg = f"{kind} is not fitted; the method starts from a trained model: call fit first"
+        raise InvalidModelError(msg) from error
+    return bool(is_classifier(estimator))
+
+
+def _classes(estimator: Any) -> NDArray[Any]:
+    classes = estimator.classes_
+    binarizer = getattr(estimator, "_label_binarizer", None)
+    if isinstance(classes, list) or getattr(binarizer, "y_type_", "").startswith("multilabel"):
+        msg = f"{type(estimator).__name__} gives a sample several labels; only one label per sample can be scored"
+        raise InvalidModelError(msg)
+    if len(classes) < 2:
+        msg = f"{type(estimator).__name__} knows only the class {classes[0]!r}; fit it on two classes or more"
+        raise InvalidModelError(msg)
+    return np.asarray(classes)

@@ -1,0 +1,193 @@
+"""Batches as an estimator reads them, and datasets of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import Bunch, _safe_indexing, check_array
+
+from gexcore.capabilities import supports
+from gexcore.errors import InvalidDataError
+from gexcore.protocols import Dataset, Indices, SupportsAugmentation
+
+SHOWN = 10
+"""Classes that an error message lists."""
+
+
+class Batch(NamedTuple):
+    """Samples ready for the last step of a pipeline.
+
+    Parameters
+    ----------
+    x : (b, d)
+        Through the pipeline's transformers.
+    y : (b,) or (b, k)
+        Positions of the labels in ``classes_``, 0 … K − 1; or the targets of a regression.
+    """
+
+    x: Any
+    y: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Makes a `Batch` of (x, y) as the user has them.
+
+    Parameters
+    ----------
+    transformers : tuple of fitted transformers
+    classes : array, shape (K,), or None
+        Of a classifier, in the order of its outputs; None for a regressor.
+    dtype : float32, float64 or None
+        Of x; None leaves x as the transformers make it.
+    width : int or None
+        Features that the estimator takes.
+    names : array of str or None
+        What they are called, where it was fitted on a data frame.
+    """
+
+    transformers: tuple[Any, ...]
+    classes: NDArray[Any] | None
+    dtype: np.dtype[Any] | None
+    width: int | None
+    names: NDArray[Any] | None
+
+    def __call__(self, batch: Any) -> Batch:
+        """Transform x and encode y, unless that has been done.
+
+        Raises
+        ------
+        InvalidDataError
+            For what is not (x, y), inputs or labels that the estimator does not know, non-finite
+            numbers, and unequal lengths.
+        """
+        if isinstance(batch, Batch):
+            return batch
+        if not isinstance(batch, tuple | list) or len(batch) != 2:
+            told = f"{len(batch)} columns" if isinstance(batch, tuple | list) else type(batch).__name__
+            msg = f"a batch for scikit-learn is (x, y), but this one is {told}; give the data as (x, y)"
+            raise InvalidDataError(msg)
+        x, y = self._inputs(batch[0]), self._targets(np.asarray(batch[1]))
+        n = x.shape[0] if hasattr(x, "shape") else len(x)
+        if n != len(y):
+            msg = f"there are {n} inputs and {len(y)} targets; give one target for each input"
+            raise InvalidDataError(msg)
+        return Batch(x, y)
+
+    def _inputs(self, x: Any) -> Any:
+        try:
+            if self.transformers and hasattr(x, "copy"):
+                x = x.copy()  # some transformers write into what they are given
+            for transformer in self.transformers:
+                x = transformer.transform(x)
+            if self.dtype is None:
+                return x
+            names = [str(name) for name in getattr(x, "columns", ())]
+            x = check_array(x, accept_sparse="csr", dtype=self.dtype, ensure_min_samples=0, input_name="x")
+        except ValueError as error:
+            msg = (
+                f"the inputs cannot be read ({str(error).splitlines()[0].rstrip('.')}); "
+                "give finite numbers, or what the pipeline turns into them"
+            )
+            raise InvalidDataError(msg) from error
+        if x.shape[1] != self.width:
+            msg = f"the inputs have {x.shape[1]} features, and the estimator was fitted with {self.width}; give those"
+            raise InvalidDataError(msg)
+        if names and self.names is not None and names != self.names.tolist():
+            wrong = next(a for a, b in zip(names, self.names.tolist(), strict=True) if a != b)
+            msg = (
+                f"column {wrong!r} of the inputs is not where it was when the estimator was fitted; "
+                f"order the columns as {', '.join(self.names[:SHOWN])}"
+            )
+            raise InvalidDataError(msg)
+        return x
+
+    def _targets(self, y: NDArray[Any]) -> NDArray[Any]:
+        if self.classes is None:
+            return _numbers(y)
+        if y.ndim != 1:
+            msg = f"the labels have shape {y.shape}; give one label per sample, shape ({len(y)},)"
+            raise InvalidDataError(msg)
+        known = {label: code for code, label in enumerate(self.classes.tolist())}
+        codes = [known.get(label, -1) for label in y.tolist()]
+        if -1 in codes:
+            shown = ", ".join(map(str, list(known)[:SHOWN])) + (", …" if len(known) > SHOWN else "")
+            msg = (
+                f"label {y.tolist()[codes.index(-1)]!r} is none of the {len(known)} classes that the estimator was "
+                f"fitted with ({shown}); give the labels as they were given to fit"
+            )
+            raise InvalidDataError(msg)
+        return np.array(codes, dtype=np.intp)
+
+
+def _numbers(y: NDArray[Any]) -> NDArray[Any]:
+    if y.dtype.kind not in "iuf" or y.ndim not in (1, 2):
+        msg = f"the targets of a regression are numbers of shape (n,) or (n, k), but these are {y.dtype} of shape {y.shape}"
+        raise InvalidDataError(msg)
+    finite = np.isfinite(y.reshape(len(y), -1)).all(axis=1)
+    if not finite.all():
+        msg = (
+            f"{int((~finite).sum())} targets are not finite, the first at position {int(finite.argmin())}; "
+            "leave those samples out"
+        )
+        raise InvalidDataError(msg)
+    return y if y.dtype.kind == "f" else y.astype(np.float64)
+
+
+class SklearnDataset:
+    """Samples that have been read, all at once: transformers run once, not once a member."""
+
+    def __init__(self, everything: Batch) -> None:
+        self.everything = everything
+
+    def __len__(self) -> int:
+        return len(self.everything.y)
+
+    def batch(self, indices: Indices, /) -> Batch:
+        """The samples at these positions."""
+        x, y = self.everything
+        # the general way costs a sixth of a step
+        return Batch(x[indices] if isinstance(x, np.ndarray) else _safe_indexing(x, indices), y[indices])
+
+
+class ReadDataset:
+    """A dataset of the user's own, its batches read as they come."""
+
+    def __init__(self, rows: Any, read: Callable[[Any], Batch]) -> None:
+        self.rows = rows
+        self.read = read
+        self.unsupported = () if supports(rows, SupportsAugmentation) else (SupportsAugmentation,)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, indices: Indices, /) -> Batch:
+        """The samples at these positions."""
+        return self.read(self.rows.batch(indices))
+
+    def augmented(self, indices: Indices, /, *, seed: int) -> Batch:
+        """The same, through the dataset's own augmentation."""
+        return self.read(self.rows.augmented(indices, seed=seed))
+
+
+def dataset_of(data: Any, read: Callable[[Any], Batch]) -> Dataset[Batch] | None:
+    """The data as batches that the estimator reads, else None.
+
+    Parameters
+    ----------
+    data : (x, y), Bunch or Dataset
+        x may be an array, a sparse matrix, a data frame, or whatever the pipeline transforms.
+    read : Reader
+    """
+    if isinstance(data, Bunch) and "data" in data and "target" in data:
+        data = (data.data, data.target)
+    if isinstance(data, tuple | list):
+        return SklearnDataset(read(data))
+    # Hugging Face datasets have another method of that name
+    if isinstance(data, Dataset) and type(data).__module__.partition(".")[0] != "datasets":
+        return ReadDataset(data, read)
+    return None

@@ -1,0 +1,19 @@
+"""How gexcore finds this backend; imports no scikit-learn."""
+
+from __future__ import annotations
+
+from gexcore._hookspecs import hookimpl
+from gexcore.registry import BackendSpec
+
+
+@hookimpl
+def gexcore_register_backend() -> BackendSpec:
+    """The scikit-learn backend, for every estimator; it refuses those that cannot take a step."""
+    return BackendSpec(
+        name="sklearn",
+        factory="gexcore_sklearn.backend:SklearnBackend",
+        models=("sklearn.base.BaseEstimator",),
+        requires=("sklearn",),
+        hint="pip install 'gexcore[sklearn]'",
+        demo="gexcore_sklearn.demo:train",
+    )
