@@ -36,8 +36,8 @@ def deviations(losses: Array, base_losses: Array, *, floor: float = 0.0) -> Arra
     losses : array, shape (members, samples)
     base_losses : array, shape (samples,)
     floor : float
-        Lower bound of the base loss. The paper's equations have none (0); its public code uses
-        0.05, which distorts scores where members hardly moved.
+        Lower bound of the base loss, or 0 for none, as in the paper's equations (losses may then be
+        negative). Its public code uses 0.05, which distorts scores where members hardly moved.
 
     Examples
     --------
@@ -47,7 +47,9 @@ def deviations(losses: Array, base_losses: Array, *, floor: float = 0.0) -> Arra
     array([[0.75, 0.45]])
     """
     xp = array_namespace(losses, base_losses)
-    return losses - xp.where(base_losses < floor, xp.full_like(base_losses, floor), base_losses)
+    if floor:
+        base_losses = xp.where(base_losses < floor, xp.full_like(base_losses, floor), base_losses)
+    return losses - base_losses
 
 
 def no_moments(dev: Array) -> Moments:

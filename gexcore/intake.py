@@ -91,11 +91,13 @@ def take_in(backend: Backend[Any, Any], data: Dataset[Any], *, loss: object = No
     for number, indices in enumerate(in_order(len(data), batch_size)):
         batch = data.batch(indices)
         target = targets_of(batch)
+        if by_class and target is not None:
+            _check_kind(target)
         if number == 0 and supports(backend, SupportsLogits):
             width = _width(backend.logits(state, batch), len(indices))  # type: ignore[attr-defined]
         if target is not None:
             if by_class:
-                _check_labels(target, width)
+                _check_range(target, width)
             targets.append(target)
         parts.append(checked(backend.forward(state, batch), len(indices)))
     losses = gather(parts)
@@ -121,7 +123,7 @@ def _width(logits: Any, size: int) -> int | None:
     return shape[1] if len(shape) == 2 and shape[0] == size and shape[1] > 1 else None
 
 
-def _check_labels(target: NDArray[Any], width: int | None) -> None:
+def _check_kind(target: NDArray[Any]) -> None:
     if target.dtype.kind == "f" and target.ndim == 1:
         msg = (
             "the labels are floats, and cross-entropy needs integer classes 0 … K−1 (or one row of class "
@@ -131,6 +133,9 @@ def _check_labels(target: NDArray[Any], width: int | None) -> None:
     if target.dtype.kind not in "iuf":
         msg = f"the labels are of type {target.dtype}, and cross-entropy needs integers 0 … K−1; encode the classes as numbers"
         raise InvalidDataError(msg)
+
+
+def _check_range(target: NDArray[Any], width: int | None) -> None:
     if target.dtype.kind in "iu" and target.ndim == 1 and width is not None:
         bad = target[(target < 0) | (target >= width)]
         if len(bad):

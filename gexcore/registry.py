@@ -63,7 +63,7 @@ class BackendSpec:
 
     def missing(self) -> list[str]:
         """Import names that are not installed."""
-        return [name for name in self.requires if find_spec(name) is None]
+        return [name for name in self.requires if find_spec(name.partition(".")[0]) is None]
 
     def load(self, target: str) -> Any:
         """Import ``"package.module:name"``, naming the install command where that fails."""
@@ -85,10 +85,21 @@ class BackendRegistry:
             self.block(name)
 
     def register(self, plugin: object, name: str | None = None) -> str:
-        """Add a plugin at run time; under the name of an entry point it replaces that one."""
-        registered = self._manager.register(plugin, name)
-        self._check_hooks()
-        return registered or str(name)
+        """Add a plugin at run time; under the name of an entry point it replaces that one.
+
+        Raises
+        ------
+        BackendConflictError
+            Where a plugin of that name is in use already.
+        BackendLoadError
+            For a plugin that cannot describe its backends.
+        """
+        name = name or self._manager.get_canonical_name(plugin)
+        if self._manager.has_plugin(name):
+            msg = f"a plugin named {name!r} is in use already; unregister it first, or choose another name"
+            raise BackendConflictError(msg)
+        self._admit(name, lambda: self._manager.register(plugin, name))
+        return name
 
     def unregister(self, name: str) -> None:
         """Take a plugin registered at run time away again."""
@@ -109,9 +120,15 @@ class BackendRegistry:
         for by_entry_point in (False, True):
             if by_entry_point:  # one plugin may describe several names
                 self._load_all()
-            for spec in self._described():
-                if spec.name == name:
-                    return spec
+            found = [spec for spec in self._described() if spec.name == name]
+            if len(found) > 1:
+                told = " and ".join(sorted(spec.factory for spec in found))
+                msg = (
+                    f"backend {name!r} is described by several plugins, for {told}; unregister or uninstall all but one"
+                )
+                raise BackendConflictError(msg)
+            if found:
+                return found[0]
         msg = f"no backend named {name!r}; installed: {', '.join(self.names()) or 'none'}"
         raise UnknownBackendError(msg)
 
@@ -126,8 +143,8 @@ class BackendRegistry:
         spec = self.spec(name)
         missing = spec.missing()
         if missing:
-            msg = f"backend {name!r} needs {', '.join(missing)}, which is not installed; try: {spec.hint}"
-            raise BackendLoadError(msg)
+            msg = f"backend {name!r} needs {', '.join(missing)}, which is not installed"
+            raise BackendLoadError(f"{msg}; try: {spec.hint}" if spec.hint else msg)
         cls: type[Backend[Any, Any]] = spec.load(spec.factory)
         check_signatures(cls, Backend, who=f"backend {name!r}")
         return cls
@@ -136,19 +153,19 @@ class BackendRegistry:
         """Name of the backend that takes this model, found from its type without importing anything."""
         self._load_all()
         bases = {f"{cls.__module__}.{cls.__qualname__}" for cls in type(model).__mro__}
-        found = [
+        found = {
             spec.name
             for spec in self._described()
             if bases & set(spec.models) or (spec.recognises is not None and spec.recognises(model))
-        ]
+        }
         if len(found) == 1:
-            return found[0]
+            return found.pop()
         kind = f"{type(model).__module__}.{type(model).__qualname__}"
         if found:
             msg = f"a model of type {kind} fits the backends {', '.join(sorted(found))}; choose one with backend=..."
             raise UnknownBackendError(msg)
         specs = sorted(self._described(), key=lambda spec: spec.name)
-        absent = "".join(f"; for {s.name}: {s.hint}" for s in specs if s.missing())
+        absent = "".join(f"; for {s.name}: {s.hint or f'install {s.missing()[0]}'}" for s in specs if s.missing())
         msg = f"no backend takes a model of type {kind}; installed: {', '.join(s.name for s in specs if not s.missing())}{absent}"
         raise InvalidModelError(msg)
 
@@ -161,7 +178,7 @@ class BackendRegistry:
         optimizer: Optimizer | None = None,
     ) -> Backend[Any, Any]:
         """The backend of a model; a model that already is a backend is returned as it is."""
-        if backend is None and isinstance(model, Backend):
+        if backend is None and isinstance(model, Backend) and not isinstance(model, type):
             if loss is not None:
                 msg = "loss= is given although the model is a backend, which has its own; set it where the backend is made"
                 raise InvalidModelError(msg)
@@ -176,7 +193,7 @@ class BackendRegistry:
         specs: list[BackendSpec] = []
         for described in self._manager.hook.gexcore_register_backend():
             specs.extend(described if isinstance(described, list) else [described])
-        return specs
+        return [spec for spec in specs if not self._manager.is_blocked(spec.name)]
 
     def _load(self, name: str) -> None:
         if self._manager.has_plugin(name) or self._manager.is_blocked(name):
@@ -186,12 +203,7 @@ class BackendRegistry:
         if len(owners) > 1:
             msg = f"backend {name!r} is claimed by {' and '.join(owners)}; uninstall one, or set {DISABLE}={name}"
             raise BackendConflictError(msg)
-        try:
-            self._manager.load_setuptools_entrypoints(GROUP, name=name)
-        except Exception as error:
-            msg = f"the plugin of backend {name!r} cannot be loaded ({error}); reinstall it, or set {DISABLE}={name}"
-            raise BackendLoadError(msg) from error
-        self._check_hooks()
+        self._admit(name, lambda: self._manager.load_setuptools_entrypoints(GROUP, name=name))
 
     def _load_all(self) -> None:
         for name in sorted({e.name for e in self._entry_points()}):
@@ -200,12 +212,21 @@ class BackendRegistry:
             except (BackendLoadError, BackendConflictError) as error:
                 warnings.warn(str(error), RuntimeWarning, stacklevel=3)
 
-    def _check_hooks(self) -> None:
+    def _admit(self, name: str, add: Callable[[], object]) -> None:
+        """Let a plugin in only if it can describe its backends; a broken one must not break the others."""
         try:
+            add()
             self._manager.check_pending()
-        except pluggy.PluginValidationError as error:
-            self._manager.unregister(error.plugin)
-            raise BackendLoadError(f"{error}; the hook is called gexcore_register_backend") from error
+            self._described()
+        except Exception as error:
+            if self._manager.has_plugin(name):
+                self._manager.unregister(name=name)
+            told = " ".join(str(error).split())
+            msg = (
+                f"the plugin {name!r} cannot be loaded ({told}); its hook is called gexcore_register_backend and takes "
+                f"no argument: repair or reinstall it, or set {DISABLE}={name}"
+            )
+            raise BackendLoadError(msg) from error
 
 
 def check_signatures(cls: type, protocol: type, *, who: str) -> None:

@@ -54,8 +54,3 @@ class LossTable:
         """The table of some members only."""
         weights = None if self.weights is None else self.weights[members]
         return LossTable(self.losses[members], self.base_losses, self.chains[members], weights)
-
-    @property
-    def complete(self) -> bool:
-        """Whether every member saw every sample."""
-        return not any(bool(np.isnan(row).any()) for row in self.losses)

@@ -56,9 +56,7 @@ def otsu(scores: Any) -> OtsuCut | None:
     2.6
     """
     xp = array_namespace(scores)
-    if scores.shape[0] == 0 or not bool(xp.all(xp.isfinite(scores))):
-        msg = "a threshold needs at least one score and only finite ones; leave out what was not scored"
-        raise InvalidDataError(msg)
+    check_scores(scores)
     ordered = xp.sort(scores)
     lowest, highest = ordered[0], ordered[-1]
     spread = highest - lowest
@@ -75,14 +73,30 @@ def otsu(scores: Any) -> OtsuCut | None:
     best = int(xp.argmax(between))
     lower, upper = x[: best + 1], x[best + 1 :]
     within = _variance(xp, lower) + _variance(xp, upper)
+    middle = (ordered[best] + ordered[best + 1]) / 2
     gap = abs(float(mean_gap[best]))
     variance = _variance(xp, x)
     return OtsuCut(
-        value=float((ordered[best] + ordered[best + 1]) / 2),
+        # between neighbouring floats there is no middle, and rounding may choose the upper one
+        value=float(middle if middle < ordered[best + 1] else ordered[best]),
         eta=min(1.0, float(between[best]) / variance) if variance > 0 else 1.0,
         ashman_d=2**0.5 * gap / within**0.5 if within > 0 else float("inf"),
         upper=n - best - 1,
     )
+
+
+def check_scores(scores: Any) -> None:
+    """Refuse scores that no threshold can be found in.
+
+    Raises
+    ------
+    InvalidDataError
+        For scores that are not finite, or none at all.
+    """
+    xp = array_namespace(scores)
+    if scores.shape[0] == 0 or not bool(xp.all(xp.isfinite(scores))):
+        msg = "a threshold needs at least one score and only finite ones; leave out what was not scored"
+        raise InvalidDataError(msg)
 
 
 def _variance(xp: Any, x: Any) -> float:

@@ -1,20 +1,31 @@
-"""Where to cut suspicion scores, or why not to: a procedure that may refuse."""
+"""Where to cut suspicion scores, or why not to: a procedure that may refuse, and alternatives to it."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.decisions.otsu import otsu
+from gexcore.decisions.mixture import fit_mixture
+from gexcore.decisions.otsu import check_scores, otsu
+from gexcore.decisions.valley import valley
+from gexcore.errors import InvalidSettingError
 
-GRID = 512
 MIN_BUMP_RATIO = 1.3
 MIN_BUMP_Z = 3.0
 MIN_ASHMAN_D = 3.4
 MIN_ETA = 0.74
 MAX_CLASS_SHARE = 0.5
+MIN_SAMPLES = 50
+MIN_MIXTURE_D = 2.3
+"""A mixture fitted to a thousand scores of one mode has an Ashman's D of up to 2.2 by itself."""
+
+Method = Literal["auto", "valley", "otsu", "mixture", "known_rate", "quantile"]
+"""How a threshold is found."""
+
+TOLD_A_RATE = ("known_rate", "quantile")
 
 
 class Threshold(NamedTuple):
@@ -25,31 +36,22 @@ class Threshold(NamedTuple):
     value : float or None
         Scores above it are suspects. None: refused, the scores are a ranking only, which does
         *not* mean that the data is clean.
-    method : {"valley", "otsu", "refused"}
+    method : {"valley", "otsu", "mixture", "known_rate", "quantile", "refused"}
     reason : str
         One sentence with the numbers that decided.
+    clip : float or None
+        What `value` is a cut on: `Influence.suspicion` with losses clipped here, which is less than
+        for the published ranking. None: on the scores as they were given.
     """
 
     value: float | None
-    method: Literal["valley", "otsu", "refused"]
+    method: Literal["valley", "otsu", "mixture", "known_rate", "quantile", "refused"]
     reason: str
+    clip: float | None = None
 
 
-class Valley(NamedTuple):
-    """The deepest gap to the right of the main mode of a distribution.
-
-    Parameters
-    ----------
-    position : float
-    ratio : float
-        Height of the bump beyond it over its own.
-    z : float
-        How many standard errors of the density estimate the bump stands above it.
-    """
-
-    position: float
-    ratio: float
-    z: float
+Cut = Callable[[NDArray[np.float64]], Threshold]
+"""Of the square roots of scores."""
 
 
 def valley_or_refuse(scores: NDArray[Any], labels: NDArray[Any] | None = None) -> Threshold:
@@ -57,14 +59,20 @@ def valley_or_refuse(scores: NDArray[Any], labels: NDArray[Any] | None = None) -
 
     Works on the square root of the scores: cut at the valley right of the main mode if the bump
     beyond it is real; else at Otsu's cut if the two parts are far apart (Ashman's D ≥ 3.4 and
-    η ≥ 0.74); else refuse. It also refuses if more than half of any given class would be flagged.
+    η ≥ 0.74); else refuse. It also refuses if more than half of any given class would be flagged,
+    and below 50 scores, where parts of one mode often look like two.
 
     Parameters
     ----------
     scores : array, shape (samples,)
         Non-negative, high = suspicious, such as mean losses clipped at 3.
     labels : array, shape (samples,), optional
-        Given classes, for the last guard.
+        Given classes; without them all samples count as one class.
+
+    Raises
+    ------
+    InvalidDataError
+        For scores that are not finite, or none at all.
 
     Examples
     --------
@@ -77,30 +85,138 @@ def valley_or_refuse(scores: NDArray[Any], labels: NDArray[Any] | None = None) -
     >>> valley_or_refuse(two).method
     'valley'
     """
+    return _guarded(_cut, scores, labels)
+
+
+def otsu_cut(scores: NDArray[Any], labels: NDArray[Any] | None = None) -> Threshold:
+    """Otsu's cut of the square roots of the scores, however close the parts; it cuts clean data as well.
+
+    It refuses only where all scores are equal, or where more than half of a class would be flagged.
+    Parameters and errors are those of `valley_or_refuse`.
+    """
+    return _guarded(_otsu, scores, labels)
+
+
+def valley_cut(scores: NDArray[Any], labels: NDArray[Any] | None = None) -> Threshold:
+    """As `valley_or_refuse`, by a valley or not at all."""
+    return _guarded(_valley, scores, labels)
+
+
+def mixture_cut(scores: NDArray[Any], labels: NDArray[Any] | None = None) -> Threshold:
+    """Cut where the upper of two normal distributions, fitted to the square roots of the scores, is the likelier.
+
+    It decides where the modes overlap too much for `valley_or_refuse` (Ashman's D ≥ 2.3 is enough),
+    at the price of more right labels among the suspects. Parameters and errors are those of
+    `valley_or_refuse`.
+    """
+    return _guarded(_mixture, scores, labels)
+
+
+def known_rate(scores: NDArray[Any], rate: float, labels: NDArray[Any] | None = None) -> Threshold:
+    """Cut below the round(rate · N) highest scores, where that share of labels is known to be wrong.
+
+    Parameters
+    ----------
+    scores, labels
+        As for `valley_or_refuse`; it refuses for the same classes, and where the cut would have to
+        go between equal scores.
+    rate : float
+        Above 0, at most 0.5.
+
+    Raises
+    ------
+    InvalidSettingError
+        For a rate outside, or of less than one sample.
+    """
+    count = round(rate * len(scores)) if 0 < rate <= MAX_CLASS_SHARE else 0
+    if not count:
+        msg = f"rate is {rate}, and must be a share above 0 (one of {len(scores)} samples at least) and at most {MAX_CLASS_SHARE}"
+        raise InvalidSettingError(msg)
+
+    def cut(x: NDArray[np.float64]) -> Threshold:
+        below, above = np.sort(x)[len(x) - count - 1 :][:2]
+        if below == above:
+            reason = f"the {count} highest scores equal the next; use the scores as a ranking"
+            return Threshold(None, "refused", reason)
+        middle = (below + above) / 2
+        reason = f"{rate:.3%} of the labels are said to be wrong: the {count} highest scores"
+        return Threshold(float(middle if middle < above else below), "known_rate", reason)
+
+    return _guarded(cut, scores, labels)
+
+
+def quantile(scores: NDArray[Any], rate: float) -> Threshold:
+    """Cut at the (1 − rate)-quantile: a choice, not a finding, so nothing makes it refuse.
+
+    Parameters
+    ----------
+    scores : array, shape (samples,)
+    rate : float
+        Share to flag, above 0 and below 1; fewer where scores are equal.
+
+    Raises
+    ------
+    InvalidSettingError
+        For a share outside.
+    """
+    if not 0 < rate < 1:
+        raise InvalidSettingError(f"rate is {rate}, and must be a share above 0 and below 1")
+    scores = np.asarray(scores, dtype=np.float64)
+    check_scores(scores)
+    value = float(np.quantile(scores, 1 - rate, method="inverted_cdf"))
+    return Threshold(value, "quantile", f"the highest {rate:.3%} of the scores, as chosen")
+
+
+def find_threshold(
+    scores: NDArray[Any], labels: NDArray[Any] | None = None, *, method: Method = "auto", rate: float | None = None
+) -> Threshold:
+    """A threshold by the method of that name.
+
+    Parameters
+    ----------
+    scores, labels
+        As for `valley_or_refuse`.
+    method : {"auto", "valley", "otsu", "mixture", "known_rate", "quantile"}
+        "auto" is `valley_or_refuse`; the others are alternatives to it.
+    rate : float
+        For "known_rate" and "quantile" only.
+
+    Raises
+    ------
+    InvalidSettingError
+        For an unknown method, or a rate that is missing or superfluous.
+    """
+    if method in TOLD_A_RATE:
+        if rate is None:
+            raise InvalidSettingError(f"method {method!r} needs a rate, such as rate=0.1")
+        return known_rate(scores, rate, labels) if method == "known_rate" else quantile(scores, rate)
+    cuts = {"auto": valley_or_refuse, "valley": valley_cut, "otsu": otsu_cut, "mixture": mixture_cut}
+    if method not in cuts:
+        raise InvalidSettingError(f"no threshold named {method!r}; allowed are {', '.join(get_args(Method))}")
+    if rate is not None:
+        raise InvalidSettingError(f"method {method!r} finds the rate itself; leave rate out, or use 'known_rate'")
+    return cuts[method](scores, labels)
+
+
+def _guarded(cut: Cut, scores: NDArray[Any], labels: NDArray[Any] | None) -> Threshold:
+    """A cut of the square roots, refused if it would flag most of a class, on the scale of the scores."""
     x = np.sqrt(np.maximum(np.asarray(scores, dtype=np.float64), 0.0))
-    found = _cut(x)
+    check_scores(x)
+    found = cut(x)
     if found.value is None:
         return found
-    if labels is not None:
-        worst, share = _largest_share(x > found.value, np.asarray(labels))
-        if share > MAX_CLASS_SHARE:
-            return Threshold(
-                None,
-                "refused",
-                f"the cut would flag {share:.0%} of given class {worst}, and at most half of a class can be wrong; "
-                "use the scores as a ranking",
-            )
+    worst, share = _largest_share(x > found.value, labels)
+    if share > MAX_CLASS_SHARE:
+        reason = f"the cut would flag {share:.0%} of {worst}, of which at most half can be wrong; use the scores as a ranking"
+        return Threshold(None, "refused", reason)
     return found._replace(value=found.value**2)
 
 
 def _cut(x: NDArray[np.float64]) -> Threshold:
-    gap = valley(x)
-    if gap is not None and gap.ratio > MIN_BUMP_RATIO and gap.z > MIN_BUMP_Z:
-        reason = f"valley between two modes (bump {gap.ratio:.1f} times the valley, {gap.z:.1f} standard errors above)"
-        return Threshold(gap.position, "valley", reason)
-    cut = otsu(x)
+    found = _valley(x)
+    cut = None if found.value is not None or len(x) < MIN_SAMPLES else otsu(x)
     if cut is None:
-        return Threshold(None, "refused", "all scores are equal; there is nothing to separate")
+        return found
     if cut.ashman_d >= MIN_ASHMAN_D and cut.eta >= MIN_ETA:
         reason = f"two parts far apart (Ashman's D {cut.ashman_d:.1f}, between-class variance {cut.eta:.0%})"
         return Threshold(cut.value, "otsu", reason)
@@ -111,34 +227,60 @@ def _cut(x: NDArray[np.float64]) -> Threshold:
     return Threshold(None, "refused", reason)
 
 
-def valley(x: NDArray[np.float64]) -> Valley | None:
-    """The most marked valley right of the main mode of a kernel density estimate; None if there is none."""
-    low, high = float(x.min()), float(x.max())
-    if not high > low:
-        return None
-    spread = min(float(x.std()), float(np.subtract(*np.percentile(x, [75, 25]))) / 1.34) or float(x.std())
-    step = (high - low) / GRID
-    width = max(0.9 * spread * len(x) ** -0.2, 2.0 * step)
-    counts, edges = np.histogram(x, bins=GRID, range=(low, high))
-    reach = int(np.ceil(4 * width / step))
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / width) ** 2)
-    # "full" then cut: "same" would follow the longer of the two arguments
-    density = np.convolve(counts, kernel / (kernel.sum() * step * len(x)))[reach : reach + GRID]
-    main = int(density.argmax())
-    beyond = np.maximum.accumulate(density[::-1])[::-1]  # highest point from here to the right
-    before = np.minimum.accumulate(density[main:])  # lowest point since the main mode
-    # standard error of a difference of two density estimates
-    error = np.sqrt((beyond[main:] + density[main:]) / (2 * np.sqrt(np.pi) * len(x) * width))
-    z = (beyond[main:] - density[main:]) / np.maximum(error, 1e-300)
-    lowest = (density[main:] <= before) & (beyond[main:] > density[main:])
-    if not lowest.any():
-        return None
-    at = int(np.where(lowest, z, -np.inf).argmax())
-    ratio = float(beyond[main + at] / max(density[main + at], 1e-300))
-    return Valley(float(edges[main + at] + step / 2), ratio, float(z[at]))
+def _valley(x: NDArray[np.float64]) -> Threshold:
+    refusal = _equal_or_few(x)
+    if refusal is not None:
+        return refusal
+    gap = valley(x)
+    if gap is None or gap.ratio <= MIN_BUMP_RATIO or gap.z <= MIN_BUMP_Z:
+        reason = "no valley between two modes of the scores; use them as a ranking"
+        return Threshold(None, "refused", reason)
+    times = f"{gap.ratio:.1f}" if gap.ratio < 100 else "over 100"
+    reason = f"valley between two modes (bump {times} times the valley, {gap.z:.1f} standard errors above)"
+    return Threshold(gap.position, "valley", reason)
 
 
-def _largest_share(flagged: NDArray[np.bool_], labels: NDArray[Any]) -> tuple[Any, float]:
-    classes, codes = np.unique(labels, return_inverse=True)
+def _otsu(x: NDArray[np.float64]) -> Threshold:
+    cut = otsu(x)
+    if cut is None:
+        return _EQUAL
+    reason = f"Otsu's cut (Ashman's D {cut.ashman_d:.1f}, between-class variance {cut.eta:.0%})"
+    return Threshold(cut.value, "otsu", reason)
+
+
+def _mixture(x: NDArray[np.float64]) -> Threshold:
+    refusal = _equal_or_few(x)
+    if refusal is not None:
+        return refusal
+    found = fit_mixture(x)
+    cut = None if found is None else found.cut()
+    if found is None or cut is None or found.ashman_d < MIN_MIXTURE_D:
+        told = (
+            "no second one" if found is None else f"Ashman's D {found.ashman_d:.1f}, at least {MIN_MIXTURE_D} is needed"
+        )
+        reason = f"no two normal distributions apart in the scores ({told}); use them as a ranking"
+        return Threshold(None, "refused", reason)
+    reason = (
+        f"two normal distributions (Ashman's D {found.ashman_d:.1f}, the upper one {found.share:.1%} of the samples)"
+    )
+    return Threshold(cut, "mixture", reason)
+
+
+_EQUAL = Threshold(None, "refused", "all scores are equal; there is nothing to separate")
+
+
+def _equal_or_few(x: NDArray[np.float64]) -> Threshold | None:
+    if not x.max() > x.min():
+        return _EQUAL
+    if len(x) < MIN_SAMPLES:
+        reason = f"{len(x)} scores are too few to tell two modes from one, at least {MIN_SAMPLES} are needed"
+        return Threshold(None, "refused", f"{reason}; use the scores as a ranking")
+    return None
+
+
+def _largest_share(flagged: NDArray[np.bool_], labels: NDArray[Any] | None) -> tuple[str, float]:
+    if labels is None:
+        return "the samples", float(flagged.mean())
+    classes, codes = np.unique(np.asarray(labels), return_inverse=True)
     share = np.bincount(codes, weights=flagged) / np.bincount(codes)
-    return classes[share.argmax()], float(share.max())
+    return f"given class {classes[share.argmax()]}", float(share.max())

@@ -58,19 +58,35 @@ class Members:
         total: NDArray[np.float64] | None = None
         states = self.states or [self.backend.initial_state()]
         for state in states:
-            p = self._softmax(self.refresh(state), data)
+            p = _softmax(self._logits(self.refresh(state), data))
             total = p if total is None else total + p
         assert total is not None
         return total / len(states)
 
+    def checkpoint_logits(self, data: Dataset[Any]) -> NDArray[np.float64]:
+        """Logits of θ* just as the model was given, shape (samples, K).
+
+        Raises
+        ------
+        MissingCapabilityError
+            Where the backend has none.
+        """
+        require(self.backend, SupportsLogits, by="relabelling from the trained model")
+        return self._logits(self.backend.initial_state(), data)
+
     def _losses(self, state: Any, dataset: Dataset[Any]) -> NDArray[Any]:
         return evaluate(self.backend, self.refresh(state), dataset, batch_size=self.batch_size)
 
-    def _softmax(self, state: Any, data: Dataset[Any]) -> NDArray[np.float64]:
+    def _logits(self, state: Any, data: Dataset[Any]) -> NDArray[np.float64]:
         parts = [
             to_numpy(self.backend.logits(state, data.batch(indices)))  # type: ignore[attr-defined]
             for indices in in_order(len(data), self.batch_size)
         ]
-        logits = np.concatenate(parts).astype(np.float64)
-        p = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(p / p.sum(axis=1, keepdims=True))
+        logits = np.concatenate(parts).astype(np.float64).reshape(len(data), -1)
+        # one score is that of class 1, as binary cross-entropy takes it; class 0 then has 0
+        return np.hstack([np.zeros_like(logits), logits]) if logits.shape[1] == 1 else logits
+
+
+def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(p / p.sum(axis=1, keepdims=True))

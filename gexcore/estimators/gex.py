@@ -119,6 +119,7 @@ class GEX:
     @classmethod
     def paper(cls, *, chains: int = 32, steps: int = 800, lr: float = 0.05, **settings: Any) -> GEX:
         """The paper's recipe: independent members, each one cosine run from θ* (Appendix E)."""
+        check_number("lr", lr, above=True)
         defaults = {"weight_decay": 5e-4, "batch_size": 128}
         recipe = {"chains": chains, "snapshots": 1, "lr": Cosine(lr, steps), "steps_per_snapshot": steps}
         return cls(**{**defaults, **recipe, "harvest": "evaluated", **settings})

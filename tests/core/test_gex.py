@@ -1,0 +1,163 @@
+"""The estimator: what it settles, what it asks of a backend, what it reports, and that it finds wrong labels."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gexcore as gx
+from gexcore.data import ArrayDataset
+from gexcore.ensembles.control import OpenLoop, Thermostat
+from gexcore.errors import MissingCapabilityError
+from gexcore.estimators.settle import settle
+from gexcore.intake import take_in
+from gexcore.plan import Plan
+from gexcore.protocols import SupportsTrainingLosses
+from gexcore_numpy import MLP, NumpyBackend
+
+QUICK = {"chains": 1, "snapshots": 2, "steps_per_snapshot": 3, "batch_size": 16}
+
+
+def fit(model: Any, data: Any, *, settings: Any = None, **arguments: Any) -> gx.Influence:
+    return gx.GEX(**{**QUICK, **(settings or {})}).fit(model, data, progress=False, **arguments)
+
+
+def settled(n: int, *, backend: Any = None, **settings: Any) -> Plan:
+    auto = {"chains": "auto", "snapshots": 40, "steps": "auto", "batch_size": "auto", "harvest": "auto"}
+    usual = {"feedback": True, "optimizer": "sgd", "seed": 0}
+    return settle(backend or NumpyBackend(MLP.init((2, 2), seed=0)), n, **{**auto, **usual, **settings})
+
+
+@pytest.mark.parametrize(
+    ("n", "chains", "batch_size", "steps", "harvest"),
+    [
+        (5, 4, 5, 16, "evaluated"),
+        (100, 4, 8, 16, "evaluated"),
+        (1000, 4, 31, 16, "evaluated"),
+        (2999, 4, 93, 16, "evaluated"),
+        (3000, 2, 93, 16, "evaluated"),
+        (4999, 2, 128, 16, "evaluated"),
+        (5000, 1, 128, 16, "free"),
+        (60000, 1, 128, 117, "free"),
+    ],
+)
+def test_auto_follows_the_number_of_samples(n: int, chains: int, batch_size: int, steps: int, harvest: str) -> None:
+    plan = settled(n)
+    assert (plan.chains, plan.batch_size, plan.steps, plan.harvest) == (chains, batch_size, steps, harvest)
+
+
+def test_a_free_harvest_is_chosen_only_where_it_works() -> None:
+    class Silent(NumpyBackend):
+        unsupported = frozenset()
+
+        def __init__(self) -> None:
+            super().__init__(MLP.init((2, 2), seed=0))
+            self.unsupported = {SupportsTrainingLosses}
+
+    for settings in ({"backend": Silent()}, {"feedback": False}, {"optimizer": "adamw"}):
+        plan = settled(60000, **settings)
+        assert (plan.harvest, plan.chains) == ("evaluated", 2)
+    with pytest.raises(
+        MissingCapabilityError, match=r'harvest="free" needs SupportsTrainingLosses \(training_losses\)'
+    ):
+        settled(60000, backend=Silent(), harvest="free")
+
+
+def test_presets_are_the_recipes_of_the_paper_and_of_its_code() -> None:
+    paper, code = gx.GEX.paper(), gx.GEX.public_code()
+    assert (paper.chains, paper.snapshots, paper.steps_per_snapshot, paper.floor) == (32, 1, 800, 0.0)
+    assert (code.chains, code.snapshots, code.steps_per_snapshot, code.floor) == (8, 4, 800, 0.05)
+    for preset in (paper, code):
+        assert preset.lr == gx.Cosine(0.05, 800)
+        assert (preset.harvest, preset.momentum, preset.weight_decay) == ("evaluated", 0.9, 5e-4)
+    scaled = gx.GEX.paper(chains=3, steps=10, lr=0.1, seed=5, weight_decay=0.0)
+    assert (scaled.lr, scaled.chains, scaled.seed, scaled.weight_decay) == (gx.Cosine(0.1, 10), 3, 5, 0.0)
+
+
+def test_the_learning_rate_chooses_the_controller() -> None:
+    plan = settled(100)
+    schedule = gx.Cosine(0.1, 5)
+    for settings, wanted in [
+        ({}, Thermostat(1e-3, 40)),
+        ({"optimizer": "adamw"}, Thermostat(1e-5, 40)),
+        ({"lr": 0.3}, OpenLoop(gx.Constant(0.3))),
+        ({"lr": schedule}, OpenLoop(schedule)),
+    ]:
+        assert gx.GEX(**settings)._controller(plan) == wanted
+
+
+def test_members_step_on_the_training_data_and_are_scored_on_the_data(trained: Any) -> None:
+    class Recording(ArrayDataset):
+        def __init__(self, *columns: Any) -> None:
+            super().__init__(*columns)
+            self.batches = self.augmentations = 0
+
+        def batch(self, indices: Any, /) -> Any:
+            self.batches += 1
+            return super().batch(indices)
+
+        def augmented(self, indices: Any, /, *, seed: int) -> Any:
+            self.augmentations += 1
+            return super().batch(indices)
+
+    data, train = Recording(*trained.data), Recording(*trained.data)
+    found = fit(trained.model, data, train_data=train, settings={"harvest": "evaluated", "lr": 0.02})
+    assert (train.batches, train.augmentations, data.augmentations) == (0, 6, 0)
+    assert data.batches > 0
+    np.testing.assert_array_equal(found.losses, fit(trained.model, trained.data, settings={"lr": 0.02}).losses)
+
+
+def test_what_is_learnt_about_the_data(trained: Any) -> None:
+    seen = take_in(NumpyBackend(trained.model), ArrayDataset(*trained.data), batch_size=10)
+    np.testing.assert_array_equal(seen.labels, trained.y)
+    assert seen.classes == 3
+    soft = np.eye(3)[trained.y] * 0.8 + 0.2 / 3
+    seen = take_in(NumpyBackend(trained.model), ArrayDataset(trained.x, soft))
+    np.testing.assert_array_equal(seen.labels, trained.y)
+
+
+def test_numbers_are_no_classes_under_squared_error() -> None:
+    x = np.random.default_rng(0).normal(size=(64, 2))
+    y = np.round(3 * x[:, 0] + 8)
+    model = MLP([np.array([[3.0], [0.0]])], [np.array([8.0])])
+    whole, real = (fit(model, (x, t), loss="squared_error", settings={"snapshots": 8}) for t in (y.astype(int), y))
+    assert whole.run.snapshots == real.run.snapshots
+    assert whole.run.snapshots[0].skill == pytest.approx(1.0, abs=0.05)
+    assert (whole.labels, whole.run.classes, whole.clip) == (None, None, 3.0)
+    assert set(whole.columns()["suggested_label"]) == {None}
+
+
+def test_the_checkpoint_losses_are_those_of_the_model_as_given(normalised: Any) -> None:
+    backend = NumpyBackend(normalised.model)
+    found = fit(normalised.model, normalised.data)
+    plain = backend.forward(backend.initial_state(), normalised.data)
+    np.testing.assert_allclose(found.checkpoint_losses, plain)
+    assert np.abs(found.base_losses - plain).max() > 1e-3
+
+
+def test_the_record_of_a_run_is_plain_and_complete(trained: Any) -> None:
+    found = fit(trained.model, trained.data, settings={"lr": gx.Cosine(0.02, 3), "seed": 4, "harvest": "evaluated"})
+    record = json.loads(json.dumps(found.run.to_dict()))
+    assert (record["method"], record["backend"], record["samples"], record["classes"]) == ("GEX", "numpy", 96, 3)
+    assert record["settings"]["lr"] == "Cosine(lr=0.02, steps=3)"
+    assert record["settings"]["seed"] == 4
+    assert record["plan"]["batch_size"] == 16
+    assert record["snapshots"]["member"] == 2
+    assert [s["number"] for s in record["snapshots"]["all"]] == [0, 1]
+    assert record["learning_rates"] == [0.02, 0.02]
+    assert record["passes"] == {"forward": 4 * 96, "step": 2 * 3 * 16, "epochs": 4 + 3.0}
+    assert record["seconds"] > 0
+    assert {"python", "numpy"} <= set(record["versions"])
+
+
+def test_wrong_labels_that_were_memorised_are_found_where_plain_loss_fails(trained: Any) -> None:
+    found = gx.GEX(snapshots=20, chains=2).fit(trained.model, trained.data, progress=False)
+
+    def precision(scores: Any) -> float:
+        return float(trained.wrong[np.argsort(-scores)[:12]].mean())
+
+    assert precision(found.checkpoint_losses) <= 0.35
+    assert precision(found.suspicion()) >= precision(found.checkpoint_losses) + 0.2

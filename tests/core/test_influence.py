@@ -1,0 +1,204 @@
+"""Every view of a table of losses, against a brute-force computation of what it claims to be."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from gexcore.data import ArrayDataset
+from gexcore.ensembles.geometric import Snapshot
+from gexcore.ensembles.members import Members
+from gexcore.errors import InvalidDataError, InvalidSettingError
+from gexcore.evaluation import Refresher
+from gexcore.influence import Influence, default_clip
+from gexcore.passes import Passes
+from gexcore.plan import Plan
+from gexcore.run import Run
+from gexcore.table import LossTable
+from gexcore_numpy import MLP, NumpyBackend
+
+Floats = NDArray[np.float64]
+laws = settings(derandomize=True, database=None, deadline=None, max_examples=40)
+
+
+def influence_of(
+    losses: Any, base: Any, *, chains: Any = None, weights: Any = None, tests: LossTable | None = None, **fields: Any
+) -> Influence:
+    """The result of a run that found these losses and kept no state."""
+    losses, base = np.asarray(losses, float), np.asarray(base, float)
+    chains = np.arange(len(losses)) if chains is None else np.asarray(chains)
+    n = len(base)
+    backend = NumpyBackend(MLP([np.zeros((2, 3))], [np.zeros(3)]))
+    data = ArrayDataset(np.zeros((n, 2)), np.zeros(n, int))
+    members = Members(backend, Refresher(backend, data, seed=0), 512, np.empty(0, int), np.empty(0, int), [])
+    plan = Plan(chains=1, snapshots=1, steps=1, batch_size=1, harvest="evaluated", seed=0)
+    snapshots = tuple(Snapshot(int(c), i, 0.1, 0.8, 0.5, "member") for i, c in enumerate(chains))
+    run = Run("GEX", {}, plan, "numpy", n, 3, snapshots, Passes(), 0.0)
+    fields = {"labels": None, "clip": 3.0, "test_table": tests, **fields}
+    return Influence(LossTable(losses, base, chains, weights), base, data=data, members=members, run=run, **fields)
+
+
+def random_table(seed: int, members: int = 5, samples: int = 7, *, missing: float = 0.0) -> tuple[Floats, Floats]:
+    rng = np.random.default_rng(seed)
+    losses = rng.gamma(1.0, 1.5, (members, samples))
+    losses[rng.random(losses.shape) < missing] = np.nan
+    return losses, rng.gamma(1.0, 0.3, samples)
+
+
+@laws
+@given(seed=st.integers(0, 10**6), floor=st.sampled_from([0.0, 0.05, 0.5]), clip=st.floats(0.1, 5.0))
+def test_scores_are_means_over_the_members_that_saw_a_sample(seed: int, floor: float, clip: float) -> None:
+    losses, base = random_table(seed, missing=0.4)
+    found = influence_of(losses, base, floor=floor)
+    assert len(found) == 7
+    for i in range(7):
+        seen = [float(loss) for loss in losses[:, i] if not math.isnan(loss)]
+        squares = [(loss - max(base[i], floor)) ** 2 for loss in seen]
+        clipped = [min(loss, clip) for loss in seen] or [min(base[i], clip)]
+        wanted = math.fsum(squares) / len(seen) if seen else math.nan
+        assert found.self_influence()[i] == pytest.approx(wanted, nan_ok=True)
+        assert found.suspicion(clip=clip)[i] == pytest.approx(math.fsum(clipped) / len(clipped))
+    np.testing.assert_allclose(found.deviations(), losses - np.maximum(base, floor))
+    np.testing.assert_array_equal(found.suspicion(), found.suspicion(clip=3.0))
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.4])
+def test_standard_errors_leave_out_one_chain_at_a_time(missing: float) -> None:
+    losses, base = random_table(4, members=9, missing=missing)
+    chains = np.array([0, 0, 0, 1, 1, 1, 1, 2, 2])
+    found = influence_of(losses, base, chains=chains, floor=0.05, clip=1.5)
+    clipped, squares = np.minimum(losses, 1.5), (losses - np.maximum(base, 0.05)) ** 2
+    for of, rows in [("suspicion", clipped), ("self_influence", squares)]:
+        without = np.array([np.nanmean(rows[chains != chain], axis=0) for chain in range(3)])
+        wanted = np.sqrt(2 / 3 * ((without - without.mean(axis=0)) ** 2).sum(axis=0))
+        every = np.array([np.isfinite(rows[chains == chain]).any(axis=0) for chain in range(3)]).all(axis=0)
+        assert every.sum() > 3
+        np.testing.assert_allclose(found.standard_error(of=of)[every], wanted[every])
+    np.testing.assert_array_equal(found.standard_error(), found.standard_error(of="suspicion"))
+    with pytest.raises(InvalidSettingError, match="no standard error of 'loss'; allowed are 'suspicion' and"):
+        found.standard_error(of="loss")  # type: ignore[arg-type]
+
+
+@laws
+@given(seed=st.integers(0, 10**6), floor=st.sampled_from([0.0, 0.3]), weighted=st.booleans(), size=st.integers(1, 9))
+def test_influence_is_the_mean_product_of_deviations(seed: int, floor: float, weighted: bool, size: int) -> None:
+    train, base = random_table(seed)
+    test, test_base = random_table(seed + 1, samples=3)
+    weights = np.random.default_rng(seed).uniform(-1, 1, 5) if weighted else None
+    table = LossTable(test, test_base, np.arange(5), weights)
+    found = influence_of(train, base, weights=weights, tests=table, floor=floor)
+    w = np.ones(5) if weights is None else weights
+    matrix = found.influence()
+    assert matrix.shape == (3, 7)
+    for t in range(3):
+        for i in range(7):
+            products = [
+                w[m] * (test[m, t] - max(test_base[t], floor)) * (train[m, i] - max(base[i], floor)) for m in range(5)
+            ]
+            assert matrix[t, i] == pytest.approx(math.fsum(products) / np.abs(w).sum())
+    blocks = list(found.influence_blocks(size=size))
+    assert [part.start for part, _ in blocks] == list(range(0, 7, size))
+    np.testing.assert_allclose(np.concatenate([block for _, block in blocks], axis=1), matrix, rtol=1e-12)
+
+
+def test_without_test_data_it_is_the_matrix_of_the_training_set() -> None:
+    losses, base = random_table(0)
+    found = influence_of(losses, base)
+    matrix = found.influence()
+    np.testing.assert_allclose(matrix, matrix.T)
+    np.testing.assert_allclose(np.diag(matrix), found.self_influence())
+
+
+def test_group_influence_sums_over_the_samples_of_a_group() -> None:
+    losses, base = random_table(1, samples=7)
+    found = influence_of(losses, base)
+    names = np.array(["eve", "ann", "eve", "bob", "ann", "eve", "bob"])
+    matrix, summed = found.influence(), found.group_influence(names)
+    assert summed.shape == (7, 3)
+    for column, name in enumerate(["ann", "bob", "eve"]):
+        np.testing.assert_allclose(summed[:, column], matrix[:, names == name].sum(axis=1))
+    with pytest.raises(InvalidDataError, match=r"groups has shape \(3,\) for 7 samples; give one group per sample"):
+        found.group_influence(names[:3])
+
+
+@laws
+@given(seed=st.integers(0, 10**6), k=st.integers(1, 7))
+def test_top_are_the_largest_and_the_smallest(seed: int, k: int) -> None:
+    losses, base = random_table(seed)
+    found = influence_of(losses, base)
+    matrix, top = found.influence(), found.top(k)
+    for row, test in enumerate(matrix):
+        np.testing.assert_array_equal(top.proponents[row], np.argsort(-test, kind="stable")[:k])
+        np.testing.assert_array_equal(top.opponents[row], np.argsort(test, kind="stable")[:k])
+    np.testing.assert_array_equal(top.proponent_values, np.take_along_axis(matrix, top.proponents, 1))
+    np.testing.assert_array_equal(top.opponent_values, np.take_along_axis(matrix, top.opponents, 1))
+
+
+def test_top_looks_through_all_blocks() -> None:
+    losses, base = random_table(2, members=3, samples=20_000)
+    tests = LossTable(losses[:, :2], base[:2], np.arange(3))
+    found = influence_of(losses, base, tests=tests)
+    matrix, top = found.influence(), found.top(5)
+    np.testing.assert_array_equal(top.proponents, np.argsort(-matrix, axis=1)[:, :5])
+    np.testing.assert_array_equal(top.opponents, np.argsort(matrix, axis=1)[:, :5])
+    assert top.proponents.max() > 16384
+
+
+@pytest.mark.parametrize("k", [0, -1, 8])
+def test_top_of_more_than_there_is_is_refused(k: int) -> None:
+    with pytest.raises(InvalidSettingError, match=f"k is {k}, and must be from 1 to the number of samples, 7"):
+        influence_of(*random_table(0)).top(k)
+
+
+@pytest.mark.parametrize("clip", [0.0, -1.0, math.nan])
+def test_a_clip_that_is_not_positive_is_refused(clip: float) -> None:
+    with pytest.raises(InvalidSettingError, match=f"clip is {clip}, and must be positive"):
+        influence_of(*random_table(0)).suspicion(clip=clip)
+
+
+def test_losses_count_up_to_a_clip_that_grows_with_the_number_of_classes() -> None:
+    assert [default_clip(k) for k in (None, 2, 3)] == [3.0, 3.0, 3.0]
+    assert default_clip(50) == pytest.approx(2.5 * math.log(50))
+
+
+def test_suspects_are_above_the_threshold_and_ranked() -> None:
+    rng = np.random.default_rng(0)
+    wrong = np.arange(400) % 10 == 3
+    losses = np.where(wrong, rng.normal(2.4, 0.2, (6, 400)), rng.gamma(2.0, 0.05, (6, 400)))
+    found = influence_of(losses, np.zeros(400), labels=np.arange(400) % 4, clip=6.0)
+    indices, threshold = found.suspects()
+    assert set(indices) == set(np.flatnonzero(wrong))
+    assert (np.diff(found.suspicion()[indices]) <= 0).all()
+    assert threshold.value is not None
+    assert (found.suspicion()[indices] > threshold.value).all()
+    refused = influence_of(rng.gamma(2.0, 0.1, (6, 400)), np.zeros(400)).suspects()
+    assert (len(refused.indices), refused.threshold.method) == (0, "refused")
+
+
+def test_columns_are_those_of_the_scores_file(trained: Any) -> None:
+    import gexcore as gx
+
+    found = gx.GEX(chains=2, snapshots=2, lr=0.02).fit(trained.model, trained.data, progress=False)
+    columns = found.columns()
+    assert ",".join(columns) == "index,label,suspicion,self_influence,standard_error,suspect,suggested_label"
+    np.testing.assert_array_equal(columns["index"], np.arange(96))
+    np.testing.assert_array_equal(columns["label"], trained.y)
+    np.testing.assert_array_equal(columns["suspicion"], found.suspicion())
+    np.testing.assert_array_equal(columns["suggested_label"], found.suggested_labels())
+    frame = found.to_frame()
+    assert list(frame.columns) == list(columns)
+    assert len(frame) == 96
+    assert frame["suspect"].dtype == bool
+
+
+def test_the_repr_says_what_the_numbers_are() -> None:
+    losses, base = random_table(0)
+    text = repr(influence_of(losses, base, chains=[0, 0, 1, 1, 1]))
+    assert text.startswith("<Influence by GEX: 7 samples × 5 members of 2 chains; suspicion(): mean clipped loss")
+    assert "self_influence(): E[Δ²]" in text
