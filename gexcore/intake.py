@@ -15,7 +15,6 @@ from gexcore.errors import InvalidDataError, InvalidModelError
 from gexcore.evaluation import checked, gather, in_order
 from gexcore.plan import Optimizer
 from gexcore.protocols import Backend, Dataset, SupportsLogits
-from gexcore.registry import default_registry
 
 
 class Inputs(NamedTuple):
@@ -44,6 +43,9 @@ def open_inputs(
     optimizer: Optimizer | None = None,
 ) -> Inputs:
     """Find the backend of a model and wrap the data; see `gexcore.GEX.fit` for the arguments."""
+    # what finds plugins takes longer to import than all the rest of gexcore
+    from gexcore.registry import default_registry
+
     engine = default_registry().create(model, backend=backend, loss=loss, optimizer=optimizer)
     dataset = as_dataset(data, engine)
     train = dataset if train_data is None else as_dataset(train_data, engine)

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from tqdm import tqdm
-
 
 class Bar(Protocol):
     """Counts finished units of work."""
@@ -18,7 +16,7 @@ class Bar(Protocol):
 
 
 class _Tqdm:
-    def __init__(self, bar: tqdm[Any]) -> None:
+    def __init__(self, bar: Any) -> None:
         self._bar = bar
 
     def advance(self, note: str) -> None:
@@ -29,6 +27,8 @@ class _Tqdm:
 @contextmanager
 def progress_bar(total: int, *, title: str, show: bool) -> Iterator[Bar]:
     """A bar over `total` units, with an estimate of the time left."""
+    from tqdm import tqdm
+
     bar: tqdm[Any] = tqdm(total=total, desc=title, unit="snapshot", disable=not show, leave=False)
     with bar:
         yield _Tqdm(bar)

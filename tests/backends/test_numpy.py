@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gexcore_numpy import MLP, BatchNorm, NumpyBackend, demo, plugin
-from gexcore_numpy.losses import LOSSES, Loss
 
 from gexcore.capabilities import supports
 from gexcore.errors import InvalidDataError, InvalidModelError, InvalidSettingError
@@ -16,6 +14,8 @@ from gexcore.protocols import SupportsBufferRefresh, SupportsLogits
 from gexcore.registry import BackendRegistry
 from gexcore.testing.problems import Toy
 from gexcore.testing.suite import BackendTests
+from gexcore_numpy import MLP, BatchNorm, NumpyBackend, demo, plugin
+from gexcore_numpy.losses import LOSSES, Loss
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(9, 5)), RNG.integers(0, 3, 9)

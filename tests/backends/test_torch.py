@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from gexcore_torch.backend import TorchBackend
 from torch import Tensor, nn
 
 from gexcore.plan import Optimizer
 from gexcore.testing import checks, derivatives, optional
 from gexcore.testing.problems import Problem, Toy
 from gexcore.testing.suite import BackendTests
+from gexcore_torch.backend import TorchBackend
 
 # PyTorch's forward mode uses it on its first use
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")

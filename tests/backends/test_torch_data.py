@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from gexcore_torch.backend import TorchBackend
-from gexcore_torch.data import Placement, TorchDataset, dataset_of
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from gexcore.data import ArrayDataset, as_dataset
 from gexcore.errors import InvalidDataError
 from gexcore.testing.datasets import check_dataset
+from gexcore_torch.backend import TorchBackend
+from gexcore_torch.data import Placement, TorchDataset, dataset_of
 
 HOST = Placement(torch.device("cpu"), torch.float32)
 

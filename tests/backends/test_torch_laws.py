@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from gexcore.data import to_numpy
 from gexcore.testing import laws
-
-torch = pytest.importorskip("torch", reason="these laws are about PyTorch's tensors")
 
 
 @pytest.mark.parametrize(

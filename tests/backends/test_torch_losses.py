@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from gexcore_torch.backend import TorchBackend
-from gexcore_torch.losses import binary_cross_entropy, check_labels, cross_entropy, loss_of, scores_of, squared_error
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from gexcore.errors import InvalidDataError, InvalidModelError
+from gexcore_torch.backend import TorchBackend
+from gexcore_torch.losses import binary_cross_entropy, check_labels, cross_entropy, loss_of, scores_of, squared_error
 
 CPU = torch.device("cpu")
 

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from gexcore_torch.backend import TorchBackend
-from gexcore_torch.plugin import gexcore_register_backend
 from torch import nn
 
 from gexcore.capabilities import supports
@@ -17,6 +15,8 @@ from gexcore.errors import InvalidModelError, InvalidSettingError
 from gexcore.plan import Optimizer
 from gexcore.protocols import SupportsBufferRefresh, SupportsLogits
 from gexcore.registry import BackendRegistry
+from gexcore_torch.backend import TorchBackend
+from gexcore_torch.plugin import gexcore_register_backend
 
 # importing torch.compile's machinery
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script.* is deprecated:DeprecationWarning")

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from gexcore_torch.backend import TorchBackend
-from gexcore_torch.demo import train
 from torch import Tensor, nn
 
 from gexcore.data import to_numpy
 from gexcore.plan import Optimizer
+from gexcore_torch.backend import TorchBackend
+from gexcore_torch.demo import train
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script.* is deprecated:DeprecationWarning")
 

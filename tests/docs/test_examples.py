@@ -19,7 +19,12 @@ ROOT = Path(__file__).parents[2]
 
 def modules() -> list[str]:
     packages = (gexcore, gexcore_numpy)
-    return [m.name for p in packages for m in pkgutil.walk_packages(p.__path__, f"{p.__name__}.") if "__main__" not in m.name]
+    return [
+        m.name
+        for p in packages
+        for m in pkgutil.walk_packages(p.__path__, f"{p.__name__}.")
+        if "__main__" not in m.name
+    ]
 
 
 @pytest.mark.parametrize("name", modules())
