@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gexcore.capabilities import require
 from gexcore.data import as_dataset, to_numpy
-from gexcore.evaluation import Refresher, evaluate, in_order
+from gexcore.evaluation import Refresher, evaluate, evaluate_many, in_order
 from gexcore.protocols import Backend, Dataset, SupportsLogits
 from gexcore.table import LossTable
 
@@ -37,14 +37,14 @@ class Members:
     def evaluate(self, data: Any) -> LossTable:
         """Losses of θ* and of every kept member on `data`, in evaluation mode."""
         dataset = as_dataset(data, self.backend)
-        base = self.base(dataset)
-        rows = [self._losses(state, dataset) for state in self.states]
-        losses = np.stack(rows) if rows else np.empty((0, len(base)), base.dtype)
-        return LossTable(losses, base, self.chains)
+        states = [self.refresh(state) for state in (self.backend.initial_state(), *self.states)]
+        losses = evaluate_many(self.backend, states, dataset, batch_size=self.batch_size)
+        return LossTable(losses[1:], losses[0], self.chains)
 
     def base(self, dataset: Dataset[Any]) -> NDArray[Any]:
         """Losses of θ* on `dataset`, measured as those of members are."""
-        return self._losses(self.backend.initial_state(), dataset)
+        trained = self.refresh(self.backend.initial_state())
+        return evaluate(self.backend, trained, dataset, batch_size=self.batch_size)
 
     def probabilities(self, data: Dataset[Any]) -> NDArray[np.float64]:
         """Class probabilities averaged over the kept members (θ* if there are none), shape (samples, K).
@@ -73,9 +73,6 @@ class Members:
         """
         require(self.backend, SupportsLogits, by="relabelling from the trained model")
         return self._logits(self.backend.initial_state(), data)
-
-    def _losses(self, state: Any, dataset: Dataset[Any]) -> NDArray[Any]:
-        return evaluate(self.backend, self.refresh(state), dataset, batch_size=self.batch_size)
 
     def _logits(self, state: Any, data: Dataset[Any]) -> NDArray[np.float64]:
         parts = [
