@@ -1,0 +1,242 @@
+"""Keras models and TensorFlow modules behind gexcore's contract."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from gexcore.data import to_numpy
+from gexcore.errors import InvalidDataError
+from gexcore.plan import Optimizer
+from gexcore.protocols import Dataset, SupportsBufferRefresh, SupportsLogits
+from gexcore_tensorflow import curvature
+from gexcore_tensorflow.batchnorm import batch_statistics, normalising
+from gexcore_tensorflow.data import Call, Placement, dataset_of
+from gexcore_tensorflow.losses import check_scores, cross_entropy, loss_of, scores_of
+from gexcore_tensorflow.models import network_of
+from gexcore_tensorflow.network import Pass, Tensors
+from gexcore_tensorflow.optimizers import Memory, rule_of
+from gexcore_tensorflow.tracing import Traced
+
+
+class TensorFlowState(NamedTuple):
+    """A point of training; tensors never change, so states may share them.
+
+    Parameters
+    ----------
+    params : tuple of tensors
+        In the order of the model's trainable variables.
+    buffers : tuple of tensors
+        All else that the model holds, frozen weights included; θ*'s own where nothing changed.
+    memory : Memory
+        What the optimiser remembers.
+    """
+
+    params: Tensors
+    buffers: Tensors
+    memory: Memory
+
+
+class TensorFlowBackend:
+    """A Keras model or ``tf.Module`` as a `Backend`; safe to use from several threads.
+
+    θ* is what the model holds at construction. The model is run with other values in place of its
+    variables and never changed (a ``tf.Module`` is copied for that); leave its layers as they are
+    meanwhile. Every method is traced once for all sizes of a batch. Arrays that are handed out are
+    NumPy's.
+
+    Parameters
+    ----------
+    model : keras.Model, keras.layers.Layer or tf.Module
+        Of Keras 3 on TensorFlow: sequential, functional or subclassed, called at least once.
+        ``trainable=False`` is respected. The randomness of training must be Keras', or stateless.
+    loss : {"cross_entropy", "squared_error", "binary_cross_entropy"} or callable, optional
+        Cross-entropies are computed from scores: where the model ends in a softmax (or sigmoid),
+        from what goes into it. A callable takes the model's output and the target and returns
+        losses of shape (b,), or is a Keras loss with ``reduction=None``.
+    optimizer : Optimizer
+        A callable name is ``() -> keras.optimizers.Optimizer``.
+
+    Raises
+    ------
+    InvalidModelError
+        For what is no such model or has nothing to train, and for an unknown loss or optimiser.
+
+    Examples
+    --------
+    >>> import keras
+    >>> import numpy as np
+    >>> from gexcore_tensorflow.backend import TensorFlowBackend
+    >>> backend = TensorFlowBackend(keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]))
+    >>> backend.forward(backend.initial_state(), (np.zeros((2, 4)), np.array([0, 2]))).round(3)
+    array([1.099, 1.099], dtype=float32)
+    """
+
+    name = "tensorflow"
+
+    def __init__(
+        self, model: Any, *, loss: str | Callable[..., Any] | None = None, optimizer: Optimizer | None = None
+    ) -> None:
+        self._network = network_of(model)
+        self._loss = loss_of(loss)
+        params = self._network.params
+        self._rule = rule_of(optimizer or Optimizer(), params)
+        self._placement = Placement.of(params)
+        self._initial = TensorFlowState(params, self._network.buffers, Memory(0, self._rule.fresh))
+        self._normalising = normalising(self._network)
+        self.unsupported: frozenset[type] = frozenset(
+            ([] if self._normalising else [SupportsBufferRefresh])
+            + ([SupportsLogits] if loss in ("squared_error", "binary_cross_entropy") else [])
+        )
+        variables = [*self._network.variables, *self._rule.variables]
+        self._turn = threading.Lock() if variables else nullcontext()
+        self._losses = Traced(self._evaluated, variables)
+        self._scores = Traced(self._scored, variables)
+        self._training_losses = Traced(self._trained, variables)
+        self._step = Traced(self._stepped, variables)
+        self._statistics = Traced(self._seen, variables)
+        self._jvp = Traced(self._pushed, variables)
+        self._hvp = Traced(self._bent, variables)
+
+    def initial_state(self) -> TensorFlowState:
+        """θ*, its buffers and a fresh optimiser; equal on every call."""
+        return self._initial
+
+    def restart(self, state: TensorFlowState, /) -> TensorFlowState:
+        """Same parameters and buffers, fresh optimiser."""
+        return state._replace(memory=self._initial.memory)
+
+    def copy(self, state: TensorFlowState, /) -> TensorFlowState:
+        """The state itself, which nothing can change."""
+        return state
+
+    def forward(self, state: TensorFlowState, batch: Any, /) -> NDArray[Any]:
+        """Losses of shape (b,) in evaluation mode."""
+        losses: NDArray[Any] = self._run(self._losses, state, batch).numpy()
+        if self._loss.check is not None and np.isnan(losses).any():
+            # a target that is not allowed, or a member that diverged
+            self._loss.check(self.logits(state, batch).shape[-1], self._placement.call(batch).target.numpy())
+        return losses
+
+    def logits(self, state: TensorFlowState, batch: Any, /) -> Any:
+        """The model's output in evaluation mode, before a closing softmax: (b, K) of a classifier.
+
+        Raises
+        ------
+        InvalidModelError
+            For probabilities under a loss that needs scores.
+        """
+        scores = tf.nest.map_structure(lambda part: part.numpy(), self._run(self._scores, state, batch))
+        if self._loss.value is cross_entropy:
+            check_scores(scores)
+        return scores
+
+    def training_losses(self, state: TensorFlowState, batch: Any, /, *, seed: int) -> NDArray[Any]:
+        """Losses of shape (b,) in training mode; no step."""
+        losses: NDArray[Any] = self._run(self._training_losses, state, batch, tf.constant(seed, tf.int64)).numpy()
+        return losses
+
+    def sgd_step(self, state: TensorFlowState, batch: Any, /, *, lr: float, seed: int) -> TensorFlowState:
+        """State after one step on the mean loss of the batch, in training mode."""
+        return self.sgd_step_(state, batch, lr=lr, seed=seed)[0]
+
+    def sgd_step_(
+        self, state: TensorFlowState, batch: Any, /, *, lr: float, seed: int
+    ) -> tuple[TensorFlowState, NDArray[Any]]:
+        """The same, and the losses before the update; `state` may be used again."""
+        steps = state.memory.steps + 1
+        rates = tf.constant(self._rule.rates(float(lr), steps), tf.float64)
+        params, slots, changed, losses = self._run(
+            self._step, state, batch, state.memory.slots, rates, tf.constant(seed, tf.int64)
+        )
+        buffers = tuple(changed.get(number, kept) for number, kept in enumerate(state.buffers))
+        return TensorFlowState(tuple(params), buffers, Memory(steps, tuple(slots))), losses.numpy()
+
+    def refresh_buffers(self, state: TensorFlowState, batches: Sequence[Any], /) -> TensorFlowState:
+        """State with the statistics of its BatchNormalization layers estimated anew, each batch counting equally.
+
+        Only those layers are in training mode meanwhile. The variance is the unbiased one.
+        """
+        if not batches:
+            msg = "no batches to estimate BatchNorm statistics from; give at least one"
+            raise InvalidDataError(msg)
+        parts = [self._run(self._statistics, state, batch) for batch in batches]
+        buffers = list(state.buffers)
+        for number in parts[0]:
+            buffers[number] = tf.add_n([part[number] for part in parts]) / len(parts)
+        return state._replace(buffers=tuple(buffers))
+
+    def ravel(self, state: TensorFlowState, /) -> NDArray[Any]:
+        """Trainable parameters in the order of ``trainable_variables``, shape (p,)."""
+        return curvature.ravel(state.params)
+
+    def unravel(self, state: TensorFlowState, flat: Any, /) -> TensorFlowState:
+        """The state with these parameters, its buffers kept and its optimiser fresh."""
+        return self.restart(state._replace(params=self._split(flat)))
+
+    def jvp(self, state: TensorFlowState, tangent: Any, batch: Any, /) -> NDArray[Any]:
+        """Derivative of each loss along `tangent`, (p,) to (b,), in evaluation mode."""
+        along: NDArray[Any] = self._run(self._jvp, state, batch, self._split(tangent)).numpy()
+        return along
+
+    def hvp(self, state: TensorFlowState, tangent: Any, batch: Any, /) -> NDArray[Any]:
+        """Hessian of the mean loss times `tangent`, (p,) to (p,), in evaluation mode."""
+        return curvature.ravel(self._run(self._hvp, state, batch, self._split(tangent)))
+
+    def dataset(self, data: Any, /) -> Dataset[Any] | None:
+        """A ``tf.data.Dataset``, or a tuple or mapping of tensors, as a gexcore dataset, else None."""
+        return dataset_of(data)
+
+    def _split(self, flat: Any) -> Tensors:
+        with tf.device(self._placement.device):
+            return curvature.split(to_numpy(flat), self._initial.params)
+
+    def _run(self, traced: Traced, state: TensorFlowState, batch: Any, *args: Any) -> Any:
+        with self._turn, tf.device(self._placement.device):
+            return traced(self._placement.call(batch), state.params, state.buffers, *args)
+
+    # what follows is traced
+
+    def _evaluate(self, call: Call, bound: Any, buffers: Any) -> tf.Tensor:
+        return self._loss.value(self._network(bound, buffers, call.inputs, training=False).output, call.target)
+
+    def _evaluated(self, call: Call, params: Any, buffers: Any) -> tf.Tensor:
+        return self._evaluate(call, self._network.bind(params), buffers)
+
+    def _scored(self, call: Call, params: Any, buffers: Any) -> Any:
+        return scores_of(self._network(self._network.bind(params), buffers, call.inputs, training=False).output)
+
+    def _train(self, call: Call, bound: Any, buffers: Any, seed: Any) -> tuple[tf.Tensor, Pass]:
+        done = self._network(bound, buffers, call.inputs, training=True, seed=seed)
+        return self._loss.value(done.output, call.target), done
+
+    def _trained(self, call: Call, params: Any, buffers: Any, seed: Any) -> tf.Tensor:
+        return self._train(call, self._network.bind(params), buffers, seed)[0]
+
+    def _stepped(self, call: Call, params: Any, buffers: Any, slots: Any, rates: Any, seed: Any) -> Any:
+        bound = self._network.bind(params)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(bound)
+            losses, done = self._train(call, bound, buffers, seed)
+            loss = tf.reduce_mean(losses)
+        gradient = curvature.dense(tape.gradient(loss, bound, unconnected_gradients="zero"))
+        params, slots = self._rule.step(params, gradient, slots, tf.unstack(rates))
+        return params, slots, done.changed, losses
+
+    def _seen(self, call: Call, params: Any, buffers: Any) -> Any:
+        return batch_statistics(self._network, self._normalising, params, buffers, call.inputs)
+
+    def _pushed(self, call: Call, params: Any, buffers: Any, tangents: Any) -> tf.Tensor:
+        bound = self._network.bind(params)
+        jvp = curvature.jvp_reverse if self._network.variables else curvature.jvp_forward
+        return jvp(lambda: self._evaluate(call, bound, buffers), bound, tangents)
+
+    def _bent(self, call: Call, params: Any, buffers: Any, tangents: Any) -> Any:
+        bound = self._network.bind(params)
+        return curvature.hvp(lambda: self._evaluate(call, bound, buffers), bound, tangents)

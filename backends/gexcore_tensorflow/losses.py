@@ -1,0 +1,260 @@
+"""Losses: one number per sample, high where the model predicts badly."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from gexcore.errors import InvalidDataError, InvalidModelError
+
+IGNORED = -100
+"""Label of a position that does not count, as in PyTorch and Hugging Face's models."""
+
+
+class Loss(NamedTuple):
+    """A loss in two parts, as compiled code cannot refuse values.
+
+    Parameters
+    ----------
+    value : callable
+        Traced: model output and target to losses of shape (b,). A target of a value that is not
+        allowed gives NaN.
+    check : callable or None
+        ``(number of classes, target)`` on the host, refusing such values.
+    """
+
+    value: Callable[[Any, Any], tf.Tensor]
+    check: Callable[[int, NDArray[Any]], None] | None
+
+
+def cross_entropy(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """Softmax cross-entropy.
+
+    Parameters
+    ----------
+    output : tensor
+        Scores of shape (b, K), of positions (b, …, K); or the softmax of them.
+    target : tensor
+        Labels 0..K-1 of shape (b,) or (b, …); or probabilities of shape (b, K). A sample's loss
+        is the mean over its positions that are not -100.
+
+    Raises
+    ------
+    InvalidModelError
+        Where the output holds no scores of two classes or more.
+    InvalidDataError
+        Where targets do not fit the scores in shape or kind.
+    """
+    output, target = _tensors(scores_of(output), target, "cross_entropy")
+    rank = output.shape.rank
+    if rank < 2 or (rank == 2 and output.shape[1] == 1):
+        msg = (
+            f"cross_entropy needs scores of shape (b, K), two classes or more, and the model returned {_shape(output)}; "
+            "use loss='binary_cross_entropy' for a single score, 'squared_error' for regression"
+        )
+        raise InvalidModelError(msg)
+    if target.dtype.is_floating:
+        return _soft_cross_entropy(output, target)
+    if not target.shape.is_compatible_with(output.shape[:-1]):
+        msg = (
+            f"cross_entropy got labels of shape {_shape(target)} for scores of shape {_shape(output)}; "
+            "give one label per sample, or one per position"
+        )
+        raise InvalidDataError(msg)
+    target = tf.cast(target, tf.int64)
+    labels = tf.clip_by_value(target, 0, tf.shape(output, tf.int64)[-1] - 1)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, output)
+    counted = tf.not_equal(target, IGNORED)
+    losses = tf.where(counted, tf.where(tf.equal(target, labels), losses, np.nan), 0)
+    if rank == 2:
+        return losses
+    positions = list(range(1, rank - 1))
+    count = tf.reduce_sum(tf.cast(counted, losses.dtype), positions)
+    return tf.reduce_sum(losses, positions) / tf.maximum(count, 1)
+
+
+def squared_error(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """Squared differences, summed over the outputs of a sample: (b, …) and (b, …) to (b,)."""
+    output, target = _aligned(output, target, "squared_error")
+    return tf.reduce_sum(tf.square(output - target), 1)
+
+
+def binary_cross_entropy(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """Sigmoid cross-entropy of scores, or of the sigmoid of them, summed over the outputs of a sample.
+
+    Output and target have shape (b,) or (b, …); targets are 0, 1 or a probability between.
+    """
+    output, target = _aligned(_before("Sigmoid", output), target, "binary_cross_entropy")
+    losses = tf.nn.sigmoid_cross_entropy_with_logits(target, output)
+    return tf.reduce_sum(tf.where((target >= 0) & (target <= 1), losses, np.nan), 1)
+
+
+def check_scores(scores: Any) -> None:
+    """Refuse what cross-entropy cannot be computed from: several outputs, or probabilities of unseen scores.
+
+    Raises
+    ------
+    InvalidModelError
+    """
+    if not isinstance(scores, np.ndarray):
+        raise _no_scores(scores, "cross_entropy")
+    if scores.shape[-1] > 1 and (scores >= 0).all() and np.allclose(scores.sum(axis=-1), 1, atol=1e-4):
+        msg = (
+            "the model returns probabilities from a softmax that gexcore cannot see; return the scores that go into it, "
+            "or end the model in a softmax layer outside of any tf.function"
+        )
+        raise InvalidModelError(msg)
+
+
+def check_labels(classes: int, target: NDArray[Any]) -> None:
+    """Refuse integer labels outside 0..K-1 that are not -100.
+
+    Raises
+    ------
+    InvalidDataError
+        Naming the first of them.
+    """
+    bad = ((target < 0) | (target >= classes)) & (target != IGNORED)
+    if target.dtype.kind in "iu" and bad.any():
+        msg = (
+            f"label {target[bad][0]} is outside 0..{classes - 1}, the classes the model has; "
+            "number the labels from 0, or give a model with more outputs"
+        )
+        raise InvalidDataError(msg)
+
+
+def check_probabilities(classes: int, target: NDArray[Any]) -> None:
+    """Refuse targets outside 0..1.
+
+    Raises
+    ------
+    InvalidDataError
+    """
+    if not ((target >= 0) & (target <= 1)).all():
+        msg = "binary_cross_entropy got targets outside 0..1; only 0, 1 and probabilities are allowed: map -1 to 0"
+        raise InvalidDataError(msg)
+
+
+LOSSES = {
+    "cross_entropy": Loss(cross_entropy, check_labels),
+    "squared_error": Loss(squared_error, None),
+    "binary_cross_entropy": Loss(binary_cross_entropy, check_probabilities),
+}
+"""Losses by name; the first is the default."""
+
+
+def loss_of(loss: str | Callable[..., Any] | None) -> Loss:
+    """The loss of that name, or the user's own with its result checked.
+
+    Parameters
+    ----------
+    loss : str, callable or None
+        A callable takes the model's output and the target and returns losses of shape (b,); it is
+        traced. Keras' own, and functions whose first argument is ``y_true``, are called Keras' way
+        round. What a named loss does with a closing softmax or sigmoid is not done for them.
+
+    Raises
+    ------
+    InvalidModelError
+        For an unknown name or a Keras loss with a reduction; later, for a callable that does not
+        return one loss per sample.
+    """
+    if loss is None:
+        return LOSSES["cross_entropy"]
+    if isinstance(loss, str) and loss in LOSSES:
+        return LOSSES[loss]
+    if not callable(loss):
+        msg = (
+            f"no loss named {loss!r}; allowed are {', '.join(LOSSES)}, "
+            "and a function (output, target) -> losses of shape (b,)"
+        )
+        raise InvalidModelError(msg)
+    reduction = getattr(loss, "reduction", None)
+    if isinstance(loss, keras.losses.Loss) and reduction not in (None, "none"):
+        msg = (
+            f"the Keras loss {type(loss).__name__} has reduction={reduction!r}, and one loss per sample is needed; "
+            "make it with reduction=None"
+        )
+        raise InvalidModelError(msg)
+    swapped = next(iter(inspect.signature(loss).parameters), None) == "y_true"
+
+    def checked(output: Any, target: Any) -> tf.Tensor:
+        losses = loss(target, output) if swapped else loss(output, target)
+        if not tf.is_tensor(losses) or losses.shape.rank != 1:
+            found = f"shape {_shape(losses)}" if tf.is_tensor(losses) and losses.shape.rank else "one number"
+            msg = f"the loss returned {found} for b samples; it must return shape (b,): leave the mean out"
+            raise InvalidModelError(msg)
+        return losses
+
+    return Loss(checked, None)
+
+
+def scores_of(output: Any) -> Any:
+    """The model's output, its entry "logits" where it is a mapping that has one, without a closing softmax."""
+    if isinstance(output, Mapping) and "logits" in output:
+        output = output["logits"]
+    return _before("Softmax", output)
+
+
+def _before(activation: str, output: Any) -> Any:
+    # from the scores themselves the loss is exact; from their rounded probabilities it is not
+    if not tf.is_tensor(output):
+        return output
+    operation = output.op
+    while operation.type in ("Identity", "Cast"):
+        operation = operation.inputs[0].op
+    return operation.inputs[0] if operation.type == activation else output
+
+
+def _soft_cross_entropy(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    if output.shape.rank != 2 or not target.shape.is_compatible_with(output.shape):
+        msg = (
+            f"cross_entropy got {target.dtype.name} targets of shape {_shape(target)} for scores of shape {_shape(output)}; "
+            "give integer labels or probabilities of shape (b, K), or use loss='squared_error' for regression"
+        )
+        raise InvalidDataError(msg)
+    return tf.nn.softmax_cross_entropy_with_logits(tf.cast(target, output.dtype), output)
+
+
+def _aligned(output: Any, target: Any, name: str) -> tuple[tf.Tensor, tf.Tensor]:
+    output, target = _tensors(output, target, name)
+    # (b, 1) against (b,) is one output; broadcast, it would be b x b of them
+    sizes = [[d for d in tensor.shape[1:] if d != 1] for tensor in (output, target)]
+    if not target.shape.rank or sizes[0] != sizes[1]:
+        msg = (
+            f"{name} got targets of shape {_shape(target)} for outputs of shape {_shape(output)}; "
+            "give one target per output"
+        )
+        raise InvalidDataError(msg)
+    rows = [tf.shape(output)[0], -1]
+    return tf.reshape(output, rows), tf.cast(tf.reshape(target, rows), output.dtype)
+
+
+def _tensors(output: Any, target: Any, name: str) -> tuple[tf.Tensor, tf.Tensor]:
+    if not tf.is_tensor(output):
+        raise _no_scores(output, name)
+    if not tf.is_tensor(target) or not (target.dtype.is_floating or target.dtype.is_integer or target.dtype.is_bool):
+        found = target.dtype.name if tf.is_tensor(target) else type(target).__name__
+        msg = f"the targets are of type {found}, and {name} needs numbers; give one array of them"
+        raise InvalidDataError(msg)
+    # three digits are too few to rank samples by
+    return (tf.cast(output, tf.float32) if output.dtype in (tf.float16, tf.bfloat16) else output), target
+
+
+def _no_scores(output: Any, name: str) -> InvalidModelError:
+    msg = (
+        f"the model returned {type(output).__name__}, and {name} needs a tensor or a mapping with 'logits'; "
+        "wrap the model, or give loss= a function of that output"
+    )
+    return InvalidModelError(msg)
+
+
+def _shape(tensor: tf.Tensor) -> str:
+    sizes = ["b" if d is None else str(d) for d in tensor.shape]
+    return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"

@@ -1,0 +1,156 @@
+"""Keras models and plain modules, as pure functions."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from gexcore.errors import InvalidModelError
+from gexcore_tensorflow.network import Network, Pass, check_trainable, values_of
+
+MODES = ("training", "is_training")
+"""What a module may call the argument that says which mode it is in."""
+
+
+def network_of(model: Any) -> Network:
+    """The model as a pure function.
+
+    Parameters
+    ----------
+    model : keras.Model, keras.layers.Layer or tf.Module
+
+    Raises
+    ------
+    InvalidModelError
+        For anything else, and for models that cannot be used as they are.
+    """
+    if isinstance(model, keras.layers.Layer):
+        return KerasNetwork(model)
+    if isinstance(model, tf.Module) and callable(model):
+        return ModuleNetwork(model)
+    msg = (
+        f"the tensorflow backend takes a keras.Model or a tf.Module with __call__, not {type(model).__name__}; "
+        "give the trained model itself"
+    )
+    raise InvalidModelError(msg)
+
+
+class KerasNetwork:
+    """A Keras layer or model on TensorFlow; its variables are only ever read, and only once.
+
+    Parameters
+    ----------
+    model : keras.layers.Layer
+        Which every model is.
+
+    Raises
+    ------
+    InvalidModelError
+        For a model on another framework, without weights yet, or with nothing to train.
+    """
+
+    variables: Sequence[Any] = ()
+
+    def __init__(self, model: Any) -> None:
+        if keras.config.backend() != "tensorflow":
+            msg = (
+                f"Keras runs on {keras.config.backend()} here, and gexcore takes Keras models on TensorFlow; save the "
+                "model, and load it in a Python that was started with KERAS_BACKEND=tensorflow"
+            )
+            raise InvalidModelError(msg)
+        if not model.built:
+            msg = f"{type(model).__name__} has no weights yet; call the model on one batch first"
+            raise InvalidModelError(msg)
+        self.model = model
+        self._trainable = list(model.trainable_variables)
+        check_trainable(self._trainable, model)
+        # what a model holds besides its weights are the states of its random generators
+        weights = {id(v) for v in model.weights}
+        others = {id(v): v for v in model.non_trainable_variables}
+        self.stored = [v for key, v in others.items() if key in weights]
+        self._generators = [v for key, v in others.items() if key not in weights]
+        self.params = values_of(self._trainable)
+        self.buffers = values_of(self.stored)
+
+    def bind(self, params: Sequence[tf.Tensor]) -> Sequence[Any]:
+        """The tensors themselves."""
+        return params
+
+    def __call__(
+        self, bound: Sequence[Any], buffers: Sequence[tf.Tensor], inputs: Any, *, training: bool, seed: Any = 0
+    ) -> Pass:
+        """A pass with these values in place of the model's.
+
+        Raises
+        ------
+        InvalidModelError
+            For a model that changes variables which are not its own.
+        """
+        # a generator counts its draws in the second number
+        starts = [tf.stack([tf.cast(seed, tf.int64), number << 32]) for number in range(len(self._generators))]
+        owned = [*self._trainable, *self.stored, *self._generators]
+        with keras.StatelessScope(list(zip(owned, [*bound, *buffers, *starts], strict=True))) as scope:
+            before = [scope.get_current_value(v) for v in self.stored]
+            output = self.model(inputs, training=training)
+        if len(scope.state_mapping) > len(owned):
+            msg = (
+                f"{type(self.model).__name__} changes variables that are not its own, such as Keras' global random "
+                "generator; make them attributes of a layer, and give keras.random functions a SeedGenerator"
+            )
+            raise InvalidModelError(msg)
+        after = map(scope.get_current_value, self.stored)
+        pairs = enumerate(zip(before, after, strict=True))
+        return Pass(output, {number: new for number, (old, new) in pairs if new is not old})
+
+
+class ModuleNetwork:
+    """A ``tf.Module``: a private copy, whose variables are set before each pass.
+
+    Parameters
+    ----------
+    module : tf.Module
+        Called with the inputs, and with one of `MODES` where it takes that.
+
+    Raises
+    ------
+    InvalidModelError
+        For a module that cannot be copied or has nothing to train.
+    """
+
+    def __init__(self, module: Any) -> None:
+        try:
+            self._module = copy.deepcopy(module)
+        except Exception as error:
+            msg = f"{type(module).__name__} cannot be copied with copy.deepcopy ({error}); define __deepcopy__, or use Keras"
+            raise InvalidModelError(msg) from error
+        self._trainable = list(self._module.trainable_variables)
+        self._stored = list(self._module.non_trainable_variables)
+        self.variables: Sequence[Any] = [*self._trainable, *self._stored]
+        check_trainable(self._trainable, module)
+        self.params = values_of(self._trainable)
+        self.buffers = values_of(self._stored)
+        parameters = inspect.signature(self._module.__call__).parameters
+        self._mode = next((name for name in MODES if name in parameters), None)
+
+    def bind(self, params: Sequence[tf.Tensor]) -> Sequence[Any]:
+        """The copy's variables, set to these values."""
+        _assign(self._trainable, params)
+        return self._trainable
+
+    def __call__(
+        self, bound: Sequence[Any], buffers: Sequence[tf.Tensor], inputs: Any, *, training: bool, seed: Any = 0
+    ) -> Pass:
+        """A pass through the copy; nothing in it may be random."""
+        _assign(self._stored, buffers)
+        output = self._module(inputs, **({self._mode: training} if self._mode else {}))
+        return Pass(output, dict(enumerate(values_of(self._stored))))
+
+
+def _assign(variables: Sequence[Any], values: Sequence[tf.Tensor]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
