@@ -1,0 +1,225 @@
+"""JAX models behind gexcore's contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gexcore.errors import InvalidDataError, InvalidModelError
+from gexcore.plan import Optimizer
+from gexcore.protocols import Dataset, SupportsBufferRefresh, SupportsLogits
+from gexcore_jax import buffers as kept
+from gexcore_jax import curvature
+from gexcore_jax.adapters import functional
+from gexcore_jax.data import Call, Placement, dataset_of, full
+from gexcore_jax.losses import loss_of
+from gexcore_jax.optimizers import rule_of
+from gexcore_jax.program import Program, Stacked
+
+
+class JaxState(NamedTuple):
+    """Parameters, buffers and what the optimiser remembers; each a pytree of JAX arrays."""
+
+    params: Any
+    buffers: Any
+    memory: Any
+
+
+class JaxBackend:
+    """A JAX network as a `Backend`; every method is compiled once per shape.
+
+    θ* is what the model holds at construction, copied; the model is never touched. All work is
+    done on the devices of the parameters, in their precision.
+
+    Parameters
+    ----------
+    model : (apply, params), JaxModel, flax.nnx.Module or equinox.Module
+        ``apply(params, x) -> scores`` is the same in training and evaluation; for batch
+        statistics and dropout see `JaxModel`. An NNX module takes a batch and trains its
+        ``nnx.Param`` variables, an Equinox module takes one sample and is mapped over the batch.
+    loss : {"cross_entropy", "squared_error", "binary_cross_entropy"} or callable, optional
+        A callable takes the model's output and the target and returns losses of shape (b,); it
+        must be traceable.
+    optimizer : Optimizer
+        A callable name is ``learning_rate -> optax.GradientTransformation``, such as ``optax.adam``.
+
+    Notes
+    -----
+    Labels that are no class raise an error where they are NumPy's; where they are JAX's, which
+    may be on a device, their loss is NaN.
+
+    Raises
+    ------
+    InvalidModelError
+        For what is no JAX model or has nothing to train, and for an unknown loss or optimiser.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import numpy as np
+    >>> from gexcore_jax.backend import JaxBackend
+    >>> backend = JaxBackend((lambda params, x: x @ params, jnp.zeros((4, 3))))
+    >>> state = backend.initial_state()
+    >>> backend.forward(state, (np.ones((2, 4)), np.array([0, 2]))).shape
+    (2,)
+    """
+
+    name = "jax"
+
+    def __init__(
+        self, model: Any, *, loss: str | Callable[..., Any] | None = None, optimizer: Optimizer | None = None
+    ) -> None:
+        net = functional(model)
+        self._loss = loss_of(loss)
+        self._rule = rule_of(optimizer or Optimizer())
+        self._placement = Placement.of(net.params)
+        self._initial = JaxState(net.params, net.buffers, self._rule.init(net.params))
+        self.unsupported: frozenset[type] = frozenset(
+            ([] if net.statistics else [SupportsBufferRefresh])
+            + ([SupportsLogits] if loss in ("squared_error", "binary_cross_entropy") else [])
+        )
+        self._program = Program(net.apply, self._loss.value, self._rule)
+        # shapes of the outputs, for the check of labels; None until it was needed
+        self._form: Any = None
+
+    def initial_state(self) -> JaxState:
+        """θ*, its buffers and a fresh optimiser; equal on every call."""
+        return self._initial
+
+    def restart(self, state: JaxState, /) -> JaxState:
+        """Same parameters and buffers, fresh optimiser."""
+        return state._replace(memory=self._rule.init(state.params))
+
+    def copy(self, state: JaxState, /) -> JaxState:
+        """A state that `sgd_step_` may be given; buffers are shared, since no step writes into them."""
+        params, memory = _copied((state.params, state.memory))
+        return JaxState(params, state.buffers, memory)
+
+    def forward(self, state: JaxState, batch: Any, /) -> jax.Array:
+        """Losses of shape (b,) in evaluation mode, on the model's devices."""
+        call = self._placement.call(batch)
+        losses: jax.Array = self._padded(self._program.losses, state, call)
+        if self._loss.check is not None and isinstance(call.target, np.ndarray):
+            if self._form is None:
+                self._form = jax.eval_shape(self._program.outputs, state.params, state.buffers, call)
+            self._loss.check(self._form, call.target)
+        return losses
+
+    def logits(self, state: JaxState, batch: Any, /) -> jax.Array:
+        """The model's output in evaluation mode: (b, K) of a classifier."""
+        call = self._placement.call(batch)._replace(target=())
+        outputs = self._padded(self._program.outputs, state, call)
+        if not isinstance(outputs, jax.Array):
+            msg = f"the model returned {type(outputs).__name__}, which has no logits; return an array or {{'logits': array}}"
+            raise InvalidModelError(msg)
+        return full(outputs)
+
+    def training_losses(self, state: JaxState, batch: Any, /, *, seed: int) -> jax.Array:
+        """Losses of shape (b,) in training mode; no step."""
+        call = self._placement.call(batch)
+        losses: jax.Array = self._program.training(state.params, state.buffers, call, np.uint32(seed))[0]
+        return losses
+
+    def sgd_step(self, state: JaxState, batch: Any, /, *, lr: float, seed: int) -> JaxState:
+        """State after one step on the mean loss of the batch, in training mode."""
+        return self.sgd_step_(self.copy(state), batch, lr=lr, seed=seed)[0]
+
+    def sgd_step_(self, state: JaxState, batch: Any, /, *, lr: float, seed: int) -> tuple[JaxState, jax.Array]:
+        """The same in the memory of `state`, which is dead afterwards; also the losses before the update."""
+        call = self._placement.call(batch)
+        params, memory, new, losses = self._program.step(
+            state.params, state.memory, state.buffers, call, float(lr), np.uint32(seed)
+        )
+        return JaxState(params, kept.merged(state.buffers, new), memory), losses
+
+    def refresh_buffers(self, state: JaxState, batches: Sequence[Any], /) -> JaxState:
+        """State with its running averages estimated anew, each batch counting equally.
+
+        The passes are in training mode, dropout included, under one and the same seed.
+
+        Raises
+        ------
+        InvalidDataError
+            Without batches.
+        """
+        if not batches:
+            msg = "no batches to estimate BatchNorm statistics from; give at least one"
+            raise InvalidDataError(msg)
+        parts = [
+            self._program.statistics(state.params, state.buffers, self._placement.call(batch)) for batch in batches
+        ]
+        return state._replace(buffers=kept.merged(state.buffers, kept.mean(parts)))
+
+    def ravel(self, state: JaxState, /) -> jax.Array:
+        """Trainable parameters in the order of ``jax.tree.leaves``, shape (p,)."""
+        flat: jax.Array = curvature.ravel(state.params)
+        return flat
+
+    def unravel(self, state: JaxState, flat: Any, /) -> JaxState:
+        """The state with these parameters, its buffers kept and its optimiser fresh."""
+        return self.restart(state._replace(params=curvature.split(flat, state.params)))
+
+    def jvp(self, state: JaxState, tangent: Any, batch: Any, /) -> jax.Array:
+        """Derivative of each loss along `tangent`, (p,) to (b,), in evaluation mode."""
+        call = self._placement.call(batch)
+        direction = curvature.split(tangent, state.params)
+        derivatives: jax.Array = self._padded(self._program.derivatives, state, call, direction)
+        return derivatives
+
+    def hvp(self, state: JaxState, tangent: Any, batch: Any, /) -> jax.Array:
+        """Hessian of the mean loss times `tangent`, (p,) to (p,), in evaluation mode."""
+        direction = curvature.split(tangent, state.params)
+        call = self._placement.call(batch)
+        product: jax.Array = self._program.curvature(state.params, state.buffers, call, direction)
+        return product
+
+    def stack(self, states: Sequence[JaxState], /) -> Stacked:
+        """The states side by side; what the optimisers remember is left out.
+
+        Raises
+        ------
+        InvalidDataError
+            Without states.
+        """
+        if not states:
+            msg = "no states to stack; give at least one"
+            raise InvalidDataError(msg)
+        columns = zip(*(jax.tree.leaves(state.buffers) for state in states), strict=True)
+        own = [None if all(a is column[0] for a in column) else _stacked(column) for column in columns]
+        return Stacked(_stacked([state.params for state in states]), own, states[0].buffers)
+
+    def forward_many(self, stacked: Stacked, batch: Any, /) -> jax.Array:
+        """Losses of shape (m, b) in evaluation mode: row i is that of the i-th state."""
+        call = self._placement.call(batch)
+        losses: jax.Array = self._program.ensemble(stacked, call.padded())
+        return losses[:, : call.size]
+
+    def dataset(self, data: Any, /) -> Dataset[Any] | None:
+        """A tuple of JAX arrays as a gexcore dataset, else None."""
+        return dataset_of(data)
+
+    def _padded(self, function: Callable[..., Any], state: JaxState, call: Call, *more: Any) -> Any:
+        padded = call.padded()
+        if padded is call:
+            return function(state.params, state.buffers, call, *more)
+        try:
+            values = function(state.params, state.buffers, padded, *more)
+        except Exception:
+            # the error should tell the caller's own shapes
+            jax.eval_shape(function, state.params, state.buffers, call, *more)
+            raise
+        return jax.tree.map(lambda leaf: leaf[: call.size], values)
+
+
+@jax.jit
+def _copied(tree: Any) -> Any:
+    return jax.tree.map(jnp.copy, tree)
+
+
+@jax.jit
+def _stacked(trees: Sequence[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)

@@ -1,0 +1,83 @@
+"""Buffers: those that a training pass updates, and constants that it hands back untouched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gexcore.errors import InvalidModelError
+
+Leaves = list[Any]
+"""One entry per buffer; None, which takes no memory in a compiled call, where nothing is new."""
+
+
+def updated(old: Any, new: Any) -> Leaves:
+    """The new buffers where they differ from the old ones; called while tracing.
+
+    Raises
+    ------
+    InvalidModelError
+        Where they are not the same buffers.
+    """
+    before, after = jax.tree.leaves(old), jax.tree.leaves(new)
+    trees: list[Any] = [jax.tree.structure(old), jax.tree.structure(new)]
+    shapes = [[(jnp.shape(leaf), jnp.asarray(leaf).dtype) for leaf in leaves] for leaves in (before, after)]
+    if trees[0] != trees[1] or shapes[0] != shapes[1]:
+        msg = (
+            "apply returned buffers of another structure, shape or dtype than it was given; "
+            "return them as they came, with new values only"
+        )
+        raise InvalidModelError(msg)
+    return [None if b is a else jnp.asarray(b) for a, b in zip(before, after, strict=True)]
+
+
+def merged(buffers: Any, leaves: Sequence[Any]) -> Any:
+    """The buffers with these leaves put in where they are not None."""
+    before, tree = jax.tree.flatten(buffers)
+    return jax.tree.unflatten(tree, [a if b is None else b for a, b in zip(before, leaves, strict=True)])
+
+
+def batch_statistics(train: Callable[[Any], Any], buffers: Any) -> Leaves:
+    """What one batch puts into the running averages; None for buffers that are none.
+
+    An average over batches is affine in its old value, m·old + (1 − m)·batch, so its slope tells
+    how much of the old value stays, whatever the layer calls its momentum.
+
+    Parameters
+    ----------
+    train : callable
+        Buffers to buffers, by a pass in training mode.
+    buffers : pytree
+    """
+    leaves = jax.tree.leaves(buffers)
+    moving = [
+        i
+        for i, leaf in enumerate(updated(buffers, train(buffers)))
+        if leaf is not None and jnp.issubdtype(leaf.dtype, jnp.floating)
+    ]
+
+    def passed(values: Leaves) -> Leaves:
+        given: Leaves = [None] * len(leaves)
+        for i, value in zip(moving, values, strict=True):
+            given[i] = value
+        out = jax.tree.leaves(train(merged(buffers, given)))
+        return [out[i] for i in moving]
+
+    old = [leaves[i] for i in moving]
+    values, slopes = jax.jvp(passed, ([jnp.zeros_like(a) for a in old],), ([jnp.ones_like(a) for a in old],))
+    found: Leaves = [None] * len(leaves)
+    for i, before, value, slope in zip(moving, old, values, slopes, strict=True):
+        # one slope for all, unlike that of a buffer that is no average, such as an eigenvector
+        averages = jnp.all(slope == slope.ravel()[0]) & (slope.ravel()[0] < 1)
+        found[i] = jnp.where(averages, value / jnp.where(averages, 1 - slope, 1), before)
+    return found
+
+
+@jax.jit
+def mean(parts: Sequence[Leaves]) -> Leaves:
+    """The average over batches, each counting equally."""
+    averaged: Leaves = jax.tree.map(lambda *values: sum(values) / len(values), *parts)
+    return averaged

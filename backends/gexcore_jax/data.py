@@ -1,0 +1,151 @@
+"""Batches as the model takes them, and JAX arrays as a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gexcore.data import TARGET_KEYS, ArrayDataset, to_numpy
+from gexcore.errors import InvalidDataError
+from gexcore.protocols import Dataset, Indices
+
+
+class Call(NamedTuple):
+    """A batch as the model takes it: ``apply(…, *args, **kwargs)``, compared with `target`."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    target: Any
+
+    @property
+    def size(self) -> int:
+        """Number of samples b: the length of the first input that has one."""
+        shapes = (np.shape(leaf) for leaf in jax.tree.leaves((self.args, self.kwargs)))
+        return next((shape[0] for shape in shapes if shape), 1)
+
+    def padded(self) -> Call:
+        """The batch with its last sample repeated up to the next of few sizes.
+
+        A ragged last batch, and test sets of any size, then meet code that is compiled already.
+        Only of use in evaluation mode, where no sample affects another.
+        """
+        size, room = self.size, roomy(self.size)
+        if size == room:
+            return self
+        rows = np.minimum(np.arange(room), size - 1)
+        padded: Call = jax.tree.map(lambda a: a[rows] if np.shape(a)[:1] == (size,) else a, self)
+        return padded
+
+
+def roomy(size: int) -> int:
+    """The next multiple of 8, or of a quarter of the power of two below: at most 7 or a quarter more.
+
+    Examples
+    --------
+    >>> [roomy(size) for size in (1, 8, 30, 100, 300, 512)]
+    [8, 8, 32, 112, 320, 512]
+    """
+    grain = 1 << max(3, size.bit_length() - 3)
+    return -(-size // grain) * grain
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the model lives, and so where batches go.
+
+    Parameters
+    ----------
+    sharding : jax.sharding.Sharding
+        Of batches that are on other devices. NumPy's go where the parameters are by themselves.
+    dtype : dtype
+        Of floating inputs and targets, and of uint8 inputs (images).
+    """
+
+    sharding: jax.sharding.Sharding
+    dtype: Any
+
+    @classmethod
+    def of(cls, params: Any) -> Placement:
+        """The device and dtype of the first parameter; all devices of its mesh if there is one."""
+        first: jax.Array = jax.tree.leaves(params)[0]
+        sharding = first.sharding
+        if isinstance(sharding, jax.sharding.NamedSharding):
+            sharding = jax.sharding.NamedSharding(sharding.mesh, jax.sharding.PartitionSpec())  # type: ignore[no-untyped-call]
+        return cls(sharding, first.dtype)
+
+    def call(self, batch: Any) -> Call:
+        """Split a batch into inputs and target, ready for a compiled function.
+
+        Parameters
+        ----------
+        batch : (x, y), (x1, …, xn, y) or mapping
+            Of arrays, nested as the model likes them. The target of a mapping is the first of
+            `gexcore.data.TARGET_KEYS`; the model gets the other entries as keywords.
+
+        Raises
+        ------
+        InvalidDataError
+            For a batch without a target, or with values that are no numbers.
+        """
+        if isinstance(batch, tuple | list) and len(batch) >= 2:
+            return Call(tuple(self._placed(item) for item in batch[:-1]), {}, self._placed(batch[-1], target=True))
+        if isinstance(batch, Mapping):
+            key = next((key for key in TARGET_KEYS if key in batch), None)
+            if key is not None:
+                inputs = {name: self._placed(item) for name, item in batch.items() if name != key}
+                return Call((), inputs, self._placed(batch[key], target=True))
+        msg = (
+            f"a batch of type {type(batch).__name__} has no target; give (x, y), or a mapping with one of "
+            f"{', '.join(TARGET_KEYS)}"
+        )
+        raise InvalidDataError(msg)
+
+    def _placed(self, value: Any, *, target: bool = False) -> Any:
+        return jax.tree.map(lambda leaf: self._array(leaf, target), value)
+
+    def _array(self, value: Any, target: bool) -> Any:
+        if isinstance(value, jax.Array):
+            if value.devices() != self.sharding.device_set:
+                value = jax.device_put(value, self.sharding)
+        else:
+            value = to_numpy(value)
+            if value.dtype.kind in "OUSmM":
+                msg = (
+                    f"a batch holds values of type {value.dtype}, and JAX takes arrays of numbers only; "
+                    "encode them, or leave that column out of the data"
+                )
+                raise InvalidDataError(msg)
+        if jnp.issubdtype(value.dtype, jnp.floating) or (value.dtype == np.uint8 and not target):
+            return value.astype(self.dtype, copy=False) if value.dtype != self.dtype else value
+        return value
+
+
+@jax.jit
+def _rows(columns: tuple[jax.Array, ...], indices: Any) -> tuple[jax.Array, ...]:
+    return tuple(column[indices] for column in columns)
+
+
+class JaxDataset(ArrayDataset):
+    """JAX arrays with one sample per row; batches stay on their device."""
+
+    def batch(self, indices: Indices, /) -> tuple[Any, ...]:
+        """The rows at these positions."""
+        rows: tuple[Any, ...] = _rows(self.columns, indices)
+        return rows
+
+
+def full(array: Any) -> jax.Array:
+    """In float32 at least: NumPy has no bfloat16, and three digits are too few to rank samples by."""
+    return jnp.asarray(array, jnp.float32 if array.dtype in (jnp.float16, jnp.bfloat16) else None)
+
+
+def dataset_of(data: Any) -> Dataset[Any] | None:
+    """A tuple of two or more JAX arrays as a `Dataset`, else None."""
+    if isinstance(data, tuple | list) and len(data) >= 2 and all(isinstance(c, jax.Array) and c.ndim for c in data):
+        return JaxDataset(*data)
+    return None

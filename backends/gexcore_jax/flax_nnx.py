@@ -1,0 +1,68 @@
+"""Flax NNX modules as pure functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from gexcore_jax.models import JaxModel
+
+
+def from_nnx(module: nnx.Module) -> JaxModel:
+    """An NNX module; its ``nnx.Param`` variables are trained.
+
+    BatchNorm's averages and any other variables are buffers. Modes are those of
+    ``module.train()`` and ``module.eval()``. The module's random streams are replaced in every
+    call by ones derived from its key, so their counts do not matter.
+    """
+    graphs = {training: _graph(module, training) for training in (False, True)}
+    _, params, streams, buffers = _split(module)
+    params_leaves, params_tree = jax.tree.flatten(params)
+    buffers_leaves, buffers_tree = jax.tree.flatten(buffers)
+
+    def apply(
+        leaves: Any, kept: Any, *args: Any, training: bool, key: jax.Array, **kwargs: Any
+    ) -> tuple[Any, tuple[Any, ...]]:
+        net = nnx.merge(
+            graphs[training],
+            jax.tree.unflatten(params_tree, leaves),
+            _seeded(streams, key),
+            jax.tree.unflatten(buffers_tree, kept),
+        )
+        scores = net(*args, **kwargs)
+        # what was sown is no buffer: it was not there before
+        nnx.pop(net, nnx.Intermediate)
+        return scores, tuple(jax.tree.leaves(_split(net)[3]))
+
+    statistics = bool(jax.tree.leaves(nnx.state(module, nnx.BatchStat)))
+    # NNX's own containers are flattened in Python, at every call
+    return JaxModel(apply, tuple(params_leaves), tuple(buffers_leaves), statistics)
+
+
+def _split(module: Any) -> tuple[Any, Any, Any, Any]:
+    graph, *states = nnx.split(module, nnx.Param, nnx.RngState, ...)
+    params, streams, buffers = states
+    return graph, params, streams, buffers
+
+
+def _graph(module: Any, training: bool) -> Any:
+    copied = nnx.clone(module)
+    if training:
+        copied.train()
+    else:
+        copied.eval()
+    return _split(copied)[0]
+
+
+def _seeded(streams: Any, key: jax.Array) -> Any:
+    leaves, tree = jax.tree.flatten(streams)
+    fresh = []
+    for number, leaf in enumerate(leaves):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            own = jax.random.fold_in(key, number)
+            leaf = jax.random.split(own, leaf.shape) if leaf.shape else own
+        fresh.append(leaf)
+    return jax.tree.unflatten(tree, fresh)

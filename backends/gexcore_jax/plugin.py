@@ -1,0 +1,44 @@
+"""How gexcore finds this backend; imports no JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gexcore._hookspecs import hookimpl
+from gexcore.registry import BackendSpec
+
+NNX = ("flax.nnx.module.Module",)
+LINEN = ("flax.linen.module.Module",)
+# the second is where older versions define it
+EQUINOX = ("equinox._module._module.Module", "equinox._module.Module")
+
+
+@hookimpl
+def gexcore_register_backend() -> BackendSpec:
+    """JAX models; a Flax Linen module is among them to be told what else it needs."""
+    return BackendSpec(
+        name="jax",
+        factory="gexcore_jax.backend:JaxBackend",
+        models=("gexcore_jax.models.JaxModel", *NNX, *LINEN, *EQUINOX),
+        recognises=recognises,
+        requires=("jax",),
+        hint="pip install 'gexcore[jax]'",
+        demo="gexcore_jax.demo:train",
+    )
+
+
+def recognises(model: Any) -> bool:
+    """Whether this is (apply, params): a callable and nested containers of arrays of JAX or NumPy."""
+    if not isinstance(model, tuple) or len(model) != 2 or not callable(model[0]):
+        return False
+    leaf = model[1]
+    while isinstance(leaf, Mapping | list | tuple) and leaf:
+        leaf = next(iter(leaf.values() if isinstance(leaf, Mapping) else leaf))
+    origin = type(leaf).__module__.partition(".")[0]
+    return origin in ("jax", "jaxlib", "flax", "equinox") or (origin == "numpy" and hasattr(leaf, "shape"))
+
+
+def is_a(value: object, names: tuple[str, ...]) -> bool:
+    """`isinstance` for classes that are not imported, by their qualified names."""
+    return any(f"{cls.__module__}.{cls.__qualname__}" in names for cls in type(value).__mro__)

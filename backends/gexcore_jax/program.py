@@ -1,0 +1,125 @@
+"""The model, its loss and its optimiser as compiled functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+from gexcore.errors import InvalidModelError
+from gexcore_jax import curvature
+from gexcore_jax.buffers import Leaves, batch_statistics, merged, updated
+from gexcore_jax.data import Call
+from gexcore_jax.losses import scores_of
+from gexcore_jax.optimizers import Rule
+
+
+class Stacked(NamedTuple):
+    """States side by side.
+
+    Parameters
+    ----------
+    params : pytree
+        Of arrays of shape (m, …).
+    own : list
+        Buffers of shape (m, …), None where all states share one.
+    shared : pytree
+        Buffers of one state.
+    """
+
+    params: Any
+    own: Leaves
+    shared: Any
+
+
+class Program:
+    """Compiled functions of parameters and buffers; each is compiled once per shape of a batch.
+
+    Parameters
+    ----------
+    apply : callable
+        As in `gexcore_jax.models.JaxModel`.
+    loss : callable
+        Model output and target to losses of shape (b,).
+    rule : Rule
+
+    Attributes
+    ----------
+    outputs, losses : callable
+        (params, buffers, call) in evaluation mode.
+    derivatives, curvature : callable
+        (params, buffers, call, tangent): of each loss along the tangent, shape (b,); Hessian of
+        the mean loss times the tangent, shape (p,).
+    ensemble : callable
+        (stacked, call): losses of shape (m, b) in evaluation mode.
+    training : callable
+        (params, buffers, call, seed): losses in training mode, and what is new in the buffers.
+    step : callable
+        (params, memory, buffers, call, lr, seed) to the first two after a step, what is new in
+        the buffers, and the losses before. The memory of the first two is used up.
+    statistics : callable
+        (params, buffers, call): what the batch alone puts into the running averages.
+    """
+
+    def __init__(
+        self, apply: Callable[..., tuple[Any, Any]], loss: Callable[[Any, Any], jax.Array], rule: Rule
+    ) -> None:
+        self._apply = apply
+        self._loss = loss
+        self._rule = rule
+        self.outputs = jax.jit(self._outputs)
+        self.losses = jax.jit(self._losses)
+        self.derivatives = jax.jit(self._derivatives)
+        self.curvature = jax.jit(self._curvature)
+        self.ensemble = jax.jit(self._ensemble)
+        self.training = jax.jit(self._training)
+        # buffers are not given away: constants among them are shared by all states
+        self.step = jax.jit(self._step, donate_argnums=(0, 1))
+        self.statistics = jax.jit(self._statistics)
+
+    def _run(self, params: Any, buffers: Any, call: Call, *, training: bool, seed: Any = 0) -> tuple[Any, Any]:
+        key = jax.random.key(seed)
+        returned: Any = self._apply(params, buffers, *call.args, **call.kwargs, training=training, key=key)
+        if not isinstance(returned, tuple) or len(returned) != 2:
+            msg = f"apply returned {type(returned).__name__}; that of a JaxModel must return (scores, buffers)"
+            raise InvalidModelError(msg)
+        return scores_of(returned[0]), returned[1]
+
+    def _outputs(self, params: Any, buffers: Any, call: Call) -> Any:
+        return self._run(params, buffers, call, training=False)[0]
+
+    def _losses(self, params: Any, buffers: Any, call: Call) -> jax.Array:
+        return self._loss(self._outputs(params, buffers, call), call.target)
+
+    def _derivatives(self, params: Any, buffers: Any, call: Call, tangent: Any) -> jax.Array:
+        return curvature.jvp(lambda values: self._losses(values, buffers, call), params, tangent)
+
+    def _curvature(self, params: Any, buffers: Any, call: Call, tangent: Any) -> jax.Array:
+        return curvature.hvp(lambda values: self._losses(values, buffers, call), params, tangent)
+
+    def _ensemble(self, stacked: Stacked, call: Call) -> jax.Array:
+        def one(params: Any, own: Leaves) -> jax.Array:
+            return self._losses(params, merged(stacked.shared, own), call)
+
+        losses: jax.Array = jax.vmap(one)(stacked.params, stacked.own)
+        return losses
+
+    def _training(self, params: Any, buffers: Any, call: Call, seed: Any) -> tuple[jax.Array, Leaves]:
+        scores, new = self._run(params, buffers, call, training=True, seed=seed)
+        return self._loss(scores, call.target), updated(buffers, new)
+
+    def _step(
+        self, params: Any, memory: Any, buffers: Any, call: Call, lr: Any, seed: Any
+    ) -> tuple[Any, Any, Leaves, jax.Array]:
+        def mean(values: Any) -> tuple[jax.Array, tuple[jax.Array, Leaves]]:
+            losses, new = self._training(values, buffers, call, seed)
+            return losses.mean(), (losses, new)
+
+        gradient, (losses, new) = jax.grad(mean, has_aux=True)(params)
+        params, memory = self._rule.step(params, gradient, memory, lr)
+        return params, memory, new, losses
+
+    def _statistics(self, params: Any, buffers: Any, call: Call) -> Leaves:
+        # one seed for all batches: their order must not matter
+        return batch_statistics(lambda old: self._run(params, old, call, training=True)[1], buffers)

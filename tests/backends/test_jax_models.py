@@ -1,0 +1,141 @@
+"""The laws on models that people have: Flax NNX, Flax Linen, Equinox, plain functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import linen, nnx
+
+from gexcore.plan import Optimizer
+from gexcore.testing.problems import Problem
+from gexcore.testing.suite import BackendTests
+from gexcore_jax import JaxModel
+from gexcore_jax.backend import JaxBackend
+
+# this process alone: the package never touches JAX's configuration
+jax.config.update("jax_enable_x64", True)
+
+N = 24
+RNG = np.random.default_rng(0)
+LABELS = RNG.permutation(np.arange(N) % 3)
+
+
+def numbers(*shape: int) -> np.ndarray[Any, Any]:
+    return RNG.normal(size=(N, *shape))
+
+
+class Convolutional(nnx.Module):
+    """BatchNorm, dropout, a frozen scale, and streams of its own."""
+
+    def __init__(self, rngs: nnx.Rngs) -> None:
+        self.conv = nnx.Conv(1, 4, (3, 3), rngs=rngs)
+        self.norm = nnx.BatchNorm(4, rngs=rngs)
+        self.dropout = nnx.Dropout(0.3, rngs=rngs)
+        self.head = nnx.Linear(4, 3, rngs=rngs)
+        self.frozen = nnx.Variable(jnp.full(3, 2.0, jnp.float32))
+        self.rngs = rngs
+
+    def __call__(self, x: Any) -> Any:
+        x = jnp.tanh(self.norm(self.conv(x))).mean((1, 2))
+        return self.head(self.dropout(x)) * self.frozen[...]
+
+
+def nnx_convolutional() -> Problem:
+    backend = JaxBackend(Convolutional(nnx.Rngs(0)))
+    return Problem(backend, (numbers(6, 6, 1), LABELS), stochastic=True, precision="float32")
+
+
+class LinenNet(linen.Module):
+    @linen.compact
+    def __call__(self, x: Any, train: bool) -> Any:
+        x = linen.Dense(8)(x)
+        x = linen.BatchNorm(use_running_average=not train)(x)
+        x = linen.Dropout(0.3, deterministic=not train)(jnp.tanh(x))
+        return linen.Dense(3)(x)
+
+
+def linen_net() -> Problem:
+    net = LinenNet()
+    variables = net.init(jax.random.key(0), jnp.ones((2, 5)), False)
+
+    def apply(params: Any, stats: Any, x: Any, *, training: bool, key: Any) -> tuple[Any, Any]:
+        bound = {"params": params, "batch_stats": stats}
+        scores, new = net.apply(bound, x, training, mutable=["batch_stats"], rngs={"dropout": key})
+        return scores, new["batch_stats"]
+
+    model = JaxModel(apply, variables["params"], variables["batch_stats"])
+    return Problem(JaxBackend(model), (numbers(5), LABELS), stochastic=True, precision="float32")
+
+
+def equinox_dropout() -> Problem:
+    first, second = jax.random.split(jax.random.key(0))
+    model = eqx.nn.Sequential(
+        [
+            eqx.nn.Linear(5, 16, key=first, dtype=jnp.float64),
+            eqx.nn.Lambda(jnp.tanh),
+            eqx.nn.Dropout(0.5),
+            eqx.nn.Linear(16, 3, key=second, dtype=jnp.float64),
+        ]
+    )
+    return Problem(JaxBackend(eqx.nn.inference_mode(model)), (numbers(5), LABELS), stochastic=True)
+
+
+def keywords() -> Problem:
+    def apply(params: Any, ids: Any, mask: Any) -> dict[str, Any]:
+        weights = (mask / mask.sum(1, keepdims=True))[..., None]
+        return {"logits": jnp.tanh(params["table"][ids] * weights).sum(1) @ params["head"]}
+
+    params = {"table": RNG.normal(size=(7, 8)), "head": RNG.normal(size=(8, 3))}
+    mask = (np.arange(4) < RNG.integers(1, 5, N)[:, None]).astype(np.int64)
+    return Problem(JaxBackend((apply, params)), {"ids": RNG.integers(0, 7, (N, 4)), "mask": mask, "labels": LABELS})
+
+
+def two_inputs() -> Problem:
+    """A loss and an optimiser of the user's, weights that are constants, and data on the device."""
+
+    def apply(params: Any, frozen: Any, left: Any, right: Any, *, training: bool, key: Any) -> tuple[Any, Any]:
+        return jnp.tanh(left @ frozen) + right @ params, frozen
+
+    def loss(scores: Any, labels: Any) -> Any:
+        return optax.softmax_cross_entropy_with_integer_labels(scores, labels) * jnp.array([1.0, 2.0, 0.5])[labels]
+
+    model = JaxModel(apply, RNG.normal(size=(2, 3)), RNG.normal(size=(4, 3)), statistics=False)
+    native = Optimizer(name=lambda lr: optax.chain(optax.clip_by_global_norm(1.0), optax.adam(lr)))
+    data = jnp.asarray(numbers(4)), jnp.asarray(numbers(2)), jnp.asarray(LABELS)
+    return Problem(JaxBackend(model, loss=loss, optimizer=native), data, classifies=False)
+
+
+PROBLEMS: dict[str, Callable[[], Problem]] = {
+    make.__name__: make
+    for make in (
+        nnx_convolutional,
+        linen_net,
+        equinox_dropout,
+        keywords,
+        two_inputs,
+    )
+}
+BUILT: dict[str, Problem] = {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_compilation() -> Iterator[None]:
+    """Compiling is what these tests spend their time on; those against the oracle run code as users do."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+class TestModels(BackendTests):
+    @pytest.fixture(params=PROBLEMS)
+    def problem(self, request: pytest.FixtureRequest) -> Problem:
+        if request.param not in BUILT:
+            BUILT[request.param] = PROBLEMS[request.param]()
+        return BUILT[request.param]
