@@ -1,0 +1,116 @@
+"""`gexcore report`: a finished run as one HTML page."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.cli.files import data_paths, read_data
+from gexcore.errors import InvalidDataError, InvalidSettingError
+from gexcore.fingerprint import file_digest
+from gexcore.report import LIMIT, check_target, write_report
+from gexcore.report.audit import read_audit
+
+HELP = "show a finished run as one HTML page"
+DESCRIPTION = (
+    "Writes one self-contained page from the folder of a finished `gexcore score`: the ranked samples, a threshold to "
+    "move, the classes they are confused with, and marks to review them by, which the page exports as CSV or JSON."
+)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    parser.add_argument("folder", metavar="DIR", type=Path, help="the folder that `gexcore score` wrote")
+    parser.add_argument(
+        "--data",
+        metavar="DATA",
+        help="samples to show, in the order of the scores (default: the data that was scored, if it is still there): "
+        "as for `gexcore score`, or a .txt file with one sample per line",
+    )
+    parser.add_argument(
+        "--label", metavar="COLUMN", help="column of labels in a .csv or .parquet file (default: as scored)"
+    )
+    parser.add_argument(
+        "--image", metavar="HxW", type=_shape, help="show rows of numbers as pictures of this size: 28x28"
+    )
+    parser.add_argument("--scores-only", action="store_true", help="leave the samples out")
+    parser.add_argument("--class-names", metavar="A,B,C", type=_names, help="names of the classes, in their order")
+    parser.add_argument("--title", metavar="TEXT", help="heading of the page")
+    parser.add_argument("--limit", metavar="N", type=int, default=LIMIT, help=f"samples to list (default: {LIMIT})")
+    parser.add_argument("--out", metavar="FILE", type=Path, help="(default: DIR/report.html)")
+    parser.add_argument("--force", action="store_true", help="overwrite FILE")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Read, then write the page."""
+    audit = read_audit(args.folder)
+    out = args.out or args.folder / "report.html"
+    check_target(out, force=args.force)
+    data, remarks = (None, []) if args.scores_only else _samples(args, audit.run)
+    write_report(
+        audit,
+        out,
+        data=data,
+        class_names=args.class_names,
+        title=args.title,
+        limit=args.limit,
+        force=args.force,
+        remarks=remarks,
+    )
+    print(f"{len(audit)} samples reported in {out}")
+
+
+def _samples(args: argparse.Namespace, run: Mapping[str, Any]) -> tuple[list[str] | NDArray[Any] | None, list[str]]:
+    """What to show, if it can be found, and what the page must say about it."""
+    command = run.get("command", {})
+    if args.data is None:
+        paths = [Path(path) for path in run.get("data", [])]
+        if not paths or not all(path.is_file() for path in paths) or not _is_scored(paths, command):
+            told = "The samples are not shown: the data is not any more where it was scored."
+            return None, [told] if paths else []
+    else:
+        paths = data_paths(args.data)
+    told = "The samples are not read from what was scored, and are matched by their position."
+    remarks = [] if _is_scored(paths, command) else [told]
+    if len(paths) == 1 and paths[0].suffix.lower() == ".txt":
+        return _lines(paths[0]), remarks
+    of_table = paths[0].suffix.lower() in (".csv", ".parquet")
+    x = np.asarray(read_data(paths, args.label or (command.get("label") if of_table else None))[0])
+    return (x if args.image is None else _as_pictures(x, *args.image)), remarks
+
+
+def _is_scored(paths: list[Path], command: Mapping[str, Any]) -> bool:
+    return [file_digest(path) for path in paths] == command.get("data")
+
+
+def _as_pictures(x: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    if x[0].size != height * width:
+        msg = f"a sample has {x[0].size} numbers, and --image {height}x{width} asks for {height * width}"
+        raise InvalidSettingError(msg)
+    return x.reshape(len(x), height, width)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise InvalidDataError(
+            f"{path} is no text in UTF-8 ({error.reason} at byte {error.start}); convert it"
+        ) from error
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [])]
+
+
+def _shape(text: str) -> tuple[int, int]:
+    height, x, width = text.partition("x")
+    if not (x and height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; give height and width, such as 28x28")
+    return int(height), int(width)

@@ -1,0 +1,48 @@
+"""One self-contained HTML page to review a run with, and to show."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gexcore.errors import InvalidSettingError, MissingExtraError, OutputExistsError
+
+if TYPE_CHECKING:
+    from gexcore.report.audit import Audit
+
+LIMIT = 10_000
+"""How many samples a page lists, if not told otherwise."""
+
+
+def write_report(audit: Audit, path: str | Path, **options: Any) -> Path:
+    """Write the page; see `gexcore.report.page.write_page` for the options.
+
+    Raises
+    ------
+    MissingExtraError
+        Without the packages of the extra ``report``.
+    """
+    try:
+        from gexcore.report.page import write_page
+    except ImportError as error:
+        msg = f"a report needs jinja2, pillow and vl-convert-python ({error}); try: pip install 'gexcore[report]'"
+        raise MissingExtraError(msg) from error
+    return write_page(audit, path, **options)
+
+
+def check_target(path: Path, *, force: bool) -> None:
+    """Whether a page may be written there.
+
+    Raises
+    ------
+    OutputExistsError, InvalidSettingError
+    """
+    if path.is_dir():
+        raise OutputExistsError(f"{path} is a folder; name a file")
+    if path.exists() and not force:
+        raise OutputExistsError(f"{path} exists; name another file, or overwrite it with force (--force)")
+    folder = path.absolute().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        told = "cannot be written to" if folder.is_dir() else "is no folder"
+        raise InvalidSettingError(f"{folder} {told}; name a file in a folder that can be written to")

@@ -1,0 +1,135 @@
+"""What a report shows of a run: read from the scores in memory, or from a finished folder."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.decisions.threshold import Threshold
+from gexcore.errors import InvalidDataError
+
+if TYPE_CHECKING:
+    from gexcore.influence import Influence
+
+SCORES, RUN = "scores.csv", "run.json"
+FINISHED = "give the folder of a finished `gexcore score`"
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Scores of a training set and the record of how they were made.
+
+    Parameters
+    ----------
+    suspicion : array, shape (samples,)
+        Finite; the page ranks by it.
+    standard_error, self_influence : array, shape (samples,)
+        NaN where unknown.
+    suspect : boolean array, shape (samples,)
+        Above the threshold that was found; none where it was refused.
+    labels, suggested : integer array, shape (samples,), or None
+        Given and suggested classes.
+    threshold : Threshold
+    run : mapping
+        What `run.json` says.
+    """
+
+    suspicion: NDArray[np.float64]
+    standard_error: NDArray[np.float64]
+    self_influence: NDArray[np.float64]
+    suspect: NDArray[np.bool_]
+    labels: NDArray[np.intp] | None
+    suggested: NDArray[np.intp] | None
+    threshold: Threshold
+    run: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.suspicion)
+
+    def ranking(self) -> NDArray[np.intp]:
+        """Positions of the samples, most suspicious first; ties in the data's order."""
+        return np.argsort(-self.suspicion, kind="stable")
+
+    def cut(self) -> float | None:
+        """The suspicion above which lie as many samples as there are suspects; None if there is no suspect.
+
+        The threshold itself is found on losses clipped lower than those of the ranking, where a few
+        samples next to it may stand in another order.
+        """
+        count = int(self.suspect.sum())
+        if not count:
+            return None
+        ordered = np.append(np.sort(self.suspicion)[::-1], 0.0)
+        return float((ordered[count - 1] + ordered[count]) / 2)
+
+
+def audit_of(influence: Influence) -> Audit:
+    """The audit of a fit."""
+    return _audit(influence.columns(), influence.suspects().threshold, influence.run.to_dict())
+
+
+def read_audit(folder: Path) -> Audit:
+    """The audit of a finished folder.
+
+    Raises
+    ------
+    InvalidDataError
+        Where the folder is not finished, or its files were changed.
+    """
+    for name in (SCORES, RUN):
+        if not (folder / name).is_file():
+            raise InvalidDataError(f"{folder} has no {name}; {FINISHED}")
+    try:
+        run = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        threshold = Threshold(**run["threshold"])
+        columns = _read_columns(folder / SCORES)
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        told = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InvalidDataError(f"{folder} cannot be read as scores ({told}); {FINISHED}") from error
+    return _audit(columns, threshold, run)
+
+
+def _audit(columns: Mapping[str, NDArray[Any]], threshold: Threshold, run: Mapping[str, Any]) -> Audit:
+    suspicion = np.asarray(columns["suspicion"], dtype=np.float64)
+    if not np.isfinite(suspicion).all():
+        position = int(np.argmin(np.isfinite(suspicion)))
+        raise InvalidDataError(f"sample {position} has no finite suspicion; a report ranks by it: score the data anew")
+    return Audit(
+        suspicion,
+        np.asarray(columns["standard_error"], dtype=np.float64),
+        np.asarray(columns["self_influence"], dtype=np.float64),
+        np.asarray(columns["suspect"], dtype=bool),
+        _classes(columns["label"]),
+        _classes(columns["suggested_label"]),
+        threshold,
+        run,
+    )
+
+
+def _classes(column: NDArray[Any]) -> NDArray[np.intp] | None:
+    return None if len(column) and column[0] is None else np.asarray(column, dtype=np.intp)
+
+
+def _read_columns(path: Path) -> dict[str, NDArray[Any]]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.reader(file)
+        header = next(rows, [])
+        cells = dict(zip(header, zip(*rows, strict=True), strict=False))
+    if [int(cell) for cell in cells["index"]] != list(range(len(cells["index"]))):
+        raise ValueError(f"the index of {path.name} does not count from 0")
+    numbers = ("suspicion", "standard_error", "self_influence")
+    return {
+        **{name: np.array([float(cell or "nan") for cell in cells[name]]) for name in numbers},
+        **{
+            name: np.array([int(c) if c else None for c in cells[name]], object)
+            for name in ("label", "suggested_label")
+        },
+        "suspect": np.array([cell == "true" for cell in cells["suspect"]]),
+    }

@@ -1,0 +1,145 @@
+"""The page itself: template, style, scripts and data in one file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import vl_convert
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+import gexcore
+from gexcore.errors import InvalidDataError, InvalidSettingError
+from gexcore.protocols import Backend
+from gexcore.report import LIMIT, check_target
+from gexcore.report.audit import Audit
+from gexcore.report.payload import payload
+from gexcore.report.runcard import facts, notes
+from gexcore.report.samples import Renderer, as_source, shown_samples
+
+ASSETS = files("gexcore.report") / "assets"
+SCRIPTS = ("data.js", "charts.js", "tables.js", "marks.js", "gallery.js", "main.js")
+
+
+def write_page(
+    audit: Audit,
+    path: str | Path,
+    *,
+    data: Any = None,
+    backend: Backend[Any, Any] | None = None,
+    renderer: Renderer | None = None,
+    class_names: Sequence[str] | None = None,
+    title: str | None = None,
+    limit: int = LIMIT,
+    force: bool = False,
+    remarks: Sequence[str] = (),
+) -> Path:
+    """Write the page, whole or not at all.
+
+    Parameters
+    ----------
+    audit : Audit
+    path : str or Path
+    data : data, or a list or array of samples, optional
+        In the order of the scores; without it the page shows no samples.
+    backend : Backend, optional
+        Asked for datasets in its framework's own form.
+    renderer : callable, optional
+        From one sample to a text, a picture (array or PIL) or a dict of values.
+    class_names : sequence of str, optional
+    title : str, optional
+    limit : int
+        How many samples are listed, most suspicious first; counts and histogram use all.
+    force : bool
+        Overwrite an existing file.
+    remarks : sequence of str
+        Sentences to print on the page.
+
+    Returns
+    -------
+    Path
+        Where the page is.
+
+    Raises
+    ------
+    OutputExistsError, InvalidDataError, InvalidSettingError
+    """
+    path = Path(path)
+    check_target(path, force=force)
+    if limit < 1:
+        raise InvalidSettingError(f"limit is {limit}, and must be at least 1: so many samples are listed")
+    source = None if data is None else as_source(data, backend)
+    if source is not None and len(source) != len(audit):
+        msg = f"the data has {len(source)} samples and the scores {len(audit)}; give the data that was scored"
+        raise InvalidDataError(msg)
+    listed = audit.ranking()[:limit]
+    samples = [] if source is None else shown_samples(source, listed, renderer)
+    told = [*remarks, *notes(audit, listed=len(listed), shown=None if source is None else len(samples))]
+    content = page(payload(audit, listed, samples, class_names), title or "Label audit", facts(audit), told)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(content.encode(errors="replace"))  # a title may hold half a surrogate pair
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def page(data: Mapping[str, Any], title: str, run_facts: Sequence[tuple[str, str]], told: Sequence[str]) -> str:
+    """The HTML; equal arguments give equal pages."""
+    charts, script = chart_library(), "\n".join(_asset(name) for name in SCRIPTS)
+    encoded = json.dumps({**data, "title": title}, allow_nan=False, separators=(",", ":"))
+    key = hashlib.sha256(encoded.encode()).hexdigest()[:16]
+    template = _templates().get_template("page.html")
+    return template.render(
+        title=title,
+        version=gexcore.__version__,
+        key=key,
+        data=Markup(_inert(encoded)),
+        counts={"samples": data["samples"], "classes": len(data["classes"]), "listed": len(data["listed"]["position"])},
+        style=Markup(_asset("page.css")),
+        charts=Markup(charts),
+        script=Markup(script),
+        hashes=[_hash(charts), _hash(script)],
+        facts=run_facts,
+        notes=told,
+    )
+
+
+@cache
+def chart_library() -> str:
+    """Vega and what embeds it, as a script."""
+    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+
+
+@cache
+def _templates() -> Environment:
+    return Environment(
+        loader=PackageLoader("gexcore.report", "assets"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@cache
+def _asset(name: str) -> str:
+    return (ASSETS / name).read_text(encoding="utf-8")
+
+
+def _inert(encoded: str) -> str:
+    # JSON inside <script>: with no "<" there is neither </script> nor <!--; ASCII has no U+2028
+    return encoded.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _hash(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

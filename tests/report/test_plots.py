@@ -1,0 +1,141 @@
+"""Pictures in Python."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+import gexcore as gx
+from gexcore.decisions.curve import CurvePoint
+from gexcore.errors import InvalidDataError, InvalidSettingError
+from gexcore.plots import plot_convergence, plot_gallery, plot_histogram, plot_pruning_curve
+from gexcore_numpy import MLP
+
+
+@pytest.fixture
+def ax() -> Axes:
+    return Figure().subplots()
+
+
+@pytest.fixture(autouse=True)
+def _no_figure_stays_open() -> Any:
+    yield
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
+
+
+def heights(ax: Axes) -> list[float]:
+    """Samples in each part of a stacked histogram."""
+    return [sum(bar.get_height() for bar in container) for container in ax.containers]  # type: ignore[attr-defined]
+
+
+def labels(ax: Axes) -> list[str]:
+    legend = ax.get_legend()
+    return [] if legend is None else [text.get_text() for text in legend.get_texts()]
+
+
+def test_a_histogram_holds_every_sample(ax: Axes) -> None:
+    scores = np.random.default_rng(0).gamma(2, 0.3, 500)
+    assert plot_histogram(scores, ax=ax) is ax
+    assert heights(ax) == [500]
+    assert labels(ax) == []
+
+
+def test_a_histogram_is_split_at_its_threshold(ax: Axes) -> None:
+    scores = np.arange(10.0)
+    plot_histogram(scores, threshold=6.0, ax=ax)
+    assert heights(ax) == [7, 3]
+    assert labels(ax) == ["kept", "flagged (3)", "threshold"]
+    assert ax.lines[0].get_xdata() == [6.0, 6.0]
+
+
+def test_a_histogram_shows_which_labels_are_wrong(ax: Axes) -> None:
+    plot_histogram([0.1, 0.2, 3.0], threshold=1.0, wrong=[False, False, True], ax=ax)
+    assert heights(ax) == [2, 1]
+    assert labels(ax) == ["right label", "wrong label", "threshold"]
+
+
+def test_equal_scores_have_a_histogram(ax: Axes) -> None:
+    plot_histogram(np.zeros(5), ax=ax)
+    assert heights(ax) == [5]
+
+
+@pytest.mark.parametrize(
+    ("scores", "wrong", "told"),
+    [
+        ([1.0, np.nan], None, "only finite|finite scores"),
+        ([], None, "finite scores"),
+        ([1.0], [True, False], "one per score"),
+    ],
+)
+def test_scores_that_have_no_histogram(scores: Any, wrong: Any, told: str, ax: Axes) -> None:
+    with pytest.raises(InvalidDataError, match=told):
+        plot_histogram(scores, wrong=wrong, ax=ax)
+
+
+def test_a_picture_without_axes_gets_a_figure() -> None:
+    assert isinstance(plot_histogram([1.0, 2.0]).figure, Figure)
+
+
+def test_pruning_curves_of_several_seeds_are_averaged(ax: Axes) -> None:
+    one = [CurvePoint(1.0, 10, 0.8, 0.8), CurvePoint(0.5, 5, 0.9, 0.6)]
+    other = [CurvePoint(1.0, 10, 0.9, 0.9), CurvePoint(0.5, 5, 0.7, 0.5)]
+    plot_pruning_curve(one, other, ax=ax)
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), [0.85, 0.8])
+    np.testing.assert_allclose(ax.lines[1].get_ydata(), [0.85, 0.55])
+    assert labels(ax) == ["by score", "at random"]
+    with pytest.raises(InvalidDataError, match="curve or several of the same shares"):
+        plot_pruning_curve(one, other[:1])
+    with pytest.raises(InvalidDataError, match="give one curve"):
+        plot_pruning_curve()
+
+
+def test_a_gallery_draws_pictures_and_texts() -> None:
+    pictures = plot_gallery((np.random.default_rng(0).random((5, 8, 8)), np.zeros(5)), [4, 0, 2], columns=2)
+    assert [ax.get_title() for ax in pictures.axes] == ["#4", "#0", "#2"]
+    assert all(len(ax.images) == 1 for ax in pictures.axes)
+    texts = plot_gallery(["$a$ <b>", "c"], np.array([1, 0]), titles=["$x", "y"])
+    assert [ax.texts[0].get_text() for ax in texts.axes] == ["c", "$a$ <b>"]
+    texts.draw_without_rendering()
+    rendered = plot_gallery(np.zeros((3, 4)), [1], renderer=lambda row: row.reshape(2, 2))
+    assert rendered.axes[0].images[0].get_array().shape == (2, 2)  # type: ignore[union-attr]
+    with pytest.raises(InvalidSettingError, match="1 titles for indices of shape"):
+        plot_gallery(["a", "b"], [0, 1], titles=["one"])
+
+
+@pytest.fixture(scope="module")
+def fit() -> Any:
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(-1, 1, (60, 2)), rng.normal(1, 1, (60, 2))])
+    y = np.repeat([0, 1], 60)
+
+    def with_settings(**settings: Any) -> gx.Influence:
+        model = MLP([np.array([[-1.0, 1.0], [-1.0, 1.0]])], [np.zeros(2)])
+        return gx.GEX(lr=0.3, **settings).fit(model, (x, y), progress=False)
+
+    return with_settings
+
+
+def test_larger_halves_agree_better(fit: Any, ax: Axes) -> None:
+    plot_convergence(fit(chains=4, snapshots=4), ax=ax)
+    line = ax.lines[0]
+    sizes, agreement = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
+    assert sizes[0] == 1
+    assert sizes[-1] == 8
+    assert agreement[-1] > agreement[0]
+    assert -1 <= agreement.min() <= agreement.max() <= 1
+
+
+def test_a_single_chain_is_cut_in_two(fit: Any, ax: Axes) -> None:
+    plot_convergence(fit(chains=1, snapshots=6), ax=ax)
+    assert [int(size) for size in ax.lines[0].get_xdata()] == [1, 2, 3]
+
+
+def test_one_member_agrees_with_nobody(fit: Any, ax: Axes) -> None:
+    with pytest.raises(InvalidSettingError, match="the run has 1 members, and two are needed to compare"):
+        plot_convergence(fit(chains=1, snapshots=1), ax=ax)
