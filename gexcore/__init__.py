@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from gexcore.decisions.clean import Cleaned
 from gexcore.estimators.gex import GEX
-from gexcore.influence import Influence, Suspects, Top
+from gexcore.influence import Influence, Suspects
 from gexcore.plan import Constant, Cosine, Optimizer
 from gexcore.protocols import Backend, Dataset
+from gexcore.top import Top
 
-__all__ = ["GEX", "Backend", "Constant", "Cosine", "Dataset", "Influence", "Optimizer", "Suspects", "Top"]
+__all__ = ["GEX", "Backend", "Cleaned", "Constant", "Cosine", "Dataset", "Influence", "Optimizer", "Suspects", "Top"]
 
 __version__ = "0.1.0"

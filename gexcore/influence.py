@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gexcore import deviations as dv
-from gexcore.decisions.threshold import Threshold, valley_or_refuse
+from gexcore.decisions.clean import RELABELLINGS, Cleaned, Predictions, clean, positions
+from gexcore.decisions.clean import Method as CleaningMethod
+from gexcore.decisions.noise_rate import NoiseRate, noise_rate
+from gexcore.decisions.threshold import Method as ThresholdMethod
+from gexcore.decisions.threshold import Threshold, find_threshold
 from gexcore.ensembles.members import Members
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.protocols import Dataset
+from gexcore.report import LIMIT, write_report
 from gexcore.run import Run
 from gexcore.table import LossTable
+from gexcore.top import Top, merge_largest
 from gexcore.uncertainty import jackknife, member_groups
 
 if TYPE_CHECKING:
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
 
 BLOCK = 8192
 THRESHOLD_CLIP = 3.0
+"""Thresholds are found on losses clipped here, whatever the clip of the ranking: their modes show best."""
 
 
 class Suspects(NamedTuple):
@@ -38,22 +46,6 @@ class Suspects(NamedTuple):
 
     indices: NDArray[np.intp]
     threshold: Threshold
-
-
-class Top(NamedTuple):
-    """The training samples most related to each test sample.
-
-    Parameters
-    ----------
-    proponents, opponents : integer arrays, shape (tests, k)
-        Largest influence first; smallest (most negative) first.
-    proponent_values, opponent_values : arrays, shape (tests, k)
-    """
-
-    proponents: NDArray[np.intp]
-    proponent_values: NDArray[np.float64]
-    opponents: NDArray[np.intp]
-    opponent_values: NDArray[np.float64]
 
 
 @dataclass(frozen=True, repr=False)
@@ -170,20 +162,36 @@ class Influence:
             raise InvalidSettingError(f"no standard error of {of!r}; allowed are 'suspicion' and 'self_influence'")
         return jackknife(rows, member_groups(self.table.chains), len(self))
 
-    def suspects(self) -> Suspects:
+    def suspects(self, method: ThresholdMethod = "auto", *, rate: float | None = None) -> Suspects:
         """Samples that are probably mislabelled, by a threshold found from the scores; it may refuse.
 
-        A refusal means "use the ranking", not "the data is clean". See
-        `gexcore.decisions.threshold.valley_or_refuse`.
+        A refusal means "use the ranking", not "the data is clean". The threshold is a cut on
+        ``suspicion(clip=threshold.clip)``: losses clipped at 3, where the two modes show best.
+
+        Parameters
+        ----------
+        method : {"auto", "valley", "otsu", "mixture", "known_rate", "quantile"}
+            "auto" is `gexcore.decisions.threshold.valley_or_refuse`; beside it are the alternatives.
+        rate : float, optional
+            For "known_rate", the share of wrong labels; for "quantile", the share to flag.
         """
-        scores = self.suspicion(clip=THRESHOLD_CLIP)
         if not len(self.table):
             return Suspects(np.empty(0, np.intp), Threshold(None, "refused", _NO_MEMBERS))
-        found = valley_or_refuse(scores, self.labels)
+        scores = self.suspicion(clip=THRESHOLD_CLIP)
+        found = find_threshold(scores, self.labels, method=method, rate=rate)._replace(clip=THRESHOLD_CLIP)
         if found.value is None:
             return Suspects(np.empty(0, np.intp), found)
         ranking = np.argsort(-self.suspicion(), kind="stable")
         return Suspects(ranking[scores[ranking] > found.value], found)
+
+    def noise_rate(self, method: ThresholdMethod = "auto") -> NoiseRate:
+        """The share of suspects with a bootstrap interval; NaN where the threshold was refused.
+
+        See `gexcore.decisions.noise_rate.noise_rate` for what the interval does not know.
+        """
+        if not len(self.table):
+            return NoiseRate(math.nan, math.nan, math.nan)
+        return noise_rate(self.suspicion(clip=THRESHOLD_CLIP), self.labels, method=method)
 
     def influence(self, test: Any = None) -> NDArray[np.float64]:
         """E[Δ(z')·Δ(z)], shape (tests, samples), in squared units of the loss.
@@ -245,11 +253,25 @@ class Influence:
         worst: tuple[NDArray[np.intp], NDArray[np.float64]] | None = None
         for part, block in self.influence_blocks(test):
             positions = np.broadcast_to(np.arange(part.start, part.stop), block.shape)
-            best = _merge_largest(best, positions, block, k)
-            worst = _merge_largest(worst, positions, -block, k)
+            best = merge_largest(best, positions, block, k)
+            worst = merge_largest(worst, positions, -block, k)
         assert best is not None
         assert worst is not None
         return Top(best[0], best[1], worst[0], -worst[1])
+
+    def predictions(self) -> Predictions:
+        """Logits of θ* and class probabilities averaged over the kept members, both of shape (samples, K).
+
+        Raises
+        ------
+        MissingCapabilityError
+            Where the backend has no logits.
+        """
+        if "predictions" not in self._cache:
+            probabilities = self.members.probabilities(self.data)
+            self._cache["predictions"] = Predictions(self.members.checkpoint_logits(self.data), probabilities)
+        predictions: Predictions = self._cache["predictions"]
+        return predictions
 
     def suggested_labels(self) -> NDArray[np.intp]:
         """The class that the kept members give most probability, shape (samples,).
@@ -259,10 +281,39 @@ class Influence:
         MissingCapabilityError
             Where the backend has no logits.
         """
-        if "suggested" not in self._cache:
-            self._cache["suggested"] = self.members.probabilities(self.data).argmax(axis=1)
-        suggested: NDArray[np.intp] = self._cache["suggested"]
-        return suggested
+        return np.asarray(self.predictions().probabilities.argmax(axis=1))
+
+    def relabel(self, method: CleaningMethod = "argmax", indices: Any = None) -> Cleaned:
+        """The training set with its suspects relabelled or dropped, as a value to train on.
+
+        Parameters
+        ----------
+        method : {"argmax", "eq16", "distill", "complementary", "drop"}
+            See `gexcore.decisions.clean.clean`; "argmax" and "drop" did best in our measurements.
+        indices : integer array, optional
+            Positions to treat; those of `suspects` where not given.
+
+        Raises
+        ------
+        InvalidDataError
+            For targets that are no classes.
+        InvalidSettingError
+            Where the threshold was refused and no `indices` are given.
+        MissingCapabilityError
+            Where the backend has no logits; "drop" needs none.
+        """
+        if self.labels is None:
+            raise InvalidDataError("relabelling needs one class per sample, and the targets are no classes")
+        if indices is None:
+            indices, threshold = self.suspects()
+            if threshold.value is None:
+                msg = (
+                    f"no threshold: {threshold.reason}; give indices, such as those of suspects('known_rate', rate=0.1)"
+                )
+                raise InvalidSettingError(msg)
+        chosen = positions(indices, len(self))
+        predictions = self.predictions().at(chosen) if method in RELABELLINGS else None
+        return clean(self.labels, chosen, method, predictions)
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """The columns of `scores.csv`, one row per sample in the data's order."""
@@ -290,21 +341,72 @@ class Influence:
 
         return pd.DataFrame(self.columns())
 
+    def report(
+        self,
+        path: str | Path,
+        *,
+        data: Any = None,
+        renderer: Callable[[Any], Any] | None = None,
+        class_names: Sequence[str] | None = None,
+        title: str | None = None,
+        limit: int = LIMIT,
+        force: bool = False,
+    ) -> Path:
+        """Write one self-contained HTML page to review the suspects with (extra ``report``).
+
+        Parameters
+        ----------
+        path : str or Path
+        data : data, or a list or array of samples, optional
+            What to show instead of the training set, such as its texts; one for each sample, in order.
+        renderer : callable, optional
+            From one sample to what to show of it: a text, a picture (array or PIL) or a dict of
+            values. Not needed where the sample is one of these.
+        class_names : sequence of str, optional
+        title : str, optional
+        limit : int
+            How many samples to list, most suspicious first; the histogram and all counts use every one.
+        force : bool
+            Overwrite an existing file.
+
+        Returns
+        -------
+        Path
+            Of the page.
+
+        Raises
+        ------
+        OutputExistsError
+            For a file that exists.
+        InvalidDataError
+            For another number of samples or classes, or a sample that cannot be shown; nothing is written.
+        MissingExtraError
+        """
+        from gexcore.report.audit import audit_of
+
+        shown = {"data": self.data if data is None else data, "backend": self.members.backend, "renderer": renderer}
+        options = {"class_names": class_names, "title": title, "limit": limit, "force": force}
+        return write_report(audit_of(self), path, **shown, **options)
+
     def _clipped(self, clip: float) -> Iterator[NDArray[np.float64]]:
         return (np.minimum(row.astype(np.float64), clip) for row in self.table.losses)
 
     def _pair(self, test: Any) -> tuple[LossTable, LossTable]:
-        """Losses of the same members on test and training data, without missing entries."""
-        if test is None:
-            train = self.table if self.table.complete else self._kept_on_data()
-            return self.test_table or train, train
-        if not len(self.members.rows):
+        """Losses of the same members on test and training data, in evaluation mode, without missing entries."""
+        if not len(self.table):
             raise InvalidSettingError(
-                f"{_NO_MEMBERS}; influence on new data needs members whose states were kept (keep > 0)"
+                f"{_NO_MEMBERS}, and influence is a mean over members; give more snapshots or steps"
             )
-        tests = self.members.evaluate(test)
-        train = self.table.select(self.members.rows) if self.table.complete else self._kept_on_data()
-        return tests, train
+        evaluated = self.run.plan.harvest == "evaluated"
+        if evaluated and test is None:
+            return self.table if self.test_table is None else self.test_table, self.table
+        if not len(self.members.rows):
+            told = "influence on new data" if evaluated else "influence after a free harvest"
+            raise InvalidSettingError(f"{told} needs members whose states were kept; fit with keep > 0")
+        train = self.table.select(self.members.rows) if evaluated else self._kept_on_data()
+        if test is not None:
+            return self.members.evaluate(test), train
+        return train if self.test_table is None else self.test_table, train
 
     def _kept_on_data(self) -> LossTable:
         if "kept" not in self._cache:
@@ -319,19 +421,3 @@ _NO_MEMBERS = "the run has no usable member"
 def default_clip(classes: int | None) -> float:
     """max(3, 2.5 ln K): well above the loss ln K of a guess, far below that of an accident."""
     return max(3.0, 2.5 * math.log(classes)) if classes else 3.0
-
-
-def _merge_largest(
-    found: tuple[NDArray[np.intp], NDArray[np.float64]] | None,
-    positions: NDArray[np.intp],
-    values: NDArray[np.float64],
-    k: int,
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    if found is not None:
-        positions = np.concatenate([found[0], positions], axis=1)
-        values = np.concatenate([found[1], values], axis=1)
-    if values.shape[1] > k:
-        part = np.argpartition(-values, k - 1, axis=1)[:, :k]
-        positions, values = np.take_along_axis(positions, part, 1), np.take_along_axis(values, part, 1)
-    order = np.argsort(-values, axis=1, kind="stable")
-    return np.take_along_axis(positions, order, 1), np.take_along_axis(values, order, 1)

@@ -12,12 +12,21 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import gexcore
-from gexcore.cli import backends, demo, score
+from gexcore.cli import backends, bench, clean, demo, prune, report, retrain, score
 from gexcore.errors import AllMembersDivergedError, GexError, InvalidSettingError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
-COMMANDS = {"demo": demo, "score": score, "backends": backends}
+COMMANDS = {
+    "demo": demo,
+    "score": score,
+    "report": report,
+    "clean": clean,
+    "prune": prune,
+    "retrain": retrain,
+    "bench": bench,
+    "backends": backends,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

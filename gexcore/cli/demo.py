@@ -20,6 +20,7 @@ from gexcore.cli.text import aligned, most_suspect
 from gexcore.errors import InvalidSettingError, MissingExtraError, OutputExistsError
 from gexcore.influence import THRESHOLD_CLIP, Influence, Suspects
 from gexcore.metrics import auc, average_precision
+from gexcore.plots import plot_histogram
 from gexcore.registry import BackendRegistry, BackendSpec, default_registry
 
 HELP = "find flipped labels in scikit-learn's digits"
@@ -123,15 +124,10 @@ def histogram(influence: Influence, flipped: NDArray[np.bool_], found: Suspects)
     """A PNG of the scores that the threshold cuts, by right and wrong label; needs matplotlib."""
     from matplotlib.figure import Figure  # without pyplot there is no display to ask for
 
-    scores = influence.suspicion(clip=THRESHOLD_CLIP)
     figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    bins = np.linspace(0.0, float(scores.max()) or 1.0, 61).tolist()
-    axes.hist([scores[~flipped], scores[flipped]], bins, stacked=True, label=["right label", "flipped label"])
-    if found.threshold.value is not None:
-        axes.axvline(found.threshold.value, color="black", linestyle="--", label="threshold")
-    axes.set(xlabel=f"suspicion (mean loss, clipped at {THRESHOLD_CLIP:g})", ylabel="samples")
-    axes.legend()
+    scores = influence.suspicion(clip=THRESHOLD_CLIP)
+    axes = plot_histogram(scores, threshold=found.threshold.value, wrong=flipped, ax=figure.subplots())
+    axes.set_xlabel(f"suspicion (mean loss, clipped at {THRESHOLD_CLIP:g})")
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=120)
     return picture.getvalue()

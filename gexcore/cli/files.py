@@ -49,6 +49,30 @@ def data_paths(where: str) -> list[Path]:
 def read_data(paths: list[Path], label: str | None) -> XY:
     """Inputs and targets, in the order and of the types of the files; columns of tables become float64.
 
+    Parameters and errors are those of `read_columns`.
+    """
+    return inputs_and_targets(read_columns(paths, label), label)
+
+
+def inputs_and_targets(columns: Columns, label: str | None) -> XY:
+    """x and y, where they are the columns; else the features of a table as one array, and its column `label`.
+
+    Raises
+    ------
+    InvalidDataError
+        For a table without features.
+    """
+    if label is None:
+        return columns["x"], columns["y"]
+    features = [column.astype(np.float64) for name, column in columns.items() if name != label]
+    if not features:
+        raise InvalidDataError(f"there is no column beside {label}; give at least one feature")
+    return np.stack(features, axis=1), columns[label]
+
+
+def read_columns(paths: list[Path], label: str | None) -> Columns:
+    """The columns of a table, or x and y of other files.
+
     Parameters
     ----------
     paths : list of Path
@@ -63,7 +87,11 @@ def read_data(paths: list[Path], label: str | None) -> XY:
     tables: dict[str, Callable[[Path], Columns]] = {".csv": _csv, ".parquet": _parquet}
     suffix = paths[0].suffix.lower()
     if len(paths) == 1 and suffix in tables:
-        return _split(_reading(tables[suffix], paths[0], suffix), label, paths[0])
+        columns = _reading(tables[suffix], paths[0], suffix)
+        if label is None or label not in columns:
+            wrong = "is missing" if label is None else f"{label} names no column of {paths[0]}"
+            raise InvalidSettingError(f"--label {wrong}; give one of {', '.join(columns)}")
+        return columns
     if label is not None:
         raise InvalidSettingError(f"--label {label} is for the columns of .csv and .parquet files; leave it out")
     if len(paths) == 2:
@@ -71,10 +99,11 @@ def read_data(paths: list[Path], label: str | None) -> XY:
         if y.ndim != 1:
             msg = f"{paths[1]} has {y.ndim} dimensions, and labels have one; name the features first: FEATURES,LABELS"
             raise InvalidDataError(msg)
-        return x, y
-    if len(paths) == 1 and suffix == ".npz":
-        return _reading(_npz, paths[0], suffix)
-    raise InvalidDataError(f"{','.join(map(str, paths))} is of no known kind; DATA is {KINDS}")
+    elif len(paths) == 1 and suffix == ".npz":
+        x, y = _reading(_npz, paths[0], suffix)
+    else:
+        raise InvalidDataError(f"{','.join(map(str, paths))} is of no known kind; DATA is {KINDS}")
+    return {"x": x, "y": y}
 
 
 def _reading(read: Callable[[Path], Read], path: Path, kind: str) -> Read:
@@ -174,13 +203,3 @@ def _not_numeric(name: str, path: Path, why: str) -> InvalidDataError:
         "leave the column out, or encode it (classes as 0 … K−1)"
     )
     return InvalidDataError(msg)
-
-
-def _split(columns: Columns, label: str | None, path: Path) -> XY:
-    if label not in columns:
-        wrong = "is missing" if label is None else f"{label} names no column of {path}"
-        raise InvalidSettingError(f"--label {wrong}; give one of {', '.join(columns)}")
-    features = [column.astype(np.float64) for name, column in columns.items() if name != label]
-    if not features:
-        raise InvalidDataError(f"{path} has no column beside {label}; give at least one feature")
-    return np.stack(features, axis=1), columns[label]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -39,34 +40,54 @@ def load_model(where: str) -> Source:
     InvalidModelError
         Whatever goes wrong in the file or the callable.
     """
-    place, colon, name = where.rpartition(":")
-    if not colon or not place or not name:
-        raise InvalidModelError(f"MODEL is {where!r}; {KINDS}")
-    module = _import(place)
-    build = getattr(module, name, None)
-    if not callable(build):
-        has = f"no {name}" if build is None else f"{name}, which is no callable but of type {type(build).__name__}"
-        raise InvalidModelError(f"{place} has {has}; {KINDS}")
+    build, file = load_callable(where, "MODEL", KINDS)
+    place, _, name = where.rpartition(":")
     try:
         model = build()
     except (Exception, SystemExit) as error:
         msg = f"{name}() of {place} failed ({_told(error)}); called without arguments it must return the trained model"
         raise InvalidModelError(msg) from error
+    return Source(model, name, file)
+
+
+def load_callable(where: str, what: str, kinds: str) -> tuple[Callable[..., Any], Path | None]:
+    """What ``file.py:callable`` or ``package.module:callable`` names, and the file it is defined in.
+
+    Parameters
+    ----------
+    where : str
+    what : str
+        Name of the argument, for errors.
+    kinds : str
+        What it must be, for errors.
+
+    Raises
+    ------
+    InvalidModelError
+    """
+    place, colon, name = where.rpartition(":")
+    if not colon or not place or not name:
+        raise InvalidModelError(f"{what} is {where!r}; {kinds}")
+    module = _import(place, kinds)
+    found = getattr(module, name, None)
+    if not callable(found):
+        has = f"no {name}" if found is None else f"{name}, which is no callable but of type {type(found).__name__}"
+        raise InvalidModelError(f"{place} has {has}; {kinds}")
     file = getattr(module, "__file__", None)
-    return Source(model, name, file and Path(file))
+    return found, file and Path(file)
 
 
-def _import(place: str) -> ModuleType:
+def _import(place: str, kinds: str) -> ModuleType:
     path = Path(place)
     is_file = path.suffix == ".py"
     if is_file and not path.is_file():
-        raise InvalidModelError(f"{place} does not exist; {KINDS}")
+        raise InvalidModelError(f"{place} does not exist; {kinds}")
     # as Python itself does for a script, and does not for a console command in the working directory
     sys.path.insert(0, str(path.parent.resolve() if is_file else Path.cwd()))
     try:
         return _run(path) if is_file else importlib.import_module(place)
     except (Exception, SystemExit) as error:
-        raise InvalidModelError(f"{place} cannot be run ({_told(error)}); {KINDS}") from error
+        raise InvalidModelError(f"{place} cannot be run ({_told(error)}); {kinds}") from error
 
 
 def _run(path: Path) -> ModuleType:

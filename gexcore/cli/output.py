@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +80,15 @@ def write_files(out: Path, files: Mapping[str, bytes]) -> None:
 
 
 def result_files(
-    influence: Influence, columns: Mapping[str, NDArray[Any]], found: Suspects, command: Mapping[str, Any]
+    influence: Influence,
+    columns: Mapping[str, NDArray[Any]],
+    found: Suspects,
+    command: Mapping[str, Any],
+    data: Sequence[Path] = (),
 ) -> dict[str, bytes]:
-    """`run.json` and `scores.csv`, in the order to write them."""
+    """`run.json`, which says where the data is, and `scores.csv`, in the order to write them."""
     run = {**influence.run.to_dict(), "threshold": found.threshold._asdict(), "command": dict(command)}
+    run |= {"data": [str(path.absolute()) for path in data]} if data else {}
     text = json.dumps(_plain(run), indent=2, allow_nan=False, ensure_ascii=False)
     return {RUN: f"{text}\n".encode(), SCORES: scores_csv(columns).encode()}
 

@@ -11,6 +11,7 @@ import gexcore
 from gexcore.cli import output
 from gexcore.cli.files import data_paths, read_data
 from gexcore.cli.model import Source, load_model
+from gexcore.cli.scored import PREDICTIONS, stored_predictions
 from gexcore.cli.settings import SETTINGS, add_settings, estimator
 from gexcore.cli.text import most_suspect
 from gexcore.fingerprint import file_digest, parameters_digest
@@ -20,7 +21,8 @@ from gexcore.registry import default_registry
 HELP = "score the training set of a trained model"
 DESCRIPTION = (
     "Scores every training sample of a trained model from its final checkpoint, and writes DIR/scores.csv "
-    "(one row per sample, in the data's order) and DIR/run.json. The same command on a finished DIR does nothing."
+    "(one row per sample, in the data's order), DIR/run.json and, of a classifier, DIR/predictions.npz, which "
+    "`gexcore clean` makes new labels from. The same command on a finished DIR does nothing."
 )
 
 
@@ -60,7 +62,10 @@ def run(args: argparse.Namespace) -> None:
     show = not args.quiet and sys.stderr.isatty()
     influence = method.fit(source.model, data, loss=args.loss, backend=args.backend, progress=show)
     columns, found = influence.columns(), influence.suspects()
-    output.write_files(args.out, output.result_files(influence, columns, found, command))
+    files = output.result_files(influence, columns, found, command, paths)
+    if columns["suggested_label"][0] is not None:
+        files = {PREDICTIONS: stored_predictions(influence, found), **files}
+    output.write_files(args.out, files)
     if not args.quiet:
         print(summary(influence, found))
         print(f"the most suspect:\n{most_suspect(columns)}")
@@ -95,9 +100,16 @@ def summary(influence: Influence, found: Suspects) -> str:
     run = influence.run
     cost = f"{run.seconds:.1f} s, as much as {run.passes.epochs(run.samples):.0f} forward passes over the data"
     threshold = found.threshold
-    verdict = (
-        f"no threshold: {threshold.reason}"
-        if threshold.value is None
-        else f"{len(found.indices)} suspects, of mean loss (clipped at {THRESHOLD_CLIP:g}) above {threshold.value:.3g}: {threshold.reason}"
-    )
+    if threshold.value is not None:
+        share, low, high = influence.noise_rate()
+        verdict = (
+            f"{len(found.indices)} suspects, of mean loss (clipped at {THRESHOLD_CLIP:g}) above {threshold.value:.3g}: "
+            f"{threshold.reason}\nabout {share:.1%} of the labels look wrong ({low:.1%} to {high:.1%} over resamples)"
+        )
+    else:
+        verdict = f"no threshold: {threshold.reason}"
+        overlapping = influence.suspects("mixture")
+        if overlapping.threshold.value is not None:
+            share = len(overlapping.indices) / len(influence)
+            verdict += f"\nof two overlapping modes the upper one would hold {share:.1%} of the samples"
     return f"{run.samples} samples scored by {run.method} on {run.backend} in {cost}\n{verdict}"

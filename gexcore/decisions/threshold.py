@@ -128,9 +128,9 @@ def known_rate(scores: NDArray[Any], rate: float, labels: NDArray[Any] | None = 
     InvalidSettingError
         For a rate outside, or of less than one sample.
     """
-    count = round(rate * len(scores)) if 0 < rate <= MAX_CLASS_SHARE else 0
+    count = min(round(rate * len(scores)), len(scores) // 2) if 0 < rate <= 0.5 else 0
     if not count:
-        msg = f"rate is {rate}, and must be a share above 0 (one of {len(scores)} samples at least) and at most {MAX_CLASS_SHARE}"
+        msg = f"rate is {rate}, and must be a share above 0 (one of {len(scores)} samples at least) and at most 0.5"
         raise InvalidSettingError(msg)
 
     def cut(x: NDArray[np.float64]) -> Threshold:

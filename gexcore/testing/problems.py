@@ -8,8 +8,6 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
-from gexcore_numpy.backend import NumpyBackend
-from gexcore_numpy.models import MLP, BatchNorm
 from numpy.typing import NDArray
 
 from gexcore.capabilities import supports
@@ -17,6 +15,8 @@ from gexcore.data import as_dataset
 from gexcore.plan import Optimizer
 from gexcore.protocols import Backend, Dataset, SupportsBufferRefresh, SupportsParams
 from gexcore.testing.compare import assert_close, numbers
+from gexcore_numpy.backend import NumpyBackend
+from gexcore_numpy.models import MLP, BatchNorm
 
 Precision = Literal["float32", "float64"]
 

@@ -59,3 +59,43 @@ def project(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     return tmp_path
+
+
+MODEL_OF_THREE = """
+import numpy as np
+from gexcore_numpy import MLP
+
+def build():
+    return MLP([np.array([[-1.0, 1.0, 0.0], [-1.0, -1.0, 2.0]])], [np.zeros(3)])
+"""
+FLIPPED = [*range(0, 300, 25), 7]
+
+
+class Three(NamedTuple):
+    """300 samples of three classes far apart, 13 of which have a wrong label."""
+
+    x: NDArray[np.float64]
+    given: NDArray[np.int64]
+    true: NDArray[np.int64]
+
+
+@pytest.fixture(scope="session")
+def three() -> Three:
+    rng = np.random.default_rng(0)
+    true = np.arange(300) % 3
+    x = np.array([[-4.0, -4.0], [4.0, -4.0], [0.0, 4.0]])[true] + rng.normal(size=(300, 2))
+    given = true.copy()
+    given[FLIPPED] = (true[FLIPPED] + 1) % 3
+    return Three(x, given, true)
+
+
+@pytest.fixture
+def cleanable(tmp_path: Path, three: Three, run: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory: model.py, data.npz and audit/, which knows all 13."""
+    (tmp_path / "model.py").write_text(MODEL_OF_THREE)
+    np.savez(tmp_path / "data.npz", x=three.x, y=three.given)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    score = ("score", "model.py:build", "data.npz", "--out", "audit")
+    assert run(*score, "--chains", "2", "--snapshots", "4", "--lr", "0.01", "--quiet").code == 0
+    return tmp_path

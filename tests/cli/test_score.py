@@ -20,6 +20,7 @@ from gexcore.cli.model import load_model
 
 FEW = ("--chains", "2", "--snapshots", "4", "--lr", "0.1")
 SCORE = ("score", "model.py:build", "data.npz", "--out", "audit", *FEW)
+WRITTEN = ["predictions.npz", "run.json", "scores.csv"]
 COLUMNS = ["index", "label", "suspicion", "self_influence", "standard_error", "suspect", "suggested_label"]
 
 
@@ -44,7 +45,7 @@ def test_a_process_scores_and_the_same_command_again_does_nothing(project, blobs
     assert list(rows[0]) == COLUMNS
     assert [int(row["index"]) for row in rows] == list(range(120))
     assert [int(row["label"]) for row in rows] == blobs[1].tolist()
-    assert sorted(path.name for path in (project / "audit").iterdir()) == ["run.json", "scores.csv"]
+    assert sorted(path.name for path in (project / "audit").iterdir()) == WRITTEN
 
     written = {path: path.stat().st_mtime_ns for path in (project / "audit").iterdir()}
     again = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -72,7 +73,8 @@ def test_the_run_says_what_was_run(scored):
     assert run["method"] == "GEX"
     assert run["samples"] == 120
     assert run["settings"]["snapshots"] == 4
-    assert set(run["threshold"]) == {"value", "method", "reason"}
+    assert set(run["threshold"]) == {"value", "method", "reason", "clip"}
+    assert run["data"] == [str(scored.parent / "data.npz")]
     assert {"data", "model", "weights", "seed", "gexcore", "backend"} <= set(run["command"])
 
 
@@ -85,6 +87,7 @@ def test_regression_has_no_suggested_labels(project, run, blobs):
     np.savez("data.npz", x=x, y=np.stack([1.0 - y, y], axis=1) * 3)
     assert run(*SCORE, "--loss", "squared_error").code == 0
     assert {(row["label"], row["suggested_label"]) for row in rows_of(project / "audit")} == {("", "")}
+    assert not (project / "audit" / "predictions.npz").exists()
 
 
 @pytest.mark.parametrize(
@@ -135,7 +138,7 @@ def test_a_run_cut_short_while_writing_is_done_again(scored, run):
     (scored / "scores.csv").rename(scored / ".scores.csv.part")
     assert run(*SCORE).code == 0
     assert (scored / "scores.csv").read_bytes() == whole
-    assert sorted(path.name for path in scored.iterdir()) == ["run.json", "scores.csv"]
+    assert sorted(path.name for path in scored.iterdir()) == WRITTEN
 
 
 @pytest.mark.parametrize("content", [{"notes.txt": "mine"}, {"run.json": "{"}, {"run.json": '{"method": "GEX"}'}])

@@ -1,0 +1,132 @@
+"""`gexcore bench`: what the method would cost for the user's own model."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+import numpy as np
+
+from gexcore.cli.files import data_paths, read_data
+from gexcore.cli.model import load_model
+from gexcore.cli.text import aligned
+from gexcore.costs import Cost, measure
+from gexcore.data import to_numpy
+from gexcore.estimators.gex import GEX
+from gexcore.estimators.settle import settle
+from gexcore.evaluation import Refresher, checked
+from gexcore.intake import open_inputs
+from gexcore.passes import Passes
+from gexcore.plan import Optimizer, Plan
+from gexcore.protocols import Backend, Dataset
+
+HELP = "measure what the method would cost for a model"
+DESCRIPTION = (
+    "`gexcore bench costs MODEL DATA` measures the CPU time per sample of a forward pass, a training step and "
+    "derivatives, for a model of yours, and tells what a run of `gexcore score` would cost. Takes under a minute, "
+    "unless a sample alone takes seconds."
+)
+
+ROUNDS = 15
+LEAST_ROUNDS = 3
+SLOW = 0.3
+"""Seconds that a forward pass over the batch may take before the batch is halved."""
+SMALLEST = 8
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    parser.add_argument("what", metavar="costs", choices=("costs",), help="what to measure")
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="file.py:callable or package.module:callable, which is RUN, as for `gexcore score`",
+    )
+    parser.add_argument("data", metavar="DATA", help="the training set, as for `gexcore score`")
+    parser.add_argument("--label", metavar="COLUMN", help="column of a .csv or .parquet file that holds the labels")
+    parser.add_argument("--loss", metavar="NAME", help="cross_entropy (default), squared_error, …")
+    parser.add_argument("--backend", metavar="NAME", help="only where the model's type leaves a choice")
+    parser.add_argument(
+        "--batch-size", metavar="N", type=int, help="(default: that of a run, or as many samples as are fast enough)"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure, and print the table and the estimate."""
+    method = GEX(batch_size="auto" if args.batch_size is None else args.batch_size)
+    paths = data_paths(args.data)
+    source = load_model(args.model)
+    inputs = open_inputs(
+        source.model,
+        read_data(paths, args.label),
+        loss=args.loss,
+        backend=args.backend,
+        optimizer=Optimizer(momentum=method.momentum, weight_decay=method.weight_decay),
+    )
+    backend, data = inputs.backend, inputs.data
+    plan = settled(method, backend, len(data))
+    size, seconds = affordable(backend, data, plan.batch_size, fixed=args.batch_size is not None)
+    rounds = min(ROUNDS, max(LEAST_ROUNDS, round(1 / seconds)))
+    costs = measure(backend, data, batch_size=size, repeats=rounds)
+    print(f"{backend.name}, batches of {size} samples, CPU time of all threads, median of {rounds} rounds:")
+    print(table(costs))
+    passes = planned_passes(plan, len(data), refreshed=Refresher(backend, data, seed=plan.seed).samples)
+    print(
+        f"a run of GEX on these {len(data)} samples: {plan.chains} × {plan.snapshots} snapshots, {plan.steps} steps "
+        f"of {plan.batch_size} samples before each, harvest {plan.harvest};\n"
+        f"as much as {passes.epochs(len(data)):.0f} forward passes over the data, about "
+        f"{float(f'{estimate(passes, costs):.2g}'):,g} s of CPU time"
+    )
+
+
+def settled(method: GEX, backend: Backend[Any, Any], n: int) -> Plan:
+    """The plan that `GEX.fit` would follow."""
+    return settle(
+        backend,
+        n,
+        chains=method.chains,
+        snapshots=method.snapshots,
+        steps=method.steps_per_snapshot,
+        batch_size=method.batch_size,
+        harvest=method.harvest,
+        feedback=method.lr == "auto",
+        optimizer=method.optimizer,
+        seed=method.seed,
+    )
+
+
+def planned_passes(plan: Plan, n: int, *, refreshed: int) -> Passes:
+    """What a run will count, `refreshed` samples of it for the statistics of each snapshot."""
+    snapshots = plan.chains * plan.snapshots
+    evaluated = snapshots * (n + refreshed) if plan.harvest == "evaluated" else 0
+    return Passes(forward=2 * n + evaluated, step=snapshots * plan.steps * plan.batch_size)
+
+
+def estimate(passes: Passes, costs: list[Cost]) -> float:
+    """CPU seconds of these passes, making the batches included."""
+    each = {cost.name: cost.seconds for cost in costs}
+    return passes.forward * (each["read"] + each["forward"]) + passes.step * (each["read"] + each["step"])
+
+
+def affordable(backend: Backend[Any, Any], data: Dataset[Any], size: int, *, fixed: bool = False) -> tuple[int, float]:
+    """A batch size, halved until a forward pass is not `SLOW` unless it is `fixed`; and seconds of that pass."""
+    state = backend.initial_state()
+    while True:
+        batch = data.batch(np.arange(size))
+        to_numpy(checked(backend.forward(state, batch), size))  # compiles
+        started = time.perf_counter()
+        to_numpy(backend.forward(state, batch))
+        seconds = time.perf_counter() - started
+        if fixed or seconds <= SLOW or size <= SMALLEST:
+            return size, seconds
+        size //= 2
+
+
+def table(costs: list[Cost]) -> str:
+    """The costs in columns."""
+    rows = [["", "µs per sample", "× forward", "quartiles"]]
+    for cost in costs:
+        spread = f"{cost.low:.2f} – {cost.high:.2f}"
+        rows.append([cost.name, f"{1e6 * cost.seconds:.2f}", f"{cost.ratio:.2f}", spread])
+    return aligned(rows, indent="  ")

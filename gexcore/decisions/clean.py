@@ -1,0 +1,160 @@
+"""A cleaned training set as a value: which samples stay, and what to train them towards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.decisions.prune import refuse_vanished
+from gexcore.decisions.relabel import (
+    check_labels,
+    relabel_argmax,
+    relabel_complementary,
+    relabel_distill,
+    relabel_eq16,
+)
+from gexcore.errors import InvalidDataError, InvalidSettingError
+
+Method = Literal["argmax", "eq16", "distill", "complementary", "drop"]
+"""What becomes of a suspect."""
+
+METHODS: tuple[Method, ...] = get_args(Method)
+RELABELLINGS = METHODS[:-1]
+"""Those that need to know what is believed about the suspects."""
+
+
+class Predictions(NamedTuple):
+    """What is believed about the classes of some samples.
+
+    Parameters
+    ----------
+    logits : array, shape (samples, K)
+        Of the trained model θ*, just as it was given.
+    probabilities : array, shape (samples, K)
+        Averaged over members.
+    """
+
+    logits: NDArray[Any]
+    probabilities: NDArray[Any]
+
+    def at(self, rows: NDArray[np.intp]) -> Predictions:
+        """Those of some samples."""
+        return Predictions(self.logits[rows], self.probabilities[rows])
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Cleaned:
+    """A training set with its suspects dealt with: train on ``x[indices]`` towards `targets`.
+
+    Parameters
+    ----------
+    indices : integer array, shape (kept,)
+        Positions in the original data, ascending.
+    targets : array
+        Classes, shape (kept,), or one row of soft targets for each, shape (kept, K), in float64.
+    changed : integer array
+        Positions in the original data, ascending, of samples whose target is another one now or
+        that were left out.
+    method : str
+    """
+
+    indices: NDArray[np.intp]
+    targets: NDArray[Any]
+    changed: NDArray[np.intp]
+    method: str
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __repr__(self) -> str:
+        kind = "classes" if self.targets.ndim == 1 else f"soft targets of {self.targets.shape[1]} classes"
+        return f"<Cleaned by {self.method}: {len(self)} samples kept, {len(self.changed)} changed or left out; {kind}>"
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """The sum of each sample's soft targets, shape (kept,); 1 for a class.
+
+        Eq. 16 gives rows that sum to less than one. A framework whose cross-entropy expects one,
+        such as that of Keras, takes ``targets / weights[:, None]`` with these as sample weights.
+        """
+        return np.ones(len(self)) if self.targets.ndim == 1 else np.asarray(self.targets.sum(axis=1))
+
+
+def clean(labels: Any, suspects: Any, method: str, predictions: Predictions | None = None) -> Cleaned:
+    """Drop the suspects of a training set or give them new targets.
+
+    Parameters
+    ----------
+    labels : integer array, shape (samples,)
+        Given classes.
+    suspects : integer array
+        Distinct positions.
+    method : {"argmax", "eq16", "distill", "complementary", "drop"}
+        The most probable class by the members; Eq. 16 from the logits of θ*; the members'
+        probabilities; those of θ* without the given class; or leave the suspects out.
+    predictions : Predictions
+        Of the suspects, row by row; "drop" needs none.
+
+    Raises
+    ------
+    InvalidDataError
+        For labels, positions or predictions that do not fit together.
+    InvalidSettingError
+        For an unknown method, or a class that would vanish.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gexcore.decisions.clean import clean
+    >>> clean(np.array([0, 1, 1, 0]), [2], "drop").indices
+    array([0, 1, 3])
+    """
+    if method not in METHODS:
+        raise InvalidSettingError(f"no relabelling named {method!r}; allowed are {', '.join(METHODS)}")
+    labels, suspects = np.asarray(labels), positions(suspects, len(labels))
+    if method == "drop":
+        kept = np.setdiff1d(np.arange(len(labels)), suspects)
+        refuse_vanished(labels, kept, remedy="relabel instead of dropping, or drop fewer")
+        return Cleaned(kept, labels[kept], np.sort(suspects), method)
+    if predictions is None or len(predictions.logits) != len(suspects):
+        told = "none" if predictions is None else f"{len(predictions.logits)} rows"
+        raise InvalidDataError(f"{method} needs predictions for the {len(suspects)} suspects, and got {told}")
+    classes = predictions.logits.shape[1]
+    check_labels(labels, classes)
+    if method == "argmax":
+        targets = labels.copy()
+        targets[suspects] = relabel_argmax(predictions.probabilities)
+        changed = np.flatnonzero(targets != labels)
+    else:
+        targets = np.eye(classes)[labels]
+        targets[suspects] = _soft_targets(method, labels[suspects], predictions)
+        changed = np.sort(suspects)
+    return Cleaned(np.arange(len(labels)), targets, changed, method)
+
+
+def _soft_targets(method: str, given: NDArray[Any], predictions: Predictions) -> NDArray[Any]:
+    if method == "distill":
+        return np.asarray(relabel_distill(predictions.probabilities))
+    rows = {"eq16": relabel_eq16, "complementary": relabel_complementary}[method]
+    return np.asarray(rows(predictions.logits, given))
+
+
+def positions(suspects: Any, samples: int) -> NDArray[np.intp]:
+    """Distinct positions 0 … samples − 1, checked.
+
+    Raises
+    ------
+    InvalidDataError
+    """
+    found = np.asarray(suspects)
+    if not len(found):
+        return np.empty(0, np.intp)
+    if found.ndim != 1 or found.dtype.kind not in "iu" or len(np.unique(found)) < len(found):
+        raise InvalidDataError("the suspects are not distinct positions; give one integer for each")
+    if found.min() < 0 or found.max() >= samples:
+        wrong = found[(found < 0) | (found >= samples)][0]
+        raise InvalidDataError(f"position {wrong} is outside 0 … {samples - 1}; give positions in the data")
+    return found.astype(np.intp)

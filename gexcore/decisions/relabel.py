@@ -1,0 +1,213 @@
+"""New targets for samples whose given label is probably wrong: pure functions on arrays of any library.
+
+Where a function takes logits f (samples × K), φ = softmax(f) is what the trained model believes and
+m is the given label. Nothing here forms φ: a memorised wrong label has φ_m = 1 in float32, and
+everything of interest in the digits that are then lost.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from array_api_compat import array_namespace, device
+
+from gexcore.errors import InvalidDataError
+from gexcore.protocols import Array
+
+SUM_TOLERANCE = 1e-3
+"""Rows of probabilities may miss one by this much, as rows stored in half precision do."""
+
+TINY = -40.0
+"""Below it log(1 + eˣ) is eˣ to the last digit of a double."""
+
+
+def relabel_eq16(logits: Array, labels: Array, *, renormalize: bool = False) -> Array:
+    """ỹ_k = log(1 − φ_m) / ((K − 1) log φ_k) for k ≠ m, and ỹ_m = 0 (paper Eq. 16), shape (samples, K).
+
+    Parameters
+    ----------
+    logits : float array, shape (samples, K)
+        Of the trained model, before the softmax (or its log-probabilities).
+    labels : integer array, shape (samples,)
+        Given classes.
+    renormalize : bool
+        Make every row sum to one. By default 0 ≤ ỹ_k ≤ 1/(K − 1), so that a sample which the model
+        would confidently put elsewhere counts about 1/(K − 1): almost as if it were dropped.
+
+    Raises
+    ------
+    InvalidDataError
+        For logits that are not finite, fewer than two classes, or labels outside 0 … K − 1.
+
+    Notes
+    -----
+    The cross-entropy −Σ ỹ_k log φ_k is −log(1 − φ_m), see `complementary_loss`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gexcore.decisions.relabel import relabel_eq16
+    >>> memorised = np.array([[90.0, 0.0, 0.0]], np.float32)  # φ_m = 1
+    >>> relabel_eq16(memorised, np.array([0])).round(2)
+    array([[0. , 0.5, 0.5]], dtype=float32)
+    """
+    xp, given = _checked(logits, labels)
+    odds = _log_odds_against(xp, logits)
+    costs = _log_softplus(xp, odds)  # log(−log φ_k)
+    if renormalize:
+        return _softmax(xp, -costs, given)
+    cost_of_not_m = _log_softplus(xp, -_of_given(xp, odds, given))
+    excess = cost_of_not_m[:, None] - costs
+    excess = xp.where(excess > 0, xp.zeros_like(excess), excess)  # 1 − φ_m ≥ φ_k, but for rounding
+    return xp.where(given, xp.zeros_like(excess), xp.exp(excess) / (logits.shape[1] - 1))
+
+
+def relabel_complementary(logits: Array, labels: Array) -> Array:
+    """ỹ_k = φ_k / (1 − φ_m) for k ≠ m: what the model believes once the given label is ruled out.
+
+    Cross-entropy with these rows, which sum to one, has at the trained model the gradient of the
+    complementary loss −log(1 − φ_m), and nowhere falls below it. Parameters and errors are those
+    of `relabel_eq16`.
+    """
+    xp, given = _checked(logits, labels)
+    return _softmax(xp, logits, given)
+
+
+def complementary_loss(logits: Array, labels: Array) -> Array:
+    """−log(1 − p_m), shape (samples,): small where the model does *not* predict the given label.
+
+    To train with it, take the logits of the current model. Parameters and errors are those of
+    `relabel_eq16`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gexcore.decisions.relabel import complementary_loss
+    >>> complementary_loss(np.array([[90.0, 0.0], [0.0, 90.0]]), np.array([0, 0])).round(3)
+    array([90.,  0.])
+    """
+    xp, given = _checked(logits, labels)
+    return _softplus(xp, -_of_given(xp, _log_odds_against(xp, logits), given))
+
+
+def relabel_argmax(probabilities: Array) -> Array:
+    """The most probable class, shape (samples,); the first of equals.
+
+    Parameters
+    ----------
+    probabilities : float array, shape (samples, K)
+        Best averaged over members, which have forgotten some of what θ* memorised.
+
+    Raises
+    ------
+    InvalidDataError
+        For numbers that are no probabilities or rows that do not sum to one.
+    """
+    xp = check_probabilities(probabilities)
+    return xp.argmax(probabilities, axis=1)
+
+
+def relabel_distill(probabilities: Array) -> Array:
+    """The probabilities themselves as soft targets, shape (samples, K), each row summing to one exactly.
+
+    Parameters and errors are those of `relabel_argmax`.
+    """
+    xp = check_probabilities(probabilities)
+    return probabilities / xp.sum(probabilities, axis=1, keepdims=True)
+
+
+def check_probabilities(probabilities: Array) -> Any:
+    """Refuse what is not one row of K ≥ 2 class probabilities per sample; gives the array namespace.
+
+    Raises
+    ------
+    InvalidDataError
+    """
+    xp = array_namespace(probabilities)
+    _check_width(probabilities, "probabilities")
+    if not bool(xp.all(probabilities >= 0)):  # so that NaN fails
+        raise InvalidDataError("some probabilities are negative or NaN; give one row of probabilities per sample")
+    sums = xp.sum(probabilities, axis=1)
+    wrong = ~(xp.abs(sums - 1) <= SUM_TOLERANCE)
+    if bool(xp.any(wrong)):
+        row = int(xp.argmax(xp.astype(wrong, xp.int32)))
+        msg = (
+            f"the probabilities of sample {row} sum to {float(sums[row]):.4g}, and each row must sum to 1; "
+            "apply the softmax to logits, or divide rows by their sums"
+        )
+        raise InvalidDataError(msg)
+    return xp
+
+
+def check_labels(labels: Array, classes: int) -> None:
+    """Refuse what is not one integer 0 … classes − 1 per sample.
+
+    Raises
+    ------
+    InvalidDataError
+    """
+    xp = array_namespace(labels)
+    if labels.ndim != 1 or not xp.isdtype(labels.dtype, "integral"):
+        msg = f"labels are of shape {tuple(labels.shape)} and type {labels.dtype}; give one integer 0 … {classes - 1} per sample"
+        raise InvalidDataError(msg)
+    wrong = (labels < 0) | (labels >= classes)
+    if bool(xp.any(wrong)):
+        first = int(labels[int(xp.argmax(xp.astype(wrong, xp.int32)))])
+        msg = f"label {first} is outside 0 … {classes - 1}, the {classes} classes there are; renumber the labels"
+        raise InvalidDataError(msg)
+
+
+def _checked(logits: Array, labels: Array) -> tuple[Any, Array]:
+    """The namespace, and where the given label of each row is, shape (samples, K)."""
+    xp = array_namespace(logits, labels)
+    _check_width(logits, "logits")
+    if not bool(xp.all(xp.isfinite(logits))):
+        raise InvalidDataError("some logits are not finite; give scores before the softmax, or clip log-probabilities")
+    check_labels(labels, logits.shape[1])
+    if labels.shape[0] != logits.shape[0]:
+        msg = f"there are {labels.shape[0]} labels for {logits.shape[0]} rows of logits; give one label per row"
+        raise InvalidDataError(msg)
+    return xp, _one_hot(xp, labels, logits)
+
+
+def _check_width(array: Array, what: str) -> None:
+    if array.ndim != 2 or array.shape[1] < 2:
+        msg = f"the {what} have shape {tuple(array.shape)}; give one row of two classes or more per sample, shape (samples, K)"
+        raise InvalidDataError(msg)
+
+
+def _one_hot(xp: Any, classes: Array, like: Array) -> Array:
+    every = xp.arange(like.shape[1], dtype=classes.dtype, device=device(like))
+    return classes[:, None] == every[None, :]
+
+
+def _of_given(xp: Any, values: Array, given: Array) -> Array:
+    return xp.sum(xp.where(given, values, xp.zeros_like(values)), axis=1)
+
+
+def _log_odds_against(xp: Any, logits: Array) -> Array:
+    """log((1 − φ_k) / φ_k) = LSE_{j≠k} f_j − f_k, exact however close φ_k is to 0 or 1."""
+    top = _one_hot(xp, xp.argmax(logits, axis=1), logits)
+    highest = xp.max(logits, axis=1, keepdims=True)
+    rest = xp.where(top, xp.full_like(logits, -xp.inf), logits)
+    second = xp.max(rest, axis=1, keepdims=True)
+    without_top = second + xp.log(xp.sum(xp.exp(rest - second), axis=1, keepdims=True))
+    shares = xp.exp(rest - highest)  # of the top class it would be one
+    others = xp.sum(shares, axis=1, keepdims=True) - shares
+    without_k = highest + xp.log1p(xp.where(others > 0, others, xp.zeros_like(others)))
+    return xp.where(top, without_top, without_k) - logits
+
+
+def _softplus(xp: Any, x: Array) -> Array:
+    return xp.where(x > 0, x, xp.zeros_like(x)) + xp.log1p(xp.exp(-xp.abs(x)))
+
+
+def _log_softplus(xp: Any, x: Array) -> Array:
+    small = x < TINY
+    return xp.where(small, x, xp.log(_softplus(xp, xp.where(small, xp.full_like(x, TINY), x))))
+
+
+def _softmax(xp: Any, scores: Array, left_out: Array) -> Array:
+    scores = xp.where(left_out, xp.full_like(scores, -xp.inf), scores)
+    shares = xp.exp(scores - xp.max(scores, axis=1, keepdims=True))
+    return shares / xp.sum(shares, axis=1, keepdims=True)

@@ -1,0 +1,21 @@
+"""Cleaned data and suspects, in the forms that other tools read; nothing here overwrites a file."""
+
+from __future__ import annotations
+
+from gexcore.outputs.cleanlab import issue_frame
+from gexcore.outputs.diff import diff
+from gexcore.outputs.huggingface import with_scores, with_targets
+from gexcore.outputs.label_studio import label_studio_tasks, write_tasks
+from gexcore.outputs.tables import write_columns
+from gexcore.outputs.targets import new_targets
+
+__all__ = [
+    "diff",
+    "issue_frame",
+    "label_studio_tasks",
+    "new_targets",
+    "with_scores",
+    "with_targets",
+    "write_columns",
+    "write_tasks",
+]

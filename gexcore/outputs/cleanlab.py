@@ -1,0 +1,53 @@
+"""Suspects as cleanlab tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.errors import InvalidDataError, MissingExtraError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def issue_frame(columns: Mapping[str, NDArray[Any]]) -> pd.DataFrame:
+    """The frame that cleanlab's ``CleanLearning.find_label_issues`` returns, made from our scores.
+
+    Parameters
+    ----------
+    columns : mapping of arrays
+        `Influence.columns`.
+
+    Returns
+    -------
+    DataFrame
+        ``is_label_issue`` (our suspects), ``label_quality`` (exp(−suspicion), from 0 for bad to 1:
+        about the probability that the members give the given label), ``given_label`` and
+        ``predicted_label``.
+
+    Raises
+    ------
+    InvalidDataError
+        For scores of targets that are no classes.
+    MissingExtraError
+        Without pandas.
+    """
+    given, predicted = columns["label"], columns["suggested_label"]
+    if len(given) and (given[0] is None or predicted[0] is None):
+        raise InvalidDataError("label issues need given and suggested classes, and these scores have none")
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise MissingExtraError("a frame needs pandas; try: pip install 'gexcore[report]'") from error
+    return pd.DataFrame(
+        {
+            "is_label_issue": columns["suspect"],
+            "label_quality": np.exp(-columns["suspicion"]),
+            "given_label": given.astype(np.intp),
+            "predicted_label": predicted.astype(np.intp),
+        }
+    )

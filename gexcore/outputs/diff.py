@@ -1,0 +1,64 @@
+"""What cleaning changes, for people to read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.decisions.clean import Cleaned
+
+SHOWN = 10
+
+
+def diff(cleaned: Cleaned, labels: Any, *, shown: int = SHOWN) -> str:
+    """Counts, the most frequent changes, and the first samples that change.
+
+    Parameters
+    ----------
+    cleaned : Cleaned
+    labels : integer array, shape (samples,), or None
+        Given classes, where targets are classes.
+    shown : int
+        Lines of each list.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gexcore.decisions.clean import clean
+    >>> from gexcore.outputs import diff
+    >>> print(diff(clean(np.array([0, 1, 1, 0]), [2], "drop"), [0, 1, 1, 0]))
+    4 samples: 1 left out, 0 relabelled, 3 as they were
+    most frequent:
+      1 → left out: 1
+    by position:
+      2: 1 → left out
+    """
+    samples = len(cleaned) + int((~np.isin(cleaned.changed, cleaned.indices)).sum())
+    new = _new(cleaned, samples)
+    changes = [(i, f"{new[i]}" if labels is None else f"{labels[i]} → {new[i]}") for i in cleaned.changed.tolist()]
+    left_out = samples - len(cleaned)
+    lines = [
+        f"{samples} samples: {left_out} left out, {len(changes) - left_out} relabelled, "
+        f"{samples - len(changes)} as they were"
+    ]
+    if changes:
+        counts = Counter(change for _, change in changes).most_common()
+        lines += ["most frequent:", *_cut([f"  {change}: {count}" for change, count in counts], shown)]
+        lines += ["by position:", *_cut([f"  {position}: {change}" for position, change in changes], shown)]
+    return "\n".join(lines)
+
+
+def _new(cleaned: Cleaned, samples: int) -> NDArray[np.object_]:
+    new = np.full(samples, "left out", dtype=object)
+    if cleaned.targets.ndim == 1:
+        new[cleaned.indices] = cleaned.targets
+    else:
+        new[cleaned.indices] = [f"mostly {row.argmax()}" for row in cleaned.targets]
+    return new
+
+
+def _cut(lines: list[str], shown: int) -> list[str]:
+    return lines if len(lines) <= shown else [*lines[:shown], f"  … and {len(lines) - shown} more"]

@@ -1,0 +1,83 @@
+"""Suspects as tasks for review in Label Studio."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import gexcore
+from gexcore.errors import InvalidDataError
+from gexcore.outputs.files import write_new
+
+
+def label_studio_tasks(
+    columns: Mapping[str, NDArray[Any]],
+    samples: Sequence[Mapping[str, Any]],
+    indices: Any,
+    *,
+    from_name: str = "label",
+    to_name: str = "sample",
+    class_names: Sequence[str] | None = None,
+) -> list[dict[str, Any]]:
+    """One task per sample, in the order of `indices`, its suggested label filled in as a prediction.
+
+    Parameters
+    ----------
+    columns : mapping of arrays
+        `Influence.columns`.
+    samples : sequence of mappings
+        What Label Studio shows of every sample of the data: ``{"text": …}`` or ``{"image": URL}``,
+        by the names that the labelling configuration refers to.
+    indices : integer array
+        Positions of those to review, such as ``influence.suspects().indices``.
+    from_name, to_name : str
+        Names of the ``Choices`` control and of the object tag in the labelling configuration.
+    class_names : sequence of str, optional
+        As the configuration calls the choices; by default the numbers.
+
+    Raises
+    ------
+    InvalidDataError
+        For another number of samples than of scores, or no class names for some class.
+    """
+    if len(samples) != len(columns["index"]):
+        msg = f"there are {len(samples)} samples and {len(columns['index'])} scores; give the data that was scored"
+        raise InvalidDataError(msg)
+
+    def name(value: int) -> str:
+        if class_names is None:
+            return str(value)
+        if not 0 <= value < len(class_names):
+            raise InvalidDataError(f"class {value} has no name among {len(class_names)}; give one for each class")
+        return class_names[value]
+
+    tasks = []
+    for i in np.asarray(indices, np.intp).tolist():
+        given, suggested = columns["label"][i], columns["suggested_label"][i]
+        data = {**samples[i], "index": i, "suspicion": round(float(columns["suspicion"][i]), 6)}
+        task: dict[str, Any] = {"data": data}
+        if given is not None:
+            data["given_label"] = name(given)
+        if suggested is not None:
+            choice = {"from_name": from_name, "to_name": to_name, "type": "choices"}
+            result = {**choice, "value": {"choices": [name(suggested)]}}
+            task["predictions"] = [{"model_version": f"gexcore {gexcore.__version__}", "result": [result]}]
+        tasks.append(task)
+    return tasks
+
+
+def write_tasks(path: str | Path, tasks: Sequence[Mapping[str, Any]]) -> None:
+    """Write tasks as a new JSON file, which Label Studio imports.
+
+    Raises
+    ------
+    OutputExistsError, InvalidSettingError
+        For a path that exists, or that no file can be made at.
+    """
+    content = json.dumps(list(tasks), indent=1, allow_nan=False)
+    write_new(Path(path), lambda file: file.write(content.encode()))

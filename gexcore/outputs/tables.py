@@ -1,0 +1,99 @@
+"""Columns in .npz, .csv and .parquet files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.errors import InvalidDataError, MissingExtraError
+from gexcore.outputs.files import check_new, write_new
+
+Columns = Mapping[str, NDArray[Any]]
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a text cell begins with that a spreadsheet would run."""
+
+UNSAFE = set(',"\r\n')
+"""What makes a text cell need quotes."""
+
+
+def write_columns(path: str | Path, columns: Columns) -> None:
+    """Write a new .npz, .csv or .parquet file.
+
+    Parameters
+    ----------
+    path : str or Path
+    columns : mapping of arrays
+        One row per sample in each; in tables one number or text per row. Texts that a spreadsheet
+        would take for a formula get an apostrophe in a .csv file.
+
+    Raises
+    ------
+    OutputExistsError, InvalidSettingError
+        For a path that exists, or that no file can be made at.
+    InvalidDataError
+        For another kind of file, or columns that it cannot hold.
+    MissingExtraError
+        Where .parquet needs what is not installed.
+    """
+    path = Path(path)
+    check_columns(path, columns)
+    write_new(path, lambda file: KINDS[path.suffix.lower()](file, columns))
+
+
+def check_columns(path: Path, columns: Columns) -> None:
+    """Refuse, before any work, a path that `write_columns` would refuse.
+
+    Raises
+    ------
+    OutputExistsError, InvalidSettingError, InvalidDataError
+    """
+    suffix = path.suffix.lower()
+    if suffix not in KINDS:
+        raise InvalidDataError(f"{path} is of no known kind; name a file that ends in {', '.join(KINDS)}")
+    deep = [name for name, column in columns.items() if column.ndim > 1]
+    if deep and suffix != ".npz":
+        msg = (
+            f"{deep[0]} has {columns[deep[0]].ndim} dimensions, and a cell of {path} holds one value; name an .npz file"
+        )
+        raise InvalidDataError(msg)
+    check_new(path)
+
+
+def _npz(file: BinaryIO, columns: Columns) -> None:
+    np.savez_compressed(file, allow_pickle=False, **columns)
+
+
+def _csv(file: BinaryIO, columns: Columns) -> None:
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    for row in chain([columns], rows):
+        file.write(f"{','.join(map(_cell, row))}\n".encode())
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        text = f"'{value}" if value.startswith(FORMULA) else value
+        # csv.writer leaves a lone carriage return bare, which begins a new row for most readers
+        return '"' + text.replace('"', '""') + '"' if not text or set(text) & UNSAFE else text
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _parquet(file: BinaryIO, columns: Columns) -> None:
+    try:
+        import pandas as pd
+
+        pd.DataFrame(dict(columns)).to_parquet(file, index=False)
+    except ImportError as error:
+        msg = "a .parquet file needs pandas and pyarrow; try: pip install 'gexcore[report]'"
+        raise MissingExtraError(msg) from error
+
+
+KINDS: dict[str, Callable[[BinaryIO, Columns], None]] = {".npz": _npz, ".csv": _csv, ".parquet": _parquet}

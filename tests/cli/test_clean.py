@@ -1,0 +1,252 @@
+"""`gexcore clean`: a new file, the old one untouched, and one sentence for what cannot be cleaned."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import gexcore as gx
+from gexcore.cli.scored import stored_predictions
+from gexcore_numpy import MLP
+
+FLIPPED = [0, 7, *range(25, 300, 25)]
+SCORE = ("--chains", "2", "--snapshots", "4", "--lr", "0.01", "--quiet")
+
+
+def suspects(folder: str = "audit") -> list[int]:
+    with Path(folder, "scores.csv").open(newline="") as file:
+        return [int(row["index"]) for row in csv.DictReader(file) if row["suspect"] == "true"]
+
+
+@pytest.fixture
+def refused(cleanable, run):
+    """Run a command that must fail with one sentence and leave no trace."""
+
+    def command(*args: object) -> str:
+        before = {path: path.read_bytes() for path in cleanable.rglob("*") if path.is_file()}
+        outcome = run(*args)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert outcome.err.startswith("gexcore: ")
+        assert outcome.err.count("\n") == 1
+        assert before == {path: path.read_bytes() for path in cleanable.rglob("*") if path.is_file()}
+        return outcome.err
+
+    return command
+
+
+def test_relabelling_writes_the_right_labels(cleanable, run, three):
+    before = Path("data.npz").read_bytes()
+    outcome = run("clean", "audit", "--relabel", "--out", "clean.npz")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith(f"300 samples: 0 left out, {len(FLIPPED)} relabelled, ")
+    assert outcome.out.endswith("written to clean.npz: 300 samples\n")
+    with np.load("clean.npz") as found:
+        np.testing.assert_array_equal(found["x"], three.x)
+        np.testing.assert_array_equal(found["y"], three.true)
+        assert found["y"].dtype == three.given.dtype
+        np.testing.assert_array_equal(found["index"], np.arange(300))
+    assert Path("data.npz").read_bytes() == before
+
+
+def test_a_cleaned_file_can_be_scored_again(cleanable, run):
+    assert run("clean", "audit", "--relabel=eq16", "--out", "soft.npz").code == 0
+    assert run("score", "model.py:build", "soft.npz", "--out", "again", *SCORE).code == 0
+
+
+def test_dropping_leaves_the_suspects_out(cleanable, run, three):
+    assert run("clean", "audit", "--drop", "--out", "clean.npz").code == 0
+    kept = np.setdiff1d(np.arange(300), suspects())
+    assert len(kept) < 300
+    with np.load("clean.npz") as found:
+        np.testing.assert_array_equal(found["index"], kept)
+        np.testing.assert_array_equal(found["x"], three.x[kept])
+        np.testing.assert_array_equal(found["y"], three.given[kept])
+
+
+@pytest.mark.parametrize("method", ["eq16", "distill", "complementary"])
+def test_soft_targets_are_rows(cleanable, run, three, method):
+    assert run("clean", "audit", f"--relabel={method}", "--out", "clean.npz").code == 0
+    with np.load("clean.npz") as found:
+        assert (found["y"].shape, found["y"].dtype) == ((300, 3), np.float32)
+        others = np.setdiff1d(np.arange(300), suspects())
+        np.testing.assert_array_equal(found["y"][others], np.eye(3)[three.given[others]])
+        rows = found["y"][suspects()]
+        assert (rows.sum(axis=1) <= 1 + 1e-6).all()
+        if method != "distill":
+            assert (rows[np.arange(len(rows)), three.given[suspects()]] == 0).all()
+    told = run("clean", "audit", f"--relabel={method}", "--out", "other.npz", "--dry-run").out
+    assert "mostly" in told
+
+
+def test_a_dry_run_tells_the_same_and_writes_nothing(cleanable, run):
+    before = sorted(cleanable.rglob("*"))
+    dry = run("clean", "audit", "--relabel", "--out", "clean.npz", "--dry-run")
+    assert sorted(cleanable.rglob("*")) == before
+    assert dry.out.endswith("nothing is written: without --dry-run it goes to clean.npz\n")
+    real = run("clean", "audit", "--relabel", "--out", "clean.npz")
+    assert dry.out.splitlines()[:-1] == real.out.splitlines()[:-1]
+
+
+def test_a_rate_replaces_the_suspects(cleanable, run, three):
+    assert run("clean", "audit", "--drop", "--rate", "0.02", "--out", "clean.npz").code == 0
+    with np.load("clean.npz") as found:
+        gone = np.setdiff1d(np.arange(300), found["index"])
+    assert len(gone) == 6
+    assert set(gone) <= set(FLIPPED)
+
+
+@pytest.fixture
+def table(cleanable, run, three, request):
+    """The same data as a table, scored."""
+    frame = pd.DataFrame({"height": three.x[:, 0], "kind": three.given, "width": three.x[:, 1]})
+    name = f"data{request.param}"
+    frame.to_csv(name, index=False) if request.param == ".csv" else frame.to_parquet(name)
+    assert run("score", "model.py:build", name, "--label", "kind", "--out", "table", *SCORE).code == 0
+    return frame
+
+
+@pytest.mark.parametrize("table", [".csv", ".parquet"], indirect=True)
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npz"])
+def test_a_table_stays_a_table(table, run, three, suffix):
+    out = f"clean{suffix}"
+    assert run("clean", "table", "--relabel", "--out", out).code == 0
+    if suffix == ".npz":
+        with np.load(out) as found:
+            np.testing.assert_array_equal(found["x"], three.x)
+            np.testing.assert_array_equal(found["y"], three.true)
+        return
+    found = pd.read_csv(out) if suffix == ".csv" else pd.read_parquet(out)
+    assert list(found.columns) == ["height", "kind", "width"]
+    pd.testing.assert_frame_equal(found, table.assign(kind=three.true), check_exact=True)
+
+
+@pytest.mark.parametrize("table", [".csv"], indirect=True)
+def test_soft_targets_of_a_table_are_columns(table, run):
+    assert run("clean", "table", "--relabel=eq16", "--out", "clean.csv").code == 0
+    found = pd.read_csv("clean.csv")
+    assert list(found.columns) == ["height", "kind_0", "kind_1", "kind_2", "width"]
+    assert (found[["kind_0", "kind_1", "kind_2"]].sum(axis=1) <= 1 + 1e-6).all()
+
+
+def test_labels_of_scikit_learn_keep_their_names(cleanable, run, three):
+    (cleanable / "linear.py").write_text(
+        "import numpy as np\nfrom sklearn.linear_model import SGDClassifier\n\ndef build():\n"
+        "    with np.load('named.npz') as data:\n"
+        "        x, y = data['x'], data['true']\n"
+        "    return SGDClassifier(loss='log_loss', random_state=0).fit(x, y)\n"
+    )
+    names = np.array([10, 20, 30])
+    np.savez("named.npz", x=three.x, y=names[three.given], true=names[three.true])
+    assert run("score", "linear.py:build", "named.npz", "--out", "named", *SCORE).code == 0
+    assert run("clean", "named", "--relabel", "--rate", "0.05", "--out", "clean.npz").code == 0
+    with np.load("clean.npz") as found:
+        np.testing.assert_array_equal(found["y"], names[three.true])
+
+
+def test_data_that_moved_is_named(cleanable, run, refused):
+    Path("data.npz").rename("elsewhere.npz")
+    clean = ("clean", "audit", "--drop", "--out", "clean.npz")
+    assert "data.npz is not there any more; say with --data where it is now" in refused(*clean)
+    assert run(*clean, "--data", "elsewhere.npz").code == 0
+
+
+def test_other_data_is_refused(refused, three):
+    np.savez("data.npz", x=three.x + 1, y=three.given)
+    told = refused("clean", "audit", "--drop", "--out", "clean.npz")
+    assert "data.npz is not what audit scored: its content differs" in told
+
+
+def test_what_exists_is_never_overwritten(refused):
+    for out in ("data.npz", "model.py", "audit/scores.csv", "audit"):
+        told = refused("clean", "audit", "--drop", "--out", out)
+        assert "exists, and is never overwritten" in told or "is of no known kind" in told or "holds one value" in told
+
+
+def rewrite(name: str, change: Any) -> None:
+    path = Path("audit", name)
+    path.write_text(change(path.read_text()))
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        ((), "one of the arguments --drop --relabel is required"),
+        (("--drop", "--relabel"), "not allowed with argument --drop"),
+        (("--relabel=guess",), "invalid choice: 'guess'"),
+        (("--drop", "--rate", "0"), "--rate is 0.0, and must be a share above 0 (one of 300 samples at least)"),
+        (("--drop", "--rate", "1"), "--rate is 1.0, and must be a share above 0"),
+        (("--drop", "--rate", "nan"), "--rate is nan"),
+        (("--drop", "--data", "none.npz"), "none.npz does not exist"),
+    ],
+)
+def test_arguments(refused, args, told):
+    assert told in refused("clean", "audit", *args, "--out", "clean.npz")
+
+
+def test_files_that_cannot_be(refused):
+    assert "x has 2 dimensions, and a cell of clean.csv holds one" in refused(
+        "clean", "audit", "--drop", "--out", "clean.csv"
+    )
+    assert "clean.txt is of no known kind" in refused("clean", "audit", "--drop", "--out", "clean.txt")
+    assert "nowhere is no folder" in refused("clean", "audit", "--drop", "--out", "nowhere/clean.npz")
+
+
+def test_folders_that_hold_no_scores(refused):
+    clean = ("--drop", "--out", "clean.npz")
+    assert "nowhere has no scores.csv; give the folder of a finished" in refused("clean", "nowhere", *clean)
+    rewrite("run.json", lambda text: json.dumps({**json.loads(text), "command": {"name": "demo"}}))
+    assert "audit does not tell which files it scored" in refused("clean", "audit", *clean)
+    rewrite("run.json", lambda text: text[:50])
+    assert "audit cannot be read as scores" in refused("clean", "audit", *clean)
+
+
+def test_no_suspects_leave_nothing_to_clean(refused):
+    rewrite("scores.csv", lambda text: text.replace("true", "false"))
+    told = refused("clean", "audit", "--relabel", "--out", "clean.npz")
+    assert "audit has no suspects (valley between two modes" in told
+    assert "name the share to treat with --rate" in told
+
+
+def test_a_class_must_not_vanish(refused):
+    rewrite(
+        "scores.csv",
+        lambda text: "".join(
+            line.replace("false", "true") if line.split(",")[1] == "2" else line
+            for line in text.splitlines(keepends=True)
+        ),
+    )
+    told = refused("clean", "audit", "--drop", "--out", "clean.npz")
+    assert "no sample of class 2 would be left" in told
+    assert "relabel instead of dropping, or drop fewer" in told
+
+
+def test_predictions_that_are_damaged_or_of_the_suspects_only(refused, run):
+    path = Path("audit/predictions.npz")
+    with np.load(path) as stored:
+        rows = suspects()
+        np.savez(path, index=rows, logits=stored["logits"][rows], probabilities=stored["probabilities"][rows])
+    relabel = ("clean", "audit", "--relabel=eq16", "--out", "clean.npz")
+    assert "holds the predictions of the" in refused(*relabel, "--rate", "0.2")
+    assert run(*relabel).code == 0
+    for content in (b"", path.read_bytes()[:100]):
+        path.write_bytes(content)
+        assert "audit/predictions.npz cannot be read (" in refused(*relabel[:3], "--out", "other.npz")
+
+
+def test_large_runs_store_predictions_of_their_suspects(three):
+    model = MLP([np.array([[-1.0, 1.0, 0.0], [-1.0, -1.0, 2.0]])], [np.zeros(3)])
+    influence = gx.GEX(chains=2, snapshots=4, lr=0.01).fit(model, (three.x, three.given), progress=False)
+    found = influence.suspects()
+    every, some = (np.load(io.BytesIO(stored_predictions(influence, found, limit=limit))) for limit in (900, 899))
+    np.testing.assert_array_equal(every["index"], np.arange(300))
+    np.testing.assert_array_equal(some["index"], np.sort(found.indices))
+    np.testing.assert_array_equal(some["logits"], every["logits"][some["index"]])
+    np.testing.assert_allclose(every["logits"], three.x @ model.weights[0], rtol=1e-6)
+    np.testing.assert_array_equal(every["probabilities"].argmax(axis=1), influence.suggested_labels())
