@@ -4,6 +4,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# The report is tested in a real browser.
+if [ ! -x /usr/bin/chromium ]; then
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends chromium fonts-noto-core >/dev/null
+fi
+
 environment=${GEXCORE_TEST_ENV:-.venv-test}
 python3 -m venv --clear "$environment"
 bin=$environment/bin
@@ -20,7 +26,9 @@ wheel=$(ls dist/gexcore-*.whl)
 
 # One thread per process: two thread pools on a small machine slow each other tenfold.
 export OMP_NUM_THREADS=1 TF_CPP_MIN_LOG_LEVEL=3 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
-"$bin/pytest" tests/core tests/kit tests/cli tests/registry tests/docs
+"$bin/pytest" tests/core tests/kit tests/registry tests/docs
+"$bin/pytest" tests/cli tests/decisions tests/outputs
+"$bin/pytest" tests/report
 # Each framework in a process of its own: importing two in one is fragile.
 for framework in numpy sklearn torch jax tensorflow; do
   "$bin/pytest" tests/backends/test_"$framework"*.py

@@ -42,7 +42,8 @@ def flip(labels: NDArray[np.int64], classes: int, rate: float, seed: int) -> NDA
 def mnist(folder: Path, seed: int, *, rate: float = 0.1) -> Noisy:
     """10,000 digits (the t10k files), NCHW in [0, 1]."""
     images, labels = (
-        gzip.decompress((folder / f"mnist/t10k-{name}-ubyte.gz").read_bytes()) for name in ("images-idx3", "labels-idx1")
+        gzip.decompress((folder / f"mnist/t10k-{name}-ubyte.gz").read_bytes())
+        for name in ("images-idx3", "labels-idx1")
     )
     x = np.frombuffer(images, np.uint8, offset=16).reshape(-1, 1, 28, 28).astype(np.float32) / 255
     clean = np.frombuffer(labels, np.uint8, offset=8).astype(np.int64)

@@ -41,7 +41,7 @@ def test_readme_example() -> None:
     block = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert block is not None
     rng = np.random.default_rng(0)
-    x = np.concatenate([rng.normal(c, 1.0, (40, 2)) for c in (-2.0, 2.0)])
+    x = np.concatenate([rng.normal(c, 1.0, (40, 2)) for c in (-0.7, 0.7)])
     names = {
         "model": gexcore_numpy.MLP([np.array([[-1.0, 1.0], [-1.0, 1.0]])], [np.zeros(2)]),
         "x": x, "y": np.repeat([0, 1], 40), "x_test": x[::4], "y_test": np.repeat([0, 1], 10),
