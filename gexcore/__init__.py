@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from gexcore.decisions.clean import Cleaned
+from gexcore.decisions.threshold import Suspects
 from gexcore.estimators.gex import GEX
-from gexcore.influence import Influence, Suspects
+from gexcore.influence import Influence
 from gexcore.plan import Constant, Cosine, Optimizer
 from gexcore.protocols import Backend, Dataset
 from gexcore.top import Top

@@ -6,24 +6,25 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gexcore import deviations as dv
+from gexcore.capabilities import supports
 from gexcore.decisions.clean import RELABELLINGS, Cleaned, Predictions, clean, positions
 from gexcore.decisions.clean import Method as CleaningMethod
 from gexcore.decisions.noise_rate import NoiseRate, noise_rate
 from gexcore.decisions.threshold import Method as ThresholdMethod
-from gexcore.decisions.threshold import Threshold, find_threshold
+from gexcore.decisions.threshold import Suspects, Threshold, find_threshold
 from gexcore.ensembles.members import Members
 from gexcore.errors import InvalidDataError, InvalidSettingError
-from gexcore.protocols import Dataset
+from gexcore.protocols import Dataset, SupportsLogits
 from gexcore.report import LIMIT, write_report
 from gexcore.run import Run
 from gexcore.table import LossTable
-from gexcore.top import Top, merge_largest
+from gexcore.top import Top, strongest
 from gexcore.uncertainty import jackknife, member_groups
 
 if TYPE_CHECKING:
@@ -32,20 +33,6 @@ if TYPE_CHECKING:
 BLOCK = 8192
 THRESHOLD_CLIP = 3.0
 """Thresholds are found on losses clipped here, whatever the clip of the ranking: their modes show best."""
-
-
-class Suspects(NamedTuple):
-    """Samples above the threshold.
-
-    Parameters
-    ----------
-    indices : integer array
-        Most suspicious first; empty where the threshold was refused.
-    threshold : Threshold
-    """
-
-    indices: NDArray[np.intp]
-    threshold: Threshold
 
 
 @dataclass(frozen=True, repr=False)
@@ -249,15 +236,7 @@ class Influence:
         """
         if not 1 <= k <= len(self):
             raise InvalidSettingError(f"k is {k}, and must be from 1 to the number of samples, {len(self)}")
-        best: tuple[NDArray[np.intp], NDArray[np.float64]] | None = None
-        worst: tuple[NDArray[np.intp], NDArray[np.float64]] | None = None
-        for part, block in self.influence_blocks(test):
-            positions = np.broadcast_to(np.arange(part.start, part.stop), block.shape)
-            best = merge_largest(best, positions, block, k)
-            worst = merge_largest(worst, positions, -block, k)
-        assert best is not None
-        assert worst is not None
-        return Top(best[0], best[1], worst[0], -worst[1])
+        return strongest(self.influence_blocks(test), k)
 
     def predictions(self) -> Predictions:
         """Logits of θ* and class probabilities averaged over the kept members, both of shape (samples, K).
@@ -288,8 +267,8 @@ class Influence:
 
         Parameters
         ----------
-        method : {"argmax", "eq16", "distill", "complementary", "drop"}
-            See `gexcore.decisions.clean.clean`; "argmax" and "drop" did best in our measurements.
+        method : {"argmax", "other", "eq16", "distill", "complementary", "drop"}
+            See `gexcore.decisions.clean.clean`; "drop" is the safest.
         indices : integer array, optional
             Positions to treat; those of `suspects` where not given.
 
@@ -317,9 +296,6 @@ class Influence:
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """The columns of `scores.csv`, one row per sample in the data's order."""
-        from gexcore.capabilities import supports
-        from gexcore.protocols import SupportsLogits
-
         n = len(self)
         none = np.full(n, None, dtype=object)
         suspect = np.zeros(n, dtype=bool)

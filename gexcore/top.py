@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -24,13 +25,30 @@ class Top(NamedTuple):
     opponent_values: NDArray[np.float64]
 
 
-def merge_largest(
-    found: tuple[NDArray[np.intp], NDArray[np.float64]] | None,
-    positions: NDArray[np.intp],
-    values: NDArray[np.float64],
-    k: int,
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """The `k` largest values of each row and their positions, largest first, of those found and new ones."""
+Found = tuple[NDArray[np.intp], NDArray[np.float64]]
+
+
+def strongest(blocks: Iterable[tuple[slice, NDArray[np.float64]]], k: int) -> Top:
+    """The strongest of influences that come in blocks of training samples.
+
+    Parameters
+    ----------
+    blocks : iterable of (slice, array)
+        As `gexcore.Influence.influence_blocks` gives them.
+    k : int
+    """
+    best: Found | None = None
+    worst: Found | None = None
+    for part, block in blocks:
+        positions = np.broadcast_to(np.arange(part.start, part.stop), block.shape)
+        best = _merge_largest(best, positions, block, k)
+        worst = _merge_largest(worst, positions, -block, k)
+    assert best is not None
+    assert worst is not None
+    return Top(best[0], best[1], worst[0], -worst[1])
+
+
+def _merge_largest(found: Found | None, positions: NDArray[np.intp], values: NDArray[np.float64], k: int) -> Found:
     if found is not None:
         positions = np.concatenate([found[0], positions], axis=1)
         values = np.concatenate([found[1], values], axis=1)

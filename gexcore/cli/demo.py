@@ -17,8 +17,9 @@ from gexcore.cli import output
 from gexcore.cli.score import summary
 from gexcore.cli.settings import SETTINGS, add_settings, estimator
 from gexcore.cli.text import aligned, most_suspect
+from gexcore.decisions.threshold import Suspects
 from gexcore.errors import InvalidSettingError, MissingExtraError, OutputExistsError
-from gexcore.influence import THRESHOLD_CLIP, Influence, Suspects
+from gexcore.influence import THRESHOLD_CLIP, Influence
 from gexcore.metrics import auc, average_precision
 from gexcore.plots import plot_histogram
 from gexcore.registry import BackendRegistry, BackendSpec, default_registry

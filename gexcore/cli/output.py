@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.decisions.threshold import Suspects
 from gexcore.errors import InvalidSettingError, OutputExistsError
-from gexcore.influence import Influence, Suspects
+from gexcore.influence import Influence
 
 SCORES, RUN = "scores.csv", "run.json"
 PART = ".part"

@@ -14,8 +14,9 @@ from gexcore.cli.model import Source, load_model
 from gexcore.cli.scored import PREDICTIONS, stored_predictions
 from gexcore.cli.settings import SETTINGS, add_settings, estimator
 from gexcore.cli.text import most_suspect
+from gexcore.decisions.threshold import Suspects
 from gexcore.fingerprint import file_digest, parameters_digest
-from gexcore.influence import THRESHOLD_CLIP, Influence, Suspects
+from gexcore.influence import THRESHOLD_CLIP, Influence
 from gexcore.registry import default_registry
 
 HELP = "score the training set of a trained model"

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from gexcore.cli.files import UNREADABLE, XY, Columns, data_paths, inputs_and_targets, read_columns
 from gexcore.decisions.clean import Predictions
+from gexcore.decisions.threshold import Suspects
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.fingerprint import file_digest
-from gexcore.influence import Influence, Suspects
+from gexcore.influence import Influence
 from gexcore.report.audit import Audit, read_audit
 
 PREDICTIONS = "predictions.npz"

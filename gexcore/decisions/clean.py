@@ -18,7 +18,7 @@ from gexcore.decisions.relabel import (
 )
 from gexcore.errors import InvalidDataError, InvalidSettingError
 
-Method = Literal["argmax", "eq16", "distill", "complementary", "drop"]
+Method = Literal["argmax", "other", "eq16", "distill", "complementary", "drop"]
 """What becomes of a suspect."""
 
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -92,9 +92,10 @@ def clean(labels: Any, suspects: Any, method: str, predictions: Predictions | No
         Given classes.
     suspects : integer array
         Distinct positions.
-    method : {"argmax", "eq16", "distill", "complementary", "drop"}
-        The most probable class by the members; Eq. 16 from the logits of θ*; the members'
-        probabilities; those of θ* without the given class; or leave the suspects out.
+    method : {"argmax", "other", "eq16", "distill", "complementary", "drop"}
+        The most probable class by the members, which may confirm the given one, or the most
+        probable other class; Eq. 16 from the logits of θ*; the members' probabilities; those of θ*
+        without the given class; or leave the suspects out.
     predictions : Predictions
         Of the suspects, row by row; "drop" needs none.
 
@@ -124,9 +125,10 @@ def clean(labels: Any, suspects: Any, method: str, predictions: Predictions | No
         raise InvalidDataError(f"{method} needs predictions for the {len(suspects)} suspects, and got {told}")
     classes = predictions.logits.shape[1]
     check_labels(labels, classes)
-    if method == "argmax":
+    if method in ("argmax", "other"):
         targets = labels.copy()
-        targets[suspects] = relabel_argmax(predictions.probabilities)
+        ruled_out = labels[suspects] if method == "other" else None
+        targets[suspects] = relabel_argmax(predictions.probabilities, ruled_out)
         changed = np.flatnonzero(targets != labels)
     else:
         targets = np.eye(classes)[labels]

@@ -90,20 +90,26 @@ def complementary_loss(logits: Array, labels: Array) -> Array:
     return _softplus(xp, -_of_given(xp, _log_odds_against(xp, logits), given))
 
 
-def relabel_argmax(probabilities: Array) -> Array:
+def relabel_argmax(probabilities: Array, ruled_out: Array | None = None) -> Array:
     """The most probable class, shape (samples,); the first of equals.
 
     Parameters
     ----------
     probabilities : float array, shape (samples, K)
         Best averaged over members, which have forgotten some of what θ* memorised.
+    ruled_out : integer array, shape (samples,), optional
+        A class that each sample does not get, such as the given one.
 
     Raises
     ------
     InvalidDataError
-        For numbers that are no probabilities or rows that do not sum to one.
+        For numbers that are no probabilities, rows that do not sum to one, or labels outside 0 … K − 1.
     """
     xp = check_probabilities(probabilities)
+    if ruled_out is not None:
+        check_labels(ruled_out, probabilities.shape[1])
+        out = _one_hot(xp, ruled_out, probabilities)
+        probabilities = xp.where(out, xp.full_like(probabilities, -1.0), probabilities)
     return xp.argmax(probabilities, axis=1)
 
 

@@ -50,6 +50,20 @@ class Threshold(NamedTuple):
     clip: float | None = None
 
 
+class Suspects(NamedTuple):
+    """Samples above the threshold.
+
+    Parameters
+    ----------
+    indices : integer array
+        Most suspicious first; empty where the threshold was refused.
+    threshold : Threshold
+    """
+
+    indices: NDArray[np.intp]
+    threshold: Threshold
+
+
 Cut = Callable[[NDArray[np.float64]], Threshold]
 """Of the square roots of scores."""
 

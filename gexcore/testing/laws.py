@@ -241,9 +241,11 @@ def check_relabel_laws(xp: Any) -> None:
 
     @_law(drawn=_beliefs(), factor=st.floats(0.9995, 1.0005))
     def takes_probabilities_as_they_are(drawn: tuple[Table, NDArray[np.int64]], factor: float) -> None:
-        f, _ = drawn
+        f, m = drawn
         p = np.exp(f - np.logaddexp.reduce(f, axis=1)[:, None])
         assert (numbers(relabel.relabel_argmax(xp.asarray(p))) == p.argmax(axis=1)).all()
+        others = np.where(np.arange(p.shape[1]) == m[:, None], -1.0, p)
+        assert (numbers(relabel.relabel_argmax(xp.asarray(p), xp.asarray(m))) == others.argmax(axis=1)).all()
         assert_close(relabel.relabel_distill(xp.asarray(p * factor)), p, 1e-10)
 
     keeps_its_bounds()

@@ -16,7 +16,12 @@ FRAMEWORKS = {"torch", "jax", "jaxlib", "tensorflow", "keras", "sklearn", "panda
 TEST_TOOLS = {"pytest", "hypothesis", "array_api_strict"}
 PACKAGE = Path(gexcore.__file__).parent
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
-LAZY = {"cli": {"sklearn", "pandas", "matplotlib"}, "influence.py": {"pandas"}, "outputs": {"pandas"}, "plots.py": {"matplotlib"}}
+LAZY = {
+    "cli": {"sklearn", "pandas", "matplotlib"},
+    "influence.py": {"pandas"},
+    "outputs": {"pandas"},
+    "plots.py": {"matplotlib"},
+}
 """What a folder or module may import inside its functions: packages of an extra."""
 
 

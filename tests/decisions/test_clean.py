@@ -40,9 +40,12 @@ def test_only_suspects_change(seed: int, n: int, method: Any) -> None:
     assert cleaned.method == method
     np.testing.assert_array_equal(cleaned.indices, np.arange(n))
     others = np.setdiff1d(np.arange(n), suspects)
-    if method == "argmax":
+    if method in ("argmax", "other"):
+        p = predictions.probabilities.copy()
+        if method == "other":
+            p[np.arange(len(p)), labels[suspects]] = -1
         np.testing.assert_array_equal(cleaned.targets[others], labels[others])
-        np.testing.assert_array_equal(cleaned.targets[suspects], predictions.probabilities.argmax(axis=1))
+        np.testing.assert_array_equal(cleaned.targets[suspects], p.argmax(axis=1))
         np.testing.assert_array_equal(cleaned.changed, np.flatnonzero(cleaned.targets != labels))
         np.testing.assert_array_equal(cleaned.weights, np.ones(n))
     else:
@@ -79,7 +82,7 @@ def test_without_suspects_nothing_changes(method: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "error", "told"),
     [
-        ({"method": "guess"}, InvalidSettingError, "no relabelling named 'guess'; allowed are argmax, eq16, distill"),
+        ({"method": "guess"}, InvalidSettingError, "no relabelling named 'guess'; allowed are argmax, other, eq16"),
         ({"predictions": None}, InvalidDataError, "argmax needs predictions for the 5 suspects, and got none"),
         ({"suspects": [1, 2]}, InvalidDataError, "argmax needs predictions for the 2 suspects, and got 5 rows"),
         ({"suspects": [1, 1]}, InvalidDataError, "the suspects are not distinct positions"),
