@@ -25,14 +25,14 @@ HELP = "measure what the method would cost for a model"
 DESCRIPTION = (
     "`gexcore bench costs MODEL DATA` measures the CPU time per sample of a forward pass, a training step and "
     "derivatives, for a model of yours, and tells what a run of `gexcore score` would cost. Takes under a minute, "
-    "unless a sample alone takes seconds."
+    "unless the model is slow to compile, or needs more than a tenth of a second for one sample."
 )
 
 ROUNDS = 15
 LEAST_ROUNDS = 3
-SLOW = 0.3
-"""Seconds that a forward pass over the batch may take before the batch is halved."""
-SMALLEST = 8
+AFFORDABLE = 0.2
+"""Seconds of a forward pass over the batch; a slower model is measured on fewer samples."""
+SMALLEST = 4
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -66,8 +66,9 @@ def run(args: argparse.Namespace) -> None:
     )
     backend, data = inputs.backend, inputs.data
     plan = settled(method, backend, len(data))
-    size, seconds = affordable(backend, data, plan.batch_size, fixed=args.batch_size is not None)
-    rounds = min(ROUNDS, max(LEAST_ROUNDS, round(1 / seconds)))
+    seconds = seconds_per_sample(backend, data)
+    size = args.batch_size or min(plan.batch_size, max(SMALLEST, int(AFFORDABLE / seconds)))
+    rounds = min(ROUNDS, max(LEAST_ROUNDS, int(LEAST_ROUNDS * AFFORDABLE / (seconds * size))))
     costs = measure(backend, data, batch_size=size, repeats=rounds)
     print(f"{backend.name}, batches of {size} samples, CPU time of all threads, median of {rounds} rounds:")
     print(table(costs))
@@ -109,18 +110,14 @@ def estimate(passes: Passes, costs: list[Cost]) -> float:
     return passes.forward * (each["read"] + each["forward"]) + passes.step * (each["read"] + each["step"])
 
 
-def affordable(backend: Backend[Any, Any], data: Dataset[Any], size: int, *, fixed: bool = False) -> tuple[int, float]:
-    """A batch size, halved until a forward pass is not `SLOW` unless it is `fixed`; and seconds of that pass."""
-    state = backend.initial_state()
-    while True:
-        batch = data.batch(np.arange(size))
-        to_numpy(checked(backend.forward(state, batch), size))  # compiles
-        started = time.perf_counter()
-        to_numpy(backend.forward(state, batch))
-        seconds = time.perf_counter() - started
-        if fixed or seconds <= SLOW or size <= SMALLEST:
-            return size, seconds
-        size //= 2
+def seconds_per_sample(backend: Backend[Any, Any], data: Dataset[Any]) -> float:
+    """Wall time of a forward pass over few samples, for each."""
+    size = min(SMALLEST, len(data))
+    state, batch = backend.initial_state(), data.batch(np.arange(size))
+    to_numpy(checked(backend.forward(state, batch), size))  # compiles
+    started = time.perf_counter()
+    to_numpy(backend.forward(state, batch))
+    return (time.perf_counter() - started) / size
 
 
 def table(costs: list[Cost]) -> str:

@@ -64,26 +64,12 @@ class OpenLoop:
 
 
 class Heat(NamedTuple):
-    """What a thermostat remembers along one chain.
-
-    Parameters
-    ----------
-    warmed : bool
-        Whether the chain has ever left θ*.
-    below : int
-        How many snapshots in a row were below the target.
-    banded : bool
-        Whether the chain has been in band since it last started from θ*.
-    lost : int
-        How many snapshots it has been recovering from a jump over the band.
-    """
+    """What a thermostat remembers along one chain."""
 
     lr: float
     snapshot: int = 0
     warmed: bool = False
     below: int = 0
-    banded: bool = False
-    lost: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,10 +80,6 @@ class Thermostat:
     target that falls from `first` to `last` over the chain. A chain that melts (skill below
     `low`), or stays below its target `stuck` times in a row, goes back to θ* with half the
     learning rate. Members are the snapshots with low ≤ skill < warm.
-
-    Out of a deep minimum a chain may jump over the band, from cold to melted within a chunk, at
-    any learning rate that moves it at all. It is then left to climb back into the band from below,
-    more coolly, for up to `patience` snapshots.
 
     Parameters
     ----------
@@ -116,7 +98,6 @@ class Thermostat:
     stuck: int = 5
     slack: float = 0.02
     gain: float = 2.0
-    patience: int = 20
 
     def start(self) -> tuple[Heat, Schedule]:
         """Cold, at the initial learning rate."""
@@ -132,20 +113,16 @@ class Thermostat:
         target = self.target(memory.snapshot)
         warmed = memory.warmed or s < self.warm
         below = memory.below + 1 if s < target - self.slack else 0
-        banded = memory.banded or self.low <= s < self.warm
-        lost = 0
         after: After = "continue"
-        if s < self.low and not banded and not diverged and memory.lost < self.patience:
-            below, lost, factor = 0, memory.lost + 1, 0.9 if memory.lost else 0.5
-        elif s < self.low or below >= self.stuck:
-            after, below, banded, factor = "reset", 0, False, 0.5
+        if s < self.low or below >= self.stuck:
+            after, below, factor = "reset", 0, 0.5
         elif not warmed:
             factor = 2.0
         else:
             factor = min(max(math.exp(self.gain * (s - target)), 0.5), 1.25)
         lr = memory.lr * factor
         decision = Decision(self._status(s, diverged), after, Constant(lr))
-        return Heat(lr, memory.snapshot + 1, warmed, below, banded, lost), decision
+        return Heat(lr, memory.snapshot + 1, warmed, below), decision
 
     def _status(self, s: float, diverged: bool) -> Status:
         if diverged:

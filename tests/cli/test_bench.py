@@ -28,14 +28,10 @@ class Plain:
 
     name = "plain"
 
-    def __init__(self, *, seconds: float = 0.0) -> None:
-        self.seconds = seconds
-
     def initial_state(self) -> float:
         return 1.0
 
     def forward(self, state: float, batch: Any, /) -> Any:
-        time.sleep(self.seconds * len(batch[0]))
         return (state - batch[0][:, 0]) ** 2
 
     def sgd_step(self, state: float, batch: Any, /, *, lr: float, seed: int) -> float:
@@ -127,14 +123,23 @@ def test_the_estimate_counts_steps_and_passes_and_the_reading_of_both():
     assert bench.estimate(Passes(forward=100, step=20), costs) == pytest.approx(100 * 1.1 + 20 * 3.1)
 
 
-def test_the_batch_of_a_slow_model_is_halved_unless_it_was_asked_for(blobs, monkeypatch):
-    monkeypatch.setattr(bench, "SLOW", 0.03)
-    backend, data = Plain(seconds=1e-3), as_dataset(blobs)
-    assert bench.affordable(backend, data, 80)[0] in (10, 20)
-    assert bench.affordable(Plain(seconds=1e-2), data, 64)[0] == bench.SMALLEST
-    size, seconds = bench.affordable(backend, data, 80, fixed=True)
-    assert size == 80
-    assert seconds >= 0.08
+def test_a_slow_model_is_measured_on_fewer_samples_unless_told_otherwise(project, run, monkeypatch):
+    (project / "model.py").write_text(
+        "import time\nfrom gexcore_numpy import MLP, NumpyBackend\n\n"
+        "class Slow(NumpyBackend):\n"
+        "    def forward(self, state, batch, /):\n"
+        "        time.sleep(2e-3 * len(batch[0]))\n"
+        "        return super().forward(state, batch)\n\n"
+        "def build():\n    return Slow(MLP.init((2, 2), seed=0))\n"
+    )
+    monkeypatch.setattr(bench, "AFFORDABLE", 0.012)
+    told = run(*COSTS).out
+    size = re.match(r"numpy, batches of (\d) samples, .* median of (\d) rounds", told)
+    assert size is not None
+    assert int(size[1]) in (4, 5)  # of the 8 of a run, which is what the estimate is for
+    assert int(size[2]) in (3, 4)
+    assert "16 steps of 8 samples" in told
+    assert run(*COSTS, "--batch-size", "9").out.startswith("numpy, batches of 9 samples")
 
 
 def test_what_a_backend_cannot_do_is_left_out(blobs):
