@@ -16,6 +16,7 @@ from gexcore.plan import Optimizer
 from gexcore.protocols import SupportsLogits
 from gexcore.testing.compare import assert_close
 from gexcore_tensorflow.backend import TensorFlowBackend
+from gexcore_tensorflow.losses import cross_entropy
 
 layers = keras.layers
 RNG = np.random.default_rng(0)
@@ -177,3 +178,16 @@ def test_a_loss_scale_is_not_divided_by() -> None:
 def test_optimizers_that_cannot_be_used_are_refused(name: Any, message: str) -> None:
     with pytest.raises(GexError, match=message):
         TensorFlowBackend(identity((3,)), optimizer=Optimizer(name=name))
+
+
+def test_soft_labels_need_not_sum_to_one() -> None:
+    output = tf.constant([[0.3, -1.0, 0.5], [2.0, 0.1, -0.4]], tf.float64)
+    target = np.array([[0.0, 0.2, 0.1], [0.3, 0.3, 0.9]])
+    with tf.GradientTape() as tape:
+        tape.watch(output)
+        losses = tf.function(cross_entropy)(output, target)
+    p = tf.nn.softmax(output).numpy()
+    np.testing.assert_allclose(losses, -(target * np.log(p)).sum(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(
+        tape.gradient(losses, output), p * target.sum(axis=1, keepdims=True) - target, atol=1e-12
+    )
