@@ -145,9 +145,11 @@ def interleaved(kernels: Mapping[str, Kernel], *, repeats: int) -> Times:
     """Time every kernel once in each round, so that whatever slows the machine down meets all of them."""
     calls = {name: _calls(kernel) for name, kernel in kernels.items()}
     times = {name: np.empty(repeats) for name in kernels}
+    # each in a new order: a kernel finds caches and memory as the one before it left them
+    order = np.random.default_rng(0)
     for number in range(repeats):
-        for name, kernel in kernels.items():
-            times[name][number] = _seconds(kernel, calls[name]) / calls[name]
+        for name in order.permutation(list(kernels)).tolist():
+            times[name][number] = _seconds(kernels[name], calls[name]) / calls[name]
     return times
 
 

@@ -1,6 +1,6 @@
 """What the backends cost, as ratios to the same model called by hand in its framework.
 
-    python bench/costs/study.py [--framework torch] [--rounds 10] [--processes 3] [--out rows.jsonl]
+    python bench/costs/study.py [--framework torch] [--rounds 20] [--processes 3] [--out rows.jsonl]
 
 Every framework is timed in processes of its own, with one thread. It is CPU time, so that other
 processes disturb little; still, let the machine be idle. Prints a Markdown table: medians over the
@@ -73,7 +73,7 @@ def processor() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--framework", choices=FRAMEWORKS, help="one only")
-    parser.add_argument("--rounds", type=int, default=10, help="of each process")
+    parser.add_argument("--rounds", type=int, default=20, help="of each process")
     parser.add_argument("--processes", type=int, default=3, help="one after the other")
     parser.add_argument("--out", type=Path, help="where to write all rows as JSON lines")
     arguments = parser.parse_args()
