@@ -15,6 +15,11 @@ CAPABILITIES: dict[str, type] = {
     "params": protocols.SupportsParams,
     "jvp": protocols.SupportsJvp,
     "hvp": protocols.SupportsHvp,
+    "per-sample gradients": protocols.SupportsSampleGradients,
+    "features": protocols.SupportsFeatures,
+    "Kronecker factors": protocols.SupportsKronecker,
+    "parameter selection": protocols.SupportsSelection,
+    "checkpoints": protocols.SupportsCheckpoints,
     "stacked ensembles": protocols.SupportsEnsemble,
     "native datasets": protocols.SupportsDatasets,
 }

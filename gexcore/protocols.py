@@ -17,8 +17,8 @@ Rules that hold for every method
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ Indices = NDArray[np.intp]
 
 State = TypeVar("State")
 StateIn = TypeVar("StateIn", contravariant=True)
+StateOut = TypeVar("StateOut", covariant=True)
 Batch = TypeVar("Batch", contravariant=True)
 BatchOut = TypeVar("BatchOut", covariant=True)
 
@@ -136,6 +137,85 @@ class SupportsHvp(Protocol[StateIn, Batch]):
 
     def hvp(self, state: StateIn, tangent: Array, batch: Batch, /) -> Array:
         """Hessian of the batch's mean loss times `tangent`: (p,) to (p,), in evaluation mode."""
+        ...
+
+
+@runtime_checkable
+class SupportsSampleGradients(Protocol[StateIn, Batch]):
+    """The gradient of every sample's loss; with `SupportsParams`, which gives p."""
+
+    def sample_gradients(self, state: StateIn, batch: Batch, /) -> Array:
+        """Gradients of shape (b, p), in evaluation mode: row i times a tangent is entry i of its JVP."""
+        ...
+
+
+@runtime_checkable
+class SupportsFeatures(Protocol[StateIn, Batch]):
+    """What the classifier at the end of the model sees."""
+
+    def features(self, state: StateIn, batch: Batch, /) -> Array:
+        """Inputs of the model's last linear layer, shape (b, h), in evaluation mode."""
+        ...
+
+
+class KroneckerBlock(NamedTuple):
+    """Second moments of what enters a layer, and of the loss gradients by what leaves it.
+
+    The layer's Fisher matrix is about ``kron(outputs, inputs)`` for its weights in row-major
+    order, exactly so where the two are independent and the layer is applied once per sample.
+
+    Parameters
+    ----------
+    name : str
+        Of the weight, as in `SupportsSelection.parameter_names`.
+    positions : integer array, shape (o, i)
+        Where each weight stands in the flat vector of `SupportsParams.ravel`; the last column is
+        the bias, if there is a trainable one.
+    inputs : array, shape (i, i)
+        Mean over samples of Σ_t a_t a_tᵀ over the T places where the layer is applied; with a
+        bias, a_t ends in 1.
+    outputs : array, shape (o, o)
+        Mean over samples of (1/T) Σ_t s_t s_tᵀ, where s_t is the gradient of the sample's loss.
+    """
+
+    name: str
+    positions: NDArray[np.intp]
+    inputs: Array
+    outputs: Array
+
+
+@runtime_checkable
+class SupportsKronecker(Protocol[StateIn, Batch]):
+    """Kronecker-factored Fisher statistics of linear and convolutional layers."""
+
+    def kronecker(self, state: StateIn, batch: Batch, /, *, seed: int | None) -> Sequence[KroneckerBlock]:
+        """Statistics of the batch, one block per layer, in evaluation mode.
+
+        With a `seed`, gradients are for labels drawn from the model's own predictions by
+        `gexcore.sampling.sample_targets` (true Fisher); with None for the given labels (empirical Fisher).
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsSelection(Protocol):
+    """Trainable parameters by name."""
+
+    def parameter_names(self) -> Mapping[str, int]:
+        """Name and size of every trainable parameter, in the order of the flat vector."""
+        ...
+
+    def select(self, names: Collection[str], /) -> Backend[Any, Any]:
+        """The same backend where only these parameters are trainable; all others stay at θ*."""
+        ...
+
+
+@runtime_checkable
+class SupportsCheckpoints(Protocol[StateOut]):
+    """States from checkpoints in the framework's own form."""
+
+    def load(self, checkpoint: Any, /) -> StateOut:
+        """The state that `checkpoint` stands for: parameters and buffers, with a fresh optimiser."""
         ...
 
 
