@@ -14,10 +14,28 @@ from gexcore.plan import Constant, Schedule
 Status = Literal["member", "cold", "melted", "diverged"]
 """A snapshot in band; one that has not left θ*; one that forgot too much; one with non-finite losses."""
 
-After = Literal["continue", "restart", "reset"]
-"""Go on as it is; same parameters with a fresh optimiser; back to θ*."""
+After = Literal["continue", "restart", "back", "reset"]
+"""Go on as it is; same parameters with a fresh optimiser; to where the chunk began; to θ*."""
 
 Memory = TypeVar("Memory")
+
+
+class Reading(NamedTuple):
+    """What a snapshot shows of how far its chain has gone.
+
+    Parameters
+    ----------
+    skill : float
+        Share of θ*'s skill that is left; NaN where unknown.
+    loss : float
+        Mean loss, each clipped, of the samples that steer.
+    diverged : bool
+        Whether any loss is not finite.
+    """
+
+    skill: float
+    loss: float
+    diverged: bool = False
 
 
 class Decision(NamedTuple):
@@ -29,14 +47,14 @@ class Decision(NamedTuple):
 
 
 class Controller(Protocol[Memory]):
-    """Turns the skill of each snapshot into the learning rate of the next chunk."""
+    """Turns what each snapshot shows into the learning rate of the next chunk."""
 
     def start(self) -> tuple[Memory, Schedule]:
         """Memory and learning rate at the start of a chain."""
         ...
 
-    def update(self, memory: Memory, skill: float, *, diverged: bool) -> tuple[Memory, Decision]:
-        """Memory after a snapshot of this skill (NaN where unknown), and what to do."""
+    def update(self, memory: Memory, reading: Reading, /) -> tuple[Memory, Decision]:
+        """Memory after a snapshot, and what to do."""
         ...
 
 
@@ -54,22 +72,40 @@ class OpenLoop:
         """No memory; the schedule."""
         return None, self.schedule
 
-    def update(self, memory: None, skill: float, *, diverged: bool) -> tuple[None, Decision]:
+    def update(self, memory: None, reading: Reading, /) -> tuple[None, Decision]:
         """A member unless it diverged or collapsed."""
-        if diverged:
+        if reading.diverged:
             return None, Decision("diverged", "reset", self.schedule)
-        if skill <= 0:
+        if reading.skill <= 0:
             return None, Decision("melted", "reset", self.schedule)
         return None, Decision("member", "restart", self.schedule)
 
 
 class Heat(NamedTuple):
-    """What a thermostat remembers along one chain."""
+    """What a thermostat remembers along one chain.
+
+    Parameters
+    ----------
+    lr : float
+        Of the chunk to come.
+    snapshot : int
+        How many there have been.
+    warmed : bool
+        Whether the chain has left θ* since it last started there.
+    below : int
+        How many snapshots in a row were below the target.
+    loss : float
+        Of the last snapshot that the chain went on from; 0 at θ*.
+    returns : int
+        How often in a row the chain went back to where the same chunk began.
+    """
 
     lr: float
     snapshot: int = 0
     warmed: bool = False
     below: int = 0
+    loss: float = 0.0
+    returns: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,9 +113,13 @@ class Thermostat:
     """Feedback on skill: no learning rate to choose.
 
     A chain is heated until its skill falls below `warm`; then the learning rate follows a
-    target that falls from `first` to `last` over the chain. A chain that melts (skill below
-    `low`), or stays below its target `stuck` times in a row, goes back to θ* with half the
-    learning rate. Members are the snapshots with low ≤ skill < warm.
+    target that falls from `first` to `last` over the chain. Members are the snapshots with
+    low ≤ skill < warm.
+
+    Out of a deep minimum losses grow by orders of magnitude, exponentially, before skill falls at
+    all: where the mean loss grew more than e-fold the learning rate is lowered with its growth. A
+    chain that melts (skill below `low`) goes back to where its chunk began with half the learning
+    rate; after `returns` times in a row, or `stuck` snapshots in a row below its target, to θ*.
 
     Parameters
     ----------
@@ -96,6 +136,7 @@ class Thermostat:
     first: float = 0.95
     last: float = 0.5
     stuck: int = 5
+    returns: int = 2
     slack: float = 0.02
     gain: float = 2.0
 
@@ -107,22 +148,31 @@ class Thermostat:
         """Skill to aim at after this many snapshots."""
         return self.first - (self.first - self.last) * snapshot / max(1, self.snapshots - 1)
 
-    def update(self, memory: Heat, skill: float, *, diverged: bool) -> tuple[Heat, Decision]:
+    def update(self, memory: Heat, reading: Reading, /) -> tuple[Heat, Decision]:
         """One turn of the feedback loop."""
-        s = skill if math.isfinite(skill) else 0.0
+        s = reading.skill if math.isfinite(reading.skill) else 0.0
         target = self.target(memory.snapshot)
         warmed = memory.warmed or s < self.warm
         below = memory.below + 1 if s < target - self.slack else 0
-        after: After = "continue"
-        if s < self.low or below >= self.stuck:
-            after, below, factor = "reset", 0, 0.5
-        elif not warmed:
-            factor = 2.0
+        snapshot = memory.snapshot + 1
+        if s < self.low and memory.returns < self.returns:
+            after: After = "back"
+            heat = Heat(memory.lr * 0.5, snapshot, warmed, 0, memory.loss, memory.returns + 1)
+        elif s < self.low or below >= self.stuck:
+            after, heat = "reset", Heat(memory.lr * 0.5, snapshot)
         else:
-            factor = min(max(math.exp(self.gain * (s - target)), 0.5), 1.25)
-        lr = memory.lr * factor
-        decision = Decision(self._status(s, diverged), after, Constant(lr))
-        return Heat(lr, memory.snapshot + 1, warmed, below), decision
+            after = "continue"
+            factor = min(max(math.exp(self.gain * (s - target)), 0.5), 1.25) if warmed else 2.0
+            factor = min(factor, self._brake(memory.loss, reading.loss))
+            heat = Heat(memory.lr * factor, snapshot, warmed, below, reading.loss)
+        return heat, Decision(self._status(s, reading.diverged), after, Constant(heat.lr))
+
+    @staticmethod
+    def _brake(before: float, now: float) -> float:
+        """The largest factor for the learning rate after the mean loss went from `before` to `now`."""
+        if not 0.0 < before * math.e < now:
+            return math.inf
+        return max(0.1, math.sqrt(before * math.e / now))
 
     def _status(self, s: float, diverged: bool) -> Status:
         if diverged:

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.ensembles.control import AnyController, Status
-from gexcore.ensembles.harvest import Harvest
+from gexcore.ensembles.control import AnyController, Reading, Status
+from gexcore.ensembles.harvest import Harvest, Harvested
 from gexcore.ensembles.members import Members
 from gexcore.ensembles.skill import Skill, finite
 from gexcore.ensembles.walker import Walker
@@ -33,7 +33,7 @@ class Snapshot(NamedTuple):
     skill : float
         Share of θ*'s skill that is left; NaN where skill has no meaning.
     mean_loss : float
-        Over the samples that steer the controller.
+        Over the samples that steer the controller, each clipped.
     """
 
     chain: int
@@ -110,16 +110,17 @@ def run_chain(
     for number in range(plan.snapshots):
         trail = walker.advance(schedule)
         seen = problem.harvest(walker.state, trail)
-        skill = float("nan") if problem.skill is None else problem.skill(seen.steering_losses, seen.steering)
-        memory, decision = controller.update(memory, skill, diverged=seen.diverged)
-        mean_loss = float(finite(seen.steering_losses).mean())
-        snapshots.append(Snapshot(chain, number, schedule(0), skill, mean_loss, decision.status))
+        reading = _read(problem.skill, seen)
+        memory, decision = controller.update(memory, reading)
+        snapshots.append(Snapshot(chain, number, schedule(0), reading.skill, reading.loss, decision.status))
         if decision.status == "member":
             members.add(seen.losses, seen.scored, walker)
         on_snapshot(snapshots[-1])
         schedule = decision.schedule
         if decision.after == "reset":
             walker.reset()
+        elif decision.after == "back":
+            walker.back()
         elif decision.after == "restart":
             walker.restart()
     cost = Passes(
@@ -127,6 +128,14 @@ def run_chain(
         step=plan.snapshots * plan.steps * plan.batch_size,
     )
     return ChainResult(chain, members.losses, members.test_losses, members.kept, snapshots, cost)
+
+
+def _read(skill: Skill | None, seen: Harvested) -> Reading:
+    losses = finite(seen.steering_losses)
+    if skill is None:
+        return Reading(float("nan"), float(losses.mean()), seen.diverged)
+    left = skill(seen.steering_losses, seen.steering)
+    return Reading(left, float(np.minimum(losses, skill.ceiling).mean()), seen.diverged)
 
 
 class _Members:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,8 +21,16 @@ def finite(losses: Losses) -> Losses:
     return np.where(np.isfinite(losses), losses, BROKEN_LOSS)
 
 
+def default_clip(classes: int | None) -> float:
+    """max(3, 2.5 ln K): well above the loss ln K of a guess, far below that of an accident."""
+    return max(3.0, 2.5 * math.log(classes)) if classes else 3.0
+
+
 class Skill(Protocol):
     """θ* has skill 1, a model that knows nothing has skill 0."""
+
+    ceiling: float
+    """Losses count up to this much in means that steer: well above the loss of a guess."""
 
     def __call__(self, losses: Losses, indices: Indices, /) -> float:
         """Skill of a member from its losses, shape (n,), at positions `indices`, shape (n,)."""
@@ -52,6 +61,7 @@ class ClassSkill:
         self._classes = classes
         self._base = base_losses
         self._by_size = by_size
+        self.ceiling = default_clip(classes)
 
     def __call__(self, losses: Losses, indices: Indices, /) -> float:
         labels = self._labels[indices]
@@ -93,6 +103,7 @@ class LossSkill:
 
     def __init__(self, chance: float, base_losses: Losses) -> None:
         self._chance = chance
+        self.ceiling = 3.0 * chance
         self._base = base_losses
 
     def __call__(self, losses: Losses, indices: Indices, /) -> float:

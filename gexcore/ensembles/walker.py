@@ -56,9 +56,11 @@ class Walker:
         self._order = training_order(len(train), plan.batch_size, seed=plan.seed, chain=chain)
         self._owned = supports(backend, SupportsDonation)
         self.state = self.snapshot(backend.initial_state())
+        self._before = self.state
 
     def advance(self, schedule: Schedule) -> Trail:
         """Take one chunk of steps."""
+        self._before = self.snapshot(self.state)
         trail = Trail([], [])
         for step in range(self._steps):
             indices, seed = next(self._order)
@@ -76,6 +78,10 @@ class Walker:
     def reset(self) -> None:
         """Back to θ*, with a fresh optimiser; the order of batches goes on."""
         self.state = self.snapshot(self._backend.initial_state())
+
+    def back(self) -> None:
+        """To where the last chunk began, with a fresh optimiser; the order of batches goes on."""
+        self.state = self.snapshot(self._backend.restart(self._before))
 
     def restart(self) -> None:
         """Fresh optimiser at the same parameters."""
