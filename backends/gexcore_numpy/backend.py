@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from gexcore.data import to_numpy
 from gexcore.errors import InvalidModelError, InvalidSettingError
 from gexcore.plan import Optimizer
-from gexcore.protocols import Array, SupportsBufferRefresh, SupportsLogits
+from gexcore.protocols import Array, Indices, KroneckerBlock, SupportsBufferRefresh, SupportsLogits
 from gexcore_numpy import network as net
 from gexcore_numpy.curvature import pull_back, push_forward
 from gexcore_numpy.data import read
@@ -19,13 +20,15 @@ from gexcore_numpy.losses import Loss, find_loss
 from gexcore_numpy.models import MLP, Floats
 from gexcore_numpy.network import Layer, Moments, Trace
 from gexcore_numpy.optimizers import Memory, advance, check_optimizer
+from gexcore_numpy.selection import mask
+from gexcore_numpy.statistics import Signal, kronecker, sample_gradients, signals
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 class NumpyState(NamedTuple):
-    """Parameters of shape (p,), one pair of running statistics per normalised layer, the optimiser's memory."""
+    """All parameters, frozen ones too; running statistics per normalised layer; the optimiser's memory."""
 
     params: Floats
     statistics: tuple[Moments, ...] = ()
@@ -65,7 +68,8 @@ class NumpyBackend:
     Notes
     -----
     A batch is (x, y), with x of shape (b, ...). The flat vector of `ravel` holds, layer by layer:
-    weight (in, out) in C order, bias, then scale and offset of its batch normalisation.
+    weight (in, out) in C order, bias, then scale and offset of its batch normalisation; their
+    names are "weight0", "bias0", "scale0", "offset0", "weight1", …
     Nothing in training mode is random, so seeds have no effect.
 
     Raises
@@ -93,6 +97,8 @@ class NumpyBackend:
         self._loss = find_loss(loss)
         self._optimizer = check_optimizer(optimizer or Optimizer())
         self._network = net.Network.of(model)
+        self._names: Mapping[str, int] = self._network.names
+        self._chosen: Indices | slice = slice(None)
         self._initial = NumpyState(net.flatten(model), net.running_statistics(model))
         # states may share it, so a step in place must start from a copy
         self._initial.params.flags.writeable = False
@@ -136,7 +142,10 @@ class NumpyBackend:
         cotangent = self._loss.gradient(done.outputs, done.targets)
         cotangent /= len(cotangent)
         gradient = self._network.gradient(done.layers, done.traces, cotangent)
-        memory = advance(self._optimizer, state.params, gradient, state.memory, lr=lr)
+        trained = state.params[self._chosen]
+        memory = advance(self._optimizer, trained, gradient[self._chosen], state.memory, lr=lr)
+        if not isinstance(self._chosen, slice):  # which would be a view
+            state.params[self._chosen] = trained
         statistics = tuple(
             Moments(*((1 - net.MOMENTUM) * old + net.MOMENTUM * new for old, new in zip(kept, seen, strict=True)))
             for kept, seen in zip(state.statistics, net.batch_moments(done.traces), strict=True)
@@ -168,18 +177,20 @@ class NumpyBackend:
         return self._pass(state, batch, training=False).outputs
 
     def ravel(self, state: NumpyState, /) -> Array:
-        """A copy of the parameters, shape (p,)."""
-        return state.params.copy()
+        """A copy of the trainable parameters, shape (p,)."""
+        return state.params[self._chosen].copy()
 
     def unravel(self, state: NumpyState, flat: Array, /) -> NumpyState:
         """The state with these parameters, its statistics kept and its optimiser fresh."""
-        return NumpyState(self._vector(flat, copy=True), state.statistics)
+        params = state.params.copy()
+        params[self._chosen] = self._vector(flat)
+        return NumpyState(params, state.statistics)
 
     @_quiet
     def jvp(self, state: NumpyState, tangent: Array, batch: Any, /) -> Array:
         """Derivative of each loss along `tangent`, shape (b,), in evaluation mode."""
         done = self._pass(state, batch, training=False)
-        direction = self._network.split(self._vector(tangent))
+        direction = self._network.split(self._tangent(tangent))
         moved, _ = push_forward(self._network, done.layers, direction, done.traces)
         return np.asarray((self._loss.gradient(done.outputs, done.targets) * moved).sum(axis=1))
 
@@ -187,11 +198,75 @@ class NumpyBackend:
     def hvp(self, state: NumpyState, tangent: Array, batch: Any, /) -> Array:
         """Hessian of the mean loss times `tangent`, shape (p,), in evaluation mode."""
         layers, outputs, targets, traces = self._pass(state, batch, training=False)
-        direction = self._network.split(self._vector(tangent))
+        direction = self._network.split(self._tangent(tangent))
         moved, pushes = push_forward(self._network, layers, direction, traces)
         cotangent = self._loss.gradient(outputs, targets) / len(outputs)
         turned = self._loss.curvature(outputs, targets, moved) / len(outputs)
-        return pull_back(self._network, pushes, cotangent, turned)
+        return pull_back(self._network, pushes, cotangent, turned)[self._chosen]
+
+    @_quiet
+    def sample_gradients(self, state: NumpyState, batch: Any, /) -> Array:
+        """Gradient of each loss, shape (b, p), in evaluation mode."""
+        done = self._pass(state, batch, training=False)
+        rows = sample_gradients(done.layers, done.traces, self._signals(done))
+        return rows[:, self._chosen]
+
+    @_quiet
+    def features(self, state: NumpyState, batch: Any, /) -> Array:
+        """Inputs of the last layer, shape (b, h), with the running statistics."""
+        return self._pass(state, batch, training=False).traces[-1].inputs.copy()
+
+    @_quiet
+    def kronecker(self, state: NumpyState, batch: Any, /, *, seed: int | None) -> list[KroneckerBlock]:
+        """Statistics of every layer whose weight is trainable, in evaluation mode.
+
+        Raises
+        ------
+        InvalidSettingError
+            With a seed, where a loss of one's own has no `draw`.
+        """
+        done = self._pass(state, batch, training=False)
+        if seed is not None:
+            if self._loss.draw is None:
+                msg = "the loss has no labels to draw for a true Fisher matrix; give the Loss a draw, or seed=None for the empirical one"
+                raise InvalidSettingError(msg)
+            drawn = self._loss.draw(done.outputs, seed=seed)
+            done = done._replace(targets=self._loss.targets(drawn, done.outputs))
+        return kronecker(self._network, done.traces, self._signals(done), self._chosen)
+
+    def parameter_names(self) -> Mapping[str, int]:
+        """Name and size of every trainable parameter, in the order of the flat vector."""
+        return dict(self._names)
+
+    def select(self, names: Collection[str], /) -> NumpyBackend:
+        """The same backend where only these parameters are trainable; statistics still follow the batches.
+
+        Raises
+        ------
+        InvalidSettingError
+            Where a name is none of `parameter_names`, or there is none.
+        """
+        chosen = mask(self._names, names)
+        other = copy.copy(self)
+        other._names = {name: size for name, size in self._names.items() if name in names}
+        other._chosen = np.arange(self._network.size)[self._chosen][chosen]
+        return other
+
+    def load(self, checkpoint: Any, /) -> NumpyState:
+        """The state of an `MLP` of the same shape, in the dtype of this one, with a fresh optimiser.
+
+        Raises
+        ------
+        InvalidModelError
+            For anything else.
+        """
+        found = net.Network.of(checkpoint) if isinstance(checkpoint, MLP) else None
+        if found != self._network:
+            msg = f"the checkpoint is {found or f'a {type(checkpoint).__name__}'}; give {self._network}, like the model"
+            raise InvalidModelError(msg)
+        dtype = self._initial.params.dtype
+        moments = [Moments(mean.astype(dtype), var.astype(dtype)) for mean, var in net.running_statistics(checkpoint)]
+        return NumpyState(net.flatten(checkpoint).astype(dtype), tuple(moments))
 
     def to_model(self, state: NumpyState, /) -> MLP:
         """The model that a state stands for, copied."""
@@ -203,12 +278,22 @@ class NumpyBackend:
         outputs, traces = self._network.forward(layers, x, None if training else state.statistics)
         return _Pass(layers, outputs, self._loss.targets(y, outputs), traces)
 
-    def _vector(self, flat: Array, *, copy: bool = False) -> Floats:
-        like = self._initial.params
-        vector = to_numpy(flat).astype(like.dtype, copy=copy)
-        if vector.shape != like.shape:
-            msg = (
-                f"a vector of shape {vector.shape} was given for the {like.size} parameters; give shape ({like.size},)"
-            )
+    def _signals(self, done: _Pass) -> list[Signal]:
+        cotangent = self._loss.gradient(done.outputs, done.targets)
+        return signals(self._network, done.layers, done.traces, cotangent)
+
+    def _tangent(self, flat: Array) -> Floats:
+        vector = self._vector(flat)
+        if vector.size == self._network.size:
+            return vector
+        everywhere = np.zeros(self._network.size, vector.dtype)
+        everywhere[self._chosen] = vector
+        return everywhere
+
+    def _vector(self, flat: Array) -> Floats:
+        vector = to_numpy(flat).astype(self._initial.params.dtype, copy=False)
+        p = sum(self._names.values())
+        if vector.shape != (p,):
+            msg = f"a vector of shape {vector.shape} was given for the {p} parameters; give shape ({p},)"
             raise InvalidSettingError(msg)
         return vector

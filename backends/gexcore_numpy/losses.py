@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.errors import InvalidDataError, InvalidModelError
+from gexcore.sampling import sample_targets
 from gexcore_numpy.models import Floats
 
 
@@ -25,12 +27,16 @@ class Loss(NamedTuple):
         (f, t) to their derivatives by the outputs, shape (b, k).
     curvature : callable
         (f, t, v) to the products of their second derivatives with v, shape (b, k).
+    draw : callable, optional
+        (f, *, seed) to labels as they stand in a batch, drawn from the distribution whose negative
+        log-likelihood the loss is; None if it is no likelihood.
     """
 
     targets: Callable[[NDArray[Any], Floats], Floats]
     value: Callable[[Floats, Floats], Floats]
     gradient: Callable[[Floats, Floats], Floats]
     curvature: Callable[[Floats, Floats, Floats], Floats]
+    draw: Callable[..., NDArray[Any]] | None = None
 
 
 def _classes(y: NDArray[Any], f: Floats) -> Floats:
@@ -100,8 +106,11 @@ def _squared_error_curvature(f: Floats, t: Floats, v: Floats) -> Floats:
 
 
 LOSSES = {
-    "cross_entropy": Loss(_classes, _cross_entropy, _cross_entropy_gradient, _cross_entropy_curvature),
-    "squared_error": Loss(_numbers, _squared_error, _squared_error_gradient, _squared_error_curvature),
+    "cross_entropy": Loss(_classes, _cross_entropy, _cross_entropy_gradient, _cross_entropy_curvature, sample_targets),
+    "squared_error": Loss(
+        *(_numbers, _squared_error, _squared_error_gradient, _squared_error_curvature),
+        functools.partial(sample_targets, squared_error=True),
+    ),
 }
 """Cross-entropy of the softmax with integer or soft labels; squared error summed over outputs."""
 

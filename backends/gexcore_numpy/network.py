@@ -11,9 +11,10 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gexcore.errors import InvalidDataError
 from gexcore_numpy.models import MLP, ActivationName, BatchNorm, Floats
@@ -89,6 +90,10 @@ class Network:
         """The shape of a model."""
         return cls(model.sizes, model.activation, bool(model.batch_norm))
 
+    def __str__(self) -> str:
+        normalised = " and batch normalisation" if self.normalises else ""
+        return f"an MLP of sizes {self.sizes} with {self.activation}{normalised}"
+
     @functools.cached_property
     def _ends(self) -> list[tuple[int, int, int, int]]:
         """Where the weight, bias, scale and offset of each layer end in the flat vector."""
@@ -106,7 +111,18 @@ class Network:
         """Number of parameters p."""
         return self._ends[-1][-1]
 
-    def split(self, flat: Floats) -> list[Layer]:
+    @property
+    def names(self) -> dict[str, int]:
+        """Name and size of every parameter, in the order of the flat vector."""
+        found, start = {}, 0
+        for depth, ends in enumerate(self._ends):
+            for kind, end in zip(Layer._fields, ends, strict=True):
+                if end > start:
+                    found[f"{kind}{depth}"] = end - start
+                start = end
+        return found
+
+    def split(self, flat: NDArray[Any]) -> list[Layer]:
         """The layers' views into a flat vector of shape (p,)."""
         layers: list[Layer] = []
         start = 0

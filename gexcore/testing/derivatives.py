@@ -16,13 +16,14 @@ from gexcore.testing.problems import Problem
 Vector = NDArray[np.float64]
 
 
-def _directions(like: Vector, seed: int) -> tuple[Vector, Vector]:
+def directions(like: Vector, seed: int) -> tuple[Vector, Vector]:
+    """Two random unit vectors of this size."""
     drawn = np.random.default_rng(seed).normal(size=(2, like.size))
     drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
     return drawn[0], drawn[1]
 
 
-def _difference(problem: Problem) -> tuple[float, float]:
+def difference(problem: Problem) -> tuple[float, float]:
     """Half width of a central difference along a unit vector, and its tolerance."""
     return (1e-6, 1e-6) if problem.precision == "float64" else (1e-2, 2e-2)
 
@@ -35,11 +36,11 @@ def check_jvp(problem: Problem) -> None:
     state = problem.walk(backend.initial_state(), 2)
     before = problem.observe(state)
     here = numbers(backend.ravel(state))
-    h, tolerance = _difference(problem)
+    h, tolerance = difference(problem)
 
     @law(seed=SEEDS)
     def holds(seed: int) -> None:
-        u, v = _directions(here, seed)
+        u, v = directions(here, seed)
         along_u, along_v = (numbers(backend.jvp(state, t, batch)) for t in (u, v))
         assert along_u.shape == (len(problem.dataset),)
         assert_close(backend.jvp(state, 2 * u - 3 * v, batch), 2 * along_u - 3 * along_v, problem.tolerance)
@@ -55,7 +56,7 @@ def check_jvp_samples_apart(problem: Problem) -> None:
     require(problem, SupportsJvp, SupportsParams)
     backend: Any = problem.backend
     state = problem.walk(backend.initial_state(), 2)
-    tangent, _ = _directions(numbers(backend.ravel(state)), 0)
+    tangent, _ = directions(numbers(backend.ravel(state)), 0)
     whole = numbers(backend.jvp(state, tangent, problem.everything()))
     assert_close(backend.jvp(state, tangent, problem.batch()), whole[: problem.batch_size], problem.tolerance)
 
@@ -68,11 +69,11 @@ def check_hvp(problem: Problem) -> None:
     state = problem.walk(backend.initial_state(), 2)
     before = problem.observe(state)
     here = numbers(backend.ravel(state))
-    h, tolerance = _difference(problem)
+    h, tolerance = difference(problem)
 
     @law(seed=SEEDS)
     def holds(seed: int) -> None:
-        u, v = _directions(here, seed)
+        u, v = directions(here, seed)
         hu, hv = (numbers(backend.hvp(state, t, batch)) for t in (u, v))
         assert hu.shape == here.shape
         assert_close(v @ hu, u @ hv, problem.tolerance)

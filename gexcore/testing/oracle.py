@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from gexcore.plan import Cosine
 from gexcore.protocols import (
     SupportsBufferRefresh,
+    SupportsFeatures,
     SupportsHvp,
     SupportsJvp,
+    SupportsKronecker,
     SupportsLogits,
     SupportsParams,
+    SupportsSampleGradients,
     SupportsTrainingLosses,
 )
 from gexcore.testing._hypothesis import pytest
@@ -126,6 +129,48 @@ def check_oracle_hvp(problem: Problem) -> None:
     assert_close(curvature(problem), curvature(oracle), 10 * problem.tolerance)
 
 
+def check_oracle_sample_gradients(problem: Problem) -> None:
+    """Products of all pairs of gradients."""
+    oracle = _oracle(problem)
+    require(problem, SupportsSampleGradients, SupportsParams)
+
+    def gram(p: Problem) -> NDArray[np.float64]:
+        backend: Any = p.backend
+        rows = numbers(backend.sample_gradients(backend.initial_state(), p.everything()))
+        return rows @ rows.T
+
+    assert_close(gram(problem), gram(oracle), 10 * problem.tolerance)
+
+
+def check_oracle_features(problem: Problem) -> None:
+    """The inputs of the last layer, unit by unit."""
+    oracle = _oracle(problem)
+    require(problem, SupportsFeatures)
+
+    def features(p: Problem) -> Any:
+        backend: Any = p.backend
+        return backend.features(backend.initial_state(), p.everything())
+
+    assert_close(features(problem), features(oracle), problem.tolerance)
+
+
+def check_oracle_kronecker(problem: Problem) -> None:
+    """The eigenvalues of both factors of every layer, for the given labels and for drawn ones."""
+    oracle = _oracle(problem)
+    require(problem, SupportsKronecker, SupportsParams)
+
+    def spectra(p: Problem, seed: int | None) -> list[Any]:
+        backend: Any = p.backend
+        blocks = backend.kronecker(backend.initial_state(), p.everything(), seed=seed)
+        # layers may come in any order, and no two of a toy have one shape
+        ordered = sorted(blocks, key=lambda block: block.positions.shape)
+        return [np.linalg.eigvalsh(numbers(factor)) for block in ordered for factor in (block.inputs, block.outputs)]
+
+    for seed in (None, 0, 1):
+        for got, want in zip(spectra(problem, seed), spectra(oracle, seed), strict=True):
+            assert_close(got, want, 10 * problem.tolerance)
+
+
 LAWS = (
     check_oracle_losses,
     check_oracle_logits,
@@ -134,4 +179,7 @@ LAWS = (
     check_oracle_refresh,
     check_oracle_jvp,
     check_oracle_hvp,
+    check_oracle_sample_gradients,
+    check_oracle_features,
+    check_oracle_kronecker,
 )

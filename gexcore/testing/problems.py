@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -42,6 +42,8 @@ class Problem:
         Whether the losses are the cross-entropy of the logits.
     toy : Toy, optional
         What the backend's model was converted from; compared with the oracle where given.
+    checkpoint : callable, optional
+        State to a checkpoint in the framework's own form, as the backend's `load` takes it.
     """
 
     backend: Backend[Any, Any]
@@ -52,6 +54,7 @@ class Problem:
     stochastic: bool = False
     classifies: bool = True
     toy: Toy | None = None
+    checkpoint: Callable[[Any], Any] | None = None
 
     @cached_property
     def dataset(self) -> Dataset[Any]:
@@ -128,7 +131,9 @@ class Toy:
         """The same in NumPy."""
         return NumpyBackend(self.model, loss=self.loss, optimizer=self.optimizer)
 
-    def problem(self, backend: Backend[Any, Any], data: Any = None) -> Problem:
+    def problem(
+        self, backend: Backend[Any, Any], data: Any = None, *, checkpoint: Callable[[Any], Any] | None = None
+    ) -> Problem:
         """The laws' problem of a backend that was built from this toy.
 
         Parameters
@@ -136,6 +141,8 @@ class Toy:
         backend : Backend
         data : optional
             The toy's samples in another form; by default ``(x, y)`` in NumPy.
+        checkpoint : callable, optional
+            As of a `Problem`.
         """
         return Problem(
             backend,
@@ -143,6 +150,7 @@ class Toy:
             precision=self.precision,
             classifies=self.loss == "cross_entropy",
             toy=self,
+            checkpoint=checkpoint,
         )
 
 

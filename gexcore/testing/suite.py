@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from gexcore.protocols import Backend
-from gexcore.testing import checks, derivatives, optional, oracle
+from gexcore.testing import checks, derivatives, gradients, kronecker, optional, oracle, selection
 from gexcore.testing._hypothesis import pytest
 from gexcore.testing.problems import TOYS, Problem, Toy
 
 Law = Callable[[Problem], None]
 
-LAWS: tuple[Law, ...] = (*checks.LAWS, *optional.LAWS, *derivatives.LAWS, *oracle.LAWS)
+LAWS: tuple[Law, ...] = (
+    *checks.LAWS,
+    *optional.LAWS,
+    *derivatives.LAWS,
+    *gradients.LAWS,
+    *kronecker.LAWS,
+    *selection.LAWS,
+    *oracle.LAWS,
+)
 """Every law, as a function of a `Problem`."""
 
 
@@ -24,6 +33,8 @@ class BackendTests:
     build : method
         ``build(toy) -> Backend``: the toy's model, loss and optimiser in the framework. Called
         once for each toy; the laws share the backend.
+    checkpoint : method, optional
+        ``checkpoint(backend, state)``: the state in the form that the backend's `load` takes.
     toys : sequence of str
         Which of `TOYS` the backend can express.
     laws : sequence of callable
@@ -31,6 +42,7 @@ class BackendTests:
     """
 
     build: Callable[[Toy], Backend[Any, Any]]
+    checkpoint: Callable[[Any, Any], Any] | None = None
     toys: ClassVar[Sequence[str]] = tuple(TOYS)
     laws: ClassVar[Sequence[Law]] = LAWS
 
@@ -46,7 +58,9 @@ class BackendTests:
         """What the laws are checked on."""
         key = type(self), toy.name
         if key not in _BUILT:
-            _BUILT[key] = toy.problem(self.build(toy))
+            backend = self.build(toy)
+            native = self.checkpoint and partial(self.checkpoint, backend)
+            _BUILT[key] = toy.problem(backend, checkpoint=native)
         return _BUILT[key]
 
     def test_law(self, problem: Problem, law: Law) -> None:

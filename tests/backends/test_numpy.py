@@ -12,8 +12,9 @@ from gexcore.errors import InvalidDataError, InvalidModelError, InvalidSettingEr
 from gexcore.plan import Optimizer
 from gexcore.protocols import SupportsBufferRefresh, SupportsLogits
 from gexcore.registry import BackendRegistry
+from gexcore.testing import oracle
 from gexcore.testing.problems import Toy
-from gexcore.testing.suite import BackendTests
+from gexcore.testing.suite import LAWS, BackendTests
 from gexcore_numpy import MLP, BatchNorm, NumpyBackend, demo, plugin
 from gexcore_numpy.losses import LOSSES, Loss
 
@@ -24,6 +25,19 @@ X, Y = RNG.normal(size=(9, 5)), RNG.integers(0, 3, 9)
 class TestNumpy(BackendTests):
     def build(self, toy: Toy) -> NumpyBackend:
         return toy.oracle()
+
+    def checkpoint(self, backend: NumpyBackend, state: Any) -> MLP:
+        return backend.to_model(state)
+
+
+class TestSelected(TestNumpy):
+    """A backend of some parameters is a backend."""
+
+    laws = tuple(law for law in LAWS if law not in oracle.LAWS)
+
+    def build(self, toy: Toy) -> NumpyBackend:
+        backend = toy.oracle()
+        return backend.select(list(backend.parameter_names())[::3])
 
 
 def trained(model: MLP, y: Any = Y, **settings: Any) -> tuple[NumpyBackend, Any]:
@@ -89,6 +103,26 @@ class TestDerivatives:
         assert hessian == pytest.approx(hessian.T, abs=1e-14)
         assert hessian == pytest.approx(numerical_gradient(gradient, here), abs=2e-8)
 
+    def test_sample_gradients(self, network: str, loss: str) -> None:
+        name, y = LOSS_TARGETS[loss]
+        backend, state = trained(MLP.init(seed=1, **NETWORKS[network]), y, loss=name)
+        here = backend.ravel(state)
+        jacobian = numerical_gradient(lambda flat: backend.forward(backend.unravel(state, flat), (X, y)), here)
+        assert backend.sample_gradients(state, (X, y)) == pytest.approx(jacobian.T, abs=2e-8)
+
+    def test_kronecker_is_exact_for_one_sample(self, network: str, loss: str) -> None:
+        name, y = LOSS_TARGETS[loss]
+        backend, state = trained(MLP.init(seed=1, **NETWORKS[network]), y, loss=name)
+        batch = X[3:4], y[3:4]
+        (row,) = backend.sample_gradients(state, batch)
+        blocks = backend.kronecker(state, batch, seed=None)
+        assert [block.name for block in blocks] == [
+            f"weight{depth}" for depth in range(len(NETWORKS[network]["sizes"]) - 1)
+        ]
+        for _, positions, inputs, outputs in blocks:
+            g = row[positions.ravel()]
+            assert np.kron(outputs, inputs) == pytest.approx(np.outer(g, g), abs=1e-14)
+
 
 def test_softmax_regression_by_hand() -> None:
     weights, bias = RNG.normal(size=(5, 3)), RNG.normal(size=3)
@@ -101,6 +135,84 @@ def test_softmax_regression_by_hand() -> None:
     error = (p - np.eye(3)[Y]) / 9
     assert stepped.weights[0] == pytest.approx(weights - 0.1 * X.T @ error)
     assert stepped.biases[0] == pytest.approx(bias - 0.1 * error.sum(axis=0))
+
+
+def test_drawn_labels_give_the_fisher_matrix_of_softmax_regression() -> None:
+    backend, state = trained(MLP.init((5, 3), seed=0))
+    scores = backend.logits(state, (X, Y))
+    p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    exact = (np.apply_along_axis(np.diag, 1, p) - p[:, :, None] * p[:, None, :]).mean(axis=0)
+    drawn = np.stack([backend.kronecker(state, (X, Y), seed=seed)[0].outputs for seed in range(400)])
+    assert (np.abs(drawn.mean(axis=0) - exact) < 4 * drawn.std(axis=0) / 20).all()
+
+
+def test_features_and_logits_by_hand() -> None:
+    backend, state = trained(MLP.init((5, 4, 3), seed=0, batch_norm=True))
+    model = backend.to_model(state)
+    (norm,) = model.batch_norm or ()
+    linear = X @ model.weights[0] + model.biases[0]
+    hidden = np.maximum((linear - norm.mean) / np.sqrt(norm.var + 1e-5) * norm.scale + norm.offset, 0)
+    assert backend.features(state, (X, Y)) == pytest.approx(hidden)
+    assert backend.logits(state, (X, Y)) == pytest.approx(hidden @ model.weights[1] + model.biases[1])
+
+
+def test_features_of_a_linear_model_are_its_inputs_but_not_the_same_array() -> None:
+    backend = NumpyBackend(MLP.init((5, 3), seed=0))
+    features = backend.features(backend.initial_state(), (X, Y))
+    assert np.array_equal(features, X)
+    assert not np.shares_memory(features, X)
+
+
+class TestSelection:
+    def test_names_follow_the_flat_vector(self) -> None:
+        backend = NumpyBackend(MLP.init((5, 4, 3), seed=0, batch_norm=True))
+        sizes = {"weight0": 20, "bias0": 4, "scale0": 4, "offset0": 4, "weight1": 12, "bias1": 3}
+        assert list(backend.parameter_names().items()) == list(sizes.items())
+        some = backend.select(["bias1", "scale0", "weight1"])
+        assert list(some.parameter_names()) == ["scale0", "weight1", "bias1"]
+        assert list(some.select({"weight1"}).parameter_names()) == ["weight1"]
+
+    @pytest.mark.parametrize("optimizer", [Optimizer(weight_decay=0.5), Optimizer(name="adamw", weight_decay=0.5)])
+    def test_steps_leave_the_others_bit_for_bit(self, optimizer: Optimizer) -> None:
+        backend = NumpyBackend(MLP.init((5, 4, 3), seed=1, batch_norm=True), optimizer=optimizer)
+        selected = backend.select(["offset0", "weight1"])
+        state = selected.initial_state()
+        for step in range(3):
+            state = selected.sgd_step(state, (X, Y), lr=0.1, seed=step)
+        moved = backend.ravel(state) != backend.ravel(backend.initial_state())
+        assert np.array_equal(np.flatnonzero(moved), np.r_[28:32, 32:44])
+        assert {vector.shape for vector in state.memory.vectors} == {(16,)}
+
+    def test_blocks_of_chosen_weights(self) -> None:
+        backend = NumpyBackend(MLP.init((5, 4, 3), seed=1))
+        first, last = backend.kronecker(backend.initial_state(), (X, Y), seed=None)
+        selected = backend.select(["bias0", "weight1", "bias1"])
+        (block,) = selected.kronecker(selected.initial_state(), (X, Y), seed=None)
+        assert first.positions[2].tolist() == [2, 6, 10, 14, 18, 22]
+        assert block.name == "weight1"
+        assert np.array_equal(block.positions, last.positions - 20)
+        assert np.array_equal(block.inputs, last.inputs)
+        (bare,) = backend.select(["weight1"]).kronecker(backend.initial_state(), (X, Y), seed=None)
+        assert np.array_equal(bare.inputs, last.inputs[:4, :4])
+
+    def test_the_backend_selected_from_stays_as_it_was(self) -> None:
+        backend, state = trained(MLP.init((5, 4, 3), seed=1))
+        before = backend.ravel(backend.sgd_step(state, (X, Y), lr=0.1, seed=0))
+        backend.select(["bias1"])
+        assert np.array_equal(backend.ravel(backend.sgd_step(state, (X, Y), lr=0.1, seed=0)), before)
+
+    def test_a_selected_backend_travels_through_pickle(self) -> None:
+        backend = NumpyBackend(MLP.init((5, 4, 3), seed=1)).select(["weight1"])
+        other = pickle.loads(pickle.dumps(backend))
+        assert np.array_equal(other.ravel(other.initial_state()), backend.ravel(backend.initial_state()))
+
+
+def test_a_checkpoint_takes_the_dtype_of_the_model() -> None:
+    backend = NumpyBackend(MLP.init((5, 4, 3), seed=0, batch_norm=True, dtype=np.float32))
+    checkpoint = MLP.init((5, 4, 3), seed=1, batch_norm=True)
+    state = backend.load(checkpoint)
+    assert {a.dtype for a in (state.params, *state.statistics[0])} == {np.dtype(np.float32)}
+    assert np.array_equal(backend.to_model(state).weights[1], checkpoint.weights[1].astype(np.float32))
 
 
 def test_flat_order_is_weight_bias_scale_offset_by_layer() -> None:
@@ -171,6 +283,8 @@ def test_the_dtype_is_kept(dtype: Any) -> None:
             backend.hvp(state, flat, (X, Y)),
             backend.ravel(backend.unravel(state, flat)),
         ),
+        *(backend.sample_gradients(state, (X, Y)), backend.features(state, (X, Y))),
+        *backend.kronecker(state, (X, Y), seed=0)[0][2:],
         *(*state.statistics[0], *state.memory.vectors),
     ]
     assert {array.dtype for array in found} == {np.dtype(dtype)}
@@ -330,6 +444,45 @@ class TestErrors:
             backend.jvp(state, np.ones(7), (X, Y))
         with pytest.raises(InvalidSettingError, match="refresh_buffers got no batches"):
             backend.refresh_buffers(state, [])
+
+    @pytest.mark.parametrize(
+        ("names", "message"),
+        [
+            ([], "no parameters were chosen; choose among 'weight0', 'bias0', 'weight1', 'bias1'"),
+            (["bias1", "scale0"], "the model has no parameter 'scale0'; choose among 'weight0', 'bias0', 'weight1'"),
+            ({"b", "a"}, "the model has no parameter 'a', 'b'; choose among"),
+        ],
+    )
+    def test_names(self, names: Any, message: str) -> None:
+        with pytest.raises(InvalidSettingError, match=message):
+            NumpyBackend(MODEL).select(names)
+
+    def test_names_that_were_not_chosen_before(self) -> None:
+        with pytest.raises(InvalidSettingError, match=r"the model has no parameter 'weight0'; choose among 'bias1'$"):
+            NumpyBackend(MODEL).select(["bias1"]).select(["weight0"])
+
+    @pytest.mark.parametrize(
+        ("checkpoint", "told"),
+        [
+            (MLP.init((5, 3), seed=0), r"an MLP of sizes \(5, 3\) with relu"),
+            (MLP.init((5, 4, 3), seed=0, activation="tanh"), r"an MLP of sizes \(5, 4, 3\) with tanh"),
+            (MLP.init((5, 4, 3), seed=0, batch_norm=True), "with relu and batch normalisation"),
+            ({"weight0": 1}, "a dict"),
+        ],
+    )
+    def test_checkpoints(self, checkpoint: Any, told: str) -> None:
+        wanted = r"; give an MLP of sizes \(5, 4, 3\) with relu, like the model"
+        with pytest.raises(InvalidModelError, match="the checkpoint is .*" + told + wanted):
+            NumpyBackend(MODEL).load(checkpoint)
+
+    def test_labels_cannot_be_drawn_for_a_loss_of_ones_own(self) -> None:
+        backend = NumpyBackend(MODEL, loss=Loss(*LOSSES["cross_entropy"][:4]))
+        state = backend.initial_state()
+        assert len(backend.kronecker(state, (X, Y), seed=None)) == 2
+        with pytest.raises(
+            InvalidSettingError, match=r"the loss has no labels to draw .*; give the Loss a draw, or seed=None"
+        ):
+            backend.kronecker(state, (X, Y), seed=0)
 
     @pytest.mark.parametrize(
         ("model", "message"),

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from gexcore.testing import checks, derivatives, optional, oracle
+from gexcore.testing import checks, derivatives, gradients, kronecker, optional, oracle, selection
 from gexcore.testing.problems import TOYS, Problem, Toy
 from gexcore.testing.suite import LAWS, Law
 from gexcore_numpy.backend import NumpyBackend, NumpyState
 from gexcore_numpy.network import Moments
+from gexcore_numpy.optimizers import Memory
 
 
 class NoSeed(NumpyBackend):
@@ -314,6 +315,217 @@ class DampedHvp(NumpyBackend):
         return super().hvp(state, tangent, batch) + 0.1 * np.asarray(tangent)
 
 
+class MeanGradients(NumpyBackend):
+    def sample_gradients(self, state, batch, /):
+        return super().sample_gradients(state, batch) / len(batch[0])
+
+
+class TransposedGradients(NumpyBackend):
+    def sample_gradients(self, state, batch, /):
+        rows = super().sample_gradients(state, batch)
+        rows[:, :40] = rows[:, :40].reshape(-1, 5, 8).transpose(0, 2, 1).reshape(-1, 40)
+        return rows
+
+
+class GradientsMoveStatistics(NumpyBackend):
+    def sample_gradients(self, state, batch, /):
+        rows = super().sample_gradients(state, batch)
+        for moments in state.statistics:
+            moments.mean[:] += 0.1
+        return rows
+
+
+class TrainingModeGradients(NumpyBackend):
+    def sample_gradients(self, state, batch, /):
+        seen = self.refresh_buffers(state, [batch]) if len(batch[0]) > 1 else state
+        return super().sample_gradients(seen, batch)
+
+
+class TrainingModeFeatures(NumpyBackend):
+    def features(self, state, batch, /):
+        return super().features(self.refresh_buffers(state, [batch]) if len(batch[0]) > 1 else state, batch)
+
+
+class InputsAsFeatures(NumpyBackend):
+    def features(self, state, batch, /):
+        return np.array(batch[0])
+
+
+class HalfTheFeatures(NumpyBackend):
+    def features(self, state, batch, /):
+        return super().features(state, batch)[:, ::2]
+
+
+class PermutedFeatures(NumpyBackend):
+    def features(self, state, batch, /):
+        return super().features(state, batch)[:, ::-1]
+
+
+class Blocks(NumpyBackend):
+    """Every block, and the batch it came from, goes through `change`."""
+
+    def change(self, block, b):
+        raise AssertionError
+
+    def kronecker(self, state, batch, /, *, seed):
+        return [self.change(block, len(batch[0])) for block in super().kronecker(state, batch, seed=seed)]
+
+
+class LopsidedFactors(Blocks):
+    def change(self, block, b):
+        return block._replace(inputs=np.triu(block.inputs))
+
+
+class NegativeFactors(Blocks):
+    def change(self, block, b):
+        return block._replace(outputs=-block.outputs)
+
+
+class PositionsWithinTheLayer(Blocks):
+    def change(self, block, b):
+        return block._replace(positions=block.positions - block.positions.min())
+
+
+class TransposedPositions(Blocks):
+    def change(self, block, b):
+        o, i = block.positions.shape
+        return block._replace(positions=np.sort(block.positions, axis=None).reshape(o, i))
+
+
+class DampedFactors(Blocks):
+    def change(self, block, b):
+        return block._replace(inputs=block.inputs + 1e-3 * np.eye(len(block.inputs)))
+
+
+class GradientsOfTheMeanLoss(Blocks):
+    def change(self, block, b):
+        return block._replace(outputs=block.outputs / b**2)
+
+
+class SummedFactors(Blocks):
+    def change(self, block, b):
+        return block._replace(inputs=block.inputs * b)
+
+
+class RescaledFactors(Blocks):
+    """The right products, but other factors."""
+
+    def change(self, block, b):
+        return block._replace(inputs=block.inputs * 2, outputs=block.outputs / 2)
+
+
+class GradientsAfterNormalisation(NumpyBackend):
+    def kronecker(self, state, batch, /, *, seed):
+        blocks = super().kronecker(state, batch, seed=seed)
+        found = [self._network.split(state.params)[depth].scale for depth in range(len(blocks))]
+        gains = [s / np.sqrt(m.var + 1e-5) for s, m in zip(found, state.statistics, strict=False)]
+        rescaled = [b._replace(outputs=b.outputs / np.outer(g, g)) for b, g in zip(blocks, gains, strict=False)]
+        return rescaled + blocks[len(gains) :]
+
+
+class DrawsAnew(NumpyBackend):
+    calls = 0
+
+    def kronecker(self, state, batch, /, *, seed):
+        self.calls += 1
+        return super().kronecker(state, batch, seed=None if seed is None else seed + self.calls)
+
+
+class AlwaysEmpirical(NumpyBackend):
+    def kronecker(self, state, batch, /, *, seed):
+        return super().kronecker(state, batch, seed=None)
+
+
+class AlwaysDrawn(NumpyBackend):
+    def kronecker(self, state, batch, /, *, seed):
+        return super().kronecker(state, batch, seed=0)
+
+
+class OtherDraws(NumpyBackend):
+    def kronecker(self, state, batch, /, *, seed):
+        return super().kronecker(state, batch, seed=None if seed is None else seed + 100)
+
+
+class NamesWithoutBiases(NumpyBackend):
+    def parameter_names(self):
+        return {name: size for name, size in super().parameter_names().items() if "bias" not in name}
+
+
+class IgnoresUnknownNames(NumpyBackend):
+    def select(self, names, /):
+        return super().select([name for name in names if name in self.parameter_names()])
+
+
+class SelectedStartsElsewhere(NumpyBackend):
+    def select(self, names, /):
+        selected = super().select(names)
+        selected._initial = selected.unravel(self._initial, 0.9 * selected.ravel(self._initial))
+        return selected
+
+
+class SelectedAsAsked(NumpyBackend):
+    """The flat vector in the order of the names given, not in that of the model."""
+
+    def select(self, names, /):
+        selected = super().select(names)
+        places = [super(SelectedAsAsked, self).select([name])._chosen for name in names]
+        selected._chosen = np.concatenate(places)
+        return selected
+
+
+class SelectedJvpOfFirstEntries(NumpyBackend):
+    def jvp(self, state, tangent, batch, /):
+        flat = np.zeros(state.params.size)
+        flat[: len(tangent)] = tangent
+        return NumpyBackend(self.to_model(state)).jvp(state, flat, batch)
+
+
+class FullPositions(NumpyBackend):
+    def kronecker(self, state, batch, /, *, seed):
+        full = NumpyBackend(self.to_model(state)).kronecker(state, batch, seed=seed)
+        return [block for block in full if block.name in self.parameter_names()]
+
+
+class DecaysTheFrozen(NumpyBackend):
+    def sgd_step(self, state, batch, /, *, lr, seed):
+        after = super().sgd_step(state, batch, lr=lr, seed=seed)
+        decayed = after.params * (1 - lr * self._optimizer.weight_decay)
+        decayed[self._chosen] = after.params[self._chosen]
+        return after._replace(params=decayed)
+
+
+class StepsOfTheFull(NumpyBackend):
+    def sgd_step(self, state, batch, /, *, lr, seed):
+        full = NumpyBackend(self.to_model(state), loss="cross_entropy", optimizer=self._optimizer)
+        return full.sgd_step(state, batch, lr=lr, seed=seed)
+
+
+class LoadsTheStart(NumpyBackend):
+    def load(self, checkpoint, /):
+        return self.initial_state()
+
+
+class LoadForgetsStatistics(NumpyBackend):
+    def load(self, checkpoint, /):
+        return self.initial_state()._replace(params=super().load(checkpoint).params)
+
+
+class LoadKeepsMomentum(NumpyBackend):
+    def load(self, checkpoint, /):
+        state = super().load(checkpoint)
+        return state._replace(memory=Memory(1, (np.ones_like(state.params),)))
+
+
+class LoadsTheChosen(NumpyBackend):
+    def load(self, checkpoint, /):
+        return self.unravel(self.initial_state(), super().load(checkpoint).params[self._chosen])
+
+
+class HalfGradients(NumpyBackend):
+    def sample_gradients(self, state, batch, /):
+        return 0.5 * super().sample_gradients(state, batch)
+
+
 class SmoothedLoss(NumpyBackend):
     def forward(self, state, batch, /):
         return 0.9 * super().forward(state, batch)
@@ -390,6 +602,43 @@ CONTROLS = (
     Control(derivatives.check_hvp, LopsidedHvp),
     Control(derivatives.check_hvp, DampedHvp),
     Control(derivatives.check_hvp, DampedHvp, "float32_adamw"),
+    Control(gradients.check_sample_gradients, MeanGradients),
+    Control(gradients.check_sample_gradients, MeanGradients, "float32_adamw"),
+    Control(gradients.check_sample_gradients, TransposedGradients),
+    Control(gradients.check_sample_gradients, GradientsMoveStatistics, BATCH_NORM),
+    Control(gradients.check_sample_gradients_apart, TrainingModeGradients, BATCH_NORM),
+    Control(gradients.check_features, TrainingModeFeatures, BATCH_NORM),
+    Control(gradients.check_features, InputsAsFeatures),
+    Control(gradients.check_features, HalfTheFeatures),
+    Control(kronecker.check_kronecker, LopsidedFactors),
+    Control(kronecker.check_kronecker, NegativeFactors),
+    Control(kronecker.check_kronecker, PositionsWithinTheLayer),
+    Control(kronecker.check_kronecker, DrawsAnew),
+    Control(kronecker.check_kronecker_of_one_sample, TransposedPositions),
+    Control(kronecker.check_kronecker_of_one_sample, DampedFactors),
+    Control(kronecker.check_kronecker_of_one_sample, GradientsAfterNormalisation, BATCH_NORM),
+    Control(kronecker.check_kronecker_of_one_sample, AlwaysDrawn),
+    Control(kronecker.check_kronecker_is_a_mean, GradientsOfTheMeanLoss),
+    Control(kronecker.check_kronecker_is_a_mean, SummedFactors),
+    Control(kronecker.check_kronecker_seed, AlwaysEmpirical),
+    Control(kronecker.check_kronecker_seed, OtherDraws),
+    Control(selection.check_parameter_names, NamesWithoutBiases),
+    Control(selection.check_parameter_names, IgnoresUnknownNames),
+    Control(selection.check_parameter_names, SelectedStartsElsewhere),
+    Control(selection.check_selected_vector, SelectedStartsElsewhere),
+    Control(selection.check_selected_vector, SelectedAsAsked),
+    Control(selection.check_selected_vector, SelectedJvpOfFirstEntries),
+    Control(selection.check_selected_vector, FullPositions),
+    Control(selection.check_selected_steps, DecaysTheFrozen),
+    Control(selection.check_selected_steps, StepsOfTheFull),
+    Control(selection.check_checkpoints, LoadsTheStart),
+    Control(selection.check_checkpoints, LoadForgetsStatistics, BATCH_NORM),
+    Control(selection.check_checkpoints, LoadKeepsMomentum),
+    Control(selection.check_checkpoints, LoadsTheChosen),
+    Control(oracle.check_oracle_sample_gradients, HalfGradients),
+    Control(oracle.check_oracle_features, PermutedFeatures),
+    Control(oracle.check_oracle_kronecker, RescaledFactors),
+    Control(oracle.check_oracle_kronecker, OtherDraws, "regression_adamw"),
     Control(oracle.check_oracle_losses, SmoothedLoss),
     Control(oracle.check_oracle_logits, DoubledLogits),
     Control(oracle.check_oracle_training_losses, EvaluatedTrainingLosses, BATCH_NORM),
@@ -403,7 +652,7 @@ CONTROLS = (
 
 def _problem(broken: type[NumpyBackend], toy: Toy, *, stochastic: bool) -> Problem:
     backend = broken(toy.model, loss=toy.loss, optimizer=toy.optimizer)
-    return dataclasses.replace(toy.problem(backend), stochastic=stochastic)
+    return dataclasses.replace(toy.problem(backend, checkpoint=backend.to_model), stochastic=stochastic)
 
 
 @pytest.mark.parametrize("control", CONTROLS, ids=lambda c: f"{c.law.__name__}-{c.broken.__name__}-{c.toy}")
