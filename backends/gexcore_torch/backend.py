@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
-import functools
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gexcore.errors import InvalidSettingError
 from gexcore.plan import Optimizer
-from gexcore.protocols import Dataset, SupportsBufferRefresh, SupportsLogits
-from gexcore_torch import curvature
+from gexcore.protocols import (
+    Dataset,
+    KroneckerBlock,
+    SupportsBufferRefresh,
+    SupportsFeatures,
+    SupportsKronecker,
+    SupportsLogits,
+)
+from gexcore_torch import curvature, hooks, kronecker
 from gexcore_torch.batchnorm import estimating_anew, tracking
+from gexcore_torch.curvature import differentiating
 from gexcore_torch.data import Call, Placement, dataset_of, full
+from gexcore_torch.gradients import SampleGradients
 from gexcore_torch.losses import Loss, loss_of, scores_of
 from gexcore_torch.optimizers import factory
 from gexcore_torch.randomness import Draws
+from gexcore_torch.sampling import with_drawn_targets
+from gexcore_torch.selection import loaded, only
 from gexcore_torch.state import TorchState, copied, with_own_buffers
-from gexcore_torch.worker import Worker, state_of, template_of
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def _differentiating(method: Callable[P, R]) -> Callable[P, R]:
-    # the caller may be in a no_grad or inference_mode block; the latter's opposite ends both
-    @functools.wraps(method)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
-            return method(*args, **kwargs)
-        with torch.inference_mode(False):
-            return method(*args, **kwargs)
-
-    return call
+from gexcore_torch.worker import Worker, state_of, template_of, trainable
 
 
 class TorchBackend:
@@ -80,14 +76,18 @@ class TorchBackend:
         self._placement = Placement.of(self._template)
         self._loss = loss_of(loss, self._placement.device)
         self._make_optimizer = factory(optimizer or Optimizer())
+        self._settings: dict[str, Any] = {"loss": loss, "optimizer": optimizer}
         self._local = threading.local()
         self._training = Draws(self._placement.device)
         # some models draw in evaluation mode too; there one seed makes them deterministic
         self._evaluation = Draws(self._placement.device)
         self._has_forward_mode = True
+        self._sample_gradients = SampleGradients(self._losses, self._evaluation)
         self.unsupported: frozenset[type] = frozenset(
             ([] if tracking(self._template) else [SupportsBufferRefresh])
             + ([SupportsLogits] if loss in ("squared_error", "binary_cross_entropy") else [])
+            + ([] if hooks.linear_layers(self._template) else [SupportsFeatures])
+            + ([] if kronecker.layers_of(self._template) else [SupportsKronecker])
         )
         self._worker()
 
@@ -97,7 +97,7 @@ class TorchBackend:
 
     def restart(self, state: TorchState, /) -> TorchState:
         """Same parameters and buffers, fresh optimiser."""
-        return TorchState(state.params, state.buffers)
+        return replace(state, moments=None)
 
     def copy(self, state: TorchState, /) -> TorchState:
         """A state that `sgd_step_` may be given."""
@@ -129,7 +129,7 @@ class TorchBackend:
         """State after one step on the mean loss of the batch, in training mode."""
         return self.sgd_step_(copied(state), batch, lr=lr, seed=seed)[0]
 
-    @_differentiating
+    @differentiating
     def sgd_step_(self, state: TorchState, batch: Any, /, *, lr: float, seed: int) -> tuple[TorchState, Tensor]:
         """The same in the memory of `state`, which is dead afterwards; also the losses before the update."""
         worker = self._worker()
@@ -159,9 +159,9 @@ class TorchBackend:
 
     def unravel(self, state: TorchState, flat: Any, /) -> TorchState:
         """The state with these parameters, its buffers kept and its optimiser fresh."""
-        return copied(TorchState(curvature.split(flat, state.params), state.buffers))
+        return copied(replace(state, params=curvature.split(flat, state.params), moments=None))
 
-    @_differentiating
+    @differentiating
     def jvp(self, state: TorchState, tangent: Any, batch: Any, /) -> Tensor:
         """Derivative of each loss along `tangent`, (p,) to (b,), in evaluation mode."""
         worker, losses_of = self._worker(), self._losses_of(batch)
@@ -174,12 +174,47 @@ class TorchBackend:
                 self._has_forward_mode = False
         return curvature.jvp_reverse(module, worker.params, tangents, losses_of)
 
-    @_differentiating
+    @differentiating
     def hvp(self, state: TorchState, tangent: Any, batch: Any, /) -> Tensor:
         """Hessian of the mean loss times `tangent`, (p,) to (p,), in evaluation mode."""
         worker = self._worker()
         module = worker.ready(state, training=False)
         return curvature.hvp(module, worker.params, curvature.split(tangent, state.params), self._losses_of(batch))
+
+    @differentiating
+    def sample_gradients(self, state: TorchState, batch: Any, /) -> Tensor:
+        """Gradients of each loss, shape (b, p), in evaluation mode."""
+        losses, worker = self.forward(state, batch), self._worker()
+        module = worker.ready(state, training=False)
+        return self._sample_gradients(module, worker.named, self._placement.call(batch), losses)
+
+    def features(self, state: TorchState, batch: Any, /) -> Tensor:
+        """Inputs of the last ``nn.Linear`` that runs, flattened to (b, h), in evaluation mode."""
+        call = self._placement.call(batch)
+        with torch.no_grad():
+            module = self._worker().ready(state, training=False)
+            return hooks.features(module, lambda run: self._evaluation.run(0, _scores, run, call))
+
+    @differentiating
+    def kronecker(self, state: TorchState, batch: Any, /, *, seed: int | None) -> list[KroneckerBlock]:
+        """Statistics of the ``nn.Linear`` and ungrouped ``nn.Conv1d`` and ``nn.Conv2d`` with a weight of their own."""
+        call, loss = self._placement.call(batch), self._loss
+        if seed is not None:
+            loss = with_drawn_targets(loss, self._settings["loss"], seed)
+        module = self._worker().ready(state, training=False)
+        return kronecker.blocks(module, lambda run: loss(self._evaluation.run(0, _scores, run, call), call.target))
+
+    def parameter_names(self) -> Mapping[str, int]:
+        """Names as in ``named_parameters``, of what is trainable; tied ones once."""
+        return {name: p.numel() for name, p in trainable(self._template).items()}
+
+    def select(self, names: Collection[str], /) -> TorchBackend:
+        """The same backend where only these parameters are trainable; the user's model stays as it is."""
+        return TorchBackend(only(self._template, names), **self._settings)
+
+    def load(self, checkpoint: Any, /) -> TorchState:
+        """The state of a state dict, or of a module of the same architecture; frozen parameters included."""
+        return loaded(self._template, checkpoint)
 
     def dataset(self, data: Any, /) -> Dataset[Any] | None:
         """A ``Dataset``, ``DataLoader`` or tuple of tensors as a gexcore dataset, else None."""

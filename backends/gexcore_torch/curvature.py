@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +23,23 @@ LossesOf = Callable[[Callable[..., Any]], Tensor]
 
 # forward mode has one level per process, and the choice of attention kernels is the process's too
 _LOCK = threading.Lock()
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def differentiating(method: Callable[P, R]) -> Callable[P, R]:
+    """The method with gradients on, whatever context it is called in."""
+
+    # the caller may be in a no_grad or inference_mode block; the latter's opposite ends both
+    @functools.wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
+            return method(*args, **kwargs)
+        with torch.inference_mode(False):
+            return method(*args, **kwargs)
+
+    return call
 
 
 def ravel(params: Sequence[Tensor]) -> Tensor:
@@ -59,7 +77,7 @@ def jvp_forward(
     NotImplementedError
         Where the model has an operation without forward mode, such as a fused LSTM.
     """
-    with _exclusive(), torch.no_grad(), forward_ad.dual_level():
+    with exclusive(), torch.no_grad(), forward_ad.dual_level():
         duals = {
             name: forward_ad.make_dual(param.detach(), tangent)  # type: ignore[no-untyped-call]
             for (name, param), tangent in zip(params.items(), tangents, strict=True)
@@ -75,7 +93,7 @@ def jvp_reverse(module: nn.Module, params: Sequence[Tensor], tangents: Sequence[
     The product with the transposed Jacobian is linear in its weights u, and its derivative by u
     along the tangent is the product sought.
     """
-    with _exclusive():
+    with exclusive():
         losses = losses_of(module)
         weights = torch.zeros_like(losses, requires_grad=True)
         grads = torch.autograd.grad(losses, params, weights, create_graph=True, materialize_grads=True)
@@ -87,7 +105,7 @@ def hvp(module: nn.Module, params: Sequence[Tensor], tangents: Sequence[Tensor],
 
     More operations have a second reverse derivative than a forward one over a reverse one.
     """
-    with _exclusive():
+    with exclusive():
         grads = torch.autograd.grad(losses_of(module).mean(), params, create_graph=True, materialize_grads=True)
         product = _dot(grads, tangents)
         if not product.requires_grad:  # the losses are linear in the parameters
@@ -100,7 +118,8 @@ def _dot(left: Sequence[Tensor], right: Sequence[Tensor]) -> Tensor:
 
 
 @contextmanager
-def _exclusive() -> Iterator[None]:
+def exclusive() -> Iterator[None]:
+    """Within the block, in one thread at a time, attention and transformer layers are not fused."""
     # fused attention has neither forward mode nor a second derivative
     with _LOCK, sdpa_kernel(SDPBackend.MATH):
         fastpath = torch.backends.mha.get_fastpath_enabled()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -37,11 +37,14 @@ class TorchState:
         All buffers, persistent or not; shared ones once.
     moments : Moments or None
         None where the optimiser is fresh.
+    fixed : tuple of Tensor or None
+        Frozen parameters, where they are not those of θ*: of a checkpoint.
     """
 
     params: tuple[Tensor, ...]
     buffers: tuple[Tensor, ...]
     moments: Moments | None = None
+    fixed: tuple[Tensor, ...] | None = None
 
 
 # a tensor made in the caller's inference mode could never be trained
@@ -49,12 +52,12 @@ class TorchState:
 def copied(state: TorchState) -> TorchState:
     """The same values in memory of their own."""
     moments = state.moments and Moments(_copied(state.moments.slots), _copied(state.moments.groups))
-    return TorchState(_copied(state.params), _copied(state.buffers), moments)
+    return TorchState(_copied(state.params), _copied(state.buffers), moments, state.fixed)
 
 
 def with_own_buffers(state: TorchState) -> TorchState:
     """As `copied`, the parameters and moments shared: for passes that write into buffers only."""
-    return TorchState(state.params, copied(TorchState((), state.buffers)).buffers, state.moments)
+    return replace(state, buffers=copied(TorchState((), state.buffers)).buffers)
 
 
 def _copied(value: Any) -> Any:

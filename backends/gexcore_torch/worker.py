@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,6 +20,28 @@ def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
     return {name: p for name, p in module.named_parameters() if p.requires_grad}
 
 
+def frozen(module: nn.Module) -> list[nn.Parameter]:
+    """Parameters that are not trained; without subclasses (quantised), which carry more than memory."""
+    return [p for p in module.parameters() if not p.requires_grad and type(p) is nn.Parameter]
+
+
+def aliased(param: nn.Parameter, *, trained: bool) -> nn.Parameter:
+    """The memory of a parameter but not the object, which others may move or thaw."""
+    # by .data, since with .detach() all would share one version counter and autograd would see foreign writes
+    return nn.Parameter(param.data, trained) if trained or type(param) is nn.Parameter else param
+
+
+def unwrapped(model: Any) -> Any:
+    """The model without ``DataParallel``, ``DistributedDataParallel`` and ``torch.compile``."""
+    while True:
+        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            model = model.module
+        elif hasattr(model, "_orig_mod"):
+            model = model._orig_mod
+        else:
+            return model
+
+
 @torch.inference_mode(False)
 def template_of(model: Any) -> nn.Module:
     """A copy of the model that nobody runs: it holds θ*.
@@ -31,13 +54,7 @@ def template_of(model: Any) -> nn.Module:
     InvalidModelError
         For what is no ``nn.Module``, cannot be copied, or has nothing to train.
     """
-    while True:
-        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
-            model = model.module
-        elif hasattr(model, "_orig_mod"):
-            model = model._orig_mod
-        else:
-            break
+    model = unwrapped(model)
     if not isinstance(model, nn.Module):
         msg = f"the torch backend takes an nn.Module, not {type(model).__name__}; give the trained module itself"
         raise InvalidModelError(msg)
@@ -48,18 +65,15 @@ def template_of(model: Any) -> nn.Module:
         msg = f"{type(model).__name__} has no trainable parameters; set requires_grad on those that the members may change"
         raise InvalidModelError(msg)
     try:
-        return copy.deepcopy(model, {id(p): _shared(p) for p in model.parameters() if not p.requires_grad})
+        return copy.deepcopy(
+            model, {id(p): aliased(p, trained=False) for p in model.parameters() if not p.requires_grad}
+        )
     except Exception as error:
         msg = (
             f"{type(model).__name__} cannot be copied with copy.deepcopy ({error}); "
             "remove what cannot be copied (old-style weight_norm, open files, locks), or define __deepcopy__"
         )
         raise InvalidModelError(msg) from error
-
-
-def _shared(frozen: nn.Parameter) -> nn.Parameter:
-    # the memory but not the object, which the user may move or thaw; subclasses (quantised) carry more than memory
-    return nn.Parameter(frozen.data, requires_grad=False) if type(frozen) is nn.Parameter else frozen
 
 
 def state_of(template: nn.Module) -> TorchState:
@@ -76,12 +90,13 @@ class Worker:
 
     @torch.inference_mode(False)
     def __init__(self, template: nn.Module, make_optimizer: MakeOptimizer) -> None:
-        # The trainable ones alias θ* until a state that may be written into is loaded; by .data, since
-        # with .detach() all workers would share one version counter and autograd would see foreign writes.
-        memo = {id(p): nn.Parameter(p.data) if p.requires_grad else p for p in template.parameters()}
+        # the trainable ones alias θ* until a state that may be written into is loaded
+        memo = {id(p): aliased(p, trained=p.requires_grad) for p in template.parameters()}
         self.module: nn.Module = copy.deepcopy(template, memo)
         self.named = trainable(self.module)
         self.params = list(self.named.values())
+        self._frozen = frozen(self.module)
+        self._fixed = tuple(p.data for p in self._frozen)
         self._owners = _owners(self.module)
         self._make_optimizer = make_optimizer
         self._optimizer = make_optimizer(self.params)
@@ -96,6 +111,9 @@ class Worker:
         if state is not self._state:
             for param, values in zip(self.params, state.params, strict=True):
                 param.data = values
+            if self._state is None or state.fixed is not self._state.fixed:
+                for param, values in zip(self._frozen, state.fixed or self._fixed, strict=True):
+                    param.data = values
             for owners, values in zip(self._owners, state.buffers, strict=True):
                 for registry, name in owners:
                     registry[name] = values
@@ -145,7 +163,7 @@ class Worker:
         # a module may assign a new tensor to a buffer instead of writing into the old one
         buffers = tuple(registry[name] for ((registry, name), *_) in self._owners)
         if moments is not state.moments or any(a is not b for a, b in zip(buffers, state.buffers, strict=True)):
-            state = TorchState(state.params, buffers, moments)
+            state = replace(state, buffers=buffers, moments=moments)
         self._state = state
         return state
 

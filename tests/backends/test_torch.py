@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from gexcore.plan import Optimizer
-from gexcore.testing import checks, derivatives, optional
+from gexcore.testing import checks, derivatives, gradients, kronecker, optional, selection
 from gexcore.testing.problems import Problem, Toy
 from gexcore.testing.suite import BackendTests
 from gexcore_torch.backend import TorchBackend
+from gexcore_torch.state import TorchState
 
 # PyTorch's forward mode uses it on its first use
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
@@ -42,9 +44,18 @@ def perceptron(toy: Toy) -> nn.Module:
     return nn.Sequential(*layers)
 
 
+def checkpoint(backend: TorchBackend, state: TorchState) -> dict[str, Tensor]:
+    """What `torch.save` would be given in a training of one's own."""
+    module = backend._worker().ready(state, training=False)
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
 class TestOracle(BackendTests):
     def build(self, toy: Toy) -> TorchBackend:
         return TorchBackend(perceptron(toy), loss=toy.loss, optimizer=toy.optimizer)
+
+    def checkpoint(self, backend: TorchBackend, state: TorchState) -> dict[str, Tensor]:
+        return checkpoint(backend, state)
 
 
 class Encoder(nn.Module):
@@ -57,7 +68,7 @@ class Encoder(nn.Module):
         self.encoder = nn.TransformerEncoder(layer, 2)
         self.head = nn.Linear(8, 3)
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor) -> Any:
         return self.head(self.encoder(self.embedding(tokens)).mean(1))
 
 
@@ -69,7 +80,7 @@ class Recurrent(nn.Module):
         self.lstm = nn.LSTM(4, 6, batch_first=True)
         self.head = nn.Linear(6, 3)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         return self.head(self.lstm(x)[0][:, -1])
 
 
@@ -82,7 +93,7 @@ class Tied(nn.Module):
         self.outer.weight = self.inner.weight
         self.head = nn.Linear(5, 3)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         return self.head(self.outer(torch.tanh(self.inner(x))))
 
 
@@ -114,9 +125,10 @@ class Branches(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.frozen, self.free = nn.Linear(4, 3).requires_grad_(False), nn.Linear(2, 3)
+        self.head = nn.Linear(3, 3)
 
-    def forward(self, left: Tensor, right: Tensor) -> Tensor:
-        return torch.tanh(self.frozen(left)) + self.free(right)
+    def forward(self, left: Tensor, right: Tensor) -> Any:
+        return self.head(torch.tanh(self.frozen(left)) + self.free(right))
 
 
 N = 24
@@ -186,6 +198,11 @@ def own_loss_and_optimizer() -> Problem:
     )
 
 
+def selected() -> Problem:
+    whole = convolutional()
+    return replace(whole, backend=whole.backend.select(["5.bias", "0.weight", "1.weight"]))  # type: ignore[attr-defined]
+
+
 PROBLEMS: dict[str, Callable[[], Problem]] = {
     make.__name__: make
     for make in (
@@ -200,15 +217,18 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
         soft_labels,
         binary,
         own_loss_and_optimizer,
+        selected,
     )
 }
 
 
 class TestModels(BackendTests):
-    laws = (*checks.LAWS, *optional.LAWS, *derivatives.LAWS)
+    laws = (*checks.LAWS, *optional.LAWS, *derivatives.LAWS, *gradients.LAWS, *kronecker.LAWS, *selection.LAWS)
 
     @pytest.fixture(params=PROBLEMS)
     def problem(self, request: pytest.FixtureRequest) -> Problem:
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            return PROBLEMS[request.param]()
+            made = PROBLEMS[request.param]()
+        backend: Any = made.backend
+        return replace(made, checkpoint=partial(checkpoint, backend))

@@ -44,6 +44,13 @@ def everything(backend: TorchBackend) -> None:
     backend.unravel(state, 2 * flat)
     backend.jvp(state, flat, BATCH)
     backend.hvp(state, flat, BATCH)
+    backend.sample_gradients(state, BATCH)
+    backend.features(state, BATCH)
+    for seed in (None, 1):
+        backend.kronecker(state, BATCH, seed=seed)
+    selected = backend.select(list(backend.parameter_names())[-1:])
+    selected.sgd_step(selected.initial_state(), BATCH, lr=0.1, seed=0)
+    backend.sgd_step(backend.load(network().state_dict()), BATCH, lr=0.1, seed=0)
 
 
 def generators() -> tuple[Any, ...]:
@@ -169,7 +176,11 @@ def test_half_precision_is_read_in_full(dtype: torch.dtype) -> None:
     backend = TorchBackend(nn.Linear(5, 3).to(dtype))
     state = backend.sgd_step(backend.initial_state(), BATCH, lr=0.1, seed=0)
     flat = backend.ravel(state)
-    for array in (backend.forward(state, BATCH), backend.logits(state, BATCH), flat, backend.jvp(state, flat, BATCH)):
+    (block,) = backend.kronecker(state, BATCH, seed=0)
+    for array in (
+        *(backend.forward(state, BATCH), backend.logits(state, BATCH), flat, backend.jvp(state, flat, BATCH)),
+        *(backend.sample_gradients(state, BATCH), backend.features(state, BATCH), block.inputs, block.outputs),
+    ):
         assert to_numpy(array).dtype == np.float32
     assert backend.unravel(state, flat).params[0].dtype == dtype
     assert torch.equal(backend.ravel(backend.unravel(state, flat)), flat)
@@ -183,12 +194,17 @@ def test_derivatives_in_several_threads(make: Callable[[], nn.Module]) -> None:
     state = backend.initial_state()
     tangents = np.random.default_rng(0).normal(size=(12, len(backend.ravel(state))))
 
-    def both(tangent: Any) -> list[Tensor]:
-        return [backend.jvp(state, tangent, BATCH), backend.hvp(state, tangent, BATCH)]
+    def all_of_them(tangent: Any) -> list[Tensor]:
+        blocks = backend.kronecker(state, BATCH, seed=0)
+        return [
+            *(backend.jvp(state, tangent, BATCH), backend.hvp(state, tangent, BATCH)),
+            *(backend.sample_gradients(state, BATCH), backend.features(state, BATCH)),
+            *(factor for block in blocks for factor in (block.inputs, block.outputs)),
+        ]
 
-    expected = [both(tangent) for tangent in tangents]
+    expected = [all_of_them(tangent) for tangent in tangents]
     with ThreadPoolExecutor(3) as pool:
-        torch.testing.assert_close(list(pool.map(both, tangents)), expected)
+        torch.testing.assert_close(list(pool.map(all_of_them, tangents)), expected)
 
 
 class LastOf(nn.LSTM):

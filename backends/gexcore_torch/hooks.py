@@ -1,0 +1,75 @@
+"""What passes through layers, seen by hooks that are gone afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+from gexcore.errors import InvalidModelError
+from gexcore_torch.curvature import exclusive
+from gexcore_torch.data import full
+
+See = Callable[[nn.Module, Tensor, Tensor], None]
+"""Told of every call of a layer: the layer, its input and its output."""
+
+
+@contextmanager
+def watching(layers: Iterable[nn.Module], see: See) -> Iterator[None]:
+    """Within the block every call of these layers is told to `see`."""
+
+    def hook(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        see(layer, args[0] if args else kwargs["input"], output)
+
+    # before the model's own hooks, which may replace the output
+    handles = [layer.register_forward_hook(hook, prepend=True, with_kwargs=True) for layer in layers]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def linear_layers(module: nn.Module) -> list[nn.Module]:
+    """The linear layers anywhere in the module."""
+    return [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+
+
+def features(module: nn.Module, scores_of: Callable[[nn.Module], Any]) -> Tensor:
+    """Inputs of the last linear layer that runs, flattened to (b, h).
+
+    Parameters
+    ----------
+    module : nn.Module
+    scores_of : callable
+        Runs the module on a batch and returns its scores.
+
+    Raises
+    ------
+    InvalidModelError
+        Where none runs, or the last one does not have one row or block of rows per sample.
+    """
+    last: list[Tensor] = []
+
+    def see(layer: nn.Module, inputs: Tensor, output: Tensor) -> None:
+        last[:] = [inputs.clone()]  # the model may go on in place, and the input may be the caller's array
+
+    # fused transformer layers run without calling what is in them
+    with exclusive(), watching(linear_layers(module), see):
+        scores = scores_of(module)
+    if not last:
+        msg = (
+            f"none of the linear layers of {type(module).__name__} runs as a module, so it has no features; "
+            "call the last one as a module, or choose a method that does without features"
+        )
+        raise InvalidModelError(msg)
+    (inputs,) = last
+    if inputs.ndim < 2 or (isinstance(scores, Tensor) and len(inputs) != len(scores)):
+        msg = (
+            f"the last linear layer of {type(module).__name__} got an input of shape {tuple(inputs.shape)}, which does "
+            "not begin with the number of samples; reshape it, or choose a method that does without features"
+        )
+        raise InvalidModelError(msg)
+    return full(inputs.reshape(len(inputs), -1))

@@ -1,0 +1,73 @@
+"""Models with other trainable parameters, and states from checkpoints."""
+
+from __future__ import annotations
+
+import copy
+import textwrap
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from gexcore.errors import InvalidModelError, InvalidSettingError
+from gexcore_torch.state import TorchState
+from gexcore_torch.worker import aliased, frozen, state_of, trainable, unwrapped
+
+
+@torch.inference_mode(False)
+def only(template: nn.Module, names: Collection[str]) -> nn.Module:
+    """A copy of the model, in the same memory, where only these parameters are trainable.
+
+    Raises
+    ------
+    InvalidSettingError
+        For no names, and for one that is no trainable parameter.
+    """
+    known = trainable(template)
+    allowed = textwrap.shorten(", ".join(map(repr, known)), 200, placeholder=" …")
+    if not names:
+        msg = f"no parameters were chosen; choose at least one of {allowed}"
+        raise InvalidSettingError(msg)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        msg = f"no trainable parameter is named {unknown[0]!r}; choose from {allowed}"
+        raise InvalidSettingError(msg)
+    chosen = {id(known[name]) for name in names}
+    return copy.deepcopy(template, {id(p): aliased(p, trained=id(p) in chosen) for p in template.parameters()})
+
+
+@torch.inference_mode(False)
+def loaded(template: nn.Module, checkpoint: Any) -> TorchState:
+    """The state that a state dict, or a module of the same architecture, stands for.
+
+    Frozen parameters are taken from the checkpoint as well, save quantised ones.
+
+    Raises
+    ------
+    InvalidModelError
+        For what is neither, and where names or shapes are not those of the model.
+    """
+    if isinstance(checkpoint, nn.Module):
+        checkpoint = unwrapped(checkpoint).state_dict()
+    if not isinstance(checkpoint, Mapping):
+        msg = (
+            f"a checkpoint of type {type(checkpoint).__name__} was given; files are not read here: give the state dict "
+            "that torch.load(path, weights_only=True) returns, or the module itself"
+        )
+        raise InvalidModelError(msg)
+    module = copy.deepcopy(template)
+    try:
+        module.load_state_dict(checkpoint)
+    except Exception as error:
+        first = " ".join(str(error).split("\n\t")[1:2]) or str(error)
+        msg = (
+            f"the checkpoint does not fit {type(template).__name__} ({textwrap.shorten(first.rstrip('. '), 300)}); "
+            "give the state dict of a model of the same architecture"
+        )
+        raise InvalidModelError(msg) from error
+    # a frozen base may be large, and is mostly the same in all checkpoints
+    pairs = list(zip(frozen(template), frozen(module), strict=True))
+    fixed = tuple(ours.data if torch.equal(ours, theirs) else theirs.data for ours, theirs in pairs)
+    return replace(state_of(module), fixed=fixed)
