@@ -1,0 +1,148 @@
+"""Confident learning: how well each label agrees with models that never saw it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.data import ArrayDataset, to_numpy
+from gexcore.errors import InvalidDataError, InvalidSettingError
+from gexcore.estimators.settle import check_count
+from gexcore.passes import Passes
+from gexcore.scores.fitting import columns_of, given_labels, make_scores, open_data
+from gexcore.scores.folds import Fold, Train, hold_out, make_folds, refuse_uncovered
+from gexcore.scores.joint import checked
+from gexcore.scores.quality import Quality, check_quality, cleanlab_quality, label_quality
+from gexcore.scores.result import Scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfidentLearning:
+    """Agreement of each label with out-of-sample probabilities; from 0 to 1, **low** = probably mislabelled.
+
+    `Scores.suspicion` is its negative. `Scores.details` has the ``probabilities`` of shape
+    (samples, K), from which `confident_joint` estimates which classes are mistaken for which.
+
+    Parameters
+    ----------
+    probabilities : array, shape (samples, K)
+        Of models that were not trained on the sample they score.
+    train : callable
+        Instead of probabilities, a recipe ``train(x, y) -> model`` or ``train(x, y, *, seed) -> model``
+        for cross-validation on (x, y) arrays; its models may be of any framework that has a backend.
+    folds : int, or list of integer arrays
+        Number of models, or the positions that each of them is not trained on and scores.
+    quality : {"self_confidence", "normalized_margin", "confidence_weighted_entropy"}
+        See `label_quality`.
+    adjusted : bool
+        Subtract each class's mean confidence first.
+    half_scored : bool
+        Score every second sample only and give all others the same score 1/K: a fault of the
+        paper's public code, kept to reproduce its numbers.
+    through : {"cleanlab"}, optional
+        Let cleanlab compute the quality.
+    seed : int
+        Of the folds, and of recipes that take one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gexcore.scores import ConfidentLearning
+    >>> p = np.array([[0.75, 0.25], [0.75, 0.25]])
+    >>> scores = ConfidentLearning(probabilities=p).fit(data=(np.zeros((2, 1)), np.array([0, 1])))
+    >>> scores.values
+    array([0.75, 0.25])
+    """
+
+    probabilities: Any = field(default=None, repr=False)
+    train: Train | None = None
+    folds: int | Sequence[Any] = 5
+    quality: Quality = "self_confidence"
+    adjusted: bool = False
+    half_scored: bool = False
+    through: Literal["cleanlab"] | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.probabilities is None) == (self.train is None):
+            msg = (
+                "ConfidentLearning takes either probabilities or a recipe; give one of probabilities=... and train=..."
+            )
+            raise InvalidSettingError(msg)
+        if self.train is not None and not callable(self.train):
+            raise InvalidSettingError(
+                f"train is of type {type(self.train).__name__}; give a callable train(x, y) -> model"
+            )
+        if not isinstance(self.folds, list | tuple):
+            check_count("folds", self.folds, least=2, auto=False)
+        check_count("seed", self.seed, least=0, auto=False)
+        check_quality(self.quality, adjusted=self.adjusted)
+        if self.through not in (None, "cleanlab"):
+            raise InvalidSettingError(f"through is {self.through!r}; allowed are 'cleanlab' and None")
+
+    @classmethod
+    def public_code(cls, **settings: Any) -> ConfidentLearning:
+        """The paper's public code: two halves, of which only one is scored."""
+        return cls(**{"half_scored": True, **settings})
+
+    def fit(
+        self,
+        model: Any = None,
+        data: Any = None,
+        *,
+        loss: str | Callable[..., Any] | None = None,
+        backend: str | None = None,
+        progress: bool = True,
+    ) -> Scores:
+        """Score every sample; arguments as in `gexcore.GEX.fit`, and no model needed.
+
+        Raises
+        ------
+        InvalidDataError
+            Without data, for targets that are no classes, folds that do not hold every sample
+            exactly once, or rows that are no probabilities.
+        InvalidModelError
+            Where the recipe fails.
+        MissingExtraError
+            Through cleanlab, where it is not installed.
+        """
+        started = time.perf_counter()
+        if data is None:
+            raise InvalidDataError("ConfidentLearning judges the labels of data, and got none; call fit(data=(x, y))")
+        judge = label_quality if self.through is None else cleanlab_quality()
+        name, passes = None, Passes()
+        if self.train is None:
+            labels = given_labels(open_data(model, data, backend=backend))
+            p = to_numpy(self.probabilities)
+        else:
+            x, y = columns_of(data)
+            labels = given_labels(ArrayDataset(x, y))
+            options: dict[str, Any] = {"seed": self.seed, "loss": loss, "backend": backend, "progress": progress}
+            p, passes, name = hold_out(self.train, x, y, self._folds(labels), **options)
+        labels, p = checked(labels, p)
+        if self.half_scored:
+            p = np.where(np.arange(len(p))[:, None] % 2, 1 / p.shape[1], p)
+        return make_scores(
+            self,
+            judge(labels, p, method=self.quality, adjusted=self.adjusted),
+            labels=labels,
+            unit="agreement from 0 to 1",
+            high="correct",
+            started=started,
+            backend=name,
+            classes=p.shape[1],
+            passes=passes,
+            details={"probabilities": p},
+        )
+
+    def _folds(self, labels: NDArray[np.intp]) -> list[Fold]:
+        if self.half_scored:
+            return [np.arange(0, len(labels), 2)]
+        folds = make_folds(labels, self.folds, seed=self.seed)
+        refuse_uncovered(folds, len(labels))
+        return folds

@@ -1,0 +1,148 @@
+"""EL2N and GraNd: how wrong, and how steep, each sample is early in training (Paul et al. 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gexcore.errors import InvalidDataError
+from gexcore.estimators.settle import check_count
+from gexcore.protocols import SupportsLogits, SupportsParams, SupportsSampleGradients
+from gexcore.scores.classes import Floats, error_norms
+from gexcore.scores.fitting import check_checkpoints
+from gexcore.scores.recorder import Recorder
+from gexcore.scores.result import Scores
+from gexcore.scores.runs import Runs, check_sources, known_mean
+from gexcore.scores.sweep import Sweep
+
+
+@dataclass(frozen=True, kw_only=True)
+class EL2N:
+    """‖p − y‖₂ of every sample early in training, mean over runs; from 0 to √2, high = probably mislabelled.
+
+    Parameters
+    ----------
+    recorder : Recorder, or list of them
+        One for each run; the paper takes about ten.
+    checkpoints : list
+        Instead of recorders: one early checkpoint of each run, evaluated on the data.
+    epoch : int
+        Which recorded epoch to read; that of checkpoints is what they were saved at.
+    squared : bool
+        ‖p − y‖₂² before the mean, as the paper's public code has it: another ranking where there
+        are several runs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gexcore.scores import EL2N, Recorder
+    >>> recorder = Recorder(samples=2)
+    >>> recorder.add([0, 1], logits=np.zeros((2, 2)), labels=[0, 1])
+    >>> recorder.epoch(20)
+    >>> EL2N(recorder=recorder).fit().values.round(3)
+    array([0.707, 0.707])
+    """
+
+    recorder: Recorder | Sequence[Recorder] | None = None
+    checkpoints: Sequence[Any] = field(default=(), repr=False)
+    epoch: int = 20
+    squared: bool = False
+
+    def __post_init__(self) -> None:
+        check_sources(self.recorder, self.checkpoints, by="EL2N")
+        check_count("epoch", self.epoch, least=0, auto=False)
+
+    @classmethod
+    def public_code(cls, **settings: Any) -> EL2N:
+        """The paper's public code: epoch 10, where the paper says 20, and squared norms."""
+        return cls(**{"epoch": 10, "squared": True, **settings})
+
+    def fit(
+        self,
+        model: Any = None,
+        data: Any = None,
+        *,
+        loss: str | Callable[..., Any] | None = None,
+        backend: str | None = None,
+        progress: bool = True,
+    ) -> Scores:
+        """Score every sample; arguments as in `gexcore.GEX.fit`, and none needed with a recorder.
+
+        Raises
+        ------
+        MissingCapabilityError
+            Where the backend cannot load checkpoints, or has no logits.
+        InvalidDataError
+            Where no logits, or not this epoch, were recorded, or for targets that are no classes.
+        """
+        unit = "squared distances of probabilities" if self.squared else "distances of probabilities"
+        if self.recorder is not None:
+            runs = Runs(self, model, data, backend=backend)
+            rows = [curve[self._row(run)] for curve, run in zip(runs.curves("errors"), runs.recorders, strict=True)]
+            return runs.scores(known_mean(self._power(np.stack(rows).astype(np.float64))), unit=unit)
+        needs = (SupportsLogits,)
+        sweep = Sweep(
+            self, model, data, needs=needs, checkpoints=self.checkpoints, loss=loss, backend=backend, progress=progress
+        )
+        labels = sweep.labels()
+        return sweep.scores(sweep.mean(lambda s: self._power(error_norms(sweep.logits(s), labels))), unit=unit)
+
+    def _row(self, run: Recorder) -> int:
+        if self.epoch not in run.epochs:
+            told = f"{run.epochs[0]} … {run.epochs[-1]}" if len(run.epochs) > 1 else str(run.epochs[0])
+            raise InvalidDataError(f"epoch {self.epoch} was not recorded; choose one of {told} with epoch=...")
+        return run.epochs.index(self.epoch)
+
+    def _power(self, norms: Floats) -> Floats:
+        return norms**2 if self.squared else norms
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraNd:
+    """‖∇ℓ‖₂ of every sample's loss by the trainable parameters; high = probably mislabelled.
+
+    Parameters
+    ----------
+    checkpoints : list
+        One early checkpoint of each run, averaged over, as published. Without them θ* itself,
+        where a memorised label has hardly any gradient left.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gexcore.scores import GraNd
+    >>> from gexcore_numpy import MLP
+    >>> model = MLP([np.array([[-1.0, 1.0]])], [np.zeros(2)])
+    >>> GraNd().fit(model, (np.array([[2.0], [2.0]]), np.array([1, 0]))).values.round(2)
+    array([0.06, 3.11])
+    """
+
+    checkpoints: Sequence[Any] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        check_checkpoints(self.checkpoints)
+
+    def fit(
+        self,
+        model: Any,
+        data: Any,
+        *,
+        loss: str | Callable[..., Any] | None = None,
+        backend: str | None = None,
+        progress: bool = True,
+    ) -> Scores:
+        """Score every sample; arguments as in `gexcore.GEX.fit`.
+
+        Raises
+        ------
+        MissingCapabilityError
+            Where the backend has no gradients per sample, or cannot load checkpoints.
+        """
+        needs = (SupportsSampleGradients, SupportsParams)
+        sweep = Sweep(
+            self, model, data, needs=needs, checkpoints=self.checkpoints, loss=loss, backend=backend, progress=progress
+        )
+        return sweep.scores(sweep.mean(sweep.gradient_norms), unit="units of the loss per parameter")

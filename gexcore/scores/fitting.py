@@ -1,0 +1,99 @@
+"""What the fits of all scores share: inputs checked, and the result put together."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.data import ArrayDataset, as_dataset, targets_of
+from gexcore.errors import InvalidDataError, InvalidSettingError
+from gexcore.estimators.job import settings_of
+from gexcore.evaluation import in_order
+from gexcore.intake import open_inputs
+from gexcore.passes import Passes
+from gexcore.protocols import Dataset
+from gexcore.run import Run
+from gexcore.scores.result import High, Scores
+
+BATCH_SIZE = 512
+NO_PASSES = Passes()
+
+
+def make_scores(
+    method: Any,
+    values: NDArray[Any],
+    *,
+    labels: NDArray[np.intp] | None,
+    unit: str,
+    high: High = "mislabelled",
+    started: float,
+    backend: str | None = None,
+    classes: int | None = None,
+    passes: Passes = NO_PASSES,
+    tie_break: NDArray[Any] | None = None,
+    details: dict[str, NDArray[Any]] | None = None,
+) -> Scores:
+    """The result of a fit that began at `started` on the clock of `time.perf_counter`."""
+    run = Run(
+        method=type(method).__name__,
+        settings=settings_of(method),
+        plan=None,
+        backend=backend or "none",
+        samples=len(values),
+        classes=classes,
+        snapshots=(),
+        passes=passes,
+        seconds=time.perf_counter() - started,
+    )
+    ties = None if tie_break is None else tie_break.astype(np.float64)
+    return Scores(values.astype(np.float64), labels, unit, high, run, ties, details or {})
+
+
+def check_checkpoints(checkpoints: Any) -> None:
+    """Refuse what is no list of checkpoints.
+
+    Raises
+    ------
+    InvalidSettingError
+    """
+    if not isinstance(checkpoints, list | tuple):
+        msg = f"checkpoints is of type {type(checkpoints).__name__}; give a list of checkpoints in the framework's own form"
+        raise InvalidSettingError(msg)
+
+
+def given_labels(data: Dataset[Any]) -> NDArray[np.intp]:
+    """The classes in a dataset, shape (samples,), without a pass through any model.
+
+    Raises
+    ------
+    InvalidDataError
+        For targets that are no classes.
+    """
+    parts = [targets_of(data.batch(indices)) for indices in in_order(len(data), BATCH_SIZE)]
+    targets = None if any(part is None for part in parts) else np.concatenate([p for p in parts if p is not None])
+    if targets is None or targets.ndim != 1 or targets.dtype.kind not in "iub" or targets.min() < 0:
+        raise InvalidDataError("the data has no integer labels 0 … K−1, and this score judges labels; give (x, y)")
+    return targets.astype(np.intp)
+
+
+def open_data(model: Any, data: Any, *, backend: str | None) -> Dataset[Any]:
+    """Data for a score that needs no model; one that is given helps to understand its framework's datasets."""
+    return as_dataset(data) if model is None else open_inputs(model, data, backend=backend).data
+
+
+def columns_of(data: Any) -> tuple[Any, Any]:
+    """Inputs and labels that can be cut into folds.
+
+    Raises
+    ------
+    InvalidDataError
+        For other forms of data than (x, y) arrays.
+    """
+    dataset = as_dataset(data)
+    if not isinstance(dataset, ArrayDataset) or len(dataset.columns) != 2:
+        raise InvalidDataError("cross-validation cuts the data into folds; give (x, y) arrays")
+    x, y = dataset.columns
+    return x, y

@@ -1,0 +1,148 @@
+"""Out-of-sample probabilities by cross-validation: every sample scored exactly once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.capabilities import require
+from gexcore.data import as_dataset, to_numpy
+from gexcore.errors import InvalidDataError, InvalidModelError, InvalidSettingError
+from gexcore.evaluation import in_order
+from gexcore.passes import Passes
+from gexcore.progress import progress_bar
+from gexcore.protocols import Backend, SupportsLogits
+from gexcore.registry import default_registry
+from gexcore.scores.classes import Floats, class_scores, softmax
+from gexcore.scores.fitting import BATCH_SIZE
+
+Train = Callable[..., Any]
+"""``train(x, y) -> model``, or ``train(x, y, *, seed) -> model``, as for `gexcore.retrain.retrain`."""
+
+Fold = NDArray[np.intp]
+"""Positions that one model is not trained on and then scores."""
+
+
+def make_folds(labels: NDArray[np.intp], folds: int | Sequence[Any], *, seed: int) -> list[Fold]:
+    """The folds of a cross-validation; where only their number is given, each with about the same classes.
+
+    Raises
+    ------
+    InvalidSettingError
+        For fewer than two folds, or more than there are samples.
+    InvalidDataError
+        For what is no list of positions.
+    """
+    n = len(labels)
+    if isinstance(folds, int):
+        if not 2 <= folds <= n:
+            raise InvalidSettingError(f"folds is {folds}, and must be from 2 to the number of samples, {n}")
+        shuffled = np.random.default_rng(seed).permutation(n)
+        dealt = shuffled[np.argsort(labels[shuffled], kind="stable")]
+        return [np.sort(dealt[number::folds]) for number in range(folds)]
+    given = [np.asarray(fold) for fold in folds]
+    if any(f.ndim != 1 or f.dtype.kind not in "iu" or not len(f) or f.min() < 0 or f.max() >= n for f in given):
+        raise InvalidDataError(
+            f"some folds are no lists of positions 0 … {n - 1}; give the held-out samples of each model"
+        )
+    if len(given) < 2:
+        raise InvalidSettingError(f"{len(given)} folds are given, and at least two are needed to train on the others")
+    return [f.astype(np.intp) for f in given]
+
+
+def refuse_uncovered(folds: Sequence[Fold], samples: int) -> None:
+    """Refuse folds unless they hold each sample exactly once: then it is scored exactly once.
+
+    Raises
+    ------
+    InvalidDataError
+    """
+    held = np.bincount(np.concatenate(folds), minlength=samples)
+    if (held != 1).any():
+        msg = (
+            f"{int((held == 0).sum())} samples are in no fold and {int((held > 1).sum())} in several; "
+            "put every sample into exactly one, so that each is scored once"
+        )
+        raise InvalidDataError(msg)
+
+
+class HeldOut(NamedTuple):
+    """What models say of samples that they were not trained on.
+
+    Parameters
+    ----------
+    probabilities : array, shape (samples, K)
+        1/K for a sample in no fold.
+    passes : Passes
+        Of scoring; what the recipe spends is its own.
+    backend : str
+        Of the models.
+    """
+
+    probabilities: Floats
+    passes: Passes
+    backend: str
+
+
+def hold_out(
+    train: Train,
+    x: Any,
+    y: Any,
+    folds: Sequence[Fold],
+    *,
+    seed: int,
+    loss: str | Callable[..., Any] | None,
+    backend: str | None,
+    progress: bool,
+) -> HeldOut:
+    """Train a model on all samples outside each fold, and let it score those inside.
+
+    Raises
+    ------
+    InvalidModelError
+        Where the recipe fails, or its models differ in their classes.
+    MissingCapabilityError
+        Where a model has no logits.
+    """
+    found: list[Floats] = []
+    name = ""
+    with progress_bar(len(folds), title="ConfidentLearning", show=progress, unit="fold") as bar:
+        for number, held in enumerate(folds, start=1):
+            rest = np.setdiff1d(np.arange(len(y)), held)
+            model = _train(train, x[rest], y[rest], seed=seed, fold=number)
+            engine = default_registry().create(model, backend=backend, loss=loss)
+            found.append(_probabilities(engine, (x[held], y[held])))
+            name = engine.name
+            bar.advance(f"fold {number}/{len(folds)}")
+    widths = sorted({p.shape[1] for p in found})
+    if len(widths) > 1:
+        msg = f"the models of the folds have {widths[0]} and {widths[-1]} classes; let the recipe fix their number"
+        raise InvalidModelError(msg)
+    probabilities = np.full((len(y), widths[0]), 1 / widths[0])
+    for held, p in zip(folds, found, strict=True):
+        probabilities[held] = p
+    return HeldOut(probabilities, Passes(forward=sum(map(len, folds))), name)
+
+
+def _train(train: Train, x: Any, y: Any, *, seed: int, fold: int) -> Any:
+    seeded = "seed" in inspect.signature(train).parameters
+    try:
+        return train(x, y, seed=seed) if seeded else train(x, y)
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}".splitlines()[0]
+        call = f"train(x, y, seed={seed})" if seeded else "train(x, y)"
+        raise InvalidModelError(f"the recipe failed on fold {fold} ({told}); it is called as {call}") from error
+
+
+def _probabilities(engine: Backend[Any, Any], data: Any) -> Floats:
+    require(engine, SupportsLogits, by="ConfidentLearning")
+    dataset, state = as_dataset(data, engine), engine.initial_state()
+    parts = [
+        class_scores(to_numpy(engine.logits(state, dataset.batch(i))), len(i))  # type: ignore[attr-defined]
+        for i in in_order(len(dataset), BATCH_SIZE)
+    ]
+    return softmax(np.concatenate(parts))

@@ -1,0 +1,103 @@
+"""Which classes are mistaken for which, from labels and predicted probabilities (Northcutt et al. 2021)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.errors import InvalidDataError, InvalidSettingError
+from gexcore.scores.classes import Floats
+
+ROUNDING = 1e-6
+"""A probability this little below its threshold reaches it, as in cleanlab."""
+
+OUT_OF_REACH = 2.0
+"""The threshold of a class that no sample is given."""
+
+
+def confident_thresholds(labels: Any, probabilities: Any) -> Floats:
+    """Mean probability of each class over the samples that are given it, shape (K,).
+
+    Parameters
+    ----------
+    labels : integer array, shape (samples,)
+    probabilities : array, shape (samples, K)
+        Out of sample: from models that were not trained on the sample.
+
+    Raises
+    ------
+    InvalidDataError
+        For labels that are no classes of the probabilities, or rows that are no probabilities.
+
+    Examples
+    --------
+    >>> from gexcore.scores import confident_thresholds
+    >>> confident_thresholds([0, 0, 1], [[0.75, 0.25], [0.25, 0.75], [0.0, 1.0]])
+    array([0.5, 1. ])
+    """
+    given, p = checked(labels, probabilities)
+    count = np.bincount(given, minlength=p.shape[1])
+    total = np.bincount(given, weights=p[np.arange(len(p)), given], minlength=p.shape[1])
+    return np.where(count > 0, np.maximum(total / np.maximum(count, 1), 2 * ROUNDING), OUT_OF_REACH)
+
+
+def confident_joint(
+    labels: Any, probabilities: Any, *, calibrate: bool = True, among: Literal["confident", "all"] = "confident"
+) -> Floats:
+    """Samples counted by given class (rows) and confidently predicted class (columns), shape (K, K).
+
+    A sample counts where at least one probability reaches its class's threshold; every class
+    counts at least once on the diagonal.
+
+    Parameters
+    ----------
+    labels, probabilities
+        As for `confident_thresholds`, which also tells the errors.
+    calibrate : bool
+        Scale each row to the number of samples that are given its class.
+    among : {"confident", "all"}
+        Where several classes reach their thresholds, take the most probable of them; or, as
+        cleanlab does, the most probable of all, which may not have reached its own.
+
+    Examples
+    --------
+    >>> from gexcore.scores import confident_joint
+    >>> confident_joint([0, 0, 0, 1], [[0.9, 0.1], [0.6, 0.4], [0.0, 1.0], [0.2, 0.8]])
+    array([[2., 1.],
+           [0., 1.]])
+    """
+    if among not in ("confident", "all"):
+        raise InvalidSettingError(f"among is {among!r}; allowed are 'confident' and 'all'")
+    given, p = checked(labels, probabilities)
+    k = p.shape[1]
+    reached = p >= confident_thresholds(given, p) - ROUNDING
+    count = reached.sum(axis=1)
+    guess = np.where(reached, p, -1.0).argmax(axis=1)
+    if among == "all":
+        guess = np.where(count > 1, p.argmax(axis=1), guess)
+    cells = (given * k + guess)[count > 0]
+    joint = np.bincount(cells, minlength=k * k).reshape(k, k).astype(np.float64)
+    np.fill_diagonal(joint, np.maximum(joint.diagonal(), 1))
+    if calibrate:
+        joint *= (np.bincount(given, minlength=k) / joint.sum(axis=1))[:, None]
+    return joint
+
+
+def checked(labels: Any, probabilities: Any) -> tuple[NDArray[np.intp], Floats]:
+    """Labels and probabilities, refused where they are not what they are called."""
+    given, p = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
+    if p.ndim != 2 or p.shape[1] < 2 or given.shape != p.shape[:1]:
+        msg = f"labels and probabilities have shapes {given.shape} and {p.shape}; give (samples,) and (samples, K)"
+        raise InvalidDataError(msg)
+    if given.dtype.kind not in "iu" or not len(given) or given.min() < 0 or given.max() >= p.shape[1]:
+        raise InvalidDataError(f"some labels are no classes; give integers 0 … {p.shape[1] - 1}, one per sample")
+    bad = ~((p >= 0).all(axis=1) & (np.abs(p.sum(axis=1) - 1) <= 1e-3))
+    if bad.any():
+        msg = (
+            f"{int(bad.sum())} rows are no probabilities, first that of sample {int(bad.argmax())}; every sample needs "
+            "a row of class probabilities that sum to one: score each exactly once, out of sample"
+        )
+        raise InvalidDataError(msg)
+    return given.astype(np.intp), p

@@ -1,0 +1,128 @@
+"""Deep k-NN: whether a sample's neighbours share its label (Bahri et al. 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.errors import InvalidSettingError
+from gexcore.estimators.settle import check_count
+from gexcore.protocols import SupportsFeatures, SupportsLogits
+from gexcore.scores.classes import Floats
+from gexcore.scores.fitting import check_checkpoints
+from gexcore.scores.neighbours import Metric, label_shares
+from gexcore.scores.result import Scores
+from gexcore.scores.sweep import Sweep
+
+LARGEST_K = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeepKNN:
+    """Share of a sample's nearest neighbours with another label; from 0 to 1, high = probably mislabelled.
+
+    Samples with equal shares are ranked by their loss at θ*. All pairs of samples are compared,
+    in blocks: the time grows with the square of their number, the memory does not.
+
+    Parameters
+    ----------
+    k : int, "auto" or "class_size"
+        Neighbours. "auto" is a tenth of the mean class size, from 5 to 500; "class_size" is N // K.
+    features : {"logits", "features"}
+        Where neighbours are near: in the logits (as published), or before the last linear layer.
+    metric : {"euclidean", "cosine"}
+    include_self : bool
+        Count the sample among its neighbours.
+    squared_distance : bool
+        Score ‖ȳ − y‖₂² instead, ȳ being the mean one-hot label of the neighbours; from 0 to 2.
+    checkpoints : list
+        Average over these instead of θ* alone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gexcore.scores import DeepKNN
+    >>> from gexcore_numpy import MLP
+    >>> model = MLP([np.eye(2)], [np.zeros(2)])
+    >>> x = np.array([[0.0, 1.0], [0.0, 2.0], [0.0, 3.0], [9.0, 0.0], [8.0, 0.0]])
+    >>> DeepKNN(k=1).fit(model, (x, np.array([1, 1, 0, 0, 0]))).values
+    array([0., 0., 1., 0., 0.])
+    """
+
+    k: int | Literal["auto", "class_size"] = "auto"
+    features: Literal["logits", "features"] = "logits"
+    metric: Metric = "euclidean"
+    include_self: bool = False
+    squared_distance: bool = False
+    checkpoints: Sequence[Any] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        if self.k != "class_size":
+            check_count("k", self.k)
+        check_checkpoints(self.checkpoints)
+        for name, allowed in (("features", ("logits", "features")), ("metric", ("euclidean", "cosine"))):
+            if getattr(self, name) not in allowed:
+                msg = f"{name} is {getattr(self, name)!r}; allowed are {allowed[0]!r} and {allowed[1]!r}"
+                raise InvalidSettingError(msg)
+
+    @classmethod
+    def public_code(cls, **settings: Any) -> DeepKNN:
+        """The paper's public code: N // K neighbours, the sample among them, scored by ‖ȳ − y‖₂².
+
+        It averages over five checkpoints of the training: give them as `checkpoints`.
+        """
+        return cls(**{"k": "class_size", "include_self": True, "squared_distance": True, **settings})
+
+    def fit(
+        self,
+        model: Any,
+        data: Any,
+        *,
+        loss: str | Callable[..., Any] | None = None,
+        backend: str | None = None,
+        progress: bool = True,
+    ) -> Scores:
+        """Score every sample; arguments as in `gexcore.GEX.fit`.
+
+        Raises
+        ------
+        MissingCapabilityError
+            Where the backend has no logits (or features), or cannot load checkpoints.
+        InvalidDataError
+            For targets that are no classes.
+        InvalidSettingError
+            For more neighbours than there are samples.
+        """
+        needs = (SupportsLogits if self.features == "logits" else SupportsFeatures,)
+        sweep = Sweep(
+            self, model, data, needs=needs, checkpoints=self.checkpoints, loss=loss, backend=backend, progress=progress
+        )
+        labels = sweep.labels()
+        k = self._settled(len(labels), sweep.seen.classes or int(labels.max()) + 1)
+
+        def measure(state: Any) -> Floats:
+            points = sweep.logits(state) if self.features == "logits" else sweep.features(state)
+            return self._score(
+                label_shares(points, labels, k, metric=self.metric, include_self=self.include_self), labels
+            )
+
+        unit = "squared distances of labels" if self.squared_distance else "shares of neighbours"
+        return sweep.scores(sweep.mean(measure), unit=unit, tie_break=sweep.seen.losses)
+
+    def _settled(self, samples: int, classes: int) -> int:
+        most = samples if self.include_self else samples - 1
+        if self.k == "auto":
+            return min(most, max(5, min(LARGEST_K, samples // (10 * classes))))
+        k = max(1, samples // classes) if self.k == "class_size" else self.k
+        if k > most:
+            raise InvalidSettingError(f"k is {k}, and a sample has {most} neighbours; choose at most that many")
+        return k
+
+    def _score(self, shares: Floats, labels: NDArray[np.intp]) -> Floats:
+        own = shares[np.arange(len(labels)), labels]
+        # ‖ȳ − y‖² = Σ ȳ² − 2 ȳ_m + 1
+        return (shares**2).sum(axis=1) - 2 * own + 1 if self.squared_distance else 1 - own

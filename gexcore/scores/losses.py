@@ -1,0 +1,131 @@
+"""Loss and margin: what a trained model, or its history, says of every label without any gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gexcore.protocols import SupportsLogits
+from gexcore.scores.classes import margins
+from gexcore.scores.recorder import Recorder
+from gexcore.scores.result import Scores
+from gexcore.scores.runs import Runs, check_sources
+from gexcore.scores.sweep import Sweep
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """Loss of every sample at θ*, in nats for cross-entropy; high = probably mislabelled.
+
+    The baseline: one pass, and blind to what the model has memorised.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gexcore.scores import Loss
+    >>> from gexcore_numpy import MLP
+    >>> model = MLP([np.array([[-1.0, 1.0]])], [np.zeros(2)])
+    >>> scores = Loss().fit(model, (np.array([[2.0], [2.0]]), np.array([1, 0])))
+    >>> scores.suspicion().round(2)
+    array([0.02, 4.02])
+    """
+
+    def fit(
+        self,
+        model: Any,
+        data: Any,
+        *,
+        loss: str | Callable[..., Any] | None = None,
+        backend: str | None = None,
+        progress: bool = True,
+    ) -> Scores:
+        """Score every sample; arguments as in `gexcore.GEX.fit`."""
+        sweep = Sweep(self, model, data, loss=loss, backend=backend)
+        return sweep.scores(sweep.seen.losses, unit="units of the loss")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Margin:
+    """Logit of the given class minus the largest other one at θ*; **low** = probably mislabelled.
+
+    `Scores.suspicion` is its negative.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gexcore.scores import Margin
+    >>> from gexcore_numpy import MLP
+    >>> model = MLP([np.array([[-1.0, 1.0]])], [np.zeros(2)])
+    >>> Margin().fit(model, (np.array([[2.0], [2.0]]), np.array([1, 0]))).values
+    array([ 4., -4.])
+    """
+
+    def fit(
+        self,
+        model: Any,
+        data: Any,
+        *,
+        loss: str | Callable[..., Any] | None = None,
+        backend: str | None = None,
+        progress: bool = True,
+    ) -> Scores:
+        """Score every sample; arguments as in `gexcore.GEX.fit`.
+
+        Raises
+        ------
+        MissingCapabilityError
+            Where the backend has no logits.
+        InvalidDataError
+            For targets that are no classes.
+        """
+        sweep = Sweep(self, model, data, needs=(SupportsLogits,), loss=loss, backend=backend)
+        labels = sweep.labels()
+        return sweep.scores(sweep.mean(lambda s: margins(sweep.logits(s), labels)), unit="logits", high="correct")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanMemberLoss:
+    """Mean loss of every sample over checkpoints of the training; high = probably mislabelled.
+
+    Where checkpoints exist it is hard to beat: wrong labels are learnt late.
+
+    Parameters
+    ----------
+    checkpoints : list
+        In the framework's own form (`gexcore.protocols.SupportsCheckpoints`); evaluated on the data.
+    recorder : Recorder, or list of them
+        Instead of checkpoints: losses as the training loop told them, averaged over epochs, then runs.
+    """
+
+    checkpoints: Sequence[Any] = field(default=(), repr=False)
+    recorder: Recorder | Sequence[Recorder] | None = None
+
+    def __post_init__(self) -> None:
+        check_sources(self.recorder, self.checkpoints, by="MeanMemberLoss")
+
+    def fit(
+        self,
+        model: Any = None,
+        data: Any = None,
+        *,
+        loss: str | Callable[..., Any] | None = None,
+        backend: str | None = None,
+        progress: bool = True,
+    ) -> Scores:
+        """Score every sample; arguments as in `gexcore.GEX.fit`, and none needed with a recorder.
+
+        Raises
+        ------
+        MissingCapabilityError
+            Where the backend cannot load checkpoints.
+        InvalidDataError
+            Where no losses were recorded, or `data` has another number of samples than the recorder.
+        InvalidModelError
+            For a checkpoint whose losses are not finite.
+        """
+        if self.recorder is not None:
+            runs = Runs(self, model, data, backend=backend)
+            return runs.scores(runs.mean("losses"), unit="units of the loss")
+        sweep = Sweep(self, model, data, checkpoints=self.checkpoints, loss=loss, backend=backend, progress=progress)
+        return sweep.scores(sweep.mean(sweep.losses), unit="units of the loss")

@@ -1,0 +1,66 @@
+"""Labels of nearest neighbours, in blocks of samples."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.scores.classes import Floats
+
+Metric = Literal["euclidean", "cosine"]
+
+MAX_NUMBERS = 2**22
+"""Most distances held at once: 32 MB."""
+
+
+def label_shares(
+    points: NDArray[Any],
+    labels: NDArray[np.intp],
+    k: int,
+    *,
+    metric: Metric = "euclidean",
+    include_self: bool = False,
+    block: int | None = None,
+) -> Floats:
+    """Share of each class among the `k` nearest neighbours of each sample, shape (samples, K).
+
+    Parameters
+    ----------
+    points : array, shape (samples, …)
+    labels : integer array, shape (samples,)
+    k : int
+        At most the number of other samples, or of all with `include_self`.
+    metric : {"euclidean", "cosine"}
+    include_self : bool
+        A sample is its own nearest neighbour.
+    block : int, optional
+        Samples at once; any number gives the same shares.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gexcore.scores.neighbours import label_shares
+    >>> label_shares(np.array([[0.0], [1.0], [3.0]]), np.array([0, 1, 1]), 1)
+    array([[0., 1.],
+           [1., 0.],
+           [0., 1.]])
+    """
+    samples, classes = len(points), int(labels.max()) + 1
+    x = np.asarray(points, dtype=np.float64).reshape(samples, -1)
+    if metric == "cosine":
+        # a point at the origin has no direction: it counts as at right angles to all others
+        x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    square = np.ones(samples) if metric == "cosine" else (x * x).sum(axis=1)
+    size = block or max(1, MAX_NUMBERS // samples)
+    shares = np.empty((samples, classes))
+    for start in range(0, samples, size):
+        rows = np.arange(start, min(start + size, samples))
+        # the squared distance, less what is the same for all neighbours of a sample
+        far = square - 2 * (x[rows] @ x.T)
+        far[np.arange(len(rows)), rows] = -np.inf if include_self else np.inf
+        nearest = labels[np.argpartition(far, k - 1, axis=1)[:, :k]]
+        cells = nearest + classes * np.arange(len(rows))[:, None]
+        shares[rows] = np.bincount(cells.ravel(), minlength=classes * len(rows)).reshape(-1, classes) / k
+    return shares

@@ -1,0 +1,151 @@
+"""Training curves of every sample, told by the training loop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.errors import InvalidDataError, InvalidSettingError
+from gexcore.estimators.settle import check_count
+from gexcore.scores.batch import CURVES, Curve, never_told, read_batch, refuse_conflicts
+from gexcore.scores.recorder_file import Recorded, read_recorded, write_recorded
+
+
+class Recorder:
+    """Remembers what a training loop tells of each sample, epoch by epoch.
+
+    It keeps four float32 numbers per sample and epoch; what was added counts once `epoch` ends it.
+
+    Parameters
+    ----------
+    samples : int
+        Of the training set; indices are positions in it.
+
+    Examples
+    --------
+    >>> from gexcore.scores import AUM, Recorder
+    >>> recorder = Recorder(samples=3)
+    >>> recorder.add([2, 0], logits=[[1.0, 0.5], [1.0, 0.5]], labels=[1, 0])
+    >>> recorder.add([1], logits=[[1.0, 0.5]], labels=[1])
+    >>> recorder.epoch()
+    >>> AUM(recorder=recorder).fit().values
+    array([ 0.5, -0.5, -0.5])
+    """
+
+    def __init__(self, samples: int) -> None:
+        check_count("samples", samples, auto=False)
+        self.samples = samples
+        self._numbers: list[int] = []
+        self._ended: dict[Curve, list[NDArray[np.float32]]] = {name: [] for name in CURVES}
+        self._given = np.full(samples, -1, np.intp)
+        self._begin()
+
+    def __repr__(self) -> str:
+        return f"<Recorder: {self.samples} samples, {len(self._numbers)} epochs>"
+
+    def add(self, indices: Any, *, losses: Any = None, logits: Any = None, labels: Any = None) -> None:
+        """Tell of one batch, in arrays of any framework.
+
+        Parameters
+        ----------
+        indices : integer array, shape (b,)
+            Positions in the training set, in any order, each at most once per epoch.
+        losses : array, shape (b,), optional
+            Without reduction.
+        logits : array, shape (b, K), optional
+            Scores before the softmax; of a binary task also (b,) or (b, 1).
+        labels : integer array, shape (b,), optional
+            Given classes; needed with `logits`.
+
+        Raises
+        ------
+        InvalidDataError
+            For wrong shapes, indices outside, a sample twice in one epoch, a label that changes,
+            or numbers that are not finite; nothing of the batch is then kept.
+        """
+        batch = read_batch(indices, losses, logits, labels, samples=self.samples)
+        refuse_conflicts(batch, self._seen, self._given)
+        if batch.labels is not None:
+            self._given[batch.indices] = batch.labels
+        self._seen[batch.indices] = True
+        for name, curve in batch.curves.items():
+            self._open[name][batch.indices] = curve
+
+    def epoch(self, number: int | None = None) -> None:
+        """End an epoch.
+
+        Parameters
+        ----------
+        number : int, optional
+            Of the epoch that ends, above that of the one before; counted from 1 where not given.
+
+        Raises
+        ------
+        InvalidDataError, InvalidSettingError
+            If no batch was added since the last one, and for a number that is not above it.
+        """
+        least = self._numbers[-1] + 1 if self._numbers else 0
+        number = max(1, least) if number is None else number
+        check_count("number", number, least=least, auto=False)
+        if not self._seen.any():
+            raise InvalidDataError(f"nothing was recorded in epoch {number}; call add() for every batch, then epoch()")
+        for name in CURVES:
+            self._ended[name].append(self._open[name])
+        self._numbers.append(number)
+        self._begin()
+
+    @property
+    def epochs(self) -> tuple[int, ...]:
+        """Numbers of the epochs that have ended."""
+        return tuple(self._numbers)
+
+    @property
+    def labels(self) -> NDArray[np.intp] | None:
+        """Given classes, shape (samples,); None unless they are known for every sample."""
+        return self._given.copy() if (self._given >= 0).all() else None
+
+    def curve(self, name: Curve, *, by: str = "this") -> NDArray[np.float32]:
+        """One curve per sample, shape (epochs, samples); NaN where a sample was not seen.
+
+        Parameters
+        ----------
+        name : {"losses", "errors", "margins", "correct"}
+        by : str
+            Who asks, for the error.
+
+        Raises
+        ------
+        InvalidDataError, InvalidSettingError
+            Where nothing of it was recorded, and for other names.
+        """
+        if name not in CURVES:
+            raise InvalidSettingError(f"no curve named {name!r}; allowed are {', '.join(CURVES)}")
+        if not self._numbers:
+            msg = "the recorder has no epoch; call add() for every batch of the training and epoch() after each epoch"
+            raise InvalidDataError(msg)
+        found = np.stack(self._ended[name])
+        if np.isnan(found).all():
+            raise InvalidDataError(never_told(name, by=by))
+        return found
+
+    def save(self, path: str | Path) -> None:
+        """Write the epochs that have ended to an .npz file, over an older one."""
+        curves = {name: np.array(rows, np.float32) for name, rows in self._ended.items()}
+        write_recorded(Path(path), Recorded(np.array(self._numbers, np.intp), self._given, curves))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Recorder:
+        """The recorder that `save` wrote, ready for the next epoch; an `InvalidDataError` for any other file."""
+        recorded = read_recorded(Path(path))
+        recorder = cls(len(recorded.labels))
+        recorder._given = recorded.labels
+        recorder._numbers = recorded.numbers.tolist()
+        recorder._ended = {name: list(rows) for name, rows in recorded.curves.items()}
+        return recorder
+
+    def _begin(self) -> None:
+        self._seen = np.zeros(self.samples, bool)
+        self._open = {name: np.full(self.samples, np.nan, np.float32) for name in CURVES}

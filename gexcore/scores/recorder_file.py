@@ -1,0 +1,62 @@
+"""A recorder's epochs in an .npz file."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.errors import InvalidDataError
+from gexcore.scores.batch import CURVES, Curve
+
+
+class Recorded(NamedTuple):
+    """What a file holds.
+
+    Parameters
+    ----------
+    numbers : integer array, shape (epochs,)
+    labels : integer array, shape (samples,)
+        −1 where not known.
+    curves : dict of arrays, shape (epochs, samples)
+    """
+
+    numbers: NDArray[np.intp]
+    labels: NDArray[np.intp]
+    curves: dict[Curve, NDArray[np.float32]]
+
+
+def write_recorded(path: Path, recorded: Recorded) -> None:
+    """Write a file whole or not at all, over an older one."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            np.savez_compressed(
+                file, allow_pickle=False, epochs=recorded.numbers, labels=recorded.labels, **recorded.curves
+            )
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_recorded(path: Path) -> Recorded:
+    """What `write_recorded` wrote.
+
+    Raises
+    ------
+    InvalidDataError
+        For any other file.
+    """
+    try:
+        # np.load leaves a file open that it cannot read
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            numbers, labels = file["epochs"].astype(np.intp), file["labels"].astype(np.intp)
+            shape = (len(numbers), len(labels))
+            curves = {name: file[name].reshape(shape).astype(np.float32) for name in CURVES}
+    except (ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise InvalidDataError(f"{path} was not written by Recorder.save; name a file that was") from error
+    return Recorded(numbers, labels, curves)

@@ -1,0 +1,129 @@
+"""What the fit of a score returns: one number per sample, and what high numbers mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.decisions.threshold import Method, Suspects, Threshold, find_threshold
+from gexcore.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+High = Literal["mislabelled", "correct"]
+"""What a high value says of the given label."""
+
+MIN_LEVELS = 50
+"""Counts, and shares of few neighbours, lie so far apart that every gap would pass for a valley."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Scores:
+    """A score of the samples of one training set, in the data's order.
+
+    Parameters
+    ----------
+    values : array, shape (samples,)
+        With the sign that was published; NaN for a sample that nothing is known of.
+    labels : integer array, shape (samples,), or None
+        Given classes, where they are known.
+    unit : str
+        Of the values.
+    high : {"mislabelled", "correct"}
+        What high values mean. `suspicion` is −values for "correct".
+    run : Run
+        Method, settings as given, backend ("none" where no model was taken through the data), passes and seconds.
+    tie_break : array, shape (samples,), optional
+        Orders samples of equal value in `ranking`, high = more suspicious.
+    details : mapping of arrays
+        What else the method found; its class says what.
+    """
+
+    values: NDArray[np.float64]
+    labels: NDArray[np.intp] | None
+    unit: str
+    high: High
+    run: Run
+    tie_break: NDArray[np.float64] | None = None
+    details: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Of the method."""
+        return self.run.method
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __repr__(self) -> str:
+        meaning = (
+            "values: high = probably mislabelled, and so suspicion()"
+            if self.high == "mislabelled"
+            else "values: high = probably correct; suspicion(): −values, high = probably mislabelled"
+        )
+        return f"<Scores by {self.name}: {len(self)} samples, in {self.unit}; {meaning}>"
+
+    def suspicion(self) -> NDArray[np.float64]:
+        """The values, or −values where those are high for correct labels: high = probably mislabelled."""
+        return self.values.copy() if self.high == "mislabelled" else -self.values
+
+    def ranking(self) -> NDArray[np.intp]:
+        """Positions, most suspicious first; equal ones by `tie_break`, then by position; unknown ones last."""
+        ties = np.zeros(len(self)) if self.tie_break is None else self.tie_break
+        return np.lexsort((-ties, -self.suspicion()))
+
+    def suspects(self, method: Method = "auto", *, rate: float | None = None) -> Suspects:
+        """Samples that are probably mislabelled, by a threshold found from `suspicion`; it may refuse.
+
+        A refusal means "use the ranking", not "the data is clean". Samples of unknown value are
+        no suspects. Scores with negative values are searched from their smallest one up, since
+        thresholds are found on square roots; the threshold is on the scale of `suspicion`. Where
+        fewer than 50 values are distinct, "auto" and "valley" refuse.
+
+        Parameters
+        ----------
+        method : {"auto", "valley", "otsu", "mixture", "known_rate", "quantile"}
+            See `gexcore.decisions.threshold.find_threshold`.
+        rate : float, optional
+            For "known_rate", the share of wrong labels; for "quantile", the share to flag.
+        """
+        suspicion = self.suspicion()
+        known = ~np.isnan(suspicion)
+        if not known.any():
+            refused = Threshold(None, "refused", "no sample has a known value")
+            return Suspects(np.empty(0, np.intp), refused)
+        levels = len(np.unique(suspicion[known]))
+        if method in ("auto", "valley") and levels < MIN_LEVELS:
+            reason = f"{levels} distinct values are too few to tell a valley from a gap between them, at least {MIN_LEVELS} are needed"
+            return Suspects(np.empty(0, np.intp), Threshold(None, "refused", f"{reason}; use the scores as a ranking"))
+        start = min(0.0, float(suspicion[known].min()))
+        raised = suspicion - start
+        labels = None if self.labels is None else self.labels[known]
+        found = find_threshold(raised[known], labels, method=method, rate=rate)
+        if found.value is None:
+            return Suspects(np.empty(0, np.intp), found)
+        ranking = self.ranking()
+        return Suspects(ranking[raised[ranking] > found.value], found._replace(value=found.value + start))
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """The columns of a table, one row per sample in the data's order."""
+        suspect = np.zeros(len(self), dtype=bool)
+        suspect[self.suspects().indices] = True
+        return {
+            "index": np.arange(len(self)),
+            "label": np.full(len(self), None, dtype=object) if self.labels is None else self.labels,
+            "suspicion": self.suspicion(),
+            "value": self.values,
+            "suspect": suspect,
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """`columns` as a pandas frame (extra ``report``)."""
+        import pandas as pd
+
+        return pd.DataFrame(self.columns())

@@ -1,0 +1,145 @@
+"""A model, or checkpoints of it, taken through the data once each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.capabilities import require
+from gexcore.data import to_numpy
+from gexcore.errors import InvalidDataError, InvalidModelError
+from gexcore.evaluation import GRADIENT_BUDGET, evaluate, in_order
+from gexcore.intake import open_inputs, take_in
+from gexcore.passes import Passes, sum_passes
+from gexcore.progress import progress_bar
+from gexcore.protocols import Backend, SupportsCheckpoints
+from gexcore.scores.classes import Floats, class_scores
+from gexcore.scores.fitting import BATCH_SIZE, make_scores
+from gexcore.scores.result import High, Scores
+
+
+class Sweep:
+    """One fit that takes a model, or checkpoints of it, through the data.
+
+    Parameters
+    ----------
+    method : dataclass
+        Whose fit it is.
+    model, data, loss, backend, progress
+        As for `gexcore.GEX.fit`.
+    needs : tuple of protocols
+    checkpoints : sequence
+        In the framework's own form; θ* where there are none.
+
+    Raises
+    ------
+    MissingCapabilityError, InvalidDataError, InvalidModelError
+        Before any work beyond one pass over the data.
+    """
+
+    def __init__(
+        self,
+        method: Any,
+        model: Any,
+        data: Any,
+        *,
+        loss: str | Callable[..., Any] | None,
+        backend: str | None,
+        progress: bool = False,
+        needs: tuple[type, ...] = (),
+        checkpoints: Sequence[Any] = (),
+    ) -> None:
+        self._started = time.perf_counter()
+        self._method, self._checkpoints, self._progress = method, checkpoints, progress
+        self._name = type(method).__name__
+        if model is None or data is None:
+            raise InvalidDataError(f"{self._name} takes a model through its data, and got none; call fit(model, data)")
+        inputs = open_inputs(model, data, loss=loss, backend=backend)
+        self.engine: Backend[Any, Any] = inputs.backend
+        self.data = inputs.data
+        require(self.engine, *needs, *([SupportsCheckpoints] if checkpoints else []), by=self._name)
+        self.seen = take_in(self.engine, self.data, loss=loss, batch_size=BATCH_SIZE)
+        self._passes = [Passes(forward=len(self.data))]
+
+    def labels(self) -> NDArray[np.intp]:
+        """Given classes, shape (samples,).
+
+        Raises
+        ------
+        InvalidDataError
+            For targets that are no classes.
+        """
+        if self.seen.labels is None:
+            raise InvalidDataError(f"{self._name} needs one class per sample, and the targets are no classes")
+        return self.seen.labels
+
+    def mean(self, measure: Callable[[Any], NDArray[Any]]) -> Floats:
+        """The mean of a measurement over all checkpoints, or that of θ*, shape (samples,)."""
+        total, count = np.zeros(len(self.data)), max(1, len(self._checkpoints))
+        with progress_bar(count, title=self._name, show=self._progress and count > 1, unit="checkpoint") as bar:
+            for number, state in enumerate(self._states(), start=1):
+                values = measure(state)
+                if not np.isfinite(values).all():
+                    which = f"checkpoint {number} of {count}" if self._checkpoints else "the trained model"
+                    msg = f"{self._name} is not finite at {which}, first for sample {int(np.isfinite(values).argmin())}; check its weights, or leave it out"
+                    raise InvalidModelError(msg)
+                total += values
+                bar.advance(f"checkpoint {number}/{count}")
+        return total / count
+
+    def _states(self) -> Iterator[Any]:
+        if not self._checkpoints:
+            yield self.engine.initial_state()
+        for checkpoint in self._checkpoints:
+            yield self.engine.load(checkpoint)  # type: ignore[attr-defined]
+
+    def losses(self, state: Any) -> NDArray[Any]:
+        """Losses of a state, shape (samples,)."""
+        self._passes.append(Passes(forward=len(self.data)))
+        return evaluate(self.engine, state, self.data, batch_size=BATCH_SIZE)
+
+    def logits(self, state: Any) -> Floats:
+        """Class scores of a state, shape (samples, K) with K ≥ 2."""
+        return class_scores(self.outputs(self.engine.logits, state), len(self.data))  # type: ignore[attr-defined]
+
+    def features(self, state: Any) -> Floats:
+        """What the last layer sees of every sample, shape (samples, h)."""
+        return self.outputs(self.engine.features, state)  # type: ignore[attr-defined]
+
+    def outputs(self, method: Callable[[Any, Any], Any], state: Any) -> Floats:
+        """What a forward method of the backend gives for every sample, shape (samples, …)."""
+        self._passes.append(Passes(forward=len(self.data)))
+        parts = [to_numpy(method(state, self.data.batch(i))) for i in in_order(len(self.data), BATCH_SIZE)]
+        return np.concatenate(parts).astype(np.float64)
+
+    def gradient_norms(self, state: Any) -> Floats:
+        """‖∇ℓ‖₂ of every sample's loss by the trainable parameters, shape (samples,)."""
+        self._passes.append(Passes(gradient=len(self.data)))
+        size = max(1, int(np.prod(np.shape(self.engine.ravel(state)))))  # type: ignore[attr-defined]
+        at_once = max(1, min(BATCH_SIZE, GRADIENT_BUDGET // size))
+        parts = [
+            np.linalg.norm(to_numpy(self.engine.sample_gradients(state, self.data.batch(i))).astype(np.float64), axis=1)  # type: ignore[attr-defined]
+            for i in in_order(len(self.data), at_once)
+        ]
+        return np.concatenate(parts)
+
+    def scores(
+        self, values: NDArray[Any], *, unit: str, high: High = "mislabelled", tie_break: NDArray[Any] | None = None
+    ) -> Scores:
+        """The result."""
+        return make_scores(
+            self._method,
+            values,
+            labels=self.seen.labels,
+            unit=unit,
+            high=high,
+            started=self._started,
+            backend=self.engine.name,
+            classes=self.seen.classes,
+            passes=sum_passes(self._passes),
+            tie_break=tie_break,
+        )

@@ -1,0 +1,106 @@
+"""A threshold for the area under the margin, from a class that does not exist (Pleiss et al. 2020)."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.decisions.threshold import Suspects, Threshold
+from gexcore.errors import InvalidDataError, InvalidSettingError
+from gexcore.estimators.settle import check_count
+from gexcore.scores.result import Scores
+
+
+class ThresholdClass(NamedTuple):
+    """Labels to train on in place of the given ones, by a model with K + 1 classes.
+
+    Parameters
+    ----------
+    labels : integer array, shape (samples,)
+        The given ones, but K for some samples.
+    positions : integer array
+        Of those samples, ascending.
+    """
+
+    labels: NDArray[np.intp]
+    positions: NDArray[np.intp]
+
+
+def threshold_class(labels: Any, *, seed: int = 0) -> ThresholdClass:
+    """Put ⌊N / (K + 1)⌋ random samples into a class K that does not exist: what wrong labels look like.
+
+    Their own labels cannot be judged by that training; a second one with another seed judges them.
+
+    Parameters
+    ----------
+    labels : integer array, shape (samples,)
+        Classes 0 … K − 1.
+    seed : int
+
+    Raises
+    ------
+    InvalidDataError
+        For labels that are no classes, or too few samples.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gexcore.scores import threshold_class
+    >>> threshold_class(np.array([0, 1, 0, 1, 0, 1])).labels
+    array([0, 1, 0, 2, 2, 1])
+    """
+    check_count("seed", seed, least=0, auto=False)
+    given = np.asarray(labels)
+    if given.ndim != 1 or given.dtype.kind not in "iu" or not len(given) or given.min() < 0:
+        raise InvalidDataError("the labels are no classes; give integers 0 … K−1, one per sample")
+    k = int(given.max()) + 1
+    count = len(given) // (k + 1)
+    if not count:
+        raise InvalidDataError(f"{len(given)} samples of {k} classes are too few; at least {k + 1} are needed")
+    positions = np.sort(np.random.default_rng(seed).choice(len(given), count, replace=False))
+    changed = given.astype(np.intp)
+    changed[positions] = k
+    return ThresholdClass(changed, positions)
+
+
+def below_threshold_class(scores: Scores, positions: Any, *, percentile: float = 99.0) -> Suspects:
+    """Samples that the training treated like those of the threshold class.
+
+    Parameters
+    ----------
+    scores : Scores
+        Of `AUM`, from a training on `threshold_class` labels.
+    positions : integer array
+        Those of the threshold class, which are no suspects themselves.
+    percentile : float
+        Samples are suspects whose AUM is below this percentile of the threshold class's.
+
+    Returns
+    -------
+    Suspects
+        Most suspicious first; the threshold is on `Scores.suspicion`.
+
+    Raises
+    ------
+    InvalidSettingError
+        For a percentile outside 0 … 100.
+    InvalidDataError
+        For positions outside, or samples that were never recorded.
+    """
+    if not 0 <= percentile <= 100:
+        raise InvalidSettingError(f"percentile is {percentile}, and must be from 0 to 100")
+    at = np.asarray(positions)
+    if at.ndim != 1 or not len(at) or at.dtype.kind not in "iu" or at.min() < 0 or at.max() >= len(scores):
+        raise InvalidDataError(
+            f"the positions are not those of samples 0 … {len(scores) - 1}; give those of threshold_class"
+        )
+    suspicion = scores.suspicion()
+    if np.isnan(suspicion[at]).any():
+        raise InvalidDataError("some samples of the threshold class were never recorded; record the whole training")
+    cut = float(np.percentile(suspicion[at], 100 - percentile))
+    reason = f"the {percentile:g}th percentile of {len(at)} samples of the threshold class"
+    ranking = scores.ranking()
+    chosen = ranking[(suspicion[ranking] > cut) & ~np.isin(ranking, at)]
+    return Suspects(chosen, Threshold(cut, "quantile", reason))
