@@ -1,8 +1,8 @@
-"""Losses of a state over a dataset, always in the data's order."""
+"""Losses and directional derivatives over a dataset, always in the data's order; products with its Hessian."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,10 +12,22 @@ from numpy.typing import NDArray
 from gexcore.capabilities import supports
 from gexcore.data import to_numpy
 from gexcore.errors import InvalidModelError
-from gexcore.protocols import Array, Backend, Dataset, Indices, SupportsBufferRefresh, SupportsEnsemble
+from gexcore.passes import Passes
+from gexcore.protocols import (
+    Array,
+    Backend,
+    Dataset,
+    Indices,
+    SupportsBufferRefresh,
+    SupportsEnsemble,
+    SupportsJvp,
+    SupportsSampleGradients,
+)
 
 REFRESH_BATCHES = 8
 REFRESH_BATCH_SIZE = 128
+GRADIENT_BUDGET = 2**25
+"""Numbers in the gradients of one batch of samples, at most."""
 
 
 def in_order(n: int, batch_size: int) -> Iterator[Indices]:
@@ -66,6 +78,112 @@ def evaluate_many(
         for row, state in zip(rows, states, strict=True):
             row.append(checked(backend.forward(state, batch), len(indices)))
     return np.stack([gather(row) for row in rows])
+
+
+def directional(
+    backend: Backend[Any, Any],
+    state: Any,
+    tangents: NDArray[Any],
+    data: Dataset[Any],
+    *,
+    batch_size: int,
+    on_batch: Callable[[], object] = lambda: None,
+) -> NDArray[np.float64]:
+    """Derivatives of every sample's loss along each of `tangents`, in one pass over the data.
+
+    By the cheapest of what the backend has: gradients of the samples, where they fit into memory
+    and serve several directions; one derivative for each direction (`SupportsJvp`); or central
+    differences of two forward passes (`SupportsParams`), whose step is the cube root of the precision.
+
+    Parameters
+    ----------
+    state : State
+        Where the derivatives are taken, in evaluation mode.
+    tangents : array, shape (directions, p)
+    on_batch : callable
+        Called after each batch of samples.
+
+    Returns
+    -------
+    array, shape (directions, samples)
+    """
+    derive: Callable[..., Array] = partial(_difference, backend)
+    if supports(backend, SupportsJvp):
+        derive = backend.jvp  # type: ignore[attr-defined]
+    by_gradients = _by_gradients(backend, tangents.shape, batch_size)
+    columns = []
+    for indices in in_order(len(data), batch_size):
+        batch = data.batch(indices)
+        if by_gradients:
+            gradients = to_numpy(backend.sample_gradients(state, batch))  # type: ignore[attr-defined]
+            columns.append(tangents @ gradients.T.astype(np.float64))
+        else:
+            rows = [checked(derive(state, tangent, batch), len(indices)) for tangent in tangents]
+            host = [to_numpy(row).astype(np.float64) for row in rows]
+            columns.append(np.stack(host) if host else np.empty((0, len(indices))))
+        on_batch()
+    return np.concatenate(columns, axis=1)
+
+
+def directional_passes(backend: Backend[Any, Any], shape: tuple[int, ...], samples: int, *, batch_size: int) -> Passes:
+    """What `directional` costs for tangents of this shape."""
+    if _by_gradients(backend, shape, batch_size):
+        return Passes(gradient=samples)
+    count = shape[0] * samples
+    return Passes(jvp=count) if supports(backend, SupportsJvp) else Passes(forward=2 * count)
+
+
+def _by_gradients(backend: Backend[Any, Any], shape: tuple[int, ...], batch_size: int) -> bool:
+    fits = shape[0] > 1 and shape[1] * batch_size <= GRADIENT_BUDGET
+    return fits and supports(backend, SupportsSampleGradients)
+
+
+def _difference(backend: Any, state: Any, tangent: NDArray[Any], batch: Any) -> NDArray[np.float64]:
+    centre = to_numpy(backend.ravel(state))
+    length = float(np.linalg.norm(tangent))
+    if not length:
+        return np.zeros(len(to_numpy(backend.forward(state, batch))))
+    step = float(np.finfo(centre.dtype).eps ** (1 / 3)) * max(1.0, float(np.linalg.norm(centre))) / length
+    ahead, behind = (
+        to_numpy(backend.forward(backend.unravel(state, centre + sign * step * tangent), batch)).astype(np.float64)
+        for sign in (1, -1)
+    )
+    return np.asarray((ahead - behind) / (2 * step))
+
+
+def hessian_product(
+    backend: Backend[Any, Any],
+    state: Any,
+    data: Dataset[Any],
+    positions: Indices,
+    *,
+    batch_size: int,
+    weight_decay: float = 0.0,
+) -> Callable[[NDArray[Any]], NDArray[np.float64]]:
+    """The product with the Hessian of the mean loss over a fixed part of the data.
+
+    Parameters
+    ----------
+    positions : integer array
+        The part: the same in every product, so that all are with one symmetric matrix.
+    weight_decay : float
+        Added to the diagonal: the second derivative of ½ · weight_decay · ‖θ‖².
+
+    Returns
+    -------
+    callable
+        From a vector (p,) to a vector (p,).
+    """
+    parts = [positions[start : start + batch_size] for start in range(0, len(positions), batch_size)]
+
+    def product(vector: NDArray[Any]) -> NDArray[np.float64]:
+        total = weight_decay * vector.astype(np.float64)
+        for part in parts:
+            moved = to_numpy(backend.hvp(state, vector, data.batch(part)))  # type: ignore[attr-defined]
+            total += len(part) / len(positions) * moved.astype(np.float64)
+        return total
+
+    return product
 
 
 class Refresher:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from gexcore.decisions.curve import CurvePoint
-    from gexcore.influence import Influence
+    from gexcore.loss_influence import LossInfluence
     from gexcore.report.samples import Renderer
 
 QUIET, ACCENT, INK = "#93a4b4", "#b5431d", "#1d1c1a"
@@ -193,7 +193,7 @@ def plot_gallery(
     return figure
 
 
-def plot_convergence(influence: Influence, *, draws: int = 8, seed: int = 0, ax: Axes | None = None) -> Axes:
+def plot_convergence(influence: LossInfluence, *, draws: int = 8, seed: int = 0, ax: Axes | None = None) -> Axes:
     """Would more members change the ranking? How far two halves of the ensemble agree, by their size.
 
     A point at m members is Spearman's rank correlation between the suspicion from m members of one
@@ -203,7 +203,7 @@ def plot_convergence(influence: Influence, *, draws: int = 8, seed: int = 0, ax:
 
     Parameters
     ----------
-    influence : Influence
+    influence : LossInfluence
         Of at least two members.
     draws : int
         Random halves to average.

@@ -25,10 +25,10 @@ class _Tqdm:
 
 
 @contextmanager
-def progress_bar(total: int, *, title: str, show: bool) -> Iterator[Bar]:
+def progress_bar(total: int, *, title: str, show: bool, unit: str = "snapshot") -> Iterator[Bar]:
     """A bar over `total` units, with an estimate of the time left."""
     from tqdm import tqdm
 
-    bar: tqdm[Any] = tqdm(total=total, desc=title, unit="snapshot", disable=not show, leave=False)
+    bar: tqdm[Any] = tqdm(total=total, desc=title, unit=unit, disable=not show, leave=False)
     with bar:
         yield _Tqdm(bar)

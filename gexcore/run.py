@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gexcore.ensembles.control import Status
@@ -26,8 +26,8 @@ class Run:
         Name of the estimator.
     settings : mapping
         As the user gave them.
-    plan : Plan
-        With every "auto" settled.
+    plan : Plan or None
+        Of a method that runs chains, with every "auto" settled.
     backend : str
     samples : int
     classes : int or None
@@ -36,17 +36,20 @@ class Run:
     passes : Passes
     seconds : float
         Wall time of the fit.
+    chosen : mapping
+        What a method without chains settled or found, such as the number of parameters.
     """
 
     method: str
     settings: Mapping[str, Any]
-    plan: Plan
+    plan: Plan | None
     backend: str
     samples: int
     classes: int | None
     snapshots: tuple[Snapshot, ...]
     passes: Passes
     seconds: float
+    chosen: Mapping[str, Any] = field(default_factory=dict)
 
     def count(self) -> dict[Status, int]:
         """Number of snapshots of each status."""
@@ -59,24 +62,33 @@ class Run:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        members = self.members()
         return {
             "method": self.method,
             "settings": dict(self.settings),
-            "plan": asdict(self.plan),
             "backend": self.backend,
             "samples": self.samples,
             "classes": self.classes,
-            "snapshots": {**self.count(), "all": [snapshot._asdict() for snapshot in self.snapshots]},
-            "learning_rates": [min(s.lr for s in members), max(s.lr for s in members)] if members else [],
-            "passes": {
-                "forward": self.passes.forward,
-                "step": self.passes.step,
-                "epochs": round(self.passes.epochs(self.samples), 3),
-            },
+            **self._chains(),
+            **({"chosen": dict(self.chosen)} if self.chosen else {}),
+            "passes": self._cost(),
             "seconds": round(self.seconds, 3),
             "versions": {"python": platform.python_version(), **_versions()},
         }
+
+    def _chains(self) -> dict[str, Any]:
+        if self.plan is None:
+            return {}
+        rates = [snapshot.lr for snapshot in self.members()]
+        return {
+            "plan": asdict(self.plan),
+            "snapshots": {**self.count(), "all": [snapshot._asdict() for snapshot in self.snapshots]},
+            "learning_rates": [min(rates), max(rates)] if rates else [],
+        }
+
+    def _cost(self) -> dict[str, Any]:
+        counts = self.passes._asdict()
+        used = {name: n for name, n in counts.items() if n or name in ("forward", "step")}
+        return {**used, "epochs": round(self.passes.epochs(self.samples), 3)}
 
 
 def _versions() -> dict[str, str]:

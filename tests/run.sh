@@ -26,7 +26,7 @@ wheel=$(ls dist/gexcore-*.whl)
 
 # One thread per process: two thread pools on a small machine slow each other tenfold.
 export OMP_NUM_THREADS=1 TF_CPP_MIN_LOG_LEVEL=3 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
-"$bin/pytest" tests/core tests/kit tests/registry tests/docs
+"$bin/pytest" tests/core tests/kit tests/registry tests/docs tests/estimators tests/scores
 "$bin/pytest" tests/cli tests/decisions tests/outputs
 "$bin/pytest" tests/report
 # Each framework in a process of its own: importing two in one is fragile.

@@ -19,7 +19,7 @@ from gexcore.cli.settings import SETTINGS, add_settings, estimator
 from gexcore.cli.text import aligned, most_suspect
 from gexcore.decisions.threshold import Suspects
 from gexcore.errors import InvalidSettingError, MissingExtraError, OutputExistsError
-from gexcore.influence import THRESHOLD_CLIP, Influence
+from gexcore.loss_influence import THRESHOLD_CLIP, LossInfluence
 from gexcore.metrics import auc, average_precision
 from gexcore.plots import plot_histogram
 from gexcore.registry import BackendRegistry, BackendSpec, default_registry
@@ -130,7 +130,7 @@ def digits(noise: float, seed: int) -> Noisy:
     return Noisy(x / 16.0, given, true)
 
 
-def histogram(influence: Influence, flipped: NDArray[np.bool_], found: Suspects) -> bytes:
+def histogram(influence: LossInfluence, flipped: NDArray[np.bool_], found: Suspects) -> bytes:
     """A PNG of the scores that the threshold cuts, by right and wrong label; needs matplotlib."""
     from matplotlib.figure import Figure  # without pyplot there is no display to ask for
 
@@ -151,7 +151,7 @@ def _trainable(registry: BackendRegistry, name: str) -> BackendSpec:
     return spec
 
 
-def _comparison(influence: Influence, columns: dict[str, NDArray[Any]], flipped: NDArray[np.bool_]) -> str:
+def _comparison(influence: LossInfluence, columns: dict[str, NDArray[Any]], flipped: NDArray[np.bool_]) -> str:
     rankings = {
         "GEX, suspicion()": columns["suspicion"],
         "GEX, self_influence()": columns["self_influence"],

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gexcore.decisions.threshold import Suspects
 from gexcore.errors import InvalidSettingError, OutputExistsError
-from gexcore.influence import Influence
+from gexcore.loss_influence import LossInfluence
 
 SCORES, RUN = "scores.csv", "run.json"
 PART = ".part"
@@ -81,7 +81,7 @@ def write_files(out: Path, files: Mapping[str, bytes]) -> None:
 
 
 def result_files(
-    influence: Influence,
+    influence: LossInfluence,
     columns: Mapping[str, NDArray[Any]],
     found: Suspects,
     command: Mapping[str, Any],

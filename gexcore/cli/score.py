@@ -16,7 +16,7 @@ from gexcore.cli.settings import SETTINGS, add_settings, estimator
 from gexcore.cli.text import most_suspect
 from gexcore.decisions.threshold import Suspects
 from gexcore.fingerprint import file_digest, parameters_digest
-from gexcore.influence import THRESHOLD_CLIP, Influence
+from gexcore.loss_influence import THRESHOLD_CLIP, LossInfluence
 from gexcore.registry import default_registry
 
 HELP = "score the training set of a trained model"
@@ -96,7 +96,7 @@ def identity(args: argparse.Namespace, paths: list[Path], source: Source) -> dic
     }
 
 
-def summary(influence: Influence, found: Suspects) -> str:
+def summary(influence: LossInfluence, found: Suspects) -> str:
     """How many samples, how many suspects or why none are named, and the cost."""
     run = influence.run
     cost = f"{run.seconds:.1f} s, as much as {run.passes.epochs(run.samples):.0f} forward passes over the data"

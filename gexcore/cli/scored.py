@@ -15,7 +15,7 @@ from gexcore.decisions.clean import Predictions
 from gexcore.decisions.threshold import Suspects
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.fingerprint import file_digest
-from gexcore.influence import Influence
+from gexcore.loss_influence import LossInfluence
 from gexcore.report.audit import Audit, read_audit
 
 PREDICTIONS = "predictions.npz"
@@ -151,7 +151,7 @@ def open_scored(args: argparse.Namespace) -> Scored:
     return Scored(args.folder, audit, columns, label)
 
 
-def stored_predictions(influence: Influence, found: Suspects, *, limit: int = STORED) -> bytes:
+def stored_predictions(influence: LossInfluence, found: Suspects, *, limit: int = STORED) -> bytes:
     """The content of `PREDICTIONS`, in float32: index, logits of θ*, and the members' mean probabilities."""
     predictions = influence.predictions()
     rows = np.arange(len(influence)) if predictions.logits.size <= limit else np.sort(found.indices)

@@ -21,12 +21,12 @@ from gexcore.ensembles.geometric import (
 )
 from gexcore.ensembles.harvest import EvaluatedHarvest, FreeHarvest
 from gexcore.ensembles.harvest import Harvest as Harvester
-from gexcore.ensembles.skill import ClassSkill, Losses, LossSkill, Skill, chance_loss
+from gexcore.ensembles.skill import ClassSkill, Losses, LossSkill, Skill, chance_loss, default_clip
 from gexcore.errors import AllMembersDivergedError, InvalidModelError, InvalidSettingError
 from gexcore.estimators.settle import Auto, check_count, check_number, settle
 from gexcore.evaluation import Refresher
-from gexcore.influence import Influence, default_clip
-from gexcore.intake import Intake, open_inputs, take_in
+from gexcore.intake import Inputs, Intake, open_inputs, take_in
+from gexcore.loss_influence import LossInfluence
 from gexcore.passes import Passes, sum_passes
 from gexcore.plan import Constant, Cosine, Harvest, Optimizer, Plan, Schedule
 from gexcore.progress import progress_bar
@@ -140,7 +140,7 @@ class GEX:
         test: Any = None,
         backend: str | None = None,
         progress: bool = True,
-    ) -> Influence:
+    ) -> LossInfluence:
         """Score the training set of a trained model.
 
         Parameters
@@ -169,10 +169,18 @@ class GEX:
             No member has finite losses.
         """
         started = time.perf_counter()
-        optimizer = Optimizer(name=self.optimizer, momentum=self.momentum, weight_decay=self.weight_decay)
-        engine, samples, train, tests = open_inputs(
-            model, data, train_data=train_data, test=test, loss=loss, backend=backend, optimizer=optimizer
+        inputs = open_inputs(
+            model, data, train_data=train_data, test=test, loss=loss, backend=backend, optimizer=self.steps_with()
         )
+        return self.fit_opened(inputs, loss=loss, progress=progress, started=started)
+
+    def steps_with(self) -> Optimizer:
+        """The optimiser that the members step with."""
+        return Optimizer(name=self.optimizer, momentum=self.momentum, weight_decay=self.weight_decay)
+
+    def fit_opened(self, inputs: Inputs, *, loss: Any, progress: bool, started: float) -> LossInfluence:
+        """As `fit`, on a backend that was made with the optimiser of `steps_with`."""
+        engine, samples, train, tests = inputs
         plan = settle(
             engine,
             len(samples),
@@ -199,7 +207,7 @@ class GEX:
         test_table = None
         if tests is not None:
             test_table = members.evaluate(tests) if free else loss_table_on_test(results, members.base(tests))
-        return Influence(
+        return LossInfluence(
             table=loss_table(results, base),
             checkpoint_losses=seen.losses.astype(np.float64),
             labels=seen.labels,

@@ -29,7 +29,7 @@ class Audit:
     Parameters
     ----------
     suspicion : array, shape (samples,)
-        Finite; the page ranks by it.
+        Finite; the page ranks by it. Self-influence of a method that has no other score.
     standard_error, self_influence : array, shape (samples,)
         NaN where unknown.
     suspect : boolean array, shape (samples,)
@@ -97,20 +97,28 @@ def read_audit(folder: Path) -> Audit:
 
 
 def _audit(columns: Mapping[str, NDArray[Any]], threshold: Threshold, run: Mapping[str, Any]) -> Audit:
-    suspicion = np.asarray(columns["suspicion"], dtype=np.float64)
+    # negative self-influence, from negative curvature, is as unsuspicious as none
+    suspicion = np.maximum(np.asarray(columns[score_of(columns)], dtype=np.float64), 0.0)
     if not np.isfinite(suspicion).all():
         position = int(np.argmin(np.isfinite(suspicion)))
-        raise InvalidDataError(f"sample {position} has no finite suspicion; a report ranks by it: score the data anew")
+        raise InvalidDataError(
+            f"sample {position} has no finite {score_of(columns).replace('_', '-')}; a report ranks by it: score the data anew"
+        )
     return Audit(
         suspicion,
         np.asarray(columns["standard_error"], dtype=np.float64),
         np.asarray(columns["self_influence"], dtype=np.float64),
         np.asarray(columns["suspect"], dtype=bool),
         _classes(columns["label"]),
-        _classes(columns["suggested_label"]),
+        _classes(columns["suggested_label"]) if "suggested_label" in columns else None,
         threshold,
         run,
     )
+
+
+def score_of(columns: Mapping[str, Any]) -> str:
+    """The column that a page ranks by."""
+    return "suspicion" if "suspicion" in columns else "self_influence"
 
 
 def _classes(column: NDArray[Any]) -> NDArray[np.intp] | None:

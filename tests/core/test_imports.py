@@ -21,6 +21,7 @@ LAZY = {
     "influence.py": {"pandas"},
     "outputs": {"pandas"},
     "plots.py": {"matplotlib"},
+    "scores": {"pandas"},
 }
 """What a folder or module may import inside its functions: packages of an extra."""
 
@@ -98,3 +99,13 @@ def test_the_source_check_tells_places_apart() -> None:
     assert not allowed("influence.py", "pandas", inside=False)
     assert not allowed("data.py", "pandas", inside=True)
     assert not allowed("registry.py", "gexcore_torch", inside=True)
+
+
+def test_every_public_name_is_found_when_asked_for_and_no_other() -> None:
+    import gexcore
+
+    for name in gexcore.__all__:
+        assert getattr(gexcore, name).__name__ == name
+        assert name in dir(gexcore)
+    with pytest.raises(AttributeError, match="has no attribute 'GEXX'"):
+        gexcore.GEXX  # noqa: B018

@@ -16,7 +16,8 @@ from gexcore.ensembles.geometric import Snapshot
 from gexcore.ensembles.members import Members
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.evaluation import Refresher
-from gexcore.influence import Influence, default_clip
+from gexcore.loss_influence import LossInfluence as Influence
+from gexcore.loss_influence import default_clip
 from gexcore.passes import Passes
 from gexcore.plan import Plan
 from gexcore.run import Run

@@ -34,7 +34,7 @@ def capabilities(numpy: NumpyBackend, torch: TorchBackend) -> None:
     assert all([donated, derivatives, products, scores, vectors])
 
 
-def results(influence: gx.Influence) -> None:
+def results(influence: gx.LossInfluence) -> None:
     assert_type(influence.suspicion(), NDArray[np.float64])
     assert_type(influence.self_influence(), NDArray[np.float64])
     assert_type(influence.influence(), NDArray[np.float64])

@@ -1,0 +1,143 @@
+"""Checkpoints of a training run as members, and deviations that are whole gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.capabilities import require
+from gexcore.data import as_dataset, to_numpy
+from gexcore.errors import InvalidSettingError
+from gexcore.evaluation import GRADIENT_BUDGET
+from gexcore.passes import Passes
+from gexcore.protocols import Backend, Dataset, Indices, SupportsCheckpoints
+from gexcore.table import BLOCK, Blocks
+
+Floats = NDArray[np.float64]
+
+
+def load_states(backend: Backend[Any, Any], checkpoints: Sequence[Any], *, by: str) -> list[Any]:
+    """The states that native checkpoints stand for.
+
+    Raises
+    ------
+    InvalidSettingError
+        Without any.
+    MissingCapabilityError
+        Where the backend cannot load them.
+    """
+    if isinstance(checkpoints, str | dict) or not len(checkpoints):
+        msg = f"{by} needs a list of checkpoints of the training run, such as checkpoints=[state_1, state_2], and got none"
+        raise InvalidSettingError(msg)
+    require(backend, SupportsCheckpoints, by=by)
+    return [backend.load(checkpoint) for checkpoint in checkpoints]  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, eq=False)
+class GradientTable:
+    """Deviations that are the coordinates of each sample's gradient at several states.
+
+    Made anew whenever they are asked for: a row for each of states × p coordinates does not fit
+    into memory. Their mean product is the mean over states of g'·g.
+
+    Parameters
+    ----------
+    states : sequence of State
+    data : Dataset
+    size : int
+        Number of trainable parameters p.
+    batch_size : int
+        Gradients in memory at a time, at most; fewer for a large model.
+    squares : array, shape (samples,), optional
+        Self-influence, where it is known already.
+    """
+
+    backend: Backend[Any, Any]
+    states: Sequence[Any]
+    data: Dataset[Any]
+    size: int
+    batch_size: int
+    squares: Floats | None = None
+
+    @property
+    def samples(self) -> int:
+        """How many samples."""
+        return len(self.data)
+
+    @property
+    def step(self) -> int:
+        """Gradients in memory at a time."""
+        return min(self.batch_size, max(1, GRADIENT_BUDGET // self.size))
+
+    def __len__(self) -> int:
+        return len(self.states) * self.size
+
+    def block(self, start: int, stop: int, /) -> Floats:
+        """√p times the gradients of the samples start … stop − 1, shape (states · p, stop − start)."""
+        parts = [np.concatenate([g for _, g in self.gradients(state, start, stop)]) for state in self.states]
+        return np.asarray(np.sqrt(self.size) * np.concatenate([part.T for part in parts]))
+
+    def self_influence(self) -> Floats:
+        """Mean over states of ‖g‖², shape (samples,)."""
+        squares = self.measured().squares
+        assert squares is not None
+        return squares.copy()
+
+    def measured(self, on_batch: Callable[[], object] = lambda: None) -> GradientTable:
+        """The same table with its self-influence worked out: one pass for each state."""
+        if self.squares is not None:
+            return self
+        total = np.zeros(self.samples)
+        for state in self.states:
+            for indices, gradients in self.gradients(state, 0, self.samples):
+                total[indices] += np.einsum("np,np->n", gradients, gradients)
+                on_batch()
+        return replace(self, squares=total / len(self.states))
+
+    def standard_error(self) -> Floats:
+        """NaN, shape (samples,): checkpoints are no random draws."""
+        return np.full(self.samples, np.nan)
+
+    def cross(self, tests: GradientTable, /, *, size: int = BLOCK) -> Blocks:
+        """Mean over states of g'·g, `size` samples at a time."""
+        held = max(1, GRADIENT_BUDGET // self.size)
+        for start in range(0, self.samples, size):
+            stop = min(start + size, self.samples)
+            found = np.zeros((tests.samples, stop - start))
+            for state in self.states:
+                for first in range(0, tests.samples, held):
+                    rows = slice(first, min(first + held, tests.samples))
+                    given = np.concatenate([g for _, g in tests.gradients(state, rows.start, rows.stop)])
+                    for columns, gradients in self.gradients(state, start, stop):
+                        found[rows, columns - start] += given @ gradients.T
+            yield slice(start, stop), found / len(self.states)
+
+    def gradients(self, state: Any, start: int, stop: int) -> Iterator[tuple[Indices, Floats]]:
+        """Positions and gradients, shape (b, p), of the samples start … stop − 1."""
+        for first in range(start, stop, self.step):
+            indices = np.arange(first, min(first + self.step, stop))
+            found = self.backend.sample_gradients(state, self.data.batch(indices))  # type: ignore[attr-defined]
+            yield indices, to_numpy(found).astype(np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Gradients:
+    """The same states, asked about any data."""
+
+    backend: Backend[Any, Any]
+    states: Sequence[Any]
+    size: int
+    batch_size: int
+
+    def evaluate(self, data: Any, /) -> GradientTable:
+        """Gradients on `data`, when they are needed."""
+        dataset = as_dataset(data, self.backend)
+        return GradientTable(self.backend, self.states, dataset, self.size, self.batch_size)
+
+    def passes(self, samples: int) -> Passes:
+        """What self-influence of so many samples costs."""
+        return Passes(gradient=len(self.states) * samples, copies=len(self.states))

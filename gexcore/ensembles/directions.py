@@ -1,0 +1,68 @@
+"""Members that are points near a state, seen through linear deviations: directional derivatives there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.data import as_dataset
+from gexcore.evaluation import directional, directional_passes
+from gexcore.passes import Passes, sum_passes
+from gexcore.protocols import Backend
+from gexcore.table import DeviationTable
+
+
+@dataclass(frozen=True, eq=False)
+class Tangents:
+    """Moves ψ − θ at each of several states θ; the deviation of a member is the derivative along its move.
+
+    Parameters
+    ----------
+    states : sequence of State
+    moves : array, shape (directions, p)
+        The same at every state.
+    chains : integer array, shape (states · directions,), optional
+        The independent draw each member is from, the members of the first state first; None where
+        moves are no draws.
+    weights : array, shape (states · directions,), optional
+        Equal where not given.
+    """
+
+    backend: Backend[Any, Any]
+    states: Sequence[Any]
+    moves: NDArray[Any]
+    batch_size: int
+    chains: NDArray[np.intp] | None = None
+    weights: NDArray[np.float64] | None = None
+
+    def evaluate(self, data: Any, /, *, on_batch: Callable[[], object] = lambda: None) -> DeviationTable:
+        """Deviations of every member on `data`."""
+        dataset = as_dataset(data, self.backend)
+        parts = [
+            directional(self.backend, state, self.moves, dataset, batch_size=self.batch_size, on_batch=on_batch)
+            for state in self.states
+        ]
+        return DeviationTable(np.concatenate(parts), self.chains, self.weights)
+
+    def passes(self, samples: int) -> Passes:
+        """What evaluating so many samples costs, with the moves held in memory."""
+        one = directional_passes(self.backend, self.moves.shape, samples, batch_size=self.batch_size)
+        return sum_passes([Passes(copies=len(self.moves)), *[one] * len(self.states)])
+
+
+def isotropic(like: NDArray[Any], count: int, *, seed: int) -> NDArray[Any]:
+    """Random moves with E[q qᵀ] = I, shape (count, p): standard normal numbers.
+
+    Their mean square is the sum over a projection with entries N(0, 1/count), as it is often written.
+
+    Parameters
+    ----------
+    like : array, shape (p,)
+        In whose precision.
+    """
+    rng = np.random.default_rng([seed, 0xD1])
+    return rng.standard_normal((count, len(like)), dtype=like.dtype)

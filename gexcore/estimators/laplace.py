@@ -1,0 +1,171 @@
+"""Laplace: influence from draws of the Laplace posterior around θ*."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.ensembles.kronecker import kronecker_posterior
+from gexcore.ensembles.members import Members
+from gexcore.ensembles.skill import default_clip
+from gexcore.errors import AllMembersDivergedError, InvalidSettingError
+from gexcore.estimators.influence_function import exact_spectrum
+from gexcore.estimators.job import Job
+from gexcore.estimators.method import GradientMethod
+from gexcore.estimators.settle import check_count, check_number
+from gexcore.evaluation import Refresher, evaluate
+from gexcore.loss_influence import LossInfluence
+from gexcore.passes import Passes
+from gexcore.progress import progress_bar
+from gexcore.protocols import Dataset, SupportsHvp, SupportsKronecker, SupportsParams
+from gexcore.table import LossTable
+
+Losses = NDArray[Any]
+Draw = Callable[[np.random.Generator], NDArray[np.float64]]
+"""ψ − θ* of one draw, shape (p,)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Laplace(GradientMethod[LossInfluence]):
+    """Influence as the mean product of loss deviations over draws of ψ ∼ N(θ*, τ²(H + αI)⁻¹) (paper Eq. 12).
+
+    With linear deviations and τ = 1 this is `IF` (Theorem 4.1); these are the losses of the drawn
+    networks themselves, as Eq. 12 has it (the public code takes those of linearised networks).
+    Influence is τ² times that of `IF` as long as losses are linear over the spread of the draws.
+    Statistics of BatchNorm follow each draw.
+
+    Parameters
+    ----------
+    structure : {"kfac", "full"}
+        H as a Kronecker-factored Fisher matrix for each linear and convolutional layer, other
+        parameters staying at θ*; or as the Hessian itself, for up to 5,000 parameters.
+    damping : float
+        α; a weight decay of the training belongs in it. Draws spread by τ/√α where H is flat.
+    scale : float
+        τ. 1 is Eq. 12; 1/√N is the posterior of N samples. The default stays where a large network's
+        losses still follow from its curvature at θ*.
+    rank : int, optional
+        Of the full Hessian keep this many eigenvalues, largest in size.
+    samples : int
+        Draws.
+    fisher : {"true", "empirical"}
+        Of "kfac": gradients for labels drawn from the model's predictions, or for the given ones.
+    keep : int
+        Draws kept in memory for test sets and label suggestions after the fit.
+    parameters, batch_size
+        See `gexcore.estimators.method.GradientMethod`.
+    seed : int
+        Of the draws.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import gexcore as gx
+    >>> from gexcore_numpy import MLP
+    >>> x = np.random.default_rng(0).normal(size=(30, 2))
+    >>> model = MLP([np.array([[-1.0, 1.0], [-1.0, 1.0]])], [np.zeros(2)])
+    >>> found = gx.Laplace(samples=16).fit(model, (x, (x[:, 0] > 0).astype(int)), progress=False)
+    >>> found.losses.shape
+    (16, 30)
+    """
+
+    structure: Literal["kfac", "full"] = "kfac"
+    damping: float = 0.01
+    scale: float = 0.01
+    rank: int | None = None
+    samples: int = 32
+    fisher: Literal["true", "empirical"] = "true"
+    keep: int = 8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_count("samples", self.samples, auto=False)
+        check_number("damping", self.damping, above=self.structure == "kfac")
+        check_number("scale", self.scale, above=True)
+        for name in ("keep", "seed"):
+            check_count(name, getattr(self, name), least=0, auto=False)
+        if self.structure not in ("kfac", "full"):
+            raise InvalidSettingError(f"structure is {self.structure!r}; allowed are 'kfac' and 'full'")
+        if self.fisher not in ("true", "empirical"):
+            raise InvalidSettingError(f"fisher is {self.fisher!r}; allowed are 'true' and 'empirical'")
+        if self.rank is not None:
+            check_count("rank", self.rank, auto=False)
+            if self.structure == "kfac":
+                raise InvalidSettingError("rank truncates the full Hessian; leave it out, or set structure='full'")
+
+    def _needs(self) -> tuple[type, ...]:
+        return (SupportsParams, SupportsKronecker if self.structure == "kfac" else SupportsHvp)
+
+    def _score(self, job: Job) -> LossInfluence:
+        draw, cost = self._posterior(job)
+        refresh = Refresher(job.backend, job.data, seed=self.seed)
+        datasets = [job.data] if job.tests is None else [job.data, job.tests]
+        losses, kept = self._draws(job, draw, refresh, datasets)
+        if not losses:
+            msg = f"all {self.samples} draws have non-finite losses; lower scale, or raise damping"
+            raise AllMembersDivergedError(msg)
+        first = np.arange(len(kept))
+        members = Members(job.backend, refresh, self.batch_size, first, first, kept)
+        tables = [
+            LossTable(np.stack(rows), members.base(data), np.arange(len(rows)))
+            for rows, data in zip(zip(*losses, strict=True), datasets, strict=True)
+        ]
+        once = sum(map(len, datasets)) + refresh.samples
+        passes = Passes(forward=(self.samples + 1) * once, copies=len(kept))
+        return LossInfluence(
+            table=tables[0],
+            checkpoint_losses=job.seen.losses.astype(np.float64),
+            labels=job.seen.labels,
+            data=job.data,
+            members=members,
+            run=job.run([cost, passes], diverged=self.samples - len(losses)),
+            test_table=tables[1] if len(tables) > 1 else None,
+            clip=default_clip(job.seen.classes),
+        )
+
+    def _draws(
+        self, job: Job, draw: Draw, refresh: Refresher, datasets: Sequence[Dataset[Any]]
+    ) -> tuple[list[list[Losses]], list[Any]]:
+        """Losses of the draws that have finite ones, on each of the datasets, and some of their states."""
+        losses: list[list[Losses]] = []
+        kept: list[Any] = []
+        rng, trained = np.random.default_rng([self.seed, 0x1A]), job.backend.initial_state()
+        with progress_bar(self.samples, title=job.name, show=job.progress, unit="draw") as bar:
+            for _ in range(self.samples):
+                state = job.backend.unravel(trained, job.theta + draw(rng))  # type: ignore[attr-defined]
+                scored = refresh(state)
+                found = [evaluate(job.backend, scored, data, batch_size=self.batch_size) for data in datasets]
+                if _finite(found[0]):
+                    losses.append(found)
+                    kept += [state] if len(kept) < self.keep else []
+                bar.advance("")
+        return losses, kept
+
+    def _posterior(self, job: Job) -> tuple[Draw, Passes]:
+        if self.structure == "full":
+            spectrum, cost = exact_spectrum(job)
+            spectrum = spectrum.top(self.rank)
+            return lambda rng: self.scale * spectrum.draw(self.damping, rng), cost
+        batches = math.ceil(len(job.data) / self.batch_size)
+        with progress_bar(batches, title=f"{job.name}: factors", show=job.progress, unit="batch") as bar:
+            posterior = kronecker_posterior(
+                job.backend,
+                job.backend.initial_state(),
+                job.data,
+                size=job.size,
+                batch_size=self.batch_size,
+                seed=self.seed if self.fisher == "true" else None,
+                on_batch=lambda: bar.advance(""),
+            )
+        return lambda rng: posterior.draw(rng, damping=self.damping, scale=self.scale), Passes(gradient=len(job.data))
+
+
+def _finite(losses: Losses) -> bool:
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(np.square(losses)).all())

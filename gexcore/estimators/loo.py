@@ -1,0 +1,252 @@
+"""LOO: what every approximation stands for, by real retraining."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.data import ArrayDataset, MappingDataset
+from gexcore.errors import InvalidModelError, InvalidSettingError
+from gexcore.estimators.job import settings_of
+from gexcore.estimators.settle import check_count
+from gexcore.evaluation import evaluate
+from gexcore.intake import Inputs, Intake, open_inputs, take_in
+from gexcore.passes import Passes
+from gexcore.progress import progress_bar
+from gexcore.protocols import Dataset, Indices
+from gexcore.run import Run
+
+Floats = NDArray[np.float64]
+
+Training = Callable[[Any, Any, int], Any]
+"""``train(data, start, seed) -> model``; start is a copy of the trained model, or None for a cold start."""
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some samples of a dataset."""
+
+    data: Dataset[Any]
+    positions: Indices
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def batch(self, indices: Indices, /) -> Any:
+        """The samples at these positions of the subset."""
+        return self.data.batch(self.positions[indices])
+
+
+@dataclass(frozen=True, kw_only=True)
+class LOO:
+    """I(z', z) = ℓ(z', θ* without z) − ℓ(z', θ*) (paper Eq. 1), by training again without each sample.
+
+    Positive: removing z hurts z'. Everything else approximates it, and this stands beside it: as
+    many trainings as samples are removed. A training that does not converge to one point adds its
+    own noise, which `repeats` show.
+
+    Parameters
+    ----------
+    train : callable
+        ``train(data, start, seed) -> model`` of the same kind. Data comes as it was given to `fit`
+        where that was arrays, else as a `gexcore.Dataset`; start is a copy of the trained model, or
+        None for a cold start.
+    start : {"warm", "cold"}
+        From the trained model, or from scratch.
+    indices : integer array, optional
+        Positions of the samples to remove; all where not given.
+    repeats : int
+        Trainings without each sample, with the seeds seed … seed + repeats − 1; their mean counts.
+    workers : int
+        Trainings at a time, in threads: `train` must then share no state, such as a global generator.
+    batch_size : int
+        Samples per evaluation call.
+    seed : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import gexcore as gx
+    >>> from gexcore_numpy import MLP, NumpyBackend
+    >>> x = np.random.default_rng(0).normal(size=(12, 2))
+    >>> def train(data, start, seed):
+    ...     backend = NumpyBackend(start or MLP([np.zeros((2, 2))], [np.zeros(2)]))
+    ...     state = backend.initial_state()
+    ...     for _ in range(20):
+    ...         state = backend.sgd_step(state, data, lr=0.1, seed=seed)
+    ...     return backend.to_model(state)
+    >>> data = (x, (x[:, 0] > 0).astype(int))
+    >>> gx.LOO(train=train, indices=[0, 5]).fit(train(data, None, 0), data, progress=False).influence().shape
+    (12, 2)
+    """
+
+    train: Training
+    start: Literal["warm", "cold"] = "warm"
+    indices: Any = None
+    repeats: int = 1
+    workers: int = 1
+    batch_size: int = 512
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("repeats", "workers", "batch_size"):
+            check_count(name, getattr(self, name), auto=False)
+        check_count("seed", self.seed, least=0, auto=False)
+        if self.start not in ("warm", "cold"):
+            raise InvalidSettingError(f"start is {self.start!r}; allowed are 'warm' and 'cold'")
+        if not callable(self.train):
+            raise InvalidSettingError("train is no callable; give train(data, start, seed) -> model")
+
+    def fit(
+        self,
+        model: Any,
+        data: Any,
+        *,
+        loss: str | Callable[..., Any] | None = None,
+        test: Any = None,
+        backend: str | None = None,
+        progress: bool = True,
+    ) -> Retrained:
+        """Train again without each sample; for the arguments see `gexcore.GEX.fit`.
+
+        Raises
+        ------
+        InvalidSettingError
+            For indices outside the data.
+        InvalidModelError
+            Where `train` fails, or its model has losses that are not finite.
+        """
+        started = time.perf_counter()
+        inputs = open_inputs(model, data, test=test, loss=loss, backend=backend)
+        seen = take_in(inputs.backend, inputs.data, loss=loss, batch_size=self.batch_size)
+        removed = self._positions(len(inputs.data))
+        tests = inputs.data if inputs.test is None else inputs.test
+        base = evaluate(inputs.backend, inputs.backend.initial_state(), tests, batch_size=self.batch_size)
+
+        def losses(task: tuple[int, int]) -> tuple[Floats, float]:
+            return self._without(task[0], task[1], model, inputs, tests, loss, backend)
+
+        tasks = [(int(i), self.seed + repeat) for repeat in range(self.repeats) for i in removed]
+        found: list[tuple[Floats, float]] = []
+        with (
+            progress_bar(len(tasks), title="LOO", show=progress, unit="training") as bar,
+            ThreadPoolExecutor(self.workers) as pool,
+        ):
+            for result in pool.map(losses, tasks):
+                found.append(result)
+                bar.advance("")
+        shape = (self.repeats, len(removed))
+        run = self._run(inputs, seen, len(tasks), len(tests), time.perf_counter() - started)
+        return Retrained(
+            np.stack([row for row, _ in found]).reshape(*shape, -1) - base,
+            np.array([own for _, own in found]).reshape(shape) - seen.losses[removed],
+            removed,
+            run,
+        )
+
+    def _positions(self, n: int) -> Indices:
+        if self.indices is None:
+            return np.arange(n)
+        chosen = np.asarray(self.indices)
+        if (
+            chosen.ndim != 1
+            or chosen.dtype.kind not in "iu"
+            or not len(chosen)
+            or chosen.min() < 0
+            or chosen.max() >= n
+        ):
+            msg = (
+                f"indices must be whole numbers from 0 to {n - 1}, the positions of the samples to remove, at least one"
+            )
+            raise InvalidSettingError(msg)
+        return chosen.astype(np.intp)
+
+    def _without(
+        self, i: int, seed: int, model: Any, inputs: Inputs, tests: Dataset[Any], loss: Any, backend: str | None
+    ) -> tuple[Floats, float]:
+        kept = np.delete(np.arange(len(inputs.data)), i)
+        try:
+            start = copy.deepcopy(model) if self.start == "warm" else None
+            trained = self.train(subset(inputs.data, kept), start, seed)
+        except Exception as error:
+            told = f"{type(error).__name__}: {error}".splitlines()[0]
+            msg = f"train failed without sample {i} ({told}); it is called as train(data, start, seed={seed})"
+            raise InvalidModelError(msg) from error
+        engine = open_inputs(trained, inputs.data, loss=loss, backend=backend).backend
+        state = engine.initial_state()
+        losses = evaluate(engine, state, tests, batch_size=self.batch_size).astype(np.float64)
+        own = evaluate(engine, state, Subset(inputs.data, np.array([i])), batch_size=1)
+        if not (np.isfinite(losses).all() and np.isfinite(own).all()):
+            msg = f"the model trained without sample {i} has non-finite losses; check train, such as its learning rate"
+            raise InvalidModelError(msg)
+        return losses, float(own[0])
+
+    def _run(self, inputs: Inputs, seen: Intake, trainings: int, tests: int, seconds: float) -> Run:
+        passes = Passes(forward=len(inputs.data) + tests + trainings * (tests + 1))
+        chosen = {"trainings": trainings}
+        n, name = len(inputs.data), inputs.backend.name
+        return Run("LOO", settings_of(self), None, name, n, seen.classes, (), passes, seconds, chosen)
+
+
+def subset(data: Dataset[Any], kept: Indices) -> Any:
+    """Some samples, in the form in which the data was given."""
+    if isinstance(data, ArrayDataset):
+        return tuple(column[kept] for column in data.columns)
+    if isinstance(data, MappingDataset):
+        columns: Mapping[str, Any] = data.columns
+        return {name: column[kept] for name, column in columns.items()}
+    return Subset(data, kept)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Retrained:
+    """How losses differ after training without a sample.
+
+    Parameters
+    ----------
+    differences : array, shape (repeats, removed, tests)
+        On the test data of the fit; if there was none, on the training set.
+    own : array, shape (repeats, removed)
+        On the removed sample itself.
+    indices : integer array, shape (removed,)
+        Positions of the removed samples.
+    run : Run
+        Its passes leave out the trainings.
+    """
+
+    differences: Floats
+    own: Floats
+    indices: Indices
+    run: Run
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __repr__(self) -> str:
+        repeats, removed, tests = self.differences.shape
+        return (
+            f"<Retrained by LOO: without each of {removed} samples, {repeats} times; influence(): loss without z minus loss "
+            f"with it, of {tests} test samples, + = removing z hurts; self_influence(): that of z itself>"
+        )
+
+    def influence(self) -> Floats:
+        """ℓ(z', θ* without z) − ℓ(z', θ*), mean over repeats, shape (tests, removed)."""
+        return np.asarray(self.differences.mean(axis=0).T)
+
+    def standard_error(self) -> Floats:
+        """Of `influence`, by the spread of the repeats; NaN for one repeat."""
+        repeats = len(self.differences)
+        if repeats < 2:
+            return np.full(self.differences.shape[:0:-1], np.nan)
+        return np.asarray(self.differences.std(axis=0, ddof=1).T / np.sqrt(repeats))
+
+    def self_influence(self) -> Floats:
+        """ℓ(z, θ* without z) − ℓ(z, θ*), mean over repeats, shape (removed,); high = memorised."""
+        return np.asarray(self.own.mean(axis=0))

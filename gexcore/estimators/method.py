@@ -1,0 +1,98 @@
+"""The form of the methods that take derivatives: settings, and one way to be fitted."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from gexcore.capabilities import require
+from gexcore.data import to_numpy
+from gexcore.estimators.job import Job
+from gexcore.estimators.selection import Parameters, resolve
+from gexcore.estimators.settle import check_count
+from gexcore.intake import open_inputs, take_in
+from gexcore.plan import Optimizer
+from gexcore.protocols import SupportsParams
+
+Result = TypeVar("Result", covariant=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientMethod(ABC, Generic[Result]):
+    """A method that takes derivatives of a trained model.
+
+    Parameters
+    ----------
+    parameters : str or sequence of str, optional
+        Names, or patterns with ``*`` and ``?``, of the parameters to take derivatives by; all
+        trainable ones where not given.
+    batch_size : int
+        Samples per derivative call.
+    """
+
+    parameters: Parameters = None
+    batch_size: int = 512
+
+    def __post_init__(self) -> None:
+        check_count("batch_size", self.batch_size, auto=False)
+
+    def fit(
+        self,
+        model: Any,
+        data: Any,
+        *,
+        loss: str | Callable[..., Any] | None = None,
+        test: Any = None,
+        backend: str | None = None,
+        progress: bool = True,
+    ) -> Result:
+        """Score the training set of a trained model.
+
+        Parameters
+        ----------
+        model : native model or Backend
+            Never changed.
+        data : (x, y), mapping, native dataset, or Dataset
+            The training samples.
+        loss : str or callable, optional
+            A name such as "cross_entropy" (the default), "squared_error" or
+            "binary_cross_entropy", or the framework's own loss without reduction.
+        test : same forms as `data`, optional
+            Other samples, for influence on them.
+        backend : str, optional
+            Only where the model's type leaves a choice.
+        progress : bool
+            Show a bar on standard error.
+
+        Raises
+        ------
+        MissingCapabilityError
+            Before any work, naming everything the backend lacks for this method.
+        InvalidDataError, InvalidModelError, InvalidSettingError
+            Before any work beyond one pass over the data, save what only the work can show.
+        """
+        started, name = time.perf_counter(), type(self).__name__
+        engine, samples, _, tests = open_inputs(
+            model, data, test=test, loss=loss, backend=backend, optimizer=self._optimizer()
+        )
+        require(engine, *self._needs(), by=name)
+        if self.parameters is not None:
+            engine = engine.select(resolve(engine, self.parameters, by=name))  # type: ignore[attr-defined]
+        seen = take_in(engine, samples, loss=loss, batch_size=self.batch_size)
+        theta = to_numpy(engine.ravel(engine.initial_state()))  # type: ignore[attr-defined]
+        return self._score(Job(self, engine, samples, tests, seen, theta, started, progress, loss))
+
+    def _needs(self) -> tuple[type, ...]:
+        """Capabilities it asks of the backend before any work."""
+        return (SupportsParams,)
+
+    def _optimizer(self) -> Optimizer | None:
+        """What it steps with, if it does."""
+        return None
+
+    @abstractmethod
+    def _score(self, job: Job) -> Result:
+        """The method's own work."""

@@ -1,0 +1,58 @@
+"""TracIn: products of gradients at checkpoints of the training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gexcore.ensembles.checkpoints import Gradients, load_states
+from gexcore.estimators.job import Job
+from gexcore.estimators.method import GradientMethod
+from gexcore.influence import Influence
+from gexcore.progress import progress_bar
+from gexcore.protocols import SupportsCheckpoints, SupportsParams, SupportsSampleGradients
+
+
+@dataclass(frozen=True, kw_only=True)
+class TracIn(GradientMethod[Influence]):
+    """I(z', z) = (1/C) Σ_c g'_c · g_c over C checkpoints (paper Eq. 5; Pruthi et al. 2020).
+
+    In the form of Theorem 4.1 the members are the coordinates of the gradient at each checkpoint.
+    Checkpoints count equally, as in the paper; Pruthi et al. weigh each by its learning rate.
+
+    Parameters
+    ----------
+    checkpoints : sequence
+        Of the training, as the framework has them: state dicts of PyTorch, parameters of JAX,
+        weights of Keras, models of NumPy.
+    parameters, batch_size
+        See `gexcore.estimators.method.GradientMethod`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import gexcore as gx
+    >>> from gexcore_numpy import MLP
+    >>> x = np.random.default_rng(0).normal(size=(30, 2))
+    >>> early, late = (MLP([s * np.array([[-1.0, 1.0], [-1.0, 1.0]])], [np.zeros(2)]) for s in (0.1, 1.0))
+    >>> tracin = gx.TracIn(checkpoints=[early, late])
+    >>> tracin.fit(late, (x, (x[:, 0] > 0).astype(int)), progress=False).self_influence().shape
+    (30,)
+    """
+
+    checkpoints: Sequence[Any]
+
+    def _needs(self) -> tuple[type, ...]:
+        return (SupportsParams, SupportsSampleGradients, SupportsCheckpoints)
+
+    def _score(self, job: Job) -> Influence:
+        states = load_states(job.backend, self.checkpoints, by=job.name)
+        members = Gradients(job.backend, states, job.size, self.batch_size)
+        table = members.evaluate(job.data)
+        batches = len(states) * math.ceil(table.samples / table.step)
+        with progress_bar(batches, title=job.name, show=job.progress, unit="batch") as bar:
+            table = table.measured(lambda: bar.advance(""))
+        tables = [table] if job.tests is None else [table, members.evaluate(job.tests)]
+        return job.result(members, tables, [members.passes(table.samples)], checkpoints=len(states))

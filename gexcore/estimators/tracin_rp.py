@@ -1,0 +1,97 @@
+"""TracInRP: products of randomly projected gradients at several states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from gexcore.ensembles.checkpoints import load_states
+from gexcore.ensembles.directions import Tangents, isotropic
+from gexcore.errors import InvalidSettingError
+from gexcore.estimators.gex import GEX
+from gexcore.estimators.job import Job
+from gexcore.estimators.method import GradientMethod
+from gexcore.estimators.settle import check_count
+from gexcore.influence import NO_MEMBERS, Influence
+from gexcore.intake import Inputs
+from gexcore.passes import Passes
+from gexcore.plan import Optimizer
+from gexcore.protocols import SupportsCheckpoints, SupportsParams
+
+
+@dataclass(frozen=True, kw_only=True)
+class TracInRP(GradientMethod[Influence]):
+    """I(z', z) ≈ (1/C) Σ_c g'_c · g_c, from the gradients' components along R random directions.
+
+    In the form of Theorem 4.1 the members are isotropic normal directions, the same ones at every
+    state; the mean over them is unbiased for `TracIn`. The states are checkpoints of the training
+    (paper Section 5), or the members of a geometric ensemble around θ* (Appendix F.6).
+
+    Parameters
+    ----------
+    checkpoints : sequence, optional
+        As for `gexcore.TracIn`.
+    ensemble : GEX, optional
+        In place of checkpoints.
+    directions : int
+        R.
+    parameters, batch_size
+        See `gexcore.estimators.method.GradientMethod`.
+    seed : int
+        Of the directions.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import gexcore as gx
+    >>> from gexcore_numpy import MLP
+    >>> x = np.random.default_rng(0).normal(size=(30, 2))
+    >>> early, late = (MLP([s * np.array([[-1.0, 1.0], [-1.0, 1.0]])], [np.zeros(2)]) for s in (0.1, 1.0))
+    >>> method = gx.TracInRP(checkpoints=[early, late], directions=8)
+    >>> method.fit(late, (x, (x[:, 0] > 0).astype(int)), progress=False).deviations().shape
+    (16, 30)
+    """
+
+    checkpoints: Sequence[Any] | None = None
+    ensemble: GEX | None = None
+    directions: int = 32
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_count("directions", self.directions, auto=False)
+        check_count("seed", self.seed, least=0, auto=False)
+        if (self.checkpoints is None) == (self.ensemble is None):
+            told = "both" if self.ensemble is not None else "neither"
+            msg = (
+                f"TracInRP got {told} of checkpoints and ensemble; give one, such as checkpoints=[…] or ensemble=GEX()"
+            )
+            raise InvalidSettingError(msg)
+
+    def _needs(self) -> tuple[type, ...]:
+        return (SupportsParams,) if self.checkpoints is None else (SupportsParams, SupportsCheckpoints)
+
+    def _optimizer(self) -> Optimizer | None:
+        return None if self.ensemble is None else self.ensemble.steps_with()
+
+    def _score(self, job: Job) -> Influence:
+        states, cost = self._states(job)
+        moves = isotropic(job.theta, self.directions, seed=self.seed)
+        draws = np.tile(np.arange(self.directions), len(states))
+        members = Tangents(job.backend, states, moves, self.batch_size, draws)
+        return job.linear(members, [cost], states=len(states))
+
+    def _states(self, job: Job) -> tuple[list[Any], Passes]:
+        if self.ensemble is None:
+            states = load_states(job.backend, self.checkpoints or (), by=job.name)
+            return states, Passes(copies=len(states))
+        chains = replace(self.ensemble, keep=self.ensemble.snapshots)
+        inputs = Inputs(job.backend, job.data, job.data, None)
+        found = chains.fit_opened(inputs, loss=job.loss, progress=job.progress, started=job.started)
+        states = [found.members.refresh(state) for state in found.members.states]
+        if not states:
+            raise InvalidSettingError(f"{NO_MEMBERS} to take gradients at; give the ensemble more snapshots or steps")
+        return states, found.run.passes._replace(copies=len(states))

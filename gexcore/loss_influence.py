@@ -1,0 +1,247 @@
+"""Influence from losses of members: what their losses tell beyond their deviations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.capabilities import supports
+from gexcore.decisions.clean import RELABELLINGS, Cleaned, Predictions, clean, positions
+from gexcore.decisions.clean import Method as CleaningMethod
+from gexcore.decisions.noise_rate import NoiseRate, noise_rate
+from gexcore.decisions.threshold import Method as ThresholdMethod
+from gexcore.decisions.threshold import Suspects, Threshold, find_threshold
+from gexcore.ensembles.members import Members
+from gexcore.errors import InvalidDataError, InvalidSettingError
+from gexcore.influence import NO_MEMBERS, Influence
+from gexcore.protocols import SupportsLogits
+from gexcore.table import LossTable
+from gexcore.uncertainty import jackknife, member_groups
+
+THRESHOLD_CLIP = 3.0
+"""Thresholds are found on losses clipped here, whatever the clip of the ranking: their modes show best."""
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class LossInfluence(Influence):
+    """Influences and scores from losses of members; in nats for cross-entropy.
+
+    Parameters
+    ----------
+    table : LossTable
+        Raw losses [members × samples] and the losses of θ* measured in the same way.
+    members : Members
+        Kept states.
+    test_table : LossTable, optional
+        Losses of the same members on the test data of the fit.
+    clip : float
+        Losses count up to this much in `suspicion`.
+    floor : float
+        Lower bound put on the losses of θ* in every deviation.
+    """
+
+    table: LossTable
+    members: Members
+    test_table: LossTable | None = None
+    clip: float = 3.0
+    floor: float = 0.0
+
+    @property
+    def losses(self) -> NDArray[Any]:
+        """Raw losses, shape (members, samples); NaN where a member did not see the sample."""
+        return self.table.losses
+
+    @property
+    def base_losses(self) -> NDArray[Any]:
+        """Losses at θ*, shape (samples,), measured in the same way as those of the members."""
+        return self.table.base_losses
+
+    def __repr__(self) -> str:
+        count = self.run.count()
+        chains = len({int(c) for c in self.table.chains})
+        left_out = ", ".join(f"{n} {status}" for status, n in count.items() if status != "member" and n)
+        return (
+            f"<Influence by {self.run.method}: {len(self)} samples × {len(self.table)} members of {chains} chains"
+            f"{f' ({left_out} left out)' if left_out else ''}; "
+            "suspicion(): mean clipped loss, high = probably mislabelled; self_influence(): E[Δ²], high = memorised; "
+            "influence(test): E[Δ·Δ'], + = losses move together>"
+        )
+
+    def suspicion(self, *, clip: float | None = None) -> NDArray[np.float64]:
+        """Mean over members of min(loss, clip), shape (samples,), in units of the loss; high = probably mislabelled.
+
+        Parameters
+        ----------
+        clip : float, optional
+            Default max(3, 2.5 ln K): a few exploding losses must not decide a mean.
+
+        Notes
+        -----
+        A sample that no member saw has its loss at θ*, clipped.
+        """
+        clip = self.clip if clip is None else clip
+        if not clip > 0:
+            raise InvalidSettingError(f"clip is {clip}, and must be positive; leave it out for max(3, 2.5 ln K)")
+        total, seen = np.zeros(len(self)), np.zeros(len(self))
+        for row in self._clipped(clip):
+            known = ~np.isnan(row)
+            total += np.where(known, row, 0.0)
+            seen += known
+        unseen = np.minimum(self.base_losses, clip)
+        return np.where(seen > 0, total / np.maximum(seen, 1), unseen).astype(np.float64)
+
+    def ranking(self) -> NDArray[np.intp]:
+        """Positions of the samples, most suspicious first."""
+        return np.argsort(-self.suspicion(), kind="stable")
+
+    def standard_error(self, *, of: Literal["suspicion", "self_influence"] = "suspicion") -> NDArray[np.float64]:
+        """Standard error of a score, shape (samples,), in its unit, by leaving out one chain at a time.
+
+        Members of one chain resemble each other, so they do not count as independent. A run of
+        one chain is cut into consecutive parts instead (batch means). NaN where fewer than two
+        chains, or parts, saw the sample.
+        """
+        if of == "suspicion":
+            return jackknife(self._clipped(self.clip), member_groups(self.table.chains), len(self))
+        if of != "self_influence":
+            raise InvalidSettingError(f"no standard error of {of!r}; allowed are 'suspicion' and 'self_influence'")
+        return super().standard_error()
+
+    def suspects(self, method: ThresholdMethod = "auto", *, rate: float | None = None) -> Suspects:
+        """Samples that are probably mislabelled, by a threshold found from the scores; it may refuse.
+
+        A refusal means "use the ranking", not "the data is clean". The threshold is a cut on
+        ``suspicion(clip=threshold.clip)``: losses clipped at 3, where the two modes show best.
+
+        Parameters
+        ----------
+        method : {"auto", "valley", "otsu", "mixture", "known_rate", "quantile"}
+            "auto" is `gexcore.decisions.threshold.valley_or_refuse`; beside it are the alternatives.
+        rate : float, optional
+            For "known_rate", the share of wrong labels; for "quantile", the share to flag.
+        """
+        if not len(self.table):
+            return Suspects(np.empty(0, np.intp), Threshold(None, "refused", NO_MEMBERS))
+        scores = self.suspicion(clip=THRESHOLD_CLIP)
+        found = find_threshold(scores, self.labels, method=method, rate=rate)._replace(clip=THRESHOLD_CLIP)
+        if found.value is None:
+            return Suspects(np.empty(0, np.intp), found)
+        ranking = self.ranking()
+        return Suspects(ranking[scores[ranking] > found.value], found)
+
+    def noise_rate(self, method: ThresholdMethod = "auto") -> NoiseRate:
+        """The share of suspects with a bootstrap interval; NaN where the threshold was refused.
+
+        See `gexcore.decisions.noise_rate.noise_rate` for what the interval does not know.
+        """
+        if not len(self.table):
+            return NoiseRate(math.nan, math.nan, math.nan)
+        return noise_rate(self.suspicion(clip=THRESHOLD_CLIP), self.labels, method=method)
+
+    def predictions(self) -> Predictions:
+        """Logits of θ* and class probabilities averaged over the kept members, both of shape (samples, K).
+
+        Raises
+        ------
+        MissingCapabilityError
+            Where the backend has no logits.
+        """
+        if "predictions" not in self._cache:
+            probabilities = self.members.probabilities(self.data)
+            self._cache["predictions"] = Predictions(self.members.checkpoint_logits(self.data), probabilities)
+        predictions: Predictions = self._cache["predictions"]
+        return predictions
+
+    def suggested_labels(self) -> NDArray[np.intp]:
+        """The class that the kept members give most probability, shape (samples,).
+
+        Raises
+        ------
+        MissingCapabilityError
+            Where the backend has no logits.
+        """
+        return np.asarray(self.predictions().probabilities.argmax(axis=1))
+
+    def relabel(self, method: CleaningMethod = "argmax", indices: Any = None) -> Cleaned:
+        """The training set with its suspects relabelled or dropped, as a value to train on.
+
+        Parameters
+        ----------
+        method : {"argmax", "other", "eq16", "distill", "complementary", "drop"}
+            See `gexcore.decisions.clean.clean`; "drop" is the safest.
+        indices : integer array, optional
+            Positions to treat; those of `suspects` where not given.
+
+        Raises
+        ------
+        InvalidDataError
+            For targets that are no classes.
+        InvalidSettingError
+            Where the threshold was refused and no `indices` are given.
+        MissingCapabilityError
+            Where the backend has no logits; "drop" needs none.
+        """
+        if self.labels is None:
+            raise InvalidDataError("relabelling needs one class per sample, and the targets are no classes")
+        if indices is None:
+            indices, threshold = self.suspects()
+            if threshold.value is None:
+                msg = (
+                    f"no threshold: {threshold.reason}; give indices, such as those of suspects('known_rate', rate=0.1)"
+                )
+                raise InvalidSettingError(msg)
+        chosen = positions(indices, len(self))
+        predictions = self.predictions().at(chosen) if method in RELABELLINGS else None
+        return clean(self.labels, chosen, method, predictions)
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """The columns of `scores.csv`, one row per sample in the data's order."""
+        found = super().columns()
+        suggest = self.labels is not None and supports(self.members.backend, SupportsLogits)
+        none = np.full(len(self), None, dtype=object)
+        return {
+            "index": found["index"],
+            "label": found["label"],
+            "suspicion": self.suspicion(),
+            "self_influence": found["self_influence"],
+            "standard_error": found["standard_error"],
+            "suspect": found["suspect"],
+            "suggested_label": self.suggested_labels() if suggest else none,
+        }
+
+    def _clipped(self, clip: float) -> Iterator[NDArray[np.float64]]:
+        return (np.minimum(row.astype(np.float64), clip) for row in self.table.losses)
+
+    def _remarks(self) -> list[str]:
+        return []
+
+    def _own(self) -> LossTable:
+        return self.table.floored(self.floor)
+
+    def _pair(self, test: Any) -> tuple[LossTable, LossTable]:
+        tests, train = self._raw_pair(test)
+        return tests.floored(self.floor), train.floored(self.floor)
+
+    def _raw_pair(self, test: Any) -> tuple[LossTable, LossTable]:
+        """Losses of the same members on test and training data, in evaluation mode, without missing entries."""
+        evaluated = self.run.plan is None or self.run.plan.harvest == "evaluated"
+        if evaluated and test is None:
+            return self.table if self.test_table is None else self.test_table, self.table
+        if not len(self.members.rows):
+            told = "influence on new data" if evaluated else "influence after a free harvest"
+            raise InvalidSettingError(f"{told} needs members whose states were kept; fit with keep > 0")
+        train = self.table.select(self.members.rows) if evaluated else self._kept_on_data()
+        if test is not None:
+            return self.members.evaluate(test), train
+        return train if self.test_table is None else self.test_table, train
+
+    def _kept_on_data(self) -> LossTable:
+        if "kept" not in self._cache:
+            self._cache["kept"] = self.members.evaluate(self.data)
+        table: LossTable = self._cache["kept"]
+        return table
