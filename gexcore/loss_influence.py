@@ -78,7 +78,8 @@ class LossInfluence(Influence):
         Parameters
         ----------
         clip : float, optional
-            Default max(3, 2.5 ln K): a few exploding losses must not decide a mean.
+            Default max(3, 2.5 ln K), of other losses three times that of a guess: a few exploding losses
+            must not decide a mean.
 
         Notes
         -----
@@ -86,7 +87,9 @@ class LossInfluence(Influence):
         """
         clip = self.clip if clip is None else clip
         if not clip > 0:
-            raise InvalidSettingError(f"clip is {clip}, and must be positive; leave it out for max(3, 2.5 ln K)")
+            raise InvalidSettingError(
+                f"clip is {clip}, and must be positive; leave it out for the default, {self.clip:.3g}"
+            )
         total, seen = np.zeros(len(self)), np.zeros(len(self))
         for row in self._clipped(clip):
             known = ~np.isnan(row)
@@ -116,7 +119,7 @@ class LossInfluence(Influence):
         """Samples that are probably mislabelled, by a threshold found from the scores; it may refuse.
 
         A refusal means "use the ranking", not "the data is clean". The threshold is a cut on
-        ``suspicion(clip=threshold.clip)``: losses clipped at 3, where the two modes show best.
+        ``suspicion(clip=threshold.clip)``: losses clipped at 3 (of classes), where the two modes show best.
 
         Parameters
         ----------
@@ -127,8 +130,8 @@ class LossInfluence(Influence):
         """
         if not len(self.table):
             return Suspects(np.empty(0, np.intp), Threshold(None, "refused", NO_MEMBERS))
-        scores = self.suspicion(clip=THRESHOLD_CLIP)
-        found = find_threshold(scores, self.labels, method=method, rate=rate)._replace(clip=THRESHOLD_CLIP)
+        scores = self.suspicion(clip=self._threshold_clip)
+        found = find_threshold(scores, self.labels, method=method, rate=rate)._replace(clip=self._threshold_clip)
         if found.value is None:
             return Suspects(np.empty(0, np.intp), found)
         ranking = self.ranking()
@@ -141,7 +144,7 @@ class LossInfluence(Influence):
         """
         if not len(self.table):
             return NoiseRate(math.nan, math.nan, math.nan)
-        return noise_rate(self.suspicion(clip=THRESHOLD_CLIP), self.labels, method=method)
+        return noise_rate(self.suspicion(clip=self._threshold_clip), self.labels, method=method)
 
     def predictions(self) -> Predictions:
         """Logits of θ* and class probabilities averaged over the kept members, both of shape (samples, K).
@@ -213,6 +216,11 @@ class LossInfluence(Influence):
             "suspect": found["suspect"],
             "suggested_label": self.suggested_labels() if suggest else none,
         }
+
+    @property
+    def _threshold_clip(self) -> float:
+        # other losses have no scale of their own; `clip` is set by that of a guess
+        return self.clip if self.labels is None else THRESHOLD_CLIP
 
     def _clipped(self, clip: float) -> Iterator[NDArray[np.float64]]:
         return (np.minimum(row.astype(np.float64), clip) for row in self.table.losses)

@@ -79,9 +79,15 @@ class ClassSkill:
 
 
 def chance_loss(loss: object, targets: NDArray[Any] | None) -> float | None:
-    """The median loss of a model that knows nothing, for losses with a name; else None."""
+    """The median loss of a model that knows nothing, for losses with a name; else None.
+
+    It predicts the mean of numbers, one half for yes or no, and a token by how often it occurs.
+    """
     if targets is None:
         return None
+    if loss in (None, "cross_entropy") and targets.ndim > 1 and targets.dtype.kind in "iu":
+        counts = np.unique(targets[targets >= 0], return_counts=True)[1]  # a negative label counts nowhere
+        return float(-np.average(np.log(counts / counts.sum()), weights=counts)) or None
     if loss == "squared_error":
         residual = (targets - targets.mean(axis=0)).astype(np.float64) ** 2
         return float(np.median(residual.reshape(len(targets), -1).sum(axis=1)))

@@ -66,6 +66,9 @@ class GEX:
         Small batches (8 to 128) cost least.
     floor : float
         Lower bound of the base loss in deviations; see `gexcore.deviations.deviations`.
+    chance_loss : float, optional
+        Loss of a model that knows nothing, for a loss of your own: the zero of the thermostat's
+        scale. Known for the losses with a name.
     keep : int
         Member states kept in memory for test sets and label suggestions after the fit.
     seed : int
@@ -95,6 +98,7 @@ class GEX:
     weight_decay: float = 0.0
     batch_size: int | Auto = "auto"
     floor: float = 0.0
+    chance_loss: float | None = None
     keep: int = 8
     seed: int = 0
 
@@ -109,6 +113,8 @@ class GEX:
             check_count(name, getattr(self, name), least=0, auto=False)
         for name in ("momentum", "weight_decay", "floor"):
             check_number(name, getattr(self, name))
+        if self.chance_loss is not None:
+            check_number("chance_loss", self.chance_loss, above=True)
         if self.harvest not in ("auto", "evaluated", "free"):
             msg = f"harvest is {self.harvest!r}; allowed are 'auto', 'evaluated' and 'free'"
             raise InvalidSettingError(msg)
@@ -211,7 +217,7 @@ class GEX:
             table=loss_table(results, base),
             checkpoint_losses=seen.losses.astype(np.float64),
             labels=seen.labels,
-            clip=default_clip(seen.classes),
+            clip=default_clip(seen.classes) if skill is None else skill.ceiling,
             data=samples,
             members=members,
             run=Run(
@@ -233,13 +239,14 @@ class GEX:
         if seen.labels is not None and seen.classes is not None:
             skill: Skill = ClassSkill(seen.labels, seen.classes, base, by_size=by_size)
         else:
-            chance = chance_loss(loss, seen.targets)
+            chance = chance_loss(loss, seen.targets) if self.chance_loss is None else self.chance_loss
             if chance is None:
                 if self.lr != "auto":
                     return None
                 msg = (
                     "lr='auto' has no measure of skill for this loss; it knows classification by integer labels, "
-                    "'squared_error' and 'binary_cross_entropy': name the loss, or set lr to a number"
+                    "'squared_error' and 'binary_cross_entropy': name the loss, or set chance_loss to what a model "
+                    "that knows nothing would have, or lr to a number"
                 )
                 raise InvalidSettingError(msg)
             skill = LossSkill(chance, base)

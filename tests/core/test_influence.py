@@ -17,7 +17,7 @@ from gexcore.ensembles.members import Members
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.evaluation import Refresher
 from gexcore.loss_influence import LossInfluence as Influence
-from gexcore.loss_influence import default_clip
+from gexcore.ensembles.skill import default_clip
 from gexcore.passes import Passes
 from gexcore.plan import Plan
 from gexcore.run import Run
