@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.capabilities import supports
+from gexcore.estimators.gex import GEX
+from gexcore.estimators.gexlin import GEXLin
 from gexcore.plan import Cosine
 from gexcore.protocols import (
     SupportsBufferRefresh,
@@ -171,6 +174,19 @@ def check_oracle_kronecker(problem: Problem) -> None:
             assert_close(got, want, 10 * problem.tolerance)
 
 
+def check_oracle_scores(problem: Problem) -> None:
+    """Self-influence by GEX and GEX-lin over the same short chains of fixed learning rate, buffers and all."""
+    oracle = _oracle(problem)
+    settings = {"lr": problem.lr, "chains": 2, "snapshots": 2, "steps_per_snapshot": 4, "harvest": "evaluated"}
+    methods: list[Any] = [GEX(batch_size=problem.batch_size, **settings)]
+    if supports(problem.backend, SupportsJvp) and supports(problem.backend, SupportsParams):
+        methods.append(GEXLin(batch_size=problem.batch_size, **settings))
+    for method in methods:
+        got, want = (method.fit(p.backend, p.data, progress=False).self_influence() for p in (problem, oracle))
+        # relative to the largest: most of a memorised net's scores are near zero
+        assert_close(got / want.max(), want / want.max(), 1e-8 if problem.precision == "float64" else 1e-4)
+
+
 LAWS = (
     check_oracle_losses,
     check_oracle_logits,
@@ -182,4 +198,5 @@ LAWS = (
     check_oracle_sample_gradients,
     check_oracle_features,
     check_oracle_kronecker,
+    check_oracle_scores,
 )

@@ -531,6 +531,11 @@ class SmoothedLoss(NumpyBackend):
         return 0.9 * super().forward(state, batch)
 
 
+class HastySteps(NumpyBackend):
+    def sgd_step_(self, state, batch, /, *, lr, seed):
+        return super().sgd_step_(state, batch, lr=1.001 * lr, seed=seed)
+
+
 class Nesterov(NumpyBackend):
     def sgd_step(self, state, batch, /, *, lr, seed):
         ahead = super().sgd_step(state, batch, lr=lr, seed=seed)
@@ -639,6 +644,9 @@ CONTROLS = (
     Control(oracle.check_oracle_features, PermutedFeatures),
     Control(oracle.check_oracle_kronecker, RescaledFactors),
     Control(oracle.check_oracle_kronecker, OtherDraws, "regression_adamw"),
+    Control(oracle.check_oracle_scores, HastySteps),
+    Control(oracle.check_oracle_scores, HastySteps, BATCH_NORM),
+    Control(oracle.check_oracle_scores, HalfGradients),
     Control(oracle.check_oracle_losses, SmoothedLoss),
     Control(oracle.check_oracle_logits, DoubledLogits),
     Control(oracle.check_oracle_training_losses, EvaluatedTrainingLosses, BATCH_NORM),
