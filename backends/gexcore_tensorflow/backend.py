@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -14,33 +15,28 @@ from numpy.typing import NDArray
 from gexcore.data import to_numpy
 from gexcore.errors import InvalidDataError
 from gexcore.plan import Optimizer
-from gexcore.protocols import Dataset, SupportsBufferRefresh, SupportsLogits
+from gexcore.protocols import (
+    Dataset,
+    KroneckerBlock,
+    SupportsBufferRefresh,
+    SupportsFeatures,
+    SupportsKronecker,
+    SupportsLogits,
+)
 from gexcore_tensorflow import curvature
 from gexcore_tensorflow.batchnorm import batch_statistics, normalising
 from gexcore_tensorflow.data import Call, Placement, dataset_of
-from gexcore_tensorflow.losses import check_scores, cross_entropy, loss_of, scores_of
+from gexcore_tensorflow.gradients import SampleGradients
+from gexcore_tensorflow.kronecker import blocks, moments, weights_of
+from gexcore_tensorflow.losses import check_scores, cross_entropy, full, loss_of, scores_of, squared_error
 from gexcore_tensorflow.models import network_of
 from gexcore_tensorflow.network import Pass, Tensors
 from gexcore_tensorflow.optimizers import Memory, rule_of
+from gexcore_tensorflow.sampling import check_drawable, drawn_targets
+from gexcore_tensorflow.selection import loaded, only
+from gexcore_tensorflow.state import TensorFlowState
 from gexcore_tensorflow.tracing import Traced
-
-
-class TensorFlowState(NamedTuple):
-    """A point of training; tensors never change, so states may share them.
-
-    Parameters
-    ----------
-    params : tuple of tensors
-        In the order of the model's trainable variables.
-    buffers : tuple of tensors
-        All else that the model holds, frozen weights included; θ*'s own where nothing changed.
-    memory : Memory
-        What the optimiser remembers.
-    """
-
-    params: Tensors
-    buffers: Tensors
-    memory: Memory
+from gexcore_tensorflow.watching import checked_features, dense_layers, last_inputs
 
 
 class TensorFlowBackend:
@@ -85,14 +81,19 @@ class TensorFlowBackend:
     ) -> None:
         self._network = network_of(model)
         self._loss = loss_of(loss)
+        self._settings: dict[str, Any] = {"loss": loss, "optimizer": optimizer}
         params = self._network.params
         self._rule = rule_of(optimizer or Optimizer(), params)
         self._placement = Placement.of(params)
         self._initial = TensorFlowState(params, self._network.buffers, Memory(0, self._rule.fresh))
         self._normalising = normalising(self._network)
+        self._dense = dense_layers(self._network)
+        self._weights = weights_of(self._network)
         self.unsupported: frozenset[type] = frozenset(
             ([] if self._normalising else [SupportsBufferRefresh])
             + ([SupportsLogits] if loss in ("squared_error", "binary_cross_entropy") else [])
+            + ([] if self._dense else [SupportsFeatures])
+            + ([] if self._weights else [SupportsKronecker])
         )
         variables = [*self._network.variables, *self._rule.variables]
         self._turn = threading.Lock() if variables else nullcontext()
@@ -103,6 +104,9 @@ class TensorFlowBackend:
         self._statistics = Traced(self._seen, variables)
         self._jvp = Traced(self._pushed, variables)
         self._hvp = Traced(self._bent, variables)
+        self._sample_gradients = SampleGradients(self._network, self._evaluate, variables)
+        self._last_inputs = Traced(partial(last_inputs, self._dense, self._evaluated), variables)
+        self._moments = Traced(partial(moments, self._weights, self._evaluated), variables)
 
     def initial_state(self) -> TensorFlowState:
         """θ*, its buffers and a fresh optimiser; equal on every call."""
@@ -189,6 +193,44 @@ class TensorFlowBackend:
         """Hessian of the mean loss times `tangent`, (p,) to (p,), in evaluation mode."""
         return curvature.ravel(self._run(self._hvp, state, batch, self._split(tangent)))
 
+    def sample_gradients(self, state: TensorFlowState, batch: Any, /) -> NDArray[Any]:
+        """Gradients of each loss, shape (b, p), in evaluation mode."""
+        gradients: NDArray[Any] = self._run(self._sample_gradients, state, batch, self.forward(state, batch))
+        return gradients
+
+    def features(self, state: TensorFlowState, batch: Any, /) -> NDArray[Any]:
+        """Inputs of the last Dense layer that runs, flattened to (b, h), in evaluation mode.
+
+        Raises
+        ------
+        InvalidModelError
+            Where none runs, or the last one does not get one row or block of rows per sample.
+        """
+        inputs, b = self._run(self._last_inputs, state, batch)
+        return checked_features(inputs.numpy(), int(b))
+
+    def kronecker(self, state: TensorFlowState, batch: Any, /, *, seed: int | None) -> list[KroneckerBlock]:
+        """Statistics of the Dense and ungrouped Conv1D and Conv2D layers with a kernel of their own, called once."""
+        if seed is not None:
+            check_drawable(self._loss, self._settings["loss"])
+        losses, call = self.forward(state, batch), self._placement.call(batch)
+        if seed is not None:
+            call = call._replace(target=drawn_targets(self._loss, self.logits(state, batch), call.target.numpy(), seed))
+        return blocks(self._weights, self._run(self._moments, state, call), len(losses))
+
+    def parameter_names(self) -> Mapping[str, int]:
+        """Paths of the trainable variables; in a ``tf.Module``, those of its attributes."""
+        return dict(zip(self._network.names, map(curvature.size, self._network.params), strict=True))
+
+    def select(self, names: Collection[str], /) -> TensorFlowBackend:
+        """The same backend where only these parameters are trainable; the user's model stays as it is."""
+        return TensorFlowBackend(only(self._network, names), **self._settings)
+
+    def load(self, checkpoint: Any, /) -> TensorFlowState:
+        """The state of a model of the same architecture, or of its ``get_weights()``; frozen weights included."""
+        with tf.device(self._placement.device):
+            return TensorFlowState(*loaded(self._network, checkpoint), self._initial.memory)
+
     def dataset(self, data: Any, /) -> Dataset[Any] | None:
         """A ``tf.data.Dataset``, or a tuple or mapping of tensors, as a gexcore dataset, else None."""
         return dataset_of(data)
@@ -197,7 +239,7 @@ class TensorFlowBackend:
         with tf.device(self._placement.device):
             return curvature.split(to_numpy(flat), self._initial.params)
 
-    def _run(self, traced: Traced, state: TensorFlowState, batch: Any, *args: Any) -> Any:
+    def _run(self, traced: Callable[..., Any], state: TensorFlowState, batch: Any, *args: Any) -> Any:
         with self._turn, tf.device(self._placement.device):
             return traced(self._placement.call(batch), state.params, state.buffers, *args)
 
@@ -210,7 +252,10 @@ class TensorFlowBackend:
         return self._evaluate(call, self._network.bind(params), buffers)
 
     def _scored(self, call: Call, params: Any, buffers: Any) -> Any:
-        return scores_of(self._network(self._network.bind(params), buffers, call.inputs, training=False).output)
+        output = self._network(self._network.bind(params), buffers, call.inputs, training=False).output
+        # what is compared with numbers is the output itself
+        scores = output if self._loss.value is squared_error else scores_of(output)
+        return tf.nest.map_structure(full, scores)
 
     def _train(self, call: Call, bound: Any, buffers: Any, seed: Any) -> tuple[tf.Tensor, Pass]:
         done = self._network(bound, buffers, call.inputs, training=True, seed=seed)

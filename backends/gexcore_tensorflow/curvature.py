@@ -21,6 +21,11 @@ def ravel(params: Sequence[tf.Tensor]) -> NDArray[Any]:
     return np.concatenate([p.numpy().reshape(-1) for p in params])
 
 
+def size(param: tf.Tensor) -> int:
+    """How many numbers the parameter holds."""
+    return int(np.prod(param.shape))
+
+
 def split(flat: Any, params: Sequence[tf.Tensor]) -> tuple[tf.Tensor, ...]:
     """A vector of shape (p,) of any library, in the shapes and dtypes of the parameters.
 
@@ -30,7 +35,7 @@ def split(flat: Any, params: Sequence[tf.Tensor]) -> tuple[tf.Tensor, ...]:
         For another shape.
     """
     vector = to_numpy(flat)
-    sizes = [int(np.prod(p.shape)) for p in params]
+    sizes = [size(p) for p in params]
     if vector.shape != (sum(sizes),):
         msg = (
             f"a vector over the parameters has shape ({sum(sizes)},) for this model, not {vector.shape}; "

@@ -202,6 +202,12 @@ def scores_of(output: Any) -> Any:
     return _before("Softmax", output)
 
 
+def full(tensor: tf.Tensor) -> tf.Tensor:
+    """The tensor in single precision at least."""
+    # three digits are too few to rank samples by
+    return tf.cast(tensor, tf.float32) if tensor.dtype in (tf.float16, tf.bfloat16) else tensor
+
+
 def _before(activation: str, output: Any) -> Any:
     # from the scores themselves the loss is exact; from their rounded probabilities it is not
     if not tf.is_tensor(output):
@@ -244,8 +250,7 @@ def _tensors(output: Any, target: Any, name: str) -> tuple[tf.Tensor, tf.Tensor]
         found = target.dtype.name if tf.is_tensor(target) else type(target).__name__
         msg = f"the targets are of type {found}, and {name} needs numbers; give one array of them"
         raise InvalidDataError(msg)
-    # three digits are too few to rank samples by
-    return (tf.cast(output, tf.float32) if output.dtype in (tf.float16, tf.bfloat16) else output), target
+    return full(output), target
 
 
 def _no_scores(output: Any, name: str) -> InvalidModelError:

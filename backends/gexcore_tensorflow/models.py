@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import keras
 import tensorflow as tf
 
 from gexcore.errors import InvalidModelError
-from gexcore_tensorflow.network import Network, Pass, check_trainable, values_of
+from gexcore_tensorflow.network import Network, Pass, check_trainable, unique, values_of
 
 MODES = ("training", "is_training")
 """What a module may call the argument that says which mode it is in."""
@@ -23,12 +23,15 @@ def network_of(model: Any) -> Network:
     Parameters
     ----------
     model : keras.Model, keras.layers.Layer or tf.Module
+        Or what this function returned.
 
     Raises
     ------
     InvalidModelError
         For anything else, and for models that cannot be used as they are.
     """
+    if isinstance(model, KerasNetwork | ModuleNetwork):
+        return model
     if isinstance(model, keras.layers.Layer):
         return KerasNetwork(model)
     if isinstance(model, tf.Module) and callable(model):
@@ -67,15 +70,21 @@ class KerasNetwork:
             msg = f"{type(model).__name__} has no weights yet; call the model on one batch first"
             raise InvalidModelError(msg)
         self.model = model
-        self._trainable = list(model.trainable_variables)
-        check_trainable(self._trainable, model)
+        self.trainable = list(model.trainable_variables)
+        check_trainable(self.trainable, model)
         # what a model holds besides its weights are the states of its random generators
         weights = {id(v) for v in model.weights}
         others = {id(v): v for v in model.non_trainable_variables}
         self.stored = [v for key, v in others.items() if key in weights]
         self._generators = [v for key, v in others.items() if key not in weights]
-        self.params = values_of(self._trainable)
+        self.names = unique(v.path for v in self.trainable)
+        self.weights: Sequence[Any] = model.weights
+        self.params = values_of(self.trainable)
         self.buffers = values_of(self.stored)
+
+    def twin(self) -> Self:
+        """The same model."""
+        return copy.copy(self)
 
     def bind(self, params: Sequence[tf.Tensor]) -> Sequence[Any]:
         """The tensors themselves."""
@@ -93,7 +102,7 @@ class KerasNetwork:
         """
         # a generator counts its draws in the second number
         starts = [tf.stack([tf.cast(seed, tf.int64), number << 32]) for number in range(len(self._generators))]
-        owned = [*self._trainable, *self.stored, *self._generators]
+        owned = [*self.trainable, *self.stored, *self._generators]
         with keras.StatelessScope(list(zip(owned, [*bound, *buffers, *starts], strict=True))) as scope:
             before = [scope.get_current_value(v) for v in self.stored]
             output = self.model(inputs, training=training)
@@ -128,27 +137,35 @@ class ModuleNetwork:
         except Exception as error:
             msg = f"{type(module).__name__} cannot be copied with copy.deepcopy ({error}); define __deepcopy__, or use Keras"
             raise InvalidModelError(msg) from error
-        self._trainable = list(self._module.trainable_variables)
-        self._stored = list(self._module.non_trainable_variables)
-        self.variables: Sequence[Any] = [*self._trainable, *self._stored]
-        check_trainable(self._trainable, module)
-        self.params = values_of(self._trainable)
-        self.buffers = values_of(self._stored)
+        self.trainable = list(self._module.trainable_variables)
+        self.stored = list(self._module.non_trainable_variables)
+        self.variables: Sequence[Any] = [*self.trainable, *self.stored]
+        check_trainable(self.trainable, module)
+        found = self._module._flatten(predicate=lambda leaf: isinstance(leaf, tf.Variable), with_path=True)
+        paths = {id(v): "/".join(map(str, path)) for path, v in reversed(list(found))}
+        self.names = unique(paths.get(id(v), v.name) for v in self.trainable)
+        self.weights: Sequence[Any] = self._module.variables
+        self.params = values_of(self.trainable)
+        self.buffers = values_of(self.stored)
         parameters = inspect.signature(self._module.__call__).parameters
         self._mode = next((name for name in MODES if name in parameters), None)
 
+    def twin(self) -> Self:
+        """One with a module of its own, as passes write into it."""
+        return copy.deepcopy(self, {id(value): value for value in (*self.params, *self.buffers)})
+
     def bind(self, params: Sequence[tf.Tensor]) -> Sequence[Any]:
         """The copy's variables, set to these values."""
-        _assign(self._trainable, params)
-        return self._trainable
+        _assign(self.trainable, params)
+        return self.trainable
 
     def __call__(
         self, bound: Sequence[Any], buffers: Sequence[tf.Tensor], inputs: Any, *, training: bool, seed: Any = 0
     ) -> Pass:
         """A pass through the copy; nothing in it may be random."""
-        _assign(self._stored, buffers)
+        _assign(self.stored, buffers)
         output = self._module(inputs, **({self._mode: training} if self._mode else {}))
-        return Pass(output, dict(enumerate(values_of(self._stored))))
+        return Pass(output, dict(enumerate(values_of(self.stored))))
 
 
 def _assign(variables: Sequence[Any], values: Sequence[tf.Tensor]) -> None:

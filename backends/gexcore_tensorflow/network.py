@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol, Self
 
 import keras
 import tensorflow as tf
@@ -34,13 +35,27 @@ class Network(Protocol):
     ----------
     params, buffers : tuple of tensors
         θ*: what is trained, and all else that passes read, frozen weights included.
+    trainable, stored : list
+        The model's variables that they are of.
+    names : list of str
+        Of the parameters; no two are equal.
+    weights : sequence
+        All variables of both, in the order of a checkpoint.
     variables : sequence of tf.Variable
         What passes write into, one pass at a time; for most models nothing.
     """
 
     params: Tensors
     buffers: Tensors
+    trainable: list[Any]
+    stored: list[Any]
+    names: list[str]
+    weights: Sequence[Any]
     variables: Sequence[Any]
+
+    def twin(self) -> Self:
+        """Another of the same values, whose attributes may be set."""
+        ...
 
     def bind(self, params: Sequence[tf.Tensor]) -> Sequence[Any]:
         """What stands for these parameters in a pass: tensors or variables, to be differentiated by."""
@@ -68,3 +83,12 @@ def check_trainable(variables: Sequence[Any], model: object) -> None:
 def values_of(variables: Sequence[Any]) -> Tensors:
     """The values that Keras or TensorFlow variables have now."""
     return tuple(tf.identity(v.value if isinstance(v, keras.Variable) else v) for v in variables)
+
+
+def unique(names: Iterable[str]) -> list[str]:
+    """The names; where one was there before, with a number."""
+    known: list[str] = []
+    for name in names:
+        numbered = (f"{name}_{number}" for number in itertools.count(2))
+        known.append(name if name not in known else next(n for n in numbered if n not in known))
+    return known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Any
 
 import keras
@@ -11,9 +12,11 @@ import pytest
 import tensorflow as tf
 
 from gexcore.plan import Optimizer
+from gexcore.testing import oracle
 from gexcore.testing.problems import Problem, Toy
-from gexcore.testing.suite import BackendTests
+from gexcore.testing.suite import LAWS, BackendTests
 from gexcore_tensorflow.backend import TensorFlowBackend
+from gexcore_tensorflow.state import TensorFlowState
 
 layers = keras.layers
 
@@ -49,9 +52,31 @@ def perceptron(toy: Toy) -> keras.Model:
     return model
 
 
+def checkpoint(backend: TensorFlowBackend, state: TensorFlowState) -> list[Any]:
+    """What `get_weights` would give in a training of one's own."""
+    network = backend._network
+    variables = [*network.trainable, *network.stored]
+    values = {id(v): value.numpy() for v, value in zip(variables, [*state.params, *state.buffers], strict=True)}
+    return [values[id(v)] for v in network.weights]
+
+
 class TestOracle(BackendTests):
     def build(self, toy: Toy) -> TensorFlowBackend:
         return TensorFlowBackend(perceptron(toy), loss=toy.loss, optimizer=toy.optimizer)
+
+    def checkpoint(self, backend: TensorFlowBackend, state: TensorFlowState) -> list[Any]:
+        return checkpoint(backend, state)
+
+
+class TestSelected(TestOracle):
+    """A backend of some parameters is a backend."""
+
+    laws = tuple(law for law in LAWS if law not in oracle.LAWS)
+    toys = ("tanh", "relu_batch_norm", "float32_adamw")
+
+    def build(self, toy: Toy) -> TensorFlowBackend:
+        backend = super().build(toy)
+        return backend.select(list(backend.parameter_names())[::3])
 
 
 def convolutions() -> keras.Model:
@@ -74,7 +99,8 @@ class TestConvolutions(BackendTests):
     def problem(cls) -> Problem:
         rng = np.random.default_rng(0)
         data = rng.normal(size=(20, 6, 6, 2)), np.arange(20) % 3
-        return Problem(TensorFlowBackend(convolutions()), data, stochastic=True)
+        backend = TensorFlowBackend(convolutions())
+        return Problem(backend, data, stochastic=True, checkpoint=partial(checkpoint, backend))
 
 
 class Net(tf.Module):  # type: ignore[misc]
@@ -98,7 +124,8 @@ class TestModule(BackendTests):
     @classmethod
     def problem(cls) -> Problem:
         data = np.random.default_rng(0).normal(size=(20, 4)), np.arange(20) % 3
-        return Problem(TensorFlowBackend(Net()), data)
+        backend = TensorFlowBackend(Net())
+        return Problem(backend, data, checkpoint=partial(checkpoint, backend))
 
 
 class TestNativeOptimizer(BackendTests):

@@ -1,0 +1,52 @@
+"""Targets drawn from the model's own predictions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.errors import InvalidSettingError
+from gexcore.sampling import sample_targets
+from gexcore_tensorflow.losses import IGNORED, Loss, cross_entropy, squared_error
+
+
+def check_drawable(loss: Loss, name: object) -> None:
+    """Refuse a loss that is no likelihood by name, so that no targets can be drawn.
+
+    Parameters
+    ----------
+    loss : Loss
+    name : object
+        As the user gave it.
+
+    Raises
+    ------
+    InvalidSettingError
+    """
+    if loss.value not in (cross_entropy, squared_error):
+        given = repr(name) if isinstance(name, str) else "a function"
+        msg = (
+            f"targets cannot be drawn where the loss is {given}, only for 'cross_entropy' and 'squared_error'; "
+            "give seed=None, which takes the given targets"
+        )
+        raise InvalidSettingError(msg)
+
+
+def drawn_targets(loss: Loss, output: NDArray[Any], target: NDArray[Any], seed: int) -> NDArray[Any]:
+    """Targets drawn from what the model predicts; positions that do not count still do not.
+
+    Parameters
+    ----------
+    loss : Loss
+    output : array
+        Scores of shape (b, …, K), or for squared error the predictions.
+    target : array
+        The given one.
+    seed : int
+    """
+    if loss.value is squared_error:
+        return sample_targets(output, seed=seed, squared_error=True)
+    labels = sample_targets(output.reshape(-1, output.shape[-1]), seed=seed).reshape(output.shape[:-1])
+    return labels if target.dtype.kind == "f" else np.where(target == IGNORED, IGNORED, labels)

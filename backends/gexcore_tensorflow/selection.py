@@ -1,0 +1,92 @@
+"""Parameters chosen by name, and values from checkpoints."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Collection
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from gexcore.data import to_numpy
+from gexcore.errors import InvalidModelError, InvalidSettingError
+from gexcore_tensorflow.network import Network, Tensors
+
+
+def only(network: Network, names: Collection[str]) -> Network:
+    """The same model where only these parameters are trained; `network` stays as it is.
+
+    Raises
+    ------
+    InvalidSettingError
+        For no names, and for one that is no trainable parameter.
+    """
+    allowed = textwrap.shorten(", ".join(map(repr, network.names)), 200, placeholder=" …")
+    if not names:
+        msg = f"no parameters were chosen; choose at least one of {allowed}"
+        raise InvalidSettingError(msg)
+    unknown = [name for name in names if name not in network.names]
+    if unknown:
+        msg = f"no trainable parameter is named {unknown[0]!r}; choose from {allowed}"
+        raise InvalidSettingError(msg)
+    chosen = network.twin()
+    parts = list(zip(chosen.names, chosen.trainable, chosen.params, strict=True))
+    kept, fixed = ([part for part in parts if (part[0] in names) is trained] for trained in (True, False))
+    chosen.names, chosen.trainable = [name for name, _, _ in kept], [variable for _, variable, _ in kept]
+    chosen.params = tuple(value for _, _, value in kept)
+    chosen.stored = [*chosen.stored, *(variable for _, variable, _ in fixed)]
+    chosen.buffers = (*chosen.buffers, *(value for _, _, value in fixed))
+    return chosen
+
+
+def loaded(network: Network, checkpoint: Any) -> tuple[Tensors, Tensors]:
+    """Parameters and buffers that a checkpoint stands for, whatever of it is trained.
+
+    Parameters
+    ----------
+    network : Network
+    checkpoint : keras.Model, tf.Module or sequence of arrays
+        A model of the same architecture, or its weights as ``get_weights()`` lists them; those of
+        a ``tf.Module`` in the order of its ``variables``.
+
+    Raises
+    ------
+    InvalidModelError
+        For anything else, and where the number of arrays or a shape differs.
+    """
+    held = zip([*network.trainable, *network.stored], [*network.params, *network.buffers], strict=True)
+    ours = {id(variable): value for variable, value in held}
+    given = _arrays(checkpoint)
+    if len(given) != len(network.weights):
+        raise _misfit(f"it has {len(given)} arrays for {len(network.weights)} weights")
+    theirs = {}
+    for variable, value in zip(network.weights, given, strict=True):
+        like, label = ours[id(variable)], getattr(variable, "path", variable.name)
+        try:
+            array = to_numpy(value).astype(like.dtype.as_numpy_dtype)  # a copy, as TensorFlow may share its memory
+        except (TypeError, ValueError) as error:
+            raise _misfit(f"what it has for {label} is no array of numbers") from error
+        if array.shape != tuple(like.shape):
+            raise _misfit(f"{label} has shape {tuple(like.shape)}, and {array.shape} in it")
+        theirs[id(variable)] = tf.constant(array)
+    return tuple(theirs[id(v)] for v in network.trainable), tuple(theirs[id(v)] for v in network.stored)
+
+
+def _arrays(checkpoint: Any) -> list[Any]:
+    if isinstance(checkpoint, keras.layers.Layer):
+        return list(checkpoint.get_weights())
+    if isinstance(checkpoint, tf.Module):
+        return list(checkpoint.variables)
+    if isinstance(checkpoint, list | tuple):
+        return list(checkpoint)
+    msg = (
+        f"a checkpoint of type {type(checkpoint).__name__} was given; files are not read here: give the model that "
+        "keras.models.load_model(path) returns, or the list of its get_weights()"
+    )
+    raise InvalidModelError(msg)
+
+
+def _misfit(reason: str) -> InvalidModelError:
+    msg = f"the checkpoint does not fit the model ({reason}); give the weights of a model of the same architecture"
+    return InvalidModelError(msg)
