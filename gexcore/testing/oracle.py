@@ -177,7 +177,13 @@ def check_oracle_kronecker(problem: Problem) -> None:
 def check_oracle_scores(problem: Problem) -> None:
     """Self-influence by GEX and GEX-lin over the same short chains of fixed learning rate, buffers and all."""
     oracle = _oracle(problem)
-    settings = {"lr": problem.lr, "chains": 2, "snapshots": 2, "steps_per_snapshot": 4, "harvest": "evaluated"}
+    settings: dict[str, Any] = {
+        "lr": problem.lr,
+        "chains": 2,
+        "snapshots": 2,
+        "steps_per_snapshot": 4,
+        "harvest": "evaluated",
+    }
     methods: list[Any] = [GEX(batch_size=problem.batch_size, **settings)]
     if supports(problem.backend, SupportsJvp) and supports(problem.backend, SupportsParams):
         methods.append(GEXLin(batch_size=problem.batch_size, **settings))
