@@ -38,6 +38,13 @@ def functional(model: Any) -> JaxModel:
     return JaxModel(found.apply, params, buffers, statistics)
 
 
+def is_model(value: Any) -> bool:
+    """Whether this is a model rather than its arrays."""
+    modules = (*NNX, *EQUINOX)
+    pair = isinstance(value, tuple) and len(value) == 2 and callable(value[0]) and not is_a(value[0], modules)
+    return pair or isinstance(value, JaxModel) or is_a(value, modules)
+
+
 def _recognised(model: Any) -> JaxModel:
     if isinstance(model, JaxModel):
         return model

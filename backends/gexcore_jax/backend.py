@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+import copy
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gexcore.errors import InvalidDataError, InvalidModelError
 from gexcore.plan import Optimizer
-from gexcore.protocols import Dataset, SupportsBufferRefresh, SupportsLogits
+from gexcore.protocols import Dataset, KroneckerBlock, SupportsBufferRefresh, SupportsLogits
 from gexcore_jax import buffers as kept
-from gexcore_jax import curvature
+from gexcore_jax import curvature, gradients, kronecker, sampling, selection
 from gexcore_jax.adapters import functional
 from gexcore_jax.data import Call, Placement, dataset_of, full
 from gexcore_jax.losses import loss_of
+from gexcore_jax.models import JaxModel
+from gexcore_jax.names import named
 from gexcore_jax.optimizers import rule_of
-from gexcore_jax.program import Program, Stacked
-
-
-class JaxState(NamedTuple):
-    """Parameters, buffers and what the optimiser remembers; each a pytree of JAX arrays."""
-
-    params: Any
-    buffers: Any
-    memory: Any
+from gexcore_jax.program import Program
+from gexcore_jax.state import JaxState, Stacked, copied, stacked
 
 
 class JaxBackend:
@@ -73,15 +68,21 @@ class JaxBackend:
     def __init__(
         self, model: Any, *, loss: str | Callable[..., Any] | None = None, optimizer: Optimizer | None = None
     ) -> None:
-        net = functional(model)
+        self._likelihood = loss
         self._loss = loss_of(loss)
         self._rule = rule_of(optimizer or Optimizer())
+        self._model = functional(model)
+        self._start(self._model)
+
+    def _start(self, net: JaxModel) -> None:
+        self._selected = net is not self._model
         self._placement = Placement.of(net.params)
         self._initial = JaxState(net.params, net.buffers, self._rule.init(net.params))
         self.unsupported: frozenset[type] = frozenset(
             ([] if net.statistics else [SupportsBufferRefresh])
-            + ([SupportsLogits] if loss in ("squared_error", "binary_cross_entropy") else [])
+            + ([SupportsLogits] if self._likelihood in ("squared_error", "binary_cross_entropy") else [])
         )
+        self._sizes = {name: int(leaf.size) for name, leaf in named(net.params).items()}
         self._program = Program(net.apply, self._loss.value, self._rule)
         # shapes of the outputs, for the check of labels; None until it was needed
         self._form: Any = None
@@ -95,9 +96,8 @@ class JaxBackend:
         return state._replace(memory=self._rule.init(state.params))
 
     def copy(self, state: JaxState, /) -> JaxState:
-        """A state that `sgd_step_` may be given; buffers are shared, since no step writes into them."""
-        params, memory = _copied((state.params, state.memory))
-        return JaxState(params, state.buffers, memory)
+        """A state that `sgd_step_` may be given."""
+        return copied(state)
 
     def forward(self, state: JaxState, batch: Any, /) -> jax.Array:
         """Losses of shape (b,) in evaluation mode, on the model's devices."""
@@ -177,20 +177,51 @@ class JaxBackend:
         product: jax.Array = self._program.curvature(state.params, state.buffers, call, direction)
         return product
 
-    def stack(self, states: Sequence[JaxState], /) -> Stacked:
-        """The states side by side; what the optimisers remember is left out.
+    def sample_gradients(self, state: JaxState, batch: Any, /) -> jax.Array:
+        """Gradient of each loss, shape (b, p), in evaluation mode."""
+        call, p = self._placement.call(batch), sum(self._sizes.values())
+        try:
+            return gradients.in_parts(lambda part: self._program.gradients(state.params, state.buffers, part), call, p)
+        except Exception:
+            self._check(state, call)
+            raise
 
-        Raises
-        ------
-        InvalidDataError
-            Without states.
+    def features(self, state: JaxState, batch: Any, /) -> jax.Array:
+        """Inputs of the last linear layer outside of loops, flattened to (b, h), in evaluation mode."""
+        found: jax.Array = self._padded(self._program.features, state, self._placement.call(batch))
+        return found
+
+    def kronecker(self, state: JaxState, batch: Any, /, *, seed: int | None) -> list[KroneckerBlock]:
+        """Statistics of the linear and ungrouped convolutional layers that have a weight of their own.
+
+        In evaluation mode. Layers in loops, and in functions with a derivative of their own, are left out.
         """
-        if not states:
-            msg = "no states to stack; give at least one"
-            raise InvalidDataError(msg)
-        columns = zip(*(jax.tree.leaves(state.buffers) for state in states), strict=True)
-        own = [None if all(a is column[0] for a in column) else _stacked(column) for column in columns]
-        return Stacked(_stacked([state.params for state in states]), own, states[0].buffers)
+        call = self._placement.call(batch)
+        if seed is not None:
+            self._check(state, call)
+            call = sampling.with_drawn_target(call, self._likelihood, lambda: self.logits(state, batch), seed)
+        return kronecker.blocks(self._program.factors(state.params, state.buffers, call), list(self._sizes))
+
+    def parameter_names(self) -> Mapping[str, int]:
+        """Paths of the trainable parameters, such as ``layers.0.kernel``, and their sizes."""
+        return dict(self._sizes)
+
+    def select(self, names: Collection[str], /) -> JaxBackend:
+        """The same backend where only these parameters are trainable; the others are among the buffers."""
+        other = copy.copy(self)
+        other._start(selection.only(self._model, selection.chosen(self._sizes, names)))
+        return other
+
+    def load(self, checkpoint: Any, /) -> JaxState:
+        """The state of a model of the same architecture, of a pytree of its parameters, or of (params, buffers)."""
+        net = selection.loaded(self._model, checkpoint)
+        if self._selected:
+            net = selection.only(net, self._sizes)
+        return JaxState(net.params, net.buffers, self._rule.init(net.params))
+
+    def stack(self, states: Sequence[JaxState], /) -> Stacked:
+        """The states side by side; what the optimisers remember is left out."""
+        return stacked(states)
 
     def forward_many(self, stacked: Stacked, batch: Any, /) -> jax.Array:
         """Losses of shape (m, b) in evaluation mode: row i is that of the i-th state."""
@@ -201,6 +232,10 @@ class JaxBackend:
     def dataset(self, data: Any, /) -> Dataset[Any] | None:
         """A tuple of JAX arrays as a gexcore dataset, else None."""
         return dataset_of(data)
+
+    def _check(self, state: JaxState, call: Call) -> None:
+        """Raise what is wrong with the batch, in the caller's own shapes."""
+        jax.eval_shape(self._program.losses, state.params, state.buffers, call)
 
     def _padded(self, function: Callable[..., Any], state: JaxState, call: Call, *more: Any) -> Any:
         padded = call.padded()
@@ -213,13 +248,3 @@ class JaxBackend:
             jax.eval_shape(function, state.params, state.buffers, call, *more)
             raise
         return jax.tree.map(lambda leaf: leaf[: call.size], values)
-
-
-@jax.jit
-def _copied(tree: Any) -> Any:
-    return jax.tree.map(jnp.copy, tree)
-
-
-@jax.jit
-def _stacked(trees: Sequence[Any]) -> Any:
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)

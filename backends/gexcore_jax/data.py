@@ -34,12 +34,26 @@ class Call(NamedTuple):
         A ragged last batch, and test sets of any size, then meet code that is compiled already.
         Only of use in evaluation mode, where no sample affects another.
         """
-        size, room = self.size, roomy(self.size)
-        if size == room:
+        return self.rows(np.arange(roomy(self.size)))
+
+    def rows(self, indices: Indices) -> Call:
+        """The samples at these positions; the last one stands for those beyond it."""
+        size = self.size
+        if np.array_equal(indices, np.arange(size)):
             return self
-        rows = np.minimum(np.arange(room), size - 1)
-        padded: Call = jax.tree.map(lambda a: a[rows] if np.shape(a)[:1] == (size,) else a, self)
-        return padded
+        rows = np.minimum(indices, size - 1)
+        chosen: Call = jax.tree.map(lambda a: a[rows] if np.shape(a)[:1] == (size,) else a, self)
+        return chosen
+
+    def shaped(self, size: int) -> Call:
+        """The shapes of a batch of that many samples."""
+
+        def shape(leaf: Any) -> jax.ShapeDtypeStruct:
+            old = np.shape(leaf)
+            return jax.ShapeDtypeStruct((size, *old[1:]) if old[:1] == (self.size,) else old, leaf.dtype)  # type: ignore[no-untyped-call]
+
+        call: Call = jax.tree.map(shape, self)
+        return call
 
 
 def roomy(size: int) -> int:

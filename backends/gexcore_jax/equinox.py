@@ -10,6 +10,7 @@ import jax
 
 from gexcore.errors import InvalidModelError
 from gexcore_jax.models import JaxModel
+from gexcore_jax.names import named
 
 
 def from_equinox(module: eqx.Module) -> JaxModel:
@@ -30,7 +31,7 @@ def from_equinox(module: eqx.Module) -> JaxModel:
         )
         raise InvalidModelError(msg)
     params, _ = eqx.partition(module, eqx.is_inexact_array)
-    leaves, tree = jax.tree.flatten(params)
+    tree = jax.tree.structure(params)
     rest = {
         training: eqx.filter(eqx.nn.inference_mode(module, value=not training), eqx.is_inexact_array, inverse=True)
         for training in (False, True)
@@ -38,7 +39,7 @@ def from_equinox(module: eqx.Module) -> JaxModel:
     takes_key = "key" in inspect.signature(module).parameters  # type: ignore[arg-type]
 
     def apply(values: Any, buffers: Any, *args: Any, training: bool, key: jax.Array, **kwargs: Any) -> tuple[Any, Any]:
-        net: Any = eqx.combine(jax.tree.unflatten(tree, values), rest[training])
+        net: Any = eqx.combine(jax.tree.unflatten(tree, values.values()), rest[training])
         size = jax.tree.leaves((args, kwargs))[0].shape[0]
 
         def one(own: jax.Array, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
@@ -46,7 +47,7 @@ def from_equinox(module: eqx.Module) -> JaxModel:
 
         return jax.vmap(one)(jax.random.split(key, size), args, kwargs), buffers
 
-    return JaxModel(apply, tuple(leaves))
+    return JaxModel(apply, named(params))
 
 
 def _is_index(node: Any) -> bool:

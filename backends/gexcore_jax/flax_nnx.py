@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from gexcore_jax.models import JaxModel
+from gexcore_jax.names import named
 
 
 def from_nnx(module: nnx.Module) -> JaxModel:
@@ -20,15 +22,17 @@ def from_nnx(module: nnx.Module) -> JaxModel:
     """
     graphs = {training: _graph(module, training) for training in (False, True)}
     _, params, streams, buffers = _split(module)
-    params_leaves, params_tree = jax.tree.flatten(params)
+    params_tree = jax.tree.structure(params)
+    # NNX's own containers are flattened in Python, at every call
+    leaves = OrderedDict((name.removesuffix(".value"), leaf) for name, leaf in named(params).items())
     buffers_leaves, buffers_tree = jax.tree.flatten(buffers)
 
     def apply(
-        leaves: Any, kept: Any, *args: Any, training: bool, key: jax.Array, **kwargs: Any
+        values: Any, kept: Any, *args: Any, training: bool, key: jax.Array, **kwargs: Any
     ) -> tuple[Any, tuple[Any, ...]]:
         net = nnx.merge(
             graphs[training],
-            jax.tree.unflatten(params_tree, leaves),
+            jax.tree.unflatten(params_tree, values.values()),
             _seeded(streams, key),
             jax.tree.unflatten(buffers_tree, kept),
         )
@@ -38,8 +42,7 @@ def from_nnx(module: nnx.Module) -> JaxModel:
         return scores, tuple(jax.tree.leaves(_split(net)[3]))
 
     statistics = bool(jax.tree.leaves(nnx.state(module, nnx.BatchStat)))
-    # NNX's own containers are flattened in Python, at every call
-    return JaxModel(apply, tuple(params_leaves), tuple(buffers_leaves), statistics)
+    return JaxModel(apply, leaves, tuple(buffers_leaves), statistics)
 
 
 def _split(module: Any) -> tuple[Any, Any, Any, Any]:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from gexcore.errors import InvalidModelError
+
 
 @dataclass(frozen=True, eq=False)
 class JaxModel:
@@ -45,3 +47,17 @@ class JaxModel:
     params: Any
     buffers: Any = ()
     statistics: bool | None = None
+
+
+def checked(returned: Any) -> tuple[Any, Any]:
+    """What `JaxModel.apply` returned.
+
+    Raises
+    ------
+    InvalidModelError
+        Where it is not a pair.
+    """
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        msg = f"apply returned {type(returned).__name__}; that of a JaxModel must return (scores, buffers)"
+        raise InvalidModelError(msg)
+    return returned

@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 
-from gexcore.errors import InvalidModelError
-from gexcore_jax import curvature
+from gexcore_jax import curvature, gradients
 from gexcore_jax.buffers import Leaves, batch_statistics, merged, updated
 from gexcore_jax.data import Call
+from gexcore_jax.features import features
+from gexcore_jax.kronecker import Factors, factors
 from gexcore_jax.losses import scores_of
+from gexcore_jax.models import checked
 from gexcore_jax.optimizers import Rule
-
-
-class Stacked(NamedTuple):
-    """States side by side.
-
-    Parameters
-    ----------
-    params : pytree
-        Of arrays of shape (m, …).
-    own : list
-        Buffers of shape (m, …), None where all states share one.
-    shared : pytree
-        Buffers of one state.
-    """
-
-    params: Any
-    own: Leaves
-    shared: Any
+from gexcore_jax.state import Stacked
 
 
 class Program:
@@ -51,6 +36,9 @@ class Program:
     derivatives, curvature : callable
         (params, buffers, call, tangent): of each loss along the tangent, shape (b,); Hessian of
         the mean loss times the tangent, shape (p,).
+    gradients, features, factors : callable
+        (params, buffers, call) in evaluation mode: of each loss, shape (b, p); inputs of the last
+        linear layer, shape (b, h); Kronecker factors of the layers.
     ensemble : callable
         (stacked, call): losses of shape (m, b) in evaluation mode.
     training : callable
@@ -72,6 +60,10 @@ class Program:
         self.losses = jax.jit(self._losses)
         self.derivatives = jax.jit(self._derivatives)
         self.curvature = jax.jit(self._curvature)
+        self.gradients = jax.jit(self._gradients)
+        # where no parameter comes before the layer, they still say on which device it is
+        self.features = jax.jit(self._features, keep_unused=True)
+        self.factors = jax.jit(self._factors)
         self.ensemble = jax.jit(self._ensemble)
         self.training = jax.jit(self._training)
         # buffers are not given away: constants among them are shared by all states
@@ -79,12 +71,10 @@ class Program:
         self.statistics = jax.jit(self._statistics)
 
     def _run(self, params: Any, buffers: Any, call: Call, *, training: bool, seed: Any = 0) -> tuple[Any, Any]:
-        key = jax.random.key(seed)
-        returned: Any = self._apply(params, buffers, *call.args, **call.kwargs, training=training, key=key)
-        if not isinstance(returned, tuple) or len(returned) != 2:
-            msg = f"apply returned {type(returned).__name__}; that of a JaxModel must return (scores, buffers)"
-            raise InvalidModelError(msg)
-        return scores_of(returned[0]), returned[1]
+        scores, new = checked(
+            self._apply(params, buffers, *call.args, **call.kwargs, training=training, key=jax.random.key(seed))
+        )
+        return scores_of(scores), new
 
     def _outputs(self, params: Any, buffers: Any, call: Call) -> Any:
         return self._run(params, buffers, call, training=False)[0]
@@ -97,6 +87,15 @@ class Program:
 
     def _curvature(self, params: Any, buffers: Any, call: Call, tangent: Any) -> jax.Array:
         return curvature.hvp(lambda values: self._losses(values, buffers, call), params, tangent)
+
+    def _gradients(self, params: Any, buffers: Any, call: Call) -> jax.Array:
+        return gradients.of_samples(lambda values, sample: self._losses(values, buffers, sample), params, call)
+
+    def _features(self, params: Any, buffers: Any, call: Call) -> jax.Array:
+        return features(self._outputs, params, buffers, call)
+
+    def _factors(self, params: Any, buffers: Any, call: Call) -> list[Factors]:
+        return factors(self._outputs, self._loss, params, buffers, call)
 
     def _ensemble(self, stacked: Stacked, call: Call) -> jax.Array:
         def one(params: Any, own: Leaves) -> jax.Array:

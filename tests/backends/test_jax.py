@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 import gexcore as gx
+from gexcore.testing import oracle
 from gexcore.testing.datasets import check_dataset
 from gexcore.testing.problems import Precision, Toy
-from gexcore.testing.suite import BackendTests
+from gexcore.testing.suite import LAWS, BackendTests
 from gexcore_jax import JaxModel
-from gexcore_jax.backend import JaxBackend
+from gexcore_jax.backend import JaxBackend, JaxState
 from gexcore_jax.buffers import batch_statistics
 from gexcore_jax.data import dataset_of, roomy
 from gexcore_numpy import MLP, NumpyBackend
@@ -58,6 +59,24 @@ def perceptron(model: MLP) -> JaxModel:
 class TestOracle(BackendTests):
     def build(self, toy: Toy) -> JaxBackend:
         return JaxBackend(perceptron(toy.model), loss=toy.loss, optimizer=toy.optimizer)
+
+    def checkpoint(self, backend: JaxBackend, state: JaxState) -> JaxModel:
+        return JaxModel(print, state.params, state.buffers)
+
+
+class TestSelected(TestOracle):
+    """A backend of some parameters is a backend."""
+
+    toys = ("relu_batch_norm", "float32_adamw")
+    laws = tuple(law for law in LAWS if law not in oracle.LAWS)
+
+    def build(self, toy: Toy) -> JaxBackend:
+        backend = super().build(toy)
+        return backend.select(list(backend.parameter_names())[::3])
+
+    def checkpoint(self, backend: JaxBackend, state: JaxState) -> Any:
+        frozen, buffers = state.buffers
+        return {**state.params, **frozen}, buffers
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("float64", 1e-8), ("float32", 1e-4)])
@@ -140,12 +159,14 @@ def test_a_ragged_batch_compiles_at_most_once_more() -> None:
     for size in (16, 3):
         backend.forward(state, batch(size))
         backend.jvp(state, flat, batch(size))
+        backend.features(state, batch(size))
     before = len(traced.training)
     whole = np.asarray(backend.forward(state, batch(16)))
     for size in (16, 15, 13, 9, 8, 5, 1):
         losses = backend.forward(state, batch(size))
         np.testing.assert_array_equal(losses, whole[:size])
         assert backend.jvp(state, flat, batch(size)).shape == (size,)
+        assert backend.features(state, batch(size)).shape == (size, 5)
     assert len(traced.training) == before
 
 

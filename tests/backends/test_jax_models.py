@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
@@ -101,12 +102,13 @@ def two_inputs() -> Problem:
     """A loss and an optimiser of the user's, weights that are constants, and data on the device."""
 
     def apply(params: Any, frozen: Any, left: Any, right: Any, *, training: bool, key: Any) -> tuple[Any, Any]:
-        return jnp.tanh(left @ frozen) + right @ params, frozen
+        return (jnp.tanh(left @ frozen) + right @ params["free"]) @ params["head"], frozen
 
     def loss(scores: Any, labels: Any) -> Any:
         return optax.softmax_cross_entropy_with_integer_labels(scores, labels) * jnp.array([1.0, 2.0, 0.5])[labels]
 
-    model = JaxModel(apply, RNG.normal(size=(2, 3)), RNG.normal(size=(4, 3)), statistics=False)
+    params = {"free": RNG.normal(size=(2, 3)), "head": RNG.normal(size=(3, 3))}
+    model = JaxModel(apply, params, RNG.normal(size=(4, 3)), statistics=False)
     native = Optimizer(name=lambda lr: optax.chain(optax.clip_by_global_norm(1.0), optax.adam(lr)))
     data = jnp.asarray(numbers(4)), jnp.asarray(numbers(2)), jnp.asarray(LABELS)
     return Problem(JaxBackend(model, loss=loss, optimizer=native), data, classifies=False)
@@ -137,5 +139,6 @@ class TestModels(BackendTests):
     @pytest.fixture(params=PROBLEMS)
     def problem(self, request: pytest.FixtureRequest) -> Problem:
         if request.param not in BUILT:
-            BUILT[request.param] = PROBLEMS[request.param]()
+            made = PROBLEMS[request.param]()
+            BUILT[request.param] = replace(made, checkpoint=lambda state: (state.params, state.buffers))
         return BUILT[request.param]

@@ -64,6 +64,13 @@ def everything(backend: JaxBackend) -> None:
     backend.jvp(state, flat, BATCH)
     backend.hvp(state, flat, BATCH)
     backend.forward_many(backend.stack([backend.unravel(state, 2 * flat), state]), BATCH)
+    backend.sample_gradients(state, BATCH)
+    backend.features(state, BATCH)
+    for seed in (None, 1):
+        backend.kronecker(state, BATCH, seed=seed)
+    selected = backend.select(list(backend.parameter_names())[-1:])
+    selected.sgd_step(selected.initial_state(), BATCH, lr=0.1, seed=0)
+    backend.sgd_step(backend.load((state.params, state.buffers)), BATCH, lr=0.1, seed=0)
 
 
 def read(model: nnx.Module) -> tuple[Any, Any]:
@@ -178,7 +185,11 @@ def test_half_precision_is_read_in_full(dtype: Any) -> None:
     state = backend.sgd_step(backend.initial_state(), BATCH, lr=0.1, seed=0)
     assert state.params.dtype == dtype
     flat = backend.ravel(state)
-    for array in (backend.forward(state, BATCH), backend.logits(state, BATCH), flat, backend.jvp(state, flat, BATCH)):
+    (block,) = backend.kronecker(state, BATCH, seed=0)
+    for array in (
+        *(backend.forward(state, BATCH), backend.logits(state, BATCH), flat, backend.jvp(state, flat, BATCH)),
+        *(backend.sample_gradients(state, BATCH), backend.features(state, BATCH), block.inputs, block.outputs),
+    ):
         assert np.asarray(array).dtype == np.float32
     assert backend.unravel(state, flat).params.dtype == dtype
     np.testing.assert_array_equal(backend.ravel(backend.unravel(state, flat)), flat)
@@ -207,7 +218,10 @@ ELSEWHERE = """
         flat = backend.ravel(state)
         many = backend.forward_many(backend.stack([state, state]), batch)
         found = [losses, backend.forward(state, batch), backend.jvp(state, flat, batch), backend.hvp(state, flat, batch), many]
-        for array in (*jax.tree.leaves(state), *found):
+        found += [backend.sample_gradients(state, batch), backend.features(state, batch)]
+        found += [a for seed in (None, 0) for block in backend.kronecker(state, batch, seed=seed) for a in block[2:]]
+        loaded = backend.load((np.ones((5, 3)), np.zeros(5)))
+        for array in (*jax.tree.leaves(state), *jax.tree.leaves(loaded), *found):
             assert array.devices() == {there}, array
             assert array.dtype == np.float32, array
 
@@ -215,7 +229,11 @@ ELSEWHERE = """
     split = jax.device_put(np.ones((4, 3)), jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("i")))
     backend = JaxBackend((lambda params, x: x @ params, split))
     state, losses = backend.sgd_step_(backend.copy(backend.initial_state()), (x[:, :4], y), lr=0.1, seed=0)
+    state = backend.load(np.asarray(state.params))
     assert state.params.devices() == set(jax.devices())
+    assert backend.sample_gradients(state, (x[:, :4], y)).shape == (8, 12)
+    assert [block.inputs.shape for block in backend.kronecker(state, (x[:, :4], y), seed=0)] == [(4, 4)]
+    backend.features(state, (x[:, :4], y))
     backend.forward(backend.unravel(state, backend.ravel(state)), jax.device_put((x[:, :4], y), here))
     assert jax.config.values == before
 """

@@ -1,0 +1,119 @@
+"""Models with fewer trainable parameters, and models with the arrays of a checkpoint."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import OrderedDict
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gexcore.errors import InvalidModelError, InvalidSettingError
+from gexcore_jax.adapters import functional, is_model
+from gexcore_jax.models import JaxModel, checked
+from gexcore_jax.names import named
+
+
+def chosen(known: Iterable[str], names: Collection[str]) -> tuple[str, ...]:
+    """The names in the order of the known ones.
+
+    Raises
+    ------
+    InvalidSettingError
+        Where one is unknown, or there is none.
+    """
+    known = list(known)
+    unknown = sorted(repr(name) for name in set(names) - set(known))
+    if unknown or not names:
+        told = f"no trainable parameter is named {unknown[0]}" if unknown else "no parameters were chosen"
+        allowed = textwrap.shorten(", ".join(map(repr, known)), 200, placeholder=" …")
+        msg = f"{told}; choose from {allowed}"
+        raise InvalidSettingError(msg)
+    return tuple(name for name in known if name in names)
+
+
+def only(model: JaxModel, names: Collection[str]) -> JaxModel:
+    """The same network where these parameters are trained; the others are buffers, which come back as they went.
+
+    Parameters are then an ordered dictionary, buffers a pair: such a dictionary, and what they were.
+    """
+    tree, everything = jax.tree.structure(model.params), named(model.params)
+    trained, frozen = (
+        OrderedDict((name, leaf) for name, leaf in everything.items() if (name in names) is kept)
+        for kept in (True, False)
+    )
+
+    def apply(params: Any, buffers: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        fixed, kept = buffers
+        values = [params[name] if name in params else fixed[name] for name in everything]
+        scores, new = checked(model.apply(jax.tree.unflatten(tree, values), kept, *args, **kwargs))
+        return scores, (fixed, new)
+
+    return replace(model, apply=apply, params=trained, buffers=(frozen, model.buffers))
+
+
+def loaded(model: JaxModel, checkpoint: Any) -> JaxModel:
+    """The model with the arrays of a checkpoint, copied, in its own dtypes and on its own devices.
+
+    Parameters
+    ----------
+    model : JaxModel
+        From `functional`.
+    checkpoint : model, pytree of parameters, or (params, buffers)
+        Names and shapes must be those of the model; lists may stand for tuples, and the like.
+
+    Raises
+    ------
+    InvalidModelError
+        Where they are not, and where batch statistics are missing.
+    """
+    params, buffers = _parts(model, checkpoint)
+    return replace(model, params=_fitted(params, model.params), buffers=_fitted(buffers, model.buffers))
+
+
+def _parts(model: JaxModel, checkpoint: Any) -> tuple[Any, Any]:
+    if is_model(checkpoint):
+        found = functional(checkpoint)
+        return found.params, found.buffers
+    if (
+        isinstance(checkpoint, tuple | list)
+        and len(checkpoint) == 2
+        and set(named(checkpoint)) != set(named(model.params))
+    ):
+        return checkpoint[0], checkpoint[1]
+    if model.statistics:
+        msg = (
+            "the checkpoint has no batch statistics, which the parameters cannot be judged without; give "
+            "(params, buffers), or a model with both"
+        )
+        raise InvalidModelError(msg)
+    return checkpoint, model.buffers
+
+
+def _fitted(given: Any, wanted: Any) -> Any:
+    found, own = named(given), named(wanted)
+    for name in (*own, *found):
+        shapes = [_told(arrays.get(name)) for arrays in (found, own)]
+        if shapes[0] != shapes[1]:
+            msg = (
+                f"the checkpoint does not fit the model: it has {shapes[0]} for {name!r}, where the model has {shapes[1]}; "
+                "give the parameters of a model of the same architecture, or that model itself"
+            )
+            raise InvalidModelError(msg)
+    return jax.tree.unflatten(jax.tree.structure(wanted), [_placed(found[name], leaf) for name, leaf in own.items()])
+
+
+def _told(leaf: Any) -> str:
+    if leaf is None:
+        return "nothing"
+    kind = leaf.dtype if isinstance(leaf, jax.Array) else np.asarray(leaf).dtype
+    return type(leaf).__name__ if getattr(kind, "kind", "") in "OUSmM" else f"an array of shape {np.shape(leaf)}"
+
+
+def _placed(leaf: Any, like: jax.Array) -> jax.Array:
+    array = jnp.array(leaf, dtype=like.dtype, copy=True)
+    return jax.device_put(array, like.sharding) if like.committed else array
