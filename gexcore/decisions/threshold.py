@@ -18,6 +18,11 @@ MIN_BUMP_Z = 3.0
 MIN_ASHMAN_D = 3.4
 MIN_ETA = 0.74
 MAX_CLASS_SHARE = 0.5
+MIN_CLASS_SIZE = 5
+"""Of a smaller class one wrong label is too large a share to say anything."""
+MAX_LONE_SHARE = 0.25
+LONE = 0.9
+"""Members that half forget one class look like one class with many wrong labels: not told apart, it refuses."""
 MIN_SAMPLES = 50
 MIN_MIXTURE_D = 2.3
 """A mixture fitted to a thousand scores of one mode has an Ashman's D of up to 2.2 by itself."""
@@ -74,7 +79,8 @@ def valley_or_refuse(scores: NDArray[Any], labels: NDArray[Any] | None = None) -
     Works on the square root of the scores: cut at the valley right of the main mode if the bump
     beyond it is real; else at Otsu's cut if the two parts are far apart (Ashman's D ≥ 3.4 and
     η ≥ 0.74); else refuse. It also refuses if more than half of any given class would be flagged,
-    and below 50 scores, where parts of one mode often look like two.
+    if more than a quarter of one class and hardly any sample of another would be, and below 50
+    scores, where parts of one mode often look like two.
 
     Parameters
     ----------
@@ -99,7 +105,18 @@ def valley_or_refuse(scores: NDArray[Any], labels: NDArray[Any] | None = None) -
     >>> valley_or_refuse(two).method
     'valley'
     """
-    return _guarded(_cut, scores, labels)
+    found = _guarded(_cut, scores, labels)
+    if found.value is None or labels is None:
+        return found
+    flagged = np.asarray(scores) > found.value
+    name, share, part = _most_flagged(flagged, labels)
+    if share > MAX_LONE_SHARE and part > LONE:
+        reason = (
+            f"the cut would flag {share:.0%} of {name} and hardly any other sample, as it does where members forgot "
+            "one class; use the scores as a ranking, or name a method if that class has many wrong labels"
+        )
+        return Threshold(None, "refused", reason)
+    return found
 
 
 def otsu_cut(scores: NDArray[Any], labels: NDArray[Any] | None = None) -> Threshold:
@@ -219,7 +236,7 @@ def _guarded(cut: Cut, scores: NDArray[Any], labels: NDArray[Any] | None) -> Thr
     found = cut(x)
     if found.value is None:
         return found
-    worst, share = _largest_share(x > found.value, labels)
+    worst, share, _ = _most_flagged(x > found.value, labels)
     if share > MAX_CLASS_SHARE:
         reason = f"the cut would flag {share:.0%} of {worst}, of which at most half can be wrong; use the scores as a ranking"
         return Threshold(None, "refused", reason)
@@ -292,9 +309,12 @@ def _equal_or_few(x: NDArray[np.float64]) -> Threshold | None:
     return None
 
 
-def _largest_share(flagged: NDArray[np.bool_], labels: NDArray[Any] | None) -> tuple[str, float]:
+def _most_flagged(flagged: NDArray[np.bool_], labels: NDArray[Any] | None) -> tuple[str, float, float]:
+    """The class with the largest share flagged, that share, and its part of all that are flagged."""
     if labels is None:
-        return "the samples", float(flagged.mean())
+        return "the samples", float(flagged.mean()), 1.0
     classes, codes = np.unique(np.asarray(labels), return_inverse=True)
-    share = np.bincount(codes, weights=flagged) / np.bincount(codes)
-    return f"given class {classes[share.argmax()]}", float(share.max())
+    counts, sizes = np.bincount(codes, weights=flagged), np.bincount(codes)
+    share = np.where(sizes >= MIN_CLASS_SIZE, counts / sizes, 0.0)
+    worst = share.argmax()
+    return f"given class {classes[worst]}", float(share[worst]), float(counts[worst] / max(1.0, counts.sum()))

@@ -30,6 +30,7 @@ from gexcore.loss_influence import LossInfluence
 from gexcore.passes import Passes, sum_passes
 from gexcore.plan import Constant, Cosine, Harvest, Optimizer, Plan, Schedule
 from gexcore.progress import progress_bar
+from gexcore.protocols import SupportsDonation, SupportsTrainingLosses
 from gexcore.run import Run
 
 HEATING_FROM = {"sgd": 1e-3, "adamw": 1e-5}
@@ -121,6 +122,11 @@ class GEX:
         if not callable(self.optimizer) and self.optimizer not in HEATING_FROM:
             msg = f"optimizer is {self.optimizer!r}; allowed are 'sgd', 'adamw' and the framework's own factory"
             raise InvalidSettingError(msg)
+
+    @property
+    def needs(self) -> tuple[type, ...]:
+        """Capabilities it asks of the backend before any work."""
+        return (SupportsTrainingLosses, SupportsDonation) if self.harvest == "free" else ()
 
     @classmethod
     def paper(cls, *, chains: int = 32, steps: int = 800, lr: float = 0.05, **settings: Any) -> GEX:

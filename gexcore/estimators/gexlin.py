@@ -18,7 +18,7 @@ from gexcore.estimators.selection import Parameters, resolve
 from gexcore.influence import Influence
 from gexcore.intake import Intake, open_inputs
 from gexcore.passes import sum_passes
-from gexcore.protocols import SupportsParams
+from gexcore.protocols import SupportsParams, SupportsSelection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,12 @@ class GEXLin(GEX):
     """
 
     parameters: Parameters = None
+
+    @property
+    def needs(self) -> tuple[type, ...]:
+        """Capabilities it asks of the backend before any work."""
+        own = (SupportsParams,) if self.parameters is None else (SupportsParams, SupportsSelection)
+        return (*own, *super().needs)
 
     def fit(  # type: ignore[override]
         self,

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +86,8 @@ class LOO:
     >>> gx.LOO(train=train, indices=[0, 5]).fit(train(data, None, 0), data, progress=False).influence().shape
     (12, 2)
     """
+
+    needs: ClassVar[tuple[type, ...]] = ()
 
     train: Training
     start: Literal["warm", "cold"] = "warm"

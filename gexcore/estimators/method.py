@@ -15,7 +15,7 @@ from gexcore.estimators.selection import Parameters, resolve
 from gexcore.estimators.settle import check_count
 from gexcore.intake import open_inputs, take_in
 from gexcore.plan import Optimizer
-from gexcore.protocols import SupportsParams
+from gexcore.protocols import SupportsParams, SupportsSelection
 
 Result = TypeVar("Result", covariant=True)
 
@@ -85,8 +85,13 @@ class GradientMethod(ABC, Generic[Result]):
         theta = to_numpy(engine.ravel(engine.initial_state()))  # type: ignore[attr-defined]
         return self._score(Job(self, engine, samples, tests, seen, theta, started, progress, loss))
 
-    def _needs(self) -> tuple[type, ...]:
+    @property
+    def needs(self) -> tuple[type, ...]:
         """Capabilities it asks of the backend before any work."""
+        return self._needs() if self.parameters is None else (*self._needs(), SupportsSelection)
+
+    def _needs(self) -> tuple[type, ...]:
+        """Those it asks whatever the parameters are."""
         return (SupportsParams,)
 
     def _optimizer(self) -> Optimizer | None:

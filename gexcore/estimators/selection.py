@@ -93,6 +93,11 @@ class LastLayer:
             msg = f"LastLayer takes a method with the setting parameters, and {name} has none; wrap one such as IF or TracIn"
             raise InvalidSettingError(msg)
 
+    @property
+    def needs(self) -> tuple[type, ...]:
+        """Capabilities it asks of the backend before any work."""
+        return (SupportsSelection, *self.method.needs)
+
     def fit(
         self,
         model: Any,

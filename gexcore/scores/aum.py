@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from gexcore.scores.recorder import Recorder
 from gexcore.scores.result import Scores
@@ -31,6 +31,8 @@ class AUM:
     >>> AUM(recorder=recorder).fit().values
     array([ 2., -2.])
     """
+
+    needs: ClassVar[tuple[type, ...]] = ()
 
     recorder: Recorder | Sequence[Recorder]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,8 @@ class ConfidentLearning:
     >>> scores.values
     array([0.75, 0.25])
     """
+
+    needs: ClassVar[tuple[type, ...]] = ()
 
     probabilities: Any = field(default=None, repr=False)
     train: Train | None = None

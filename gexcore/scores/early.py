@@ -10,7 +10,7 @@ import numpy as np
 
 from gexcore.errors import InvalidDataError
 from gexcore.estimators.settle import check_count
-from gexcore.protocols import SupportsLogits, SupportsParams, SupportsSampleGradients
+from gexcore.protocols import SupportsCheckpoints, SupportsLogits, SupportsParams, SupportsSampleGradients
 from gexcore.scores.classes import Floats, error_norms
 from gexcore.scores.fitting import check_checkpoints
 from gexcore.scores.recorder import Recorder
@@ -55,6 +55,11 @@ class EL2N:
         check_sources(self.recorder, self.checkpoints, by="EL2N")
         check_count("epoch", self.epoch, least=0, auto=False)
 
+    @property
+    def needs(self) -> tuple[type, ...]:
+        """Capabilities it asks of the backend before any work."""
+        return (SupportsLogits, SupportsCheckpoints) if self.checkpoints else ()
+
     @classmethod
     def public_code(cls, **settings: Any) -> EL2N:
         """The paper's public code: epoch 10, where the paper says 20, and squared norms."""
@@ -83,10 +88,7 @@ class EL2N:
             runs = Runs(self, model, data, backend=backend)
             rows = [curve[self._row(run)] for curve, run in zip(runs.curves("errors"), runs.recorders, strict=True)]
             return runs.scores(known_mean(self._power(np.stack(rows).astype(np.float64))), unit=unit)
-        needs = (SupportsLogits,)
-        sweep = Sweep(
-            self, model, data, needs=needs, checkpoints=self.checkpoints, loss=loss, backend=backend, progress=progress
-        )
+        sweep = Sweep(self, model, data, checkpoints=self.checkpoints, loss=loss, backend=backend, progress=progress)
         labels = sweep.labels()
         return sweep.scores(sweep.mean(lambda s: self._power(error_norms(sweep.logits(s), labels))), unit=unit)
 
@@ -125,6 +127,12 @@ class GraNd:
     def __post_init__(self) -> None:
         check_checkpoints(self.checkpoints)
 
+    @property
+    def needs(self) -> tuple[type, ...]:
+        """Capabilities it asks of the backend before any work."""
+        own = (SupportsSampleGradients, SupportsParams)
+        return (*own, SupportsCheckpoints) if self.checkpoints else own
+
     def fit(
         self,
         model: Any,
@@ -141,8 +149,5 @@ class GraNd:
         MissingCapabilityError
             Where the backend has no gradients per sample, or cannot load checkpoints.
         """
-        needs = (SupportsSampleGradients, SupportsParams)
-        sweep = Sweep(
-            self, model, data, needs=needs, checkpoints=self.checkpoints, loss=loss, backend=backend, progress=progress
-        )
+        sweep = Sweep(self, model, data, checkpoints=self.checkpoints, loss=loss, backend=backend, progress=progress)
         return sweep.scores(sweep.mean(sweep.gradient_norms), unit="units of the loss per parameter")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +90,8 @@ class Forgetting:
     >>> Forgetting.public_code(recorder=recorder).fit().values
     array([1., 0.])
     """
+
+    needs: ClassVar[tuple[type, ...]] = ()
 
     recorder: Recorder | Sequence[Recorder]
     never_learnt: Literal["max", "zero"] = "max"

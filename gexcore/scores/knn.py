@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gexcore.errors import InvalidSettingError
 from gexcore.estimators.settle import check_count
-from gexcore.protocols import SupportsFeatures, SupportsLogits
+from gexcore.protocols import SupportsCheckpoints, SupportsFeatures, SupportsLogits
 from gexcore.scores.classes import Floats
 from gexcore.scores.fitting import check_checkpoints
 from gexcore.scores.neighbours import Metric, label_shares
@@ -69,6 +69,12 @@ class DeepKNN:
                 msg = f"{name} is {getattr(self, name)!r}; allowed are {allowed[0]!r} and {allowed[1]!r}"
                 raise InvalidSettingError(msg)
 
+    @property
+    def needs(self) -> tuple[type, ...]:
+        """Capabilities it asks of the backend before any work."""
+        points = SupportsLogits if self.features == "logits" else SupportsFeatures
+        return (points, SupportsCheckpoints) if self.checkpoints else (points,)
+
     @classmethod
     def public_code(cls, **settings: Any) -> DeepKNN:
         """The paper's public code: N // K neighbours, the sample among them, scored by ‖ȳ − y‖₂².
@@ -97,10 +103,7 @@ class DeepKNN:
         InvalidSettingError
             For more neighbours than there are samples.
         """
-        needs = (SupportsLogits if self.features == "logits" else SupportsFeatures,)
-        sweep = Sweep(
-            self, model, data, needs=needs, checkpoints=self.checkpoints, loss=loss, backend=backend, progress=progress
-        )
+        sweep = Sweep(self, model, data, checkpoints=self.checkpoints, loss=loss, backend=backend, progress=progress)
         labels = sweep.labels()
         k = self._settled(len(labels), sweep.seen.classes or int(labels.max()) + 1)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
-from gexcore.protocols import SupportsLogits
+from gexcore.protocols import SupportsCheckpoints, SupportsLogits
 from gexcore.scores.classes import margins
 from gexcore.scores.recorder import Recorder
 from gexcore.scores.result import Scores
@@ -30,6 +30,8 @@ class Loss:
     >>> scores.suspicion().round(2)
     array([0.02, 4.02])
     """
+
+    needs: ClassVar[tuple[type, ...]] = ()
 
     def fit(
         self,
@@ -61,6 +63,8 @@ class Margin:
     array([ 4., -4.])
     """
 
+    needs: ClassVar[tuple[type, ...]] = (SupportsLogits,)
+
     def fit(
         self,
         model: Any,
@@ -79,7 +83,7 @@ class Margin:
         InvalidDataError
             For targets that are no classes.
         """
-        sweep = Sweep(self, model, data, needs=(SupportsLogits,), loss=loss, backend=backend)
+        sweep = Sweep(self, model, data, loss=loss, backend=backend)
         labels = sweep.labels()
         return sweep.scores(sweep.mean(lambda s: margins(sweep.logits(s), labels)), unit="logits", high="correct")
 
@@ -103,6 +107,11 @@ class MeanMemberLoss:
 
     def __post_init__(self) -> None:
         check_sources(self.recorder, self.checkpoints, by="MeanMemberLoss")
+
+    @property
+    def needs(self) -> tuple[type, ...]:
+        """Capabilities it asks of the backend before any work."""
+        return (SupportsCheckpoints,) if self.checkpoints else ()
 
     def fit(
         self,

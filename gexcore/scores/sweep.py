@@ -16,7 +16,7 @@ from gexcore.evaluation import GRADIENT_BUDGET, evaluate, in_order
 from gexcore.intake import open_inputs, take_in
 from gexcore.passes import Passes, sum_passes
 from gexcore.progress import progress_bar
-from gexcore.protocols import Backend, SupportsCheckpoints
+from gexcore.protocols import Backend
 from gexcore.scores.classes import Floats, class_scores
 from gexcore.scores.fitting import BATCH_SIZE, make_scores
 from gexcore.scores.result import High, Scores
@@ -28,10 +28,9 @@ class Sweep:
     Parameters
     ----------
     method : dataclass
-        Whose fit it is.
+        Whose fit it is; it says what it ``needs``.
     model, data, loss, backend, progress
         As for `gexcore.GEX.fit`.
-    needs : tuple of protocols
     checkpoints : sequence
         In the framework's own form; θ* where there are none.
 
@@ -50,7 +49,6 @@ class Sweep:
         loss: str | Callable[..., Any] | None,
         backend: str | None,
         progress: bool = False,
-        needs: tuple[type, ...] = (),
         checkpoints: Sequence[Any] = (),
     ) -> None:
         self._started = time.perf_counter()
@@ -61,7 +59,7 @@ class Sweep:
         inputs = open_inputs(model, data, loss=loss, backend=backend)
         self.engine: Backend[Any, Any] = inputs.backend
         self.data = inputs.data
-        require(self.engine, *needs, *([SupportsCheckpoints] if checkpoints else []), by=self._name)
+        require(self.engine, *method.needs, by=self._name)
         self.seen = take_in(self.engine, self.data, loss=loss, batch_size=BATCH_SIZE)
         self._passes = [Passes(forward=len(self.data))]
 

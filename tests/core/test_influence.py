@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from gexcore.data import ArrayDataset
 from gexcore.ensembles.geometric import Snapshot
 from gexcore.ensembles.members import Members
+from gexcore.ensembles.skill import default_clip
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.evaluation import Refresher
 from gexcore.loss_influence import LossInfluence as Influence
-from gexcore.ensembles.skill import default_clip
 from gexcore.passes import Passes
 from gexcore.plan import Plan
 from gexcore.run import Run

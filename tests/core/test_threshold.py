@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gexcore.decisions.threshold import MIN_SAMPLES, valley_or_refuse
+from gexcore.decisions.threshold import MIN_SAMPLES, find_threshold, valley_or_refuse
 from gexcore.decisions.valley import valley
 from gexcore.errors import InvalidDataError
 
@@ -160,3 +160,30 @@ def test_a_mode_left_of_the_main_one_is_no_valley() -> None:
     rng = np.random.default_rng(0)
     found = valley(np.concatenate([rng.normal(0.0, 0.1, 300), rng.normal(2.0, 0.1, 700)]))
     assert found is None or found.position > 1.8
+
+
+def halves(flagged_of_one: int, flagged_of_other: int) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Two classes of 300, and clear modes of which the upper one has so many of each."""
+    rng = np.random.default_rng(0)
+    scores = rng.gamma(2.0, 0.02, 600)
+    labels = np.repeat([0, 1], 300)
+    for start, count in ((0, flagged_of_one), (300, flagged_of_other)):
+        scores[start : start + count] = rng.normal(2.5, 0.1, count)
+    return scores, labels
+
+
+def test_much_of_one_class_and_nothing_of_another_is_refused_unless_a_method_is_named() -> None:
+    scores, labels = halves(90, 3)
+    found = valley_or_refuse(scores, labels)
+    assert found.method == "refused"
+    assert "30% of given class 0 and hardly any other" in found.reason
+    assert find_threshold(scores, labels, method="valley").method == "valley"
+    for both in ((90, 40), (40, 0), (40, 40)):
+        assert valley_or_refuse(*halves(*both)).method == "valley"
+
+
+def test_a_class_of_few_samples_does_not_decide() -> None:
+    scores, labels = halves(30, 30)
+    labels[:2] = 2
+    assert scores[:2].min() > 2
+    assert valley_or_refuse(scores, labels).method == "valley"

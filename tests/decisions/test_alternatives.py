@@ -160,7 +160,7 @@ def test_a_refusal_knows_no_rate_and_an_unsteady_decision_reaches_zero() -> None
     # one class is flagged to nearly one half, so that some resamples are refused
     unsteady = two_modes(1, 400, 0.1)
     labels = np.where(np.arange(400) < 82, 0, 1)
-    found = noise_rate(unsteady, labels)
+    found = noise_rate(unsteady, labels, method="valley")
     assert (found.low, found.estimate) == (0.0, 0.1)
 
 
