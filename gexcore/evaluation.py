@@ -49,7 +49,7 @@ def checked(losses: Array, size: int) -> Array:
 
 
 def gather(parts: list[Array]) -> NDArray[Any]:
-    """Batches of losses, left on their device until now, as one NumPy array."""
+    """Batches of results, left on their device until now, as one NumPy array."""
     return np.concatenate([to_numpy(part) for part in parts])
 
 
@@ -60,6 +60,11 @@ def evaluate(backend: Backend[Any, Any], state: Any, data: Dataset[Any], *, batc
         for indices in in_order(len(data), batch_size)
     ]
     return gather(parts)
+
+
+def outputs(method: Callable[[Any, Any], Array], state: Any, data: Dataset[Any], *, batch_size: int) -> NDArray[Any]:
+    """What a forward method of a backend, such as ``logits``, gives for every sample, shape (samples, …)."""
+    return gather([method(state, data.batch(indices)) for indices in in_order(len(data), batch_size)])
 
 
 def evaluate_many(

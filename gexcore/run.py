@@ -5,8 +5,10 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any
+
+import numpy as np
 
 from gexcore.ensembles.control import Status
 from gexcore.ensembles.geometric import Snapshot
@@ -89,6 +91,20 @@ class Run:
         counts = self.passes._asdict()
         used = {name: n for name, n in counts.items() if n or name in ("forward", "step")}
         return {**used, "epochs": round(self.passes.epochs(self.samples), 3)}
+
+
+def settings_of(method: Any) -> dict[str, Any]:
+    """An estimator's settings as plain values."""
+    return {field.name: _plain(getattr(method, field.name)) for field in fields(method)}
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, list | tuple | np.ndarray):
+        plain = all(isinstance(item, str | int | float) for item in value) and len(value) <= 32
+        return list(value) if plain else f"{len(value)} items"
+    return repr(value) if is_dataclass(value) else getattr(value, "__name__", type(value).__name__)
 
 
 def _versions() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
@@ -52,8 +53,55 @@ class Table(Protocol):
         ...
 
 
+class MemberTable(ABC):
+    """A table that holds a row for every member."""
+
+    chains: NDArray[np.intp] | None
+    weights: NDArray[np.float64] | None
+
+    @property
+    @abstractmethod
+    def samples(self) -> int:
+        """How many samples."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many members."""
+
+    @abstractmethod
+    def rows(self) -> Iterator[NDArray[np.float64]]:
+        """Deviations of each member, one at a time: no second table in memory."""
+
+    @abstractmethod
+    def block(self, start: int, stop: int, /) -> NDArray[np.float64]:
+        """Deviations of the samples start … stop − 1, shape (members, stop − start)."""
+
+    def self_influence(self) -> NDArray[np.float64]:
+        """I(z, z), shape (samples,)."""
+        moments = dv.no_moments(np.zeros(self.samples))
+        weights = np.ones(len(self)) if self.weights is None else self.weights
+        for row, weight in zip(self.rows(), weights, strict=True):
+            moments = dv.update(moments, row, float(weight))
+        return np.asarray(dv.mean_square(moments))
+
+    def standard_error(self) -> NDArray[np.float64]:
+        """Of self-influence, leaving out one chain, or draw, at a time, shape (samples,); NaN where there are none."""
+        # a mean over members of unequal weight is no mean over draws
+        if self.chains is None or self.weights is not None:
+            return np.full(self.samples, np.nan)
+        return jackknife((row**2 for row in self.rows()), member_groups(self.chains), self.samples)
+
+    def cross(self, tests: Self, /, *, size: int = BLOCK) -> Blocks:
+        """I(z', z), `size` samples at a time."""
+        dev_test = tests.block(0, tests.samples)
+        for start in range(0, self.samples, size):
+            stop = min(start + size, self.samples)
+            found = dv.cross_influence(dev_test, self.block(start, stop), self.weights)
+            yield slice(start, stop), np.asarray(found)
+
+
 @dataclass(frozen=True, eq=False)
-class LossTable:
+class LossTable(MemberTable):
     """Raw losses of members, and of θ* measured in the same way: Δ = ℓ(z, ψ) − max(ℓ(z, θ*), floor).
 
     Parameters
@@ -105,21 +153,9 @@ class LossTable:
         losses, base = self.losses[:, part].astype(np.float64), self.base_losses[part].astype(np.float64)
         return np.asarray(dv.deviations(losses, base, floor=self.floor))
 
-    def self_influence(self) -> NDArray[np.float64]:
-        """I(z, z), shape (samples,)."""
-        return _mean_square(self)
-
-    def standard_error(self) -> NDArray[np.float64]:
-        """Of self-influence, leaving out one chain at a time, shape (samples,)."""
-        return _standard_error(self)
-
-    def cross(self, tests: LossTable, /, *, size: int = BLOCK) -> Blocks:
-        """I(z', z), `size` samples at a time."""
-        return _cross(tests, self, size)
-
 
 @dataclass(frozen=True, eq=False)
-class DeviationTable:
+class DeviationTable(MemberTable):
     """Deviations given as they are, such as directional derivatives.
 
     Parameters
@@ -150,41 +186,3 @@ class DeviationTable:
     def block(self, start: int, stop: int, /) -> NDArray[np.float64]:
         """Deviations of the samples start … stop − 1, shape (members, stop − start)."""
         return self.deviations[:, start:stop]
-
-    def self_influence(self) -> NDArray[np.float64]:
-        """I(z, z), shape (samples,)."""
-        return _mean_square(self)
-
-    def standard_error(self) -> NDArray[np.float64]:
-        """Of self-influence, leaving out one draw at a time, shape (samples,); NaN where there are none."""
-        return _standard_error(self)
-
-    def cross(self, tests: DeviationTable, /, *, size: int = BLOCK) -> Blocks:
-        """I(z', z), `size` samples at a time."""
-        return _cross(tests, self, size)
-
-
-Rows = LossTable | DeviationTable
-
-
-def _mean_square(table: Rows) -> NDArray[np.float64]:
-    moments = dv.no_moments(np.zeros(table.samples))
-    weights = np.ones(len(table)) if table.weights is None else table.weights
-    for row, weight in zip(table.rows(), weights, strict=True):
-        moments = dv.update(moments, row, float(weight))
-    return np.asarray(dv.mean_square(moments))
-
-
-def _standard_error(table: Rows) -> NDArray[np.float64]:
-    # a mean over members of unequal weight is no mean over draws
-    if table.chains is None or table.weights is not None:
-        return np.full(table.samples, np.nan)
-    return jackknife((row**2 for row in table.rows()), member_groups(table.chains), table.samples)
-
-
-def _cross(tests: Rows, train: Rows, size: int) -> Blocks:
-    dev_test = tests.block(0, tests.samples)
-    for start in range(0, train.samples, size):
-        stop = min(start + size, train.samples)
-        found = dv.cross_influence(dev_test, train.block(start, stop), train.weights)
-        yield slice(start, stop), np.asarray(found)

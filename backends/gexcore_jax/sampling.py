@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from gexcore.data import to_numpy
-from gexcore.errors import InvalidSettingError
-from gexcore.sampling import sample_targets
+from gexcore.sampling import DRAWABLE, not_drawable, sample_targets
 from gexcore_jax.data import Call
 from gexcore_jax.losses import IGNORED
 
@@ -32,13 +31,8 @@ def with_drawn_target(call: Call, loss: object, logits: Callable[[], Any], seed:
     InvalidSettingError
         For other losses than cross-entropy and squared error.
     """
-    if loss not in (None, "cross_entropy", "squared_error"):
-        given = repr(loss) if isinstance(loss, str) else "a function"
-        msg = (
-            f"targets cannot be drawn where the loss is {given}, only for 'cross_entropy' and 'squared_error'; "
-            "give seed=None, which takes the given targets"
-        )
-        raise InvalidSettingError(msg)
+    if loss not in DRAWABLE:
+        raise not_drawable(loss)
     scores = to_numpy(logits())
     if loss == "squared_error":
         return call._replace(target=sample_targets(scores, seed=seed, squared_error=True))

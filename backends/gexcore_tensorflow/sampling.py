@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.errors import InvalidSettingError
-from gexcore.sampling import sample_targets
+from gexcore.sampling import not_drawable, sample_targets
 from gexcore_tensorflow.losses import IGNORED, Loss, cross_entropy, squared_error
 
 
@@ -26,12 +25,7 @@ def check_drawable(loss: Loss, name: object) -> None:
     InvalidSettingError
     """
     if loss.value not in (cross_entropy, squared_error):
-        given = repr(name) if isinstance(name, str) else "a function"
-        msg = (
-            f"targets cannot be drawn where the loss is {given}, only for 'cross_entropy' and 'squared_error'; "
-            "give seed=None, which takes the given targets"
-        )
-        raise InvalidSettingError(msg)
+        raise not_drawable(name)
 
 
 def drawn_targets(loss: Loss, output: NDArray[Any], target: NDArray[Any], seed: int) -> NDArray[Any]:

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from gexcore.data import to_numpy
-from gexcore.errors import InvalidSettingError
-from gexcore.sampling import sample_targets
+from gexcore.sampling import DRAWABLE, not_drawable, sample_targets
 from gexcore_torch.data import full
 from gexcore_torch.losses import IGNORED, Loss
 
@@ -27,13 +26,8 @@ def with_drawn_targets(loss: Loss, name: object, seed: int) -> Loss:
     InvalidSettingError
         For other losses than cross-entropy and squared error.
     """
-    if not (name is None or name in ("cross_entropy", "squared_error")):
-        given = repr(name) if isinstance(name, str) else "a function"
-        msg = (
-            f"targets cannot be drawn where the loss is {given}, only for 'cross_entropy' and 'squared_error'; "
-            "give seed=None, which takes the given targets"
-        )
-        raise InvalidSettingError(msg)
+    if name not in DRAWABLE:
+        raise not_drawable(name)
 
     def drawn(output: Tensor, target: Tensor) -> Tensor:
         with torch.no_grad():

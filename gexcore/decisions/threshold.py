@@ -105,18 +105,7 @@ def valley_or_refuse(scores: NDArray[Any], labels: NDArray[Any] | None = None) -
     >>> valley_or_refuse(two).method
     'valley'
     """
-    found = _guarded(_cut, scores, labels)
-    if found.value is None or labels is None:
-        return found
-    flagged = np.asarray(scores) > found.value
-    name, share, part = _most_flagged(flagged, labels)
-    if share > MAX_LONE_SHARE and part > LONE:
-        reason = (
-            f"the cut would flag {share:.0%} of {name} and hardly any other sample, as it does where members forgot "
-            "one class; use the scores as a ranking, or name a method if that class has many wrong labels"
-        )
-        return Threshold(None, "refused", reason)
-    return found
+    return _guarded(_cut, scores, labels, lone=MAX_LONE_SHARE)
 
 
 def otsu_cut(scores: NDArray[Any], labels: NDArray[Any] | None = None) -> Threshold:
@@ -229,16 +218,25 @@ def find_threshold(
     return cuts[method](scores, labels)
 
 
-def _guarded(cut: Cut, scores: NDArray[Any], labels: NDArray[Any] | None) -> Threshold:
-    """A cut of the square roots, refused if it would flag most of a class, on the scale of the scores."""
+def _guarded(cut: Cut, scores: NDArray[Any], labels: NDArray[Any] | None, *, lone: float = 1.0) -> Threshold:
+    """A cut of the square roots, on the scale of the scores.
+
+    Refused if it would flag most of a class, or more than a share `lone` of one class and hardly any other sample.
+    """
     x = np.sqrt(np.maximum(np.asarray(scores, dtype=np.float64), 0.0))
     check_scores(x)
     found = cut(x)
     if found.value is None:
         return found
-    worst, share, _ = _most_flagged(x > found.value, labels)
+    worst, share, part = _most_flagged(x > found.value, labels)
     if share > MAX_CLASS_SHARE:
         reason = f"the cut would flag {share:.0%} of {worst}, of which at most half can be wrong; use the scores as a ranking"
+        return Threshold(None, "refused", reason)
+    if share > lone and part > LONE and labels is not None:
+        reason = (
+            f"the cut would flag {share:.0%} of {worst} and hardly any other sample, as it does where members forgot "
+            "one class; use the scores as a ranking, or name a method if that class has many wrong labels"
+        )
         return Threshold(None, "refused", reason)
     return found._replace(value=found.value**2)
 

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.capabilities import require
-from gexcore.data import as_dataset, to_numpy
-from gexcore.evaluation import Refresher, evaluate, evaluate_many, in_order
+from gexcore.data import as_dataset
+from gexcore.evaluation import Refresher, evaluate, evaluate_many, outputs
+from gexcore.logits import class_scores, softmax
 from gexcore.protocols import Backend, Dataset, SupportsLogits
 from gexcore.table import LossTable
 
@@ -58,7 +59,7 @@ class Members:
         total: NDArray[np.float64] | None = None
         states = self.states or [self.backend.initial_state()]
         for state in states:
-            p = _softmax(self._logits(self.refresh(state), data))
+            p = softmax(self._logits(self.refresh(state), data))
             total = p if total is None else total + p
         assert total is not None
         return total / len(states)
@@ -75,15 +76,5 @@ class Members:
         return self._logits(self.backend.initial_state(), data)
 
     def _logits(self, state: Any, data: Dataset[Any]) -> NDArray[np.float64]:
-        parts = [
-            to_numpy(self.backend.logits(state, data.batch(indices)))  # type: ignore[attr-defined]
-            for indices in in_order(len(data), self.batch_size)
-        ]
-        logits = np.concatenate(parts).astype(np.float64).reshape(len(data), -1)
-        # one score is that of class 1, as binary cross-entropy takes it; class 0 then has 0
-        return np.hstack([np.zeros_like(logits), logits]) if logits.shape[1] == 1 else logits
-
-
-def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    p = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(p / p.sum(axis=1, keepdims=True))
+        found = outputs(self.backend.logits, state, data, batch_size=self.batch_size)  # type: ignore[attr-defined]
+        return class_scores(found, len(data))

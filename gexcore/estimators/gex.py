@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -31,7 +31,7 @@ from gexcore.passes import Passes, sum_passes
 from gexcore.plan import Constant, Cosine, Harvest, Optimizer, Plan, Schedule
 from gexcore.progress import progress_bar
 from gexcore.protocols import SupportsDonation, SupportsTrainingLosses
-from gexcore.run import Run
+from gexcore.run import Run, settings_of
 
 HEATING_FROM = {"sgd": 1e-3, "adamw": 1e-5}
 """Learning rates at which the thermostat starts: small enough to do nothing."""
@@ -228,7 +228,7 @@ class GEX:
             members=members,
             run=Run(
                 method=type(self).__name__,
-                settings={f.name: _plain(getattr(self, f.name)) for f in fields(self)},
+                settings=settings_of(self),
                 plan=plan,
                 backend=engine.name,
                 samples=len(samples),
@@ -289,7 +289,3 @@ class GEX:
             )
             raise AllMembersDivergedError(msg)
         return results
-
-
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, str | int | float) else repr(value)

@@ -13,12 +13,13 @@ from gexcore.capabilities import require
 from gexcore.data import to_numpy
 from gexcore.ensembles.directions import Tangents
 from gexcore.estimators.gex import GEX
-from gexcore.estimators.job import Job, settings_of
+from gexcore.estimators.job import Job
 from gexcore.estimators.selection import Parameters, resolve
 from gexcore.influence import Influence
 from gexcore.intake import Intake, open_inputs
 from gexcore.passes import sum_passes
 from gexcore.protocols import SupportsParams, SupportsSelection
+from gexcore.run import settings_of
 
 
 @dataclass(frozen=True, kw_only=True)

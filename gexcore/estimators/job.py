@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from gexcore.intake import Intake
 from gexcore.passes import Passes, sum_passes
 from gexcore.progress import progress_bar
 from gexcore.protocols import Backend, Dataset
-from gexcore.run import Run
+from gexcore.run import Run, settings_of
 from gexcore.table import Table
 
 LARGEST_HESSIAN = 5000
@@ -112,17 +112,3 @@ class Job:
             run=self.run(passes, **chosen),
             test_table=tables[1] if len(tables) > 1 else None,
         )
-
-
-def settings_of(method: Any) -> dict[str, Any]:
-    """An estimator's settings as plain values."""
-    return {field.name: _plain(getattr(method, field.name)) for field in fields(method)}
-
-
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, str | int | float):
-        return value
-    if isinstance(value, list | tuple | np.ndarray):
-        plain = all(isinstance(item, str | int | float) for item in value) and len(value) <= 32
-        return list(value) if plain else f"{len(value)} items"
-    return repr(value) if is_dataclass(value) else getattr(value, "__name__", type(value).__name__)

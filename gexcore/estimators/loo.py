@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 
 from gexcore.data import ArrayDataset, MappingDataset
 from gexcore.errors import InvalidModelError, InvalidSettingError
-from gexcore.estimators.job import settings_of
 from gexcore.estimators.settle import check_count
 from gexcore.evaluation import evaluate
 from gexcore.intake import Inputs, Intake, open_inputs, take_in
 from gexcore.passes import Passes
 from gexcore.progress import progress_bar
 from gexcore.protocols import Dataset, Indices
-from gexcore.run import Run
+from gexcore.run import Run, settings_of
 
 Floats = NDArray[np.float64]
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from gexcore.scores.method import RecordedScore
 from gexcore.scores.recorder import Recorder
 from gexcore.scores.result import Scores
 from gexcore.scores.runs import Runs, recorders_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class AUM:
+class AUM(RecordedScore):
     """Mean margin of the given class over the training, in logits; **low** = probably mislabelled.
 
     `Scores.suspicion` is its negative. The mean is over epochs, then over runs.
@@ -39,21 +40,5 @@ class AUM:
     def __post_init__(self) -> None:
         recorders_of(self.recorder)
 
-    def fit(
-        self,
-        model: Any = None,
-        data: Any = None,
-        *,
-        loss: str | Callable[..., Any] | None = None,
-        backend: str | None = None,
-        progress: bool = True,
-    ) -> Scores:
-        """Score every sample; arguments as in `gexcore.GEX.fit`, and none needed.
-
-        Raises
-        ------
-        InvalidDataError
-            Where no logits were recorded, or `data` has another number of samples than the recorder.
-        """
-        runs = Runs(self, model, data, backend=backend)
+    def _from_runs(self, runs: Runs) -> Scores:
         return runs.scores(runs.mean("margins"), unit="logits", high="correct")

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from gexcore.data import to_numpy
 from gexcore.errors import InvalidDataError
-from gexcore.scores.classes import class_scores, error_norms, margins
+from gexcore.logits import class_scores
+from gexcore.scores.classes import error_norms, margins
 
 Curve = Literal["losses", "errors", "margins", "correct"]
 """The loss; ‖p − y‖₂; score of the given class minus the largest other; 1 where that is positive, else 0."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from gexcore.estimators.settle import check_count
 from gexcore.protocols import SupportsCheckpoints, SupportsLogits, SupportsParams, SupportsSampleGradients
 from gexcore.scores.classes import Floats, error_norms
 from gexcore.scores.fitting import check_checkpoints
+from gexcore.scores.method import EitherScore, ModelScore
 from gexcore.scores.recorder import Recorder
 from gexcore.scores.result import Scores
 from gexcore.scores.runs import Runs, check_sources, known_mean
@@ -20,7 +21,7 @@ from gexcore.scores.sweep import Sweep
 
 
 @dataclass(frozen=True, kw_only=True)
-class EL2N:
+class EL2N(EitherScore):
     """‖p − y‖₂ of every sample early in training, mean over runs; from 0 to √2, high = probably mislabelled.
 
     Parameters
@@ -65,32 +66,13 @@ class EL2N:
         """The paper's public code: epoch 10, where the paper says 20, and squared norms."""
         return cls(**{"epoch": 10, "squared": True, **settings})
 
-    def fit(
-        self,
-        model: Any = None,
-        data: Any = None,
-        *,
-        loss: str | Callable[..., Any] | None = None,
-        backend: str | None = None,
-        progress: bool = True,
-    ) -> Scores:
-        """Score every sample; arguments as in `gexcore.GEX.fit`, and none needed with a recorder.
+    def _from_runs(self, runs: Runs) -> Scores:
+        rows = [curve[self._row(run)] for curve, run in zip(runs.curves("errors"), runs.recorders, strict=True)]
+        return runs.scores(known_mean(self._power(np.stack(rows).astype(np.float64))), unit=self._unit())
 
-        Raises
-        ------
-        MissingCapabilityError
-            Where the backend cannot load checkpoints, or has no logits.
-        InvalidDataError
-            Where no logits, or not this epoch, were recorded, or for targets that are no classes.
-        """
-        unit = "squared distances of probabilities" if self.squared else "distances of probabilities"
-        if self.recorder is not None:
-            runs = Runs(self, model, data, backend=backend)
-            rows = [curve[self._row(run)] for curve, run in zip(runs.curves("errors"), runs.recorders, strict=True)]
-            return runs.scores(known_mean(self._power(np.stack(rows).astype(np.float64))), unit=unit)
-        sweep = Sweep(self, model, data, checkpoints=self.checkpoints, loss=loss, backend=backend, progress=progress)
+    def _from_model(self, sweep: Sweep) -> Scores:
         labels = sweep.labels()
-        return sweep.scores(sweep.mean(lambda s: self._power(error_norms(sweep.logits(s), labels))), unit=unit)
+        return sweep.scores(sweep.mean(lambda s: self._power(error_norms(sweep.logits(s), labels))), unit=self._unit())
 
     def _row(self, run: Recorder) -> int:
         if self.epoch not in run.epochs:
@@ -98,12 +80,15 @@ class EL2N:
             raise InvalidDataError(f"epoch {self.epoch} was not recorded; choose one of {told} with epoch=...")
         return run.epochs.index(self.epoch)
 
+    def _unit(self) -> str:
+        return "squared distances of probabilities" if self.squared else "distances of probabilities"
+
     def _power(self, norms: Floats) -> Floats:
         return norms**2 if self.squared else norms
 
 
 @dataclass(frozen=True, kw_only=True)
-class GraNd:
+class GraNd(ModelScore):
     """‖∇ℓ‖₂ of every sample's loss by the trainable parameters; high = probably mislabelled.
 
     Parameters
@@ -133,21 +118,5 @@ class GraNd:
         own = (SupportsSampleGradients, SupportsParams)
         return (*own, SupportsCheckpoints) if self.checkpoints else own
 
-    def fit(
-        self,
-        model: Any,
-        data: Any,
-        *,
-        loss: str | Callable[..., Any] | None = None,
-        backend: str | None = None,
-        progress: bool = True,
-    ) -> Scores:
-        """Score every sample; arguments as in `gexcore.GEX.fit`.
-
-        Raises
-        ------
-        MissingCapabilityError
-            Where the backend has no gradients per sample, or cannot load checkpoints.
-        """
-        sweep = Sweep(self, model, data, checkpoints=self.checkpoints, loss=loss, backend=backend, progress=progress)
+    def _from_model(self, sweep: Sweep) -> Scores:
         return sweep.scores(sweep.mean(sweep.gradient_norms), unit="units of the loss per parameter")

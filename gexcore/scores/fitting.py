@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from gexcore.data import ArrayDataset, as_dataset, targets_of
 from gexcore.errors import InvalidDataError, InvalidSettingError
-from gexcore.estimators.job import settings_of
 from gexcore.evaluation import in_order
 from gexcore.intake import open_inputs
 from gexcore.passes import Passes
 from gexcore.protocols import Dataset
-from gexcore.run import Run
+from gexcore.run import Run, settings_of
 from gexcore.scores.result import High, Scores
 
 BATCH_SIZE = 512

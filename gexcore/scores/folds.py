@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.capabilities import require
-from gexcore.data import as_dataset, to_numpy
+from gexcore.data import as_dataset
 from gexcore.errors import InvalidDataError, InvalidModelError, InvalidSettingError
-from gexcore.evaluation import in_order
+from gexcore.evaluation import outputs
+from gexcore.logits import class_scores, softmax
 from gexcore.passes import Passes
 from gexcore.progress import progress_bar
 from gexcore.protocols import Backend, SupportsLogits
 from gexcore.registry import default_registry
-from gexcore.scores.classes import Floats, class_scores, softmax
+from gexcore.scores.classes import Floats
 from gexcore.scores.fitting import BATCH_SIZE
 
 Train = Callable[..., Any]
@@ -141,8 +142,5 @@ def _train(train: Train, x: Any, y: Any, *, seed: int, fold: int) -> Any:
 def _probabilities(engine: Backend[Any, Any], data: Any) -> Floats:
     require(engine, SupportsLogits, by="ConfidentLearning")
     dataset, state = as_dataset(data, engine), engine.initial_state()
-    parts = [
-        class_scores(to_numpy(engine.logits(state, dataset.batch(i))), len(i))  # type: ignore[attr-defined]
-        for i in in_order(len(dataset), BATCH_SIZE)
-    ]
-    return softmax(np.concatenate(parts))
+    logits = outputs(engine.logits, state, dataset, batch_size=BATCH_SIZE)  # type: ignore[attr-defined]
+    return softmax(class_scores(logits, len(dataset)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.errors import InvalidSettingError
+from gexcore.scores.method import RecordedScore
 from gexcore.scores.recorder import Recorder
 from gexcore.scores.result import Scores
 from gexcore.scores.runs import Runs, recorders_of
@@ -64,7 +65,7 @@ def forgotten(correct: NDArray[Any]) -> Forgotten:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Forgetting:
+class Forgetting(RecordedScore):
     """Number of forgetting events, summed over runs; high = probably mislabelled.
 
     Samples with equal numbers are ranked by their mean margin. `Scores.details` has
@@ -106,23 +107,7 @@ class Forgetting:
         """The paper's public code: a sample that was never learnt counts as never forgotten."""
         return cls(**{"never_learnt": "zero", **settings})
 
-    def fit(
-        self,
-        model: Any = None,
-        data: Any = None,
-        *,
-        loss: str | Callable[..., Any] | None = None,
-        backend: str | None = None,
-        progress: bool = True,
-    ) -> Scores:
-        """Score every sample; arguments as in `gexcore.GEX.fit`, and none needed.
-
-        Raises
-        ------
-        InvalidDataError
-            Where no logits were recorded, or `data` has another number of samples than the recorder.
-        """
-        runs = Runs(self, model, data, backend=backend)
+    def _from_runs(self, runs: Runs) -> Scores:
         found = [forgotten(curve) for curve in runs.curves("correct")]
         values = np.sum([self._count(run) for run in found], axis=0, dtype=np.float64)
         shown = np.sum([run.presentations for run in found], axis=0)

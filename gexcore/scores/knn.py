@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from gexcore.estimators.settle import check_count
 from gexcore.protocols import SupportsCheckpoints, SupportsFeatures, SupportsLogits
 from gexcore.scores.classes import Floats
 from gexcore.scores.fitting import check_checkpoints
+from gexcore.scores.method import ModelScore
 from gexcore.scores.neighbours import Metric, label_shares
 from gexcore.scores.result import Scores
 from gexcore.scores.sweep import Sweep
@@ -22,7 +23,7 @@ LARGEST_K = 500
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeepKNN:
+class DeepKNN(ModelScore):
     """Share of a sample's nearest neighbours with another label; from 0 to 1, high = probably mislabelled.
 
     Samples with equal shares are ranked by their loss at θ*. All pairs of samples are compared,
@@ -83,27 +84,7 @@ class DeepKNN:
         """
         return cls(**{"k": "class_size", "include_self": True, "squared_distance": True, **settings})
 
-    def fit(
-        self,
-        model: Any,
-        data: Any,
-        *,
-        loss: str | Callable[..., Any] | None = None,
-        backend: str | None = None,
-        progress: bool = True,
-    ) -> Scores:
-        """Score every sample; arguments as in `gexcore.GEX.fit`.
-
-        Raises
-        ------
-        MissingCapabilityError
-            Where the backend has no logits (or features), or cannot load checkpoints.
-        InvalidDataError
-            For targets that are no classes.
-        InvalidSettingError
-            For more neighbours than there are samples.
-        """
-        sweep = Sweep(self, model, data, checkpoints=self.checkpoints, loss=loss, backend=backend, progress=progress)
+    def _from_model(self, sweep: Sweep) -> Scores:
         labels = sweep.labels()
         k = self._settled(len(labels), sweep.seen.classes or int(labels.max()) + 1)
 

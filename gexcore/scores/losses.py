@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from gexcore.protocols import SupportsCheckpoints, SupportsLogits
 from gexcore.scores.classes import margins
+from gexcore.scores.method import EitherScore, ModelScore
 from gexcore.scores.recorder import Recorder
 from gexcore.scores.result import Scores
 from gexcore.scores.runs import Runs, check_sources
@@ -15,7 +16,7 @@ from gexcore.scores.sweep import Sweep
 
 
 @dataclass(frozen=True, kw_only=True)
-class Loss:
+class Loss(ModelScore):
     """Loss of every sample at θ*, in nats for cross-entropy; high = probably mislabelled.
 
     The baseline: one pass, and blind to what the model has memorised.
@@ -33,22 +34,12 @@ class Loss:
 
     needs: ClassVar[tuple[type, ...]] = ()
 
-    def fit(
-        self,
-        model: Any,
-        data: Any,
-        *,
-        loss: str | Callable[..., Any] | None = None,
-        backend: str | None = None,
-        progress: bool = True,
-    ) -> Scores:
-        """Score every sample; arguments as in `gexcore.GEX.fit`."""
-        sweep = Sweep(self, model, data, loss=loss, backend=backend)
+    def _from_model(self, sweep: Sweep) -> Scores:
         return sweep.scores(sweep.seen.losses, unit="units of the loss")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Margin:
+class Margin(ModelScore):
     """Logit of the given class minus the largest other one at θ*; **low** = probably mislabelled.
 
     `Scores.suspicion` is its negative.
@@ -65,31 +56,13 @@ class Margin:
 
     needs: ClassVar[tuple[type, ...]] = (SupportsLogits,)
 
-    def fit(
-        self,
-        model: Any,
-        data: Any,
-        *,
-        loss: str | Callable[..., Any] | None = None,
-        backend: str | None = None,
-        progress: bool = True,
-    ) -> Scores:
-        """Score every sample; arguments as in `gexcore.GEX.fit`.
-
-        Raises
-        ------
-        MissingCapabilityError
-            Where the backend has no logits.
-        InvalidDataError
-            For targets that are no classes.
-        """
-        sweep = Sweep(self, model, data, loss=loss, backend=backend)
+    def _from_model(self, sweep: Sweep) -> Scores:
         labels = sweep.labels()
         return sweep.scores(sweep.mean(lambda s: margins(sweep.logits(s), labels)), unit="logits", high="correct")
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeanMemberLoss:
+class MeanMemberLoss(EitherScore):
     """Mean loss of every sample over checkpoints of the training; high = probably mislabelled.
 
     Where checkpoints exist it is hard to beat: wrong labels are learnt late.
@@ -113,28 +86,8 @@ class MeanMemberLoss:
         """Capabilities it asks of the backend before any work."""
         return (SupportsCheckpoints,) if self.checkpoints else ()
 
-    def fit(
-        self,
-        model: Any = None,
-        data: Any = None,
-        *,
-        loss: str | Callable[..., Any] | None = None,
-        backend: str | None = None,
-        progress: bool = True,
-    ) -> Scores:
-        """Score every sample; arguments as in `gexcore.GEX.fit`, and none needed with a recorder.
+    def _from_runs(self, runs: Runs) -> Scores:
+        return runs.scores(runs.mean("losses"), unit="units of the loss")
 
-        Raises
-        ------
-        MissingCapabilityError
-            Where the backend cannot load checkpoints.
-        InvalidDataError
-            Where no losses were recorded, or `data` has another number of samples than the recorder.
-        InvalidModelError
-            For a checkpoint whose losses are not finite.
-        """
-        if self.recorder is not None:
-            runs = Runs(self, model, data, backend=backend)
-            return runs.scores(runs.mean("losses"), unit="units of the loss")
-        sweep = Sweep(self, model, data, checkpoints=self.checkpoints, loss=loss, backend=backend, progress=progress)
+    def _from_model(self, sweep: Sweep) -> Scores:
         return sweep.scores(sweep.mean(sweep.losses), unit="units of the loss")

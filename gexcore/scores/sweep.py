@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from gexcore.capabilities import require
 from gexcore.data import to_numpy
 from gexcore.errors import InvalidDataError, InvalidModelError
-from gexcore.evaluation import GRADIENT_BUDGET, evaluate, in_order
+from gexcore.evaluation import GRADIENT_BUDGET, evaluate, in_order, outputs
 from gexcore.intake import open_inputs, take_in
+from gexcore.logits import class_scores
 from gexcore.passes import Passes, sum_passes
 from gexcore.progress import progress_bar
 from gexcore.protocols import Backend
-from gexcore.scores.classes import Floats, class_scores
+from gexcore.scores.classes import Floats
 from gexcore.scores.fitting import BATCH_SIZE, make_scores
 from gexcore.scores.result import High, Scores
 
@@ -28,11 +29,10 @@ class Sweep:
     Parameters
     ----------
     method : dataclass
-        Whose fit it is; it says what it ``needs``.
+        Whose fit it is; it says what it ``needs``, and may have ``checkpoints`` in the framework's own
+        form: θ* where there are none.
     model, data, loss, backend, progress
         As for `gexcore.GEX.fit`.
-    checkpoints : sequence
-        In the framework's own form; θ* where there are none.
 
     Raises
     ------
@@ -48,11 +48,11 @@ class Sweep:
         *,
         loss: str | Callable[..., Any] | None,
         backend: str | None,
-        progress: bool = False,
-        checkpoints: Sequence[Any] = (),
+        progress: bool,
     ) -> None:
         self._started = time.perf_counter()
-        self._method, self._checkpoints, self._progress = method, checkpoints, progress
+        self._method, self._progress = method, progress
+        self._checkpoints: Sequence[Any] = getattr(method, "checkpoints", ())
         self._name = type(method).__name__
         if model is None or data is None:
             raise InvalidDataError(f"{self._name} takes a model through its data, and got none; call fit(model, data)")
@@ -102,17 +102,16 @@ class Sweep:
 
     def logits(self, state: Any) -> Floats:
         """Class scores of a state, shape (samples, K) with K ≥ 2."""
-        return class_scores(self.outputs(self.engine.logits, state), len(self.data))  # type: ignore[attr-defined]
+        return class_scores(self._outputs(self.engine.logits, state), len(self.data))  # type: ignore[attr-defined]
 
     def features(self, state: Any) -> Floats:
         """What the last layer sees of every sample, shape (samples, h)."""
-        return self.outputs(self.engine.features, state)  # type: ignore[attr-defined]
+        return self._outputs(self.engine.features, state)  # type: ignore[attr-defined]
 
-    def outputs(self, method: Callable[[Any, Any], Any], state: Any) -> Floats:
+    def _outputs(self, method: Callable[[Any, Any], Any], state: Any) -> Floats:
         """What a forward method of the backend gives for every sample, shape (samples, …)."""
         self._passes.append(Passes(forward=len(self.data)))
-        parts = [to_numpy(method(state, self.data.batch(i))) for i in in_order(len(self.data), BATCH_SIZE)]
-        return np.concatenate(parts).astype(np.float64)
+        return outputs(method, state, self.data, batch_size=BATCH_SIZE).astype(np.float64)
 
     def gradient_norms(self, state: Any) -> Floats:
         """‖∇ℓ‖₂ of every sample's loss by the trainable parameters, shape (samples,)."""

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from gexcore.evaluation import GRADIENT_BUDGET
+from gexcore.logits import class_scores, softmax
 from gexcore.metrics import auc
 from gexcore.passes import Passes
 from gexcore.scores import EL2N, GraNd, Loss, Margin, MeanMemberLoss, sweep
-from gexcore.scores.classes import class_scores, error_norms, margins, softmax
+from gexcore.scores.classes import error_norms, margins
 from gexcore_numpy import MLP, NumpyBackend
 
 
