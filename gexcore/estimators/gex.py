@@ -23,6 +23,7 @@ from gexcore.ensembles.harvest import EvaluatedHarvest, FreeHarvest
 from gexcore.ensembles.harvest import Harvest as Harvester
 from gexcore.ensembles.skill import ClassSkill, Losses, LossSkill, Skill, chance_loss, default_clip
 from gexcore.errors import AllMembersDivergedError, InvalidModelError, InvalidSettingError
+from gexcore.estimators.selection import Parameters, selected
 from gexcore.estimators.settle import Auto, check_count, check_number, settle
 from gexcore.evaluation import Refresher
 from gexcore.intake import Inputs, Intake, open_inputs, take_in
@@ -30,7 +31,7 @@ from gexcore.loss_influence import LossInfluence
 from gexcore.passes import Passes, sum_passes
 from gexcore.plan import Constant, Cosine, Harvest, Optimizer, Plan, Schedule
 from gexcore.progress import progress_bar
-from gexcore.protocols import SupportsDonation, SupportsTrainingLosses
+from gexcore.protocols import SupportsDonation, SupportsSelection, SupportsTrainingLosses
 from gexcore.run import Run, settings_of
 
 HEATING_FROM = {"sgd": 1e-3, "adamw": 1e-5}
@@ -72,6 +73,9 @@ class GEX:
         scale. Known for the losses with a name.
     keep : int
         Member states kept in memory for test sets and label suggestions after the fit.
+    parameters : str or sequence of str, optional
+        Names, or patterns with ``*`` and ``?``, of the parameters that the members step in; all
+        trainable ones where not given.
     seed : int
         Equal seeds give equal results on the same machine.
 
@@ -101,6 +105,7 @@ class GEX:
     floor: float = 0.0
     chance_loss: float | None = None
     keep: int = 8
+    parameters: Parameters = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -126,7 +131,8 @@ class GEX:
     @property
     def needs(self) -> tuple[type, ...]:
         """Capabilities it asks of the backend before any work."""
-        return (SupportsTrainingLosses, SupportsDonation) if self.harvest == "free" else ()
+        chosen = () if self.parameters is None else (SupportsSelection,)
+        return (*chosen, *((SupportsTrainingLosses, SupportsDonation) if self.harvest == "free" else ()))
 
     @classmethod
     def paper(cls, *, chains: int = 32, steps: int = 800, lr: float = 0.05, **settings: Any) -> GEX:
@@ -184,6 +190,7 @@ class GEX:
         inputs = open_inputs(
             model, data, train_data=train_data, test=test, loss=loss, backend=backend, optimizer=self.steps_with()
         )
+        inputs = selected(inputs, self.parameters, by="GEX")
         return self.fit_opened(inputs, loss=loss, progress=progress, started=started)
 
     def steps_with(self) -> Optimizer:

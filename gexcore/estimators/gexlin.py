@@ -14,11 +14,11 @@ from gexcore.data import to_numpy
 from gexcore.ensembles.directions import Tangents
 from gexcore.estimators.gex import GEX
 from gexcore.estimators.job import Job
-from gexcore.estimators.selection import Parameters, resolve
+from gexcore.estimators.selection import selected
 from gexcore.influence import Influence
 from gexcore.intake import Intake, open_inputs
 from gexcore.passes import sum_passes
-from gexcore.protocols import SupportsParams, SupportsSelection
+from gexcore.protocols import SupportsParams
 from gexcore.run import settings_of
 
 
@@ -31,10 +31,7 @@ class GEXLin(GEX):
 
     Parameters
     ----------
-    parameters : str or sequence of str, optional
-        Names or patterns of the parameters that the members step in and derivatives are taken by;
-        all trainable ones where not given.
-    batch_size, …
+    chains, …
         As for `gexcore.GEX`, of the members; `keep` and `floor` have no effect.
 
     Examples
@@ -49,13 +46,10 @@ class GEXLin(GEX):
     (8, 60)
     """
 
-    parameters: Parameters = None
-
     @property
     def needs(self) -> tuple[type, ...]:
         """Capabilities it asks of the backend before any work."""
-        own = (SupportsParams,) if self.parameters is None else (SupportsParams, SupportsSelection)
-        return (*own, *super().needs)
+        return (SupportsParams, *super().needs)
 
     def fit(  # type: ignore[override]
         self,
@@ -80,9 +74,7 @@ class GEXLin(GEX):
             model, data, train_data=train_data, test=test, loss=loss, backend=backend, optimizer=self.steps_with()
         )
         require(inputs.backend, SupportsParams, by="GEXLin")
-        if self.parameters is not None:
-            names = resolve(inputs.backend, self.parameters, by="GEXLin")
-            inputs = inputs._replace(backend=inputs.backend.select(names))  # type: ignore[attr-defined]
+        inputs = selected(inputs, self.parameters, by="GEXLin")
         engine, samples, _, tests = inputs
         chains = replace(self, keep=self.snapshots)
         found = chains.fit_opened(inputs._replace(test=None), loss=loss, progress=progress, started=started)

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from gexcore.capabilities import require
 from gexcore.data import to_numpy
 from gexcore.estimators.job import Job
-from gexcore.estimators.selection import Parameters, resolve
+from gexcore.estimators.selection import Parameters, selected
 from gexcore.estimators.settle import check_count
 from gexcore.intake import open_inputs, take_in
 from gexcore.plan import Optimizer
@@ -75,12 +75,9 @@ class GradientMethod(ABC, Generic[Result]):
             Before any work beyond one pass over the data, save what only the work can show.
         """
         started, name = time.perf_counter(), type(self).__name__
-        engine, samples, _, tests = open_inputs(
-            model, data, test=test, loss=loss, backend=backend, optimizer=self._optimizer()
-        )
-        require(engine, *self._needs(), by=name)
-        if self.parameters is not None:
-            engine = engine.select(resolve(engine, self.parameters, by=name))  # type: ignore[attr-defined]
+        inputs = open_inputs(model, data, test=test, loss=loss, backend=backend, optimizer=self._optimizer())
+        require(inputs.backend, *self._needs(), by=name)
+        engine, samples, _, tests = selected(inputs, self.parameters, by=name)
         seen = take_in(engine, samples, loss=loss, batch_size=self.batch_size)
         theta = to_numpy(engine.ravel(engine.initial_state()))  # type: ignore[attr-defined]
         return self._score(Job(self, engine, samples, tests, seen, theta, started, progress, loss))

@@ -10,6 +10,7 @@ from typing import Any
 
 from gexcore.capabilities import require
 from gexcore.errors import InvalidSettingError
+from gexcore.intake import Inputs
 from gexcore.protocols import Backend, SupportsSelection
 
 Parameters = str | Sequence[str] | None
@@ -42,6 +43,20 @@ def resolve(backend: Backend[Any, Any], parameters: str | Sequence[str], *, by: 
     return [name for name in names if name in chosen]
 
 
+def selected(inputs: Inputs, parameters: Parameters, *, by: str) -> Inputs:
+    """The same inputs, with a backend where only these parameters are trainable; unchanged for None.
+
+    Raises
+    ------
+    InvalidSettingError, MissingCapabilityError
+        As for `resolve`.
+    """
+    if parameters is None:
+        return inputs
+    names = resolve(inputs.backend, parameters, by=by)
+    return inputs._replace(backend=inputs.backend.select(names))  # type: ignore[attr-defined]
+
+
 def last_layer(backend: Backend[Any, Any]) -> list[str]:
     """Names of the weight, and of the bias, of the layer that stands last in the flat vector.
 
@@ -66,7 +81,7 @@ def _layer_of(name: str) -> str:
 
 @dataclass(frozen=True)
 class LastLayer:
-    """Any method that takes derivatives, by the parameters of the last layer only: a large model becomes a small one.
+    """Any method that steps or takes derivatives, in the last layer only: a large model becomes a small one.
 
     Parameters
     ----------
@@ -90,7 +105,9 @@ class LastLayer:
     def __post_init__(self) -> None:
         if "parameters" not in getattr(self.method, "__dataclass_fields__", {}):
             name = type(self.method).__name__
-            msg = f"LastLayer takes a method with the setting parameters, and {name} has none; wrap one such as IF or TracIn"
+            msg = (
+                f"LastLayer takes a method with the setting parameters, and {name} has none; wrap one such as IF or GEX"
+            )
             raise InvalidSettingError(msg)
 
     @property
@@ -107,11 +124,12 @@ class LastLayer:
         test: Any = None,
         backend: str | None = None,
         progress: bool = True,
+        **more: Any,
     ) -> Any:
-        """What the method's own `fit` gives; see there."""
+        """What the method's own `fit` gives; see there, also for what else it takes."""
         # what finds plugins takes longer to import than all the rest of gexcore
         from gexcore.registry import default_registry
 
         names = last_layer(default_registry().create(model, backend=backend, loss=loss))
         chosen = replace(self.method, parameters=tuple(names))
-        return chosen.fit(model, data, loss=loss, test=test, backend=backend, progress=progress)
+        return chosen.fit(model, data, loss=loss, test=test, backend=backend, progress=progress, **more)

@@ -70,6 +70,9 @@ class TracInRP(GradientMethod[Influence]):
                 f"TracInRP got {told} of checkpoints and ensemble; give one, such as checkpoints=[…] or ensemble=GEX()"
             )
             raise InvalidSettingError(msg)
+        if self.ensemble is not None and self.ensemble.parameters is not None:
+            msg = "TracInRP takes gradients by the parameters that its ensemble steps in; give it parameters=, and the ensemble none"
+            raise InvalidSettingError(msg)
 
     def _needs(self) -> tuple[type, ...]:
         return (SupportsParams,) if self.checkpoints is None else (SupportsParams, SupportsCheckpoints)

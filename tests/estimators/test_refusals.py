@@ -53,6 +53,8 @@ class Lacking(NumpyBackend):
         (gx.Laplace(), SupportsKronecker, r"Laplace needs SupportsKronecker \(kronecker\)"),
         (gx.Laplace(structure="full"), SupportsHvp, r"Laplace needs SupportsHvp \(hvp\)"),
         (gx.IF(parameters="*0"), SupportsSelection, r"IF with parameters= needs SupportsSelection"),
+        (gx.GEX(parameters="*0"), SupportsSelection, r"GEX with parameters= needs SupportsSelection"),
+        (gx.LastLayer(gx.GEX()), SupportsSelection, r"the last layer needs SupportsSelection"),
         (gx.LastLayer(gx.IF()), SupportsSelection, r"the last layer needs SupportsSelection"),
     ],
 )
@@ -94,7 +96,11 @@ def test_losses_and_parameters_are_enough_for_linear_deviations(method: Any) -> 
         (lambda: gx.Laplace(rank=3), "rank truncates the full Hessian; leave it out, or set structure='full'"),
         (lambda: gx.TracInRP(), "TracInRP got neither of checkpoints and ensemble; give one"),
         (lambda: gx.TracInRP(checkpoints=[1], ensemble=gx.GEX()), "TracInRP got both of checkpoints and ensemble"),
-        (lambda: gx.LastLayer(gx.GEX()), "LastLayer takes a method with the setting parameters, and GEX has none"),
+        (
+            lambda: gx.TracInRP(ensemble=gx.GEX(parameters="*1")),
+            "gradients by the parameters that its ensemble steps in; give it parameters=, and the ensemble none",
+        ),
+        (lambda: gx.LastLayer(gx.Loss()), "LastLayer takes a method with the setting parameters, and Loss has none"),
     ],
 )
 def test_a_setting_out_of_range_is_refused_at_once(make: Any, told: str) -> None:

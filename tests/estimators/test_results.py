@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ def methods(model: MLP) -> dict[str, Any]:
         "Laplace": gx.Laplace(samples=5),
         "Laplace, full": gx.Laplace(structure="full", damping=0.6, samples=5),
         "last layer": gx.LastLayer(gx.IF(damping=0.1)),
+        "last layer of GEX": gx.LastLayer(gx.GEX(**CHAINS)),
     }
 
 
@@ -169,3 +171,22 @@ def test_parameters_restrict_every_method(written: Any) -> None:
     np.testing.assert_allclose(
         solved.fit(written.model, written.data, **QUIET).influence(written.data), wanted, rtol=1e-6, atol=1e-8
     )
+
+
+@pytest.mark.parametrize("harvest", ["evaluated", "free"])
+def test_members_step_in_the_chosen_parameters_only(written: Any, harvest: Any) -> None:
+    ensemble = gx.GEX(**CHAINS, harvest=harvest, keep=3)
+    whole = ensemble.fit(written.model, written.data, **QUIET)
+    moved = [whole.members.backend.to_model(state).weights[0] for state in whole.members.states]
+    assert all((weight != written.model.weights[0]).any() for weight in moved)
+    found = gx.LastLayer(ensemble).fit(written.model, written.data, train_data=written.data, test=written.test, **QUIET)
+    assert len(found.members.states) == 6
+    for state in found.members.states:
+        moved = found.members.backend.to_model(state)
+        np.testing.assert_array_equal(moved.weights[0], written.model.weights[0])
+        np.testing.assert_array_equal(moved.biases[0], written.model.biases[0])
+        assert (moved.weights[1] != written.model.weights[1]).all()
+    by_name = dataclasses.replace(ensemble, parameters="*1").fit(written.model, written.data, **QUIET)
+    np.testing.assert_array_equal(by_name.losses, found.losses)
+    assert found.influence().shape == (4, 14)
+    assert found.run.settings["parameters"] == ["weight1", "bias1"]
