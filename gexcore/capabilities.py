@@ -20,6 +20,7 @@ CAPABILITIES: dict[str, type] = {
     "Kronecker factors": protocols.SupportsKronecker,
     "parameter selection": protocols.SupportsSelection,
     "checkpoints": protocols.SupportsCheckpoints,
+    "serialization": protocols.SupportsSerialization,
     "stacked ensembles": protocols.SupportsEnsemble,
     "native datasets": protocols.SupportsDatasets,
 }

@@ -66,8 +66,8 @@ class Backend(Protocol[State, Batch]):
 class SupportsDonation(Protocol[State, Batch]):
     """Steps that may reuse the memory of a state that its owner gives away.
 
-    `initial_state`, `restart`, `unravel` and `refresh_buffers` may return states that share memory
-    with others: only a `copy`, or what a step on one returned, may be given away.
+    `initial_state`, `restart`, `unravel`, `refresh_buffers` and `from_arrays` may return states that
+    share memory with others: only a `copy`, or what a step on one returned, may be given away.
     """
 
     def copy(self, state: State, /) -> State:
@@ -216,6 +216,22 @@ class SupportsCheckpoints(Protocol[StateOut]):
 
     def load(self, checkpoint: Any, /) -> StateOut:
         """The state that `checkpoint` stands for: parameters and buffers, with a fresh optimiser."""
+        ...
+
+
+@runtime_checkable
+class SupportsSerialization(Protocol[State]):
+    """States as named arrays, for a store and for other processes."""
+
+    def to_arrays(self, state: State, /) -> Mapping[str, NDArray[Any]]:
+        """All that tells the state from others, its optimiser included, in NumPy arrays of numbers.
+
+        No later step changes them.
+        """
+        ...
+
+    def from_arrays(self, arrays: Mapping[str, NDArray[Any]], /) -> State:
+        """The state again, bit for bit, also in another process with a backend of the same model."""
         ...
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import jax
 import numpy as np
+from numpy.typing import NDArray
 
 from gexcore.errors import InvalidDataError, InvalidModelError
 from gexcore.plan import Optimizer
 from gexcore.protocols import Dataset, KroneckerBlock, SupportsBufferRefresh, SupportsLogits
 from gexcore_jax import buffers as kept
-from gexcore_jax import curvature, gradients, kronecker, sampling, selection
+from gexcore_jax import curvature, gradients, kronecker, sampling, selection, serialization
 from gexcore_jax.adapters import functional
 from gexcore_jax.data import Call, Placement, dataset_of, full
 from gexcore_jax.losses import loss_of
@@ -218,6 +219,14 @@ class JaxBackend:
         if self._selected:
             net = selection.only(net, self._sizes)
         return JaxState(net.params, net.buffers, self._rule.init(net.params))
+
+    def to_arrays(self, state: JaxState, /) -> Mapping[str, NDArray[Any]]:
+        """All arrays of the state that are not θ*'s own."""
+        return serialization.to_arrays(state, self._initial)
+
+    def from_arrays(self, arrays: Mapping[str, NDArray[Any]], /) -> JaxState:
+        """The state that `to_arrays` was given, placed as θ* is."""
+        return serialization.from_arrays(arrays, self._initial)
 
     def stack(self, states: Sequence[JaxState], /) -> Stacked:
         """The states side by side; what the optimisers remember is left out."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gexcore.data import to_numpy
 from gexcore.errors import InvalidModelError, InvalidSettingError
@@ -21,6 +22,7 @@ from gexcore_numpy.models import MLP, Floats
 from gexcore_numpy.network import Layer, Moments, Trace
 from gexcore_numpy.optimizers import Memory, advance, check_optimizer
 from gexcore_numpy.selection import mask
+from gexcore_numpy.serialization import Parts, from_arrays, to_arrays
 from gexcore_numpy.statistics import Signal, kronecker, sample_gradients, signals
 
 P = ParamSpec("P")
@@ -267,6 +269,14 @@ class NumpyBackend:
         dtype = self._initial.params.dtype
         moments = [Moments(mean.astype(dtype), var.astype(dtype)) for mean, var in net.running_statistics(checkpoint)]
         return NumpyState(net.flatten(checkpoint).astype(dtype), tuple(moments))
+
+    def to_arrays(self, state: NumpyState, /) -> Mapping[str, NDArray[Any]]:
+        """Everything the state holds, copied."""
+        return to_arrays(Parts(*state))
+
+    def from_arrays(self, arrays: Mapping[str, NDArray[Any]], /) -> NumpyState:
+        """The state that `to_arrays` was given."""
+        return NumpyState(*from_arrays(arrays))
 
     def to_model(self, state: NumpyState, /) -> MLP:
         """The model that a state stands for, copied."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from gexcore.errors import InvalidModelError
 from gexcore.plan import Optimizer
-from gexcore.protocols import Array, Dataset, SupportsLogits, SupportsTrainingLosses
+from gexcore.protocols import Array, Dataset, SupportsLogits, SupportsSerialization, SupportsTrainingLosses
 from gexcore_sklearn.data import Batch, Reader, dataset_of
 from gexcore_sklearn.losses import check_loss, cross_entropy, outputs_of, squared_error
 from gexcore_sklearn.optimizers import SklearnState, trainer_of
+from gexcore_sklearn.serialization import from_arrays, to_arrays
 
 # a member may diverge; the core counts and excludes it, so the numbers say it and no warning does
 _quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -85,9 +87,10 @@ class SklearnBackend:
             del estimator.feature_names_in_  # the reader checks them, once for all batches
         self._read = Reader(transformers, classes, self._trainer.dtype, width, names)
         self._initial = SklearnState(estimator)
-        # how another estimator trains, with dropout for one, it alone knows
+        # how another estimator trains, with dropout for one, and what it remembers, it alone knows
         self.unsupported: frozenset[type] = frozenset(
-            ([] if classifies else [SupportsLogits]) + ([] if self._trainer.dtype else [SupportsTrainingLosses])
+            ([] if classifies else [SupportsLogits])
+            + ([] if self._trainer.dtype else [SupportsTrainingLosses, SupportsSerialization])
         )
 
     def initial_state(self) -> SklearnState:
@@ -127,6 +130,14 @@ class SklearnBackend:
     def logits(self, state: SklearnState, batch: Any, /) -> Array:
         """Log-probabilities of the classes, shape (b, K)."""
         return self._outputs(state.estimator, self._read(batch).x)
+
+    def to_arrays(self, state: SklearnState, /) -> Mapping[str, NDArray[Any]]:
+        """The numbers of the estimator and what the optimiser remembers."""
+        return to_arrays(state)
+
+    def from_arrays(self, arrays: Mapping[str, NDArray[Any]], /) -> SklearnState:
+        """The state that `to_arrays` was given."""
+        return from_arrays(arrays, self._initial)
 
     def dataset(self, data: Any, /) -> Dataset[Batch] | None:
         """(x, y), a ``Bunch`` or a dataset of such batches, with labels as 0 … K − 1; else None."""

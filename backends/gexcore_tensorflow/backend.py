@@ -23,7 +23,7 @@ from gexcore.protocols import (
     SupportsKronecker,
     SupportsLogits,
 )
-from gexcore_tensorflow import curvature
+from gexcore_tensorflow import curvature, serialization
 from gexcore_tensorflow.batchnorm import batch_statistics, normalising
 from gexcore_tensorflow.data import Call, Placement, dataset_of
 from gexcore_tensorflow.gradients import SampleGradients
@@ -230,6 +230,15 @@ class TensorFlowBackend:
         """The state of a model of the same architecture, or of its ``get_weights()``; frozen weights included."""
         with tf.device(self._placement.device):
             return TensorFlowState(*loaded(self._network, checkpoint), self._initial.memory)
+
+    def to_arrays(self, state: TensorFlowState, /) -> Mapping[str, NDArray[Any]]:
+        """All tensors of the state that are not θ*'s own."""
+        return serialization.to_arrays(state, self._initial)
+
+    def from_arrays(self, arrays: Mapping[str, NDArray[Any]], /) -> TensorFlowState:
+        """The state that `to_arrays` was given."""
+        with tf.device(self._placement.device):
+            return serialization.from_arrays(arrays, self._initial)
 
     def dataset(self, data: Any, /) -> Dataset[Any] | None:
         """A ``tf.data.Dataset``, or a tuple or mapping of tensors, as a gexcore dataset, else None."""

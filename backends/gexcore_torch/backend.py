@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gexcore.errors import InvalidSettingError
@@ -20,7 +21,7 @@ from gexcore.protocols import (
     SupportsKronecker,
     SupportsLogits,
 )
-from gexcore_torch import curvature, hooks, kronecker
+from gexcore_torch import curvature, hooks, kronecker, serialization
 from gexcore_torch.batchnorm import estimating_anew, tracking
 from gexcore_torch.curvature import differentiating
 from gexcore_torch.data import Call, Placement, dataset_of, full
@@ -215,6 +216,14 @@ class TorchBackend:
     def load(self, checkpoint: Any, /) -> TorchState:
         """The state of a state dict, or of a module of the same architecture; frozen parameters included."""
         return loaded(self._template, checkpoint)
+
+    def to_arrays(self, state: TorchState, /) -> Mapping[str, NDArray[Any]]:
+        """Parameters, buffers and what the optimiser remembers."""
+        return serialization.to_arrays(state)
+
+    def from_arrays(self, arrays: Mapping[str, NDArray[Any]], /) -> TorchState:
+        """The state that `to_arrays` was given, on the model's device."""
+        return serialization.from_arrays(arrays, self._initial)
 
     def dataset(self, data: Any, /) -> Dataset[Any] | None:
         """A ``Dataset``, ``DataLoader`` or tuple of tensors as a gexcore dataset, else None."""

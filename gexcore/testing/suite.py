@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from gexcore.protocols import Backend
-from gexcore.testing import checks, derivatives, gradients, kronecker, optional, oracle, selection
+from gexcore.testing import checks, derivatives, gradients, kronecker, optional, oracle, selection, serialization
 from gexcore.testing._hypothesis import pytest
 from gexcore.testing.problems import TOYS, Problem, Toy
 
@@ -20,6 +20,7 @@ LAWS: tuple[Law, ...] = (
     *gradients.LAWS,
     *kronecker.LAWS,
     *selection.LAWS,
+    *serialization.LAWS,
     *oracle.LAWS,
 )
 """Every law, as a function of a `Problem`."""

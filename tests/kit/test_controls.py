@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from gexcore.testing import checks, derivatives, gradients, kronecker, optional, oracle, selection
+from gexcore.testing import checks, derivatives, gradients, kronecker, optional, oracle, selection, serialization
 from gexcore.testing.problems import TOYS, Problem, Toy
 from gexcore.testing.suite import LAWS, Law
 from gexcore_numpy.backend import NumpyBackend, NumpyState
@@ -542,6 +542,32 @@ class Nesterov(NumpyBackend):
         return ahead._replace(params=ahead.params - 0.1 * lr * sum(ahead.memory.vectors))
 
 
+class ArraysWithoutMemory(NumpyBackend):
+    def to_arrays(self, state, /):
+        return super().to_arrays(self.restart(state))
+
+
+class ArraysWithoutStatistics(NumpyBackend):
+    def from_arrays(self, arrays, /):
+        return super().from_arrays(arrays)._replace(statistics=self.initial_state().statistics)
+
+
+class RoundedArrays(NumpyBackend):
+    def to_arrays(self, state, /):
+        arrays = super().to_arrays(state)
+        return {**arrays, "params": arrays["params"].astype(np.float32)}
+
+
+class PickledArrays(NumpyBackend):
+    def to_arrays(self, state, /):
+        return {**super().to_arrays(state), "extra": np.array([None], dtype=object)}
+
+
+class ArraysAreViews(NumpyBackend):
+    def to_arrays(self, state, /):
+        return {**super().to_arrays(state), "params": state.params}
+
+
 class FrozenStatistics(NumpyBackend):
     def sgd_step(self, state, batch, /, *, lr, seed):
         return super().sgd_step(state, batch, lr=lr, seed=seed)._replace(statistics=state.statistics)
@@ -640,6 +666,12 @@ CONTROLS = (
     Control(selection.check_checkpoints, LoadForgetsStatistics, BATCH_NORM),
     Control(selection.check_checkpoints, LoadKeepsMomentum),
     Control(selection.check_checkpoints, LoadsTheChosen),
+    Control(serialization.check_serialization, ArraysWithoutMemory),
+    Control(serialization.check_serialization, ArraysWithoutMemory, "float32_adamw"),
+    Control(serialization.check_serialization, ArraysWithoutStatistics, BATCH_NORM),
+    Control(serialization.check_serialization, RoundedArrays),
+    Control(serialization.check_serialization, PickledArrays),
+    Control(serialization.check_serialization_is_apart, ArraysAreViews),
     Control(oracle.check_oracle_sample_gradients, HalfGradients),
     Control(oracle.check_oracle_features, PermutedFeatures),
     Control(oracle.check_oracle_kronecker, RescaledFactors),
