@@ -99,6 +99,18 @@ class Influence:
         """
         return self._own().standard_error()
 
+    def reliability(self) -> float:
+        """Rank correlation to expect between self-influence and that of another run like this one; at most 1.
+
+        From how well the two halves of the members agree: see `gexcore.uncertainty.split_half`. NaN where
+        the members are no random draws.
+        """
+        return self._own().reliability()
+
+    def record(self) -> dict[str, Any]:
+        """What `run.json` says of the run, in plain values."""
+        return self.run.to_dict()
+
     def ranking(self) -> NDArray[np.intp]:
         """Positions of the samples, highest self-influence first; those that no member saw come last."""
         return np.argsort(-np.nan_to_num(self.self_influence(), nan=-np.inf), kind="stable")

@@ -16,12 +16,13 @@ from gexcore.decisions.clean import Method as CleaningMethod
 from gexcore.decisions.noise_rate import NoiseRate, noise_rate
 from gexcore.decisions.threshold import Method as ThresholdMethod
 from gexcore.decisions.threshold import Suspects, Threshold, find_threshold
+from gexcore.diagnose import Finding, diagnose
 from gexcore.ensembles.members import Members
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.influence import NO_MEMBERS, Influence
 from gexcore.protocols import SupportsLogits
 from gexcore.table import LossTable
-from gexcore.uncertainty import jackknife, member_groups
+from gexcore.uncertainty import jackknife, mean_over_members, member_groups, split_half
 
 THRESHOLD_CLIP = 3.0
 """Thresholds are found on losses clipped here, whatever the clip of the ranking: their modes show best."""
@@ -65,12 +66,27 @@ class LossInfluence(Influence):
         count = self.run.count()
         chains = len({int(c) for c in self.table.chains})
         left_out = ", ".join(f"{n} {status}" for status, n in count.items() if status != "member" and n)
+        doubts = len(self.diagnose())
         return (
             f"<Influence by {self.run.method}: {len(self)} samples × {len(self.table)} members of {chains} chains"
             f"{f' ({left_out} left out)' if left_out else ''}; "
             "suspicion(): mean clipped loss, high = probably mislabelled; self_influence(): E[Δ²], high = memorised; "
-            "influence(test): E[Δ·Δ'], + = losses move together>"
+            f"influence(test): E[Δ·Δ'], + = losses move together; diagnose(): {doubts} finding{'' if doubts == 1 else 's'}>"
         )
+
+    def diagnose(self) -> list[Finding]:
+        """What is doubtful about this run, each with the number that says so and what to do; empty if nothing is.
+
+        The checks and their limits are `gexcore.diagnose.CHECKS`.
+        """
+        if "findings" not in self._cache:
+            self._cache["findings"] = diagnose(self)
+        findings: list[Finding] = self._cache["findings"]
+        return list(findings)
+
+    def record(self) -> dict[str, Any]:
+        """What `run.json` says of the run, its findings included, in plain values."""
+        return {**super().record(), "findings": [finding._asdict() for finding in self.diagnose()]}
 
     def suspicion(self, *, clip: float | None = None) -> NDArray[np.float64]:
         """Mean over members of min(loss, clip), shape (samples,), in units of the loss; high = probably mislabelled.
@@ -90,13 +106,52 @@ class LossInfluence(Influence):
             raise InvalidSettingError(
                 f"clip is {clip}, and must be positive; leave it out for the default, {self.clip:.3g}"
             )
-        total, seen = np.zeros(len(self)), np.zeros(len(self))
-        for row in self._clipped(clip):
-            known = ~np.isnan(row)
-            total += np.where(known, row, 0.0)
-            seen += known
-        unseen = np.minimum(self.base_losses, clip)
-        return np.where(seen > 0, total / np.maximum(seen, 1), unseen).astype(np.float64)
+        mean = mean_over_members(self._clipped(clip), len(self))
+        return np.where(np.isnan(mean), np.minimum(self.base_losses, clip), mean).astype(np.float64)
+
+    def self_influence(
+        self, *, center: Literal["checkpoint", "ensemble"] = "checkpoint", floor: float | None = None
+    ) -> NDArray[np.float64]:
+        """The paper's E[Δ²] (Eq. 10), shape (samples,); high = memorised, NaN where no member saw the sample.
+
+        Parameters
+        ----------
+        center : {"checkpoint", "ensemble"}
+            "ensemble" is the variance of Δ over members, E[Δ²] − E[Δ]² (`mean_deviation`): what is left
+            of E[Δ²] when losses that rise at every member count nothing.
+        floor : float, optional
+            Lower bound of the losses of θ*, instead of that of the run.
+
+        Raises
+        ------
+        InvalidSettingError
+        """
+        if center not in ("checkpoint", "ensemble"):
+            raise InvalidSettingError(f"center is {center!r}; allowed are 'checkpoint' and 'ensemble'")
+        square = self._floored(floor).self_influence()
+        if center == "checkpoint":
+            return square
+        return np.maximum(square - self.mean_deviation(floor=floor) ** 2, 0.0)
+
+    def mean_deviation(self, *, floor: float | None = None) -> NDArray[np.float64]:
+        """E[Δ] over members, shape (samples,): how much the loss rises on average; NaN where none saw the sample.
+
+        Parameters
+        ----------
+        floor : float, optional
+            As for `self_influence`.
+        """
+        return mean_over_members(self._floored(floor).rows(), len(self))
+
+    def absolute_deviation(self, *, floor: float | None = None) -> NDArray[np.float64]:
+        """E|Δ| over members, shape (samples,): as E[Δ²], less at the mercy of a few large losses.
+
+        Parameters
+        ----------
+        floor : float, optional
+            As for `self_influence`.
+        """
+        return mean_over_members(map(np.abs, self._floored(floor).rows()), len(self))
 
     def ranking(self) -> NDArray[np.intp]:
         """Positions of the samples, most suspicious first."""
@@ -114,6 +169,18 @@ class LossInfluence(Influence):
         if of != "self_influence":
             raise InvalidSettingError(f"no standard error of {of!r}; allowed are 'suspicion' and 'self_influence'")
         return super().standard_error()
+
+    def reliability(self, *, of: Literal["suspicion", "self_influence"] = "suspicion") -> float:
+        """Rank correlation to expect between a score and that of another run like this one; at most 1.
+
+        From how well the two halves of the members agree: see `gexcore.uncertainty.split_half`. It tells
+        of the noise between runs, not of whether the score finds wrong labels. NaN where it cannot be told.
+        """
+        if of == "suspicion":
+            return split_half(self._clipped(self.clip), self.table.chains, len(self))
+        if of != "self_influence":
+            raise InvalidSettingError(f"no reliability of {of!r}; allowed are 'suspicion' and 'self_influence'")
+        return super().reliability()
 
     def suspects(self, method: ThresholdMethod = "auto", *, rate: float | None = None) -> Suspects:
         """Samples that are probably mislabelled, by a threshold found from the scores; it may refuse.
@@ -229,7 +296,13 @@ class LossInfluence(Influence):
         return []
 
     def _own(self) -> LossTable:
-        return self.table.floored(self.floor)
+        return self._floored(None)
+
+    def _floored(self, floor: float | None) -> LossTable:
+        floor = self.floor if floor is None else floor
+        if not floor >= 0:
+            raise InvalidSettingError(f"floor is {floor}, and must be 0, which is none, or above")
+        return self.table.floored(floor)
 
     def _pair(self, test: Any) -> tuple[LossTable, LossTable]:
         tests, train = self._raw_pair(test)

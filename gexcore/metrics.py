@@ -60,6 +60,28 @@ def average_precision(scores: NDArray[Any], positive: NDArray[Any]) -> float:
     return float((levels.positive[::-1] * found / taken).sum() / found[-1])
 
 
+def rank_correlation(one: NDArray[Any], other: NDArray[Any]) -> float:
+    """Spearman's ρ of two scores of the same samples, equal scores sharing the mean of their ranks.
+
+    NaN for fewer than two samples, or scores that are all equal.
+
+    Examples
+    --------
+    >>> from gexcore.metrics import rank_correlation
+    >>> rank_correlation([0.1, 0.4, 0.8], [1.0, 2.0, 9.0])
+    1.0
+    """
+    ranks = [_ranks(np.asarray(scores, dtype=np.float64)) for scores in (one, other)]
+    centred = [r - r.mean() for r in ranks] if len(ranks[0]) else ranks
+    scale = float(np.sqrt(np.prod([(r**2).sum() for r in centred])))
+    return float(centred[0] @ centred[1] / scale) if scale else float("nan")
+
+
+def _ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    _, codes, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[codes]
+
+
 def _count(scores: Any, positive: Any) -> _Levels:
     scores, positive = np.asarray(scores, dtype=np.float64), np.asarray(positive, dtype=bool)
     if scores.ndim != 1 or scores.shape != positive.shape:

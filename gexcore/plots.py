@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.errors import InvalidDataError, InvalidSettingError, MissingExtraError
+from gexcore.metrics import rank_correlation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -194,12 +195,13 @@ def plot_gallery(
 
 
 def plot_convergence(influence: LossInfluence, *, draws: int = 8, seed: int = 0, ax: Axes | None = None) -> Axes:
-    """Would more members change the ranking? How far two halves of the ensemble agree, by their size.
+    """Would more members change the ranking? Rank correlations of suspicion, by the number of members.
 
-    A point at m members is Spearman's rank correlation between the suspicion from m members of one
-    half of the chains and that from m members of the other half, averaged over random draws. Of a
-    single chain the halves are its first and second part, whose members are related: such a curve
-    is too good. A curve that still rises at its end asks for more chains or snapshots.
+    *Between halves*: Spearman's rank correlation between the suspicion from m members of one half of
+    the chains and that from m members of the other half, averaged over random draws. Of a single
+    chain the halves are its first and second part, whose members are related: such a curve is too
+    good. *With all members*: between the suspicion from m random members and that of the run, which
+    ends at 1 by itself. A first curve that still rises at its end asks for more chains or snapshots.
 
     Parameters
     ----------
@@ -230,17 +232,21 @@ def plot_convergence(influence: LossInfluence, *, draws: int = 8, seed: int = 0,
     >>> model = MLP([np.array([[-1.0, 1.0], [-1.0, 1.0]])], [np.zeros(2)])
     >>> found = gx.GEX(chains=2, snapshots=4, lr=0.1).fit(model, (x, (x[:, 0] > 0).astype(int)), progress=False)
     >>> ax = plot_convergence(found, ax=matplotlib.figure.Figure().subplots())
-    >>> [int(size) for size in ax.lines[0].get_xdata()]
-    [1, 2, 3, 4]
+    >>> [int(size) for size in ax.lines[0].get_xdata()], [int(size) for size in ax.lines[1].get_xdata()]
+    ([1, 2, 3, 4], [1, 2, 3, 4, 6, 8])
     """
-    found = _agreements(np.minimum(influence.losses, influence.clip), influence.table.chains, draws, seed)
-    if not found:
+    losses, chains = np.minimum(influence.losses, influence.clip), influence.table.chains
+    between, with_all = _agreements(losses, chains, draws, seed), _approach(losses, draws, seed)
+    if not between:
         told = f"the run has {len(influence.table)} members, and two are needed"
         raise InvalidSettingError(f"{told} to compare; give more snapshots or steps")
-    sizes = sorted(found)
     ax = _axes(ax, (6.0, 4.0))
-    ax.plot(sizes, [float(np.mean(found[size])) for size in sizes], marker="o", markersize=4, color=ACCENT)
-    ax.set(xlabel="members in each half", ylabel="rank correlation of the halves", ylim=(None, 1.0))
+    for name, color, found in (("between halves", ACCENT, between), ("with all members", QUIET, with_all)):
+        sizes = sorted(found)
+        means = [float(np.mean(found[size])) for size in sizes]
+        ax.plot(sizes, means, marker="o", markersize=4, color=color, label=name)
+    ax.set(xlabel="members", ylabel="rank correlation of suspicion", ylim=(None, 1.0))
+    ax.legend(frameon=False)
     return ax
 
 
@@ -251,9 +257,21 @@ def _agreements(losses: NDArray[Any], chains: NDArray[np.intp], draws: int, seed
         one, other = (rng.permutation(half) for half in _halves(chains, rng))
         most = min(len(one), len(other))
         for size in {round(m) for m in np.geomspace(1, most, 8)} if most else ():
-            correlation = _rank_correlation(losses[one[:size]], losses[other[:size]])
-            found.setdefault(size, []).append(correlation)
+            found.setdefault(size, []).append(_agreement(losses[one[:size]], losses[other[:size]]))
     return found
+
+
+def _approach(losses: NDArray[Any], draws: int, seed: int) -> dict[int, list[float]]:
+    rng = np.random.default_rng(seed)
+    sizes = {round(m) for m in np.geomspace(1, len(losses), 8)} if len(losses) else set()
+    orders = [rng.permutation(len(losses)) for _ in range(draws)]
+    return {size: [_agreement(losses[order[:size]], losses) for order in orders] for size in sizes}
+
+
+def _agreement(one: NDArray[Any], other: NDArray[Any]) -> float:
+    """Rank correlation of the means over rows, of the columns that both have seen."""
+    seen = ~np.isnan(one).all(axis=0) & ~np.isnan(other).all(axis=0)
+    return rank_correlation(np.nanmean(one[:, seen], axis=0), np.nanmean(other[:, seen], axis=0))
 
 
 def _halves(chains: NDArray[np.intp], rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -261,13 +279,6 @@ def _halves(chains: NDArray[np.intp], rng: np.random.Generator) -> tuple[NDArray
     first = rng.permutation(names)[: len(names) // 2]
     in_first = np.isin(chains, first) if len(names) > 1 else np.arange(len(chains)) < len(chains) // 2
     return np.flatnonzero(in_first), np.flatnonzero(~in_first)
-
-
-def _rank_correlation(one: NDArray[Any], other: NDArray[Any]) -> float:
-    """Spearman's ρ of the means over rows, of the columns that both have seen; ties in the order they come."""
-    seen = ~np.isnan(one).all(axis=0) & ~np.isnan(other).all(axis=0)
-    ranks = [np.nanmean(half[:, seen], axis=0).argsort(kind="stable").argsort() for half in (one, other)]
-    return float(np.corrcoef(*ranks)[0, 1]) if seen.sum() > 1 else math.nan
 
 
 def _axes(ax: Axes | None, size: tuple[float, float]) -> Axes:

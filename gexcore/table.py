@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore import deviations as dv
-from gexcore.uncertainty import jackknife, member_groups
+from gexcore.uncertainty import jackknife, member_groups, split_half
 
 BLOCK = 8192
 """Samples in a block of influences, if not told otherwise."""
@@ -46,6 +47,10 @@ class Table(Protocol):
 
     def standard_error(self) -> NDArray[np.float64]:
         """Of self-influence as a mean over draws, shape (samples,); NaN where members are no draws."""
+        ...
+
+    def reliability(self) -> float:
+        """Of the ranking by self-influence; NaN where members are no draws."""
         ...
 
     def cross(self, tests: Self, /, *, size: int = BLOCK) -> Blocks:
@@ -90,6 +95,12 @@ class MemberTable(ABC):
         if self.chains is None or self.weights is not None:
             return np.full(self.samples, np.nan)
         return jackknife((row**2 for row in self.rows()), member_groups(self.chains), self.samples)
+
+    def reliability(self) -> float:
+        """Of the ranking by self-influence, from two halves of the chains, or draws; NaN where there are none."""
+        if self.chains is None or self.weights is not None:
+            return math.nan
+        return split_half((row**2 for row in self.rows()), self.chains, self.samples)
 
     def cross(self, tests: Self, /, *, size: int = BLOCK) -> Blocks:
         """I(z', z), `size` samples at a time."""

@@ -1,13 +1,18 @@
-"""Standard errors of means over members that are not all independent."""
+"""How sure means over members are that are not all independent: standard errors, and reliability of the ranking."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.metrics import rank_correlation
+
 BATCHES = 8
+SPLITS = 8
 
 
 def member_groups(chains: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -20,6 +25,16 @@ def member_groups(chains: NDArray[np.intp]) -> NDArray[np.intp]:
     if len(chains) and groups.max() == 0:
         groups = np.arange(len(chains)) * min(BATCHES, len(chains)) // len(chains)
     return groups.astype(np.intp)
+
+
+def mean_over_members(rows: Iterable[NDArray[np.float64]], samples: int) -> NDArray[np.float64]:
+    """Mean of `rows`, shape (samples,), one at a time; NaN in a row counts nothing, a column of it gives NaN."""
+    total, seen = np.zeros(samples), np.zeros(samples)
+    for row in rows:
+        known = ~np.isnan(row)
+        total += np.where(known, row, 0.0)
+        seen += known
+    return np.where(seen > 0, total / np.maximum(seen, 1), np.nan)
 
 
 def jackknife(rows: Iterable[NDArray[np.float64]], groups: NDArray[np.intp], samples: int) -> NDArray[np.float64]:
@@ -36,12 +51,7 @@ def jackknife(rows: Iterable[NDArray[np.float64]], groups: NDArray[np.intp], sam
     array, shape (samples,)
         NaN for a sample that fewer than two groups saw.
     """
-    count = int(groups.max()) + 1 if len(groups) else 0
-    sums, seen = np.zeros((count, samples)), np.zeros((count, samples))
-    for row, group in zip(rows, groups, strict=True):
-        known = ~np.isnan(row)
-        sums[group] += np.where(known, row, 0.0)
-        seen[group] += known
+    sums, seen = _sums(rows, groups, samples)
     total, weight = sums.sum(axis=0), seen.sum(axis=0)
     informed = seen > 0
     usable = informed.sum(axis=0)
@@ -51,3 +61,73 @@ def jackknife(rows: Iterable[NDArray[np.float64]], groups: NDArray[np.intp], sam
         centre = np.nansum(without, axis=0) / usable
         variance = (usable - 1) / usable * np.nansum((without - centre) ** 2, axis=0)
     return np.where(usable >= 2, np.sqrt(variance), np.nan)
+
+
+def split_half(rows: Iterable[NDArray[np.float64]], chains: NDArray[np.intp], samples: int) -> float:
+    """Reliability of a ranking: the rank correlation to expect with that of another run of the same size.
+
+    Spearman's rank correlation r between the means over two halves of the chains, averaged over the
+    ways to halve them (eight at most), stepped up from half the members to all of them: 2r/(1 + r)
+    (Spearman–Brown). Of a single chain the halves are every other of its parts (`member_groups`):
+    neighbours are related, which makes the number too good.
+
+    Parameters
+    ----------
+    rows : iterable of arrays, shape (samples,)
+        One per member, whose mean is the score; NaN where missing.
+    chains : integer array, shape (members,)
+        The chain each member is from.
+
+    Returns
+    -------
+    float
+        At most 1, about 0 where members share nothing but noise; NaN where fewer than two chains, or
+        parts, saw the same samples, or all scores are equal.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gexcore.uncertainty import split_half
+    >>> truth, noise = np.random.default_rng(0).normal(size=(2, 4, 1000))
+    >>> bool(split_half(truth[:1] + noise, np.arange(4), 1000) > 0.7)
+    True
+    >>> bool(abs(split_half(noise, np.arange(4), 1000)) < 0.2)
+    True
+    """
+    sums, seen = _sums(rows, member_groups(chains), samples)
+    found = []
+    for half in _halves(len(sums), related=len(np.unique(chains)) == 1):
+        known = (seen[half].sum(axis=0) > 0) & (seen[~half].sum(axis=0) > 0)
+        one, other = (sums[part][:, known].sum(axis=0) / seen[part][:, known].sum(axis=0) for part in (half, ~half))
+        found.append(rank_correlation(one, other))
+    r = float(np.mean(found)) if found else math.nan
+    return 2 * r / (1 + r) if r > 0 else r
+
+
+def _halves(groups: int, *, related: bool) -> Iterator[NDArray[np.bool_]]:
+    """Masks of one half of the groups; of related ones, every other."""
+    if groups < 2:
+        return
+    size = (groups + 1) // 2
+    if related:
+        yield np.arange(groups) % 2 == 0
+    elif math.comb(groups - 1, size - 1) <= SPLITS:  # the half that holds group 0: no pair of halves comes twice
+        for others in combinations(range(1, groups), size - 1):
+            yield np.isin(np.arange(groups), (0, *others))
+    else:
+        rng = np.random.default_rng(0)
+        for _ in range(SPLITS):
+            yield rng.permutation(groups) < size
+
+
+def _sums(
+    rows: Iterable[NDArray[np.float64]], groups: NDArray[np.intp], samples: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sum over the members of each group, and their number, both of shape (groups, samples); NaN counts nothing."""
+    count = int(groups.max()) + 1 if len(groups) else 0
+    sums, seen = np.zeros((count, samples)), np.zeros((count, samples))
+    for row, group in zip(rows, groups, strict=True):
+        known = ~np.isnan(row)
+        sums[group] += np.where(known, row, 0.0)
+        seen[group] += known
+    return sums, seen

@@ -88,7 +88,7 @@ def result_files(
     data: Sequence[Path] = (),
 ) -> dict[str, bytes]:
     """`run.json`, which says where the data is, and `scores.csv`, in the order to write them."""
-    run = {**influence.run.to_dict(), "threshold": found.threshold._asdict(), "command": dict(command)}
+    run = {**influence.record(), "threshold": found.threshold._asdict(), "command": dict(command)}
     run |= {"data": [str(path.absolute()) for path in data]} if data else {}
     text = json.dumps(_plain(run), indent=2, allow_nan=False, ensure_ascii=False)
     return {RUN: f"{text}\n".encode(), SCORES: scores_csv(columns).encode()}

@@ -13,7 +13,7 @@ from gexcore.cli.files import data_paths, read_data
 from gexcore.cli.model import Source, load_model
 from gexcore.cli.scored import PREDICTIONS, stored_predictions
 from gexcore.cli.settings import SETTINGS, add_settings, estimator
-from gexcore.cli.text import most_suspect
+from gexcore.cli.text import doubts, most_suspect
 from gexcore.decisions.threshold import Suspects
 from gexcore.fingerprint import file_digest, parameters_digest
 from gexcore.loss_influence import THRESHOLD_CLIP, LossInfluence
@@ -97,7 +97,7 @@ def identity(args: argparse.Namespace, paths: list[Path], source: Source) -> dic
 
 
 def summary(influence: LossInfluence, found: Suspects) -> str:
-    """How many samples, how many suspects or why none are named, and the cost."""
+    """How many samples, the cost, how many suspects or why none are named, and what is doubtful."""
     run = influence.run
     cost = f"{run.seconds:.1f} s, as much as {run.passes.epochs(run.samples):.0f} forward passes over the data"
     threshold = found.threshold
@@ -113,4 +113,6 @@ def summary(influence: LossInfluence, found: Suspects) -> str:
         if overlapping.threshold.value is not None:
             share = len(overlapping.indices) / len(influence)
             verdict += f"\nof two overlapping modes the upper one would hold {share:.1%} of the samples"
-    return f"{run.samples} samples scored by {run.method} on {run.backend} in {cost}\n{verdict}"
+    # the verdict has already said so
+    told = doubts([finding for finding in influence.diagnose() if finding.name != "no_separate_mode"])
+    return f"{run.samples} samples scored by {run.method} on {run.backend} in {cost}\n{verdict}{told}"

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.diagnose import Finding
+
 TOLD = 10
 
 
@@ -41,6 +43,11 @@ def most_suspect(columns: Mapping[str, NDArray[Any]], *, true: NDArray[Any] | No
     scores = [_with_error(columns["suspicion"][i], columns["standard_error"][i]) for i in order]
     rows = [[_cell(column[i]) for column in shown.values()] + [score] for i, score in zip(order, scores, strict=True)]
     return aligned([[*shown, "suspicion"], *rows], indent="  ")
+
+
+def doubts(findings: Sequence[Finding]) -> str:
+    """What `LossInfluence.diagnose` found, a line each; empty where it found nothing."""
+    return "".join(f"\nnote ({finding.name}): {finding.sentence}" for finding in findings)
 
 
 def _cell(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -101,6 +102,10 @@ class GradientTable:
     def standard_error(self) -> Floats:
         """NaN, shape (samples,): checkpoints are no random draws."""
         return np.full(self.samples, np.nan)
+
+    def reliability(self) -> float:
+        """NaN: checkpoints are no random draws."""
+        return math.nan
 
     def cross(self, tests: GradientTable, /, *, size: int = BLOCK) -> Blocks:
         """Mean over states of g'·g, `size` samples at a time."""

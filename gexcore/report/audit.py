@@ -72,7 +72,7 @@ class Audit:
 
 def audit_of(influence: Influence) -> Audit:
     """The audit of a fit."""
-    return _audit(influence.columns(), influence.suspects().threshold, influence.run.to_dict())
+    return _audit(influence.columns(), influence.suspects().threshold, influence.record())
 
 
 def read_audit(folder: Path) -> Audit:

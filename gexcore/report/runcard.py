@@ -52,11 +52,8 @@ def notes(audit: Audit, *, listed: int, shown: int | None) -> list[str]:
             f"No threshold: {audit.threshold.reason}. Nothing is flagged until you move the slider; "
             "a refusal does not mean that the labels are right."
         )
-    count = audit.run.get("snapshots", {})
-    if "member" in count and not count["member"]:
-        told.append("No snapshot became a member of the ensemble: the scores are the plain losses of the checkpoint.")
-    if count.get("diverged"):
-        told.append(f"{count['diverged']} snapshots diverged and were left out.")
+    findings = [f for f in audit.run.get("findings", []) if f["name"] != "no_separate_mode"]
+    told += [f"{finding['sentence'][:1].upper()}{finding['sentence'][1:]}." for finding in findings]
     if np.isnan(audit.standard_error).all():
         told.append("There are no standard errors: no sample was seen by two chains.")
     if listed < len(audit):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from gexcore.errors import InvalidDataError
-from gexcore.metrics import auc, average_precision
+from gexcore.metrics import auc, average_precision, rank_correlation
 
 RANKED = st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=2, max_size=40).filter(
     lambda pairs: len({positive for _, positive in pairs}) == 2
@@ -39,3 +39,15 @@ def test_both_equal_those_of_scikit_learn_with_ties(pairs):
 def test_what_has_no_ranking(metric, scores, positive, told):
     with pytest.raises(InvalidDataError, match=told):
         metric(np.array(scores), np.array(positive, dtype=bool))
+
+
+@pytest.mark.parametrize("levels", [3, 1000])
+def test_rank_correlation_is_spearmans_with_shared_ranks(levels: int) -> None:
+    stats = pytest.importorskip("scipy.stats")
+    one, other = np.random.default_rng(levels).integers(0, levels, (2, 50))
+    assert rank_correlation(one, other + one) == pytest.approx(stats.spearmanr(one, other + one).statistic)
+
+
+def test_rank_correlation_of_what_has_no_ranks_is_unknown() -> None:
+    assert np.isnan(rank_correlation(np.ones(4), np.arange(4)))
+    assert np.isnan(rank_correlation(np.empty(0), np.empty(0)))

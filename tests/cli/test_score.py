@@ -78,6 +78,22 @@ def test_the_run_says_what_was_run(scored):
     assert {"data", "model", "weights", "seed", "gexcore", "backend"} <= set(run["command"])
 
 
+def test_doubts_are_told_after_the_verdict_and_kept_for_the_report(project, run):
+    told = run(
+        "score", "model.py:build", "data.npz", "--out", "audit", "--chains", "1", "--snapshots", "2", "--lr", "0.1"
+    )
+    assert told.code == 0
+    assert "note (few_members): 2 members are few" in told.out
+    assert told.out.count("no threshold") <= 1
+    findings = json.loads((project / "audit" / "run.json").read_text())["findings"]
+    (few,) = [finding for finding in findings if finding["name"] == "few_members"]
+    assert (few["number"], few["limit"]) == (2, 8)
+    pytest.importorskip("vl_convert")
+    assert run("report", "audit").code == 0
+    page = (project / "audit" / "report.html").read_text()
+    assert "2 members are few" in page
+
+
 def test_quiet_is_quiet(project, run):
     assert run(*SCORE, "--quiet") == (0, "", "")
 

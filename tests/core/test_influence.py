@@ -22,6 +22,7 @@ from gexcore.passes import Passes
 from gexcore.plan import Plan
 from gexcore.run import Run
 from gexcore.table import LossTable
+from gexcore.uncertainty import split_half
 from gexcore_numpy import MLP, NumpyBackend
 
 Floats = NDArray[np.float64]
@@ -67,6 +68,50 @@ def test_scores_are_means_over_the_members_that_saw_a_sample(seed: int, floor: f
         assert found.suspicion(clip=clip)[i] == pytest.approx(math.fsum(clipped) / len(clipped))
     np.testing.assert_allclose(found.deviations(), losses - np.maximum(base, floor))
     np.testing.assert_array_equal(found.suspicion(), found.suspicion(clip=3.0))
+
+
+@laws
+@given(seed=st.integers(0, 10**6), floor=st.sampled_from([None, 0.0, 0.5]))
+def test_self_influence_is_the_squared_mean_deviation_and_the_variance_about_it(seed: int, floor: float | None) -> None:
+    losses, base = random_table(seed, missing=0.3)
+    found = influence_of(losses, base, floor=0.05)
+    mean, variance = found.mean_deviation(floor=floor), found.self_influence(center="ensemble", floor=floor)
+    np.testing.assert_allclose(found.self_influence(floor=floor), mean**2 + variance, atol=1e-12)
+    delta = losses - np.maximum(base, 0.05 if floor is None else floor)
+    seen = ~np.isnan(losses).all(axis=0)
+    np.testing.assert_allclose(mean[seen], np.nanmean(delta[:, seen], axis=0))
+    np.testing.assert_allclose(variance[seen], np.nanvar(delta[:, seen], axis=0), atol=1e-12)
+    np.testing.assert_allclose(found.absolute_deviation(floor=floor)[seen], np.nanmean(abs(delta[:, seen]), axis=0))
+    for score in (mean, variance, found.absolute_deviation()):
+        assert np.isnan(score[~seen]).all()
+
+
+def test_the_variance_about_the_ensemble_does_not_see_a_common_rise() -> None:
+    losses, base = random_table(3)
+    higher = influence_of(losses + 2.0, base)
+    centred = influence_of(losses, base).self_influence(center="ensemble")
+    np.testing.assert_allclose(higher.self_influence(center="ensemble"), centred)
+    assert (higher.self_influence() > centred + 1.0).all()
+
+
+def test_views_that_do_not_exist_are_refused() -> None:
+    found = influence_of(*random_table(0))
+    with pytest.raises(InvalidSettingError, match="center is 'mean'; allowed are 'checkpoint' and 'ensemble'"):
+        found.self_influence(center="mean")  # type: ignore[arg-type]
+    with pytest.raises(InvalidSettingError, match="floor is -1, and must be 0, which is none, or above"):
+        found.mean_deviation(floor=-1)
+    with pytest.raises(InvalidSettingError, match="no reliability of 'loss'; allowed are 'suspicion' and"):
+        found.reliability(of="loss")  # type: ignore[arg-type]
+
+
+def test_reliability_is_that_of_the_rows_a_score_is_the_mean_of() -> None:
+    losses, base = random_table(4, members=8, samples=40)
+    chains = np.repeat(np.arange(4), 2)
+    found = influence_of(losses, base, chains=chains, clip=1.5, floor=0.3)
+    assert found.reliability() == split_half(np.minimum(losses, 1.5), chains, 40)
+    squares = (losses - np.maximum(base, 0.3)) ** 2
+    assert found.reliability(of="self_influence") == split_half(squares, chains, 40)
+    assert math.isnan(influence_of(losses[:1], base).reliability())
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.4])

@@ -1,11 +1,14 @@
-"""Standard errors, against the textbook and against simulation."""
+"""Standard errors and reliability, against the textbook and against simulation."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from gexcore.uncertainty import BATCHES, jackknife, member_groups
+from gexcore.metrics import rank_correlation
+from gexcore.uncertainty import BATCHES, jackknife, member_groups, split_half
 
 
 def test_of_independent_members_it_is_the_standard_deviation_over_the_root_of_their_number() -> None:
@@ -60,3 +63,68 @@ def test_a_single_chain_is_cut_into_consecutive_parts() -> None:
     assert set(sizes) <= {2, 3}
     assert member_groups(np.zeros(3, int)).tolist() == [0, 1, 2]
     assert member_groups(np.empty(0, int)).tolist() == []
+
+
+laws = settings(derandomize=True, database=None, deadline=None, max_examples=25)
+
+
+def simulated(rng: np.random.Generator, *, chains: int, length: int, noise: float, samples: int = 800) -> np.ndarray:
+    """Members that see the same scores through noise of their chain and noise of their own."""
+    truth = rng.normal(size=samples)
+    of_chain = rng.normal(size=(chains, 1, samples))
+    own = rng.normal(size=(chains, length, samples))
+    return (truth + noise * (of_chain + own)).reshape(chains * length, samples)
+
+
+@laws
+@given(seed=st.integers(0, 10**6), members=st.integers(2, 20), one_chain=st.booleans())
+def test_equal_members_are_perfectly_reliable(seed: int, members: int, one_chain: bool) -> None:
+    row = np.random.default_rng(seed).normal(size=30)
+    chains = np.zeros(members, int) if one_chain else np.arange(members)
+    assert split_half([row] * members, chains, 30) == pytest.approx(1.0)
+
+
+@laws
+@given(seed=st.integers(0, 10**6), chains=st.integers(2, 20))
+def test_noise_is_not_reliable(seed: int, chains: int) -> None:
+    rows = np.random.default_rng(seed).normal(size=(2 * chains, 2000))
+    assert abs(split_half(rows, np.repeat(np.arange(chains), 2), 2000)) < 0.2
+
+
+@laws
+@given(seed=st.integers(0, 10**6), chains=st.sampled_from([2, 4, 8]), length=st.integers(1, 5), noise=st.floats(0.2, 2))
+def test_it_is_the_rank_correlation_with_another_run(seed: int, chains: int, length: int, noise: float) -> None:
+    rng = np.random.default_rng(seed)
+    rows = simulated(rng, chains=2 * chains, length=length, noise=noise, samples=4000)
+    one, other = np.split(rows, 2)
+    wanted = rank_correlation(one.mean(axis=0), other.mean(axis=0))
+    assert split_half(one, np.repeat(np.arange(chains), length), 4000) == pytest.approx(wanted, abs=0.06)
+
+
+def test_halves_that_share_a_chain_would_be_too_sure() -> None:
+    """The control: members of one chain on both sides agree about the noise of that chain."""
+    rows = simulated(np.random.default_rng(5), chains=4, length=6, noise=1.5)
+    chains = np.repeat(np.arange(4), 6)
+    assert split_half(rows, np.arange(24), 800) > split_half(rows, chains, 800) + 0.1
+
+
+def test_of_a_single_chain_it_is_by_every_other_part() -> None:
+    rows = np.random.default_rng(6).normal(size=(16, 50)) + np.random.default_rng(7).normal(size=50)
+    parts = rows.reshape(8, 2, 50).mean(axis=1)
+    r = rank_correlation(parts[::2].mean(axis=0), parts[1::2].mean(axis=0))
+    assert split_half(rows, np.zeros(16, int), 50) == pytest.approx(2 * r / (1 + r))
+
+
+def test_unseen_samples_do_not_count() -> None:
+    rng = np.random.default_rng(8)
+    rows = simulated(rng, chains=4, length=3, noise=0.5)
+    wild = np.where(rng.random(800) < 0.5, np.nan, 100.0 * rng.normal(size=800))
+    rows = np.concatenate([rows, np.tile(wild, (12, 1))], axis=1)
+    rows[3:, 800:] = np.nan
+    chains = np.repeat(np.arange(4), 3)
+    assert split_half(rows, chains, 1600) == pytest.approx(split_half(rows[:, :800], chains, 800))
+
+
+@pytest.mark.parametrize("rows", [np.empty((0, 5)), np.ones((1, 5)), np.ones((4, 5)), np.full((4, 5), np.nan)])
+def test_where_nothing_can_be_compared_it_is_unknown(rows: np.ndarray) -> None:
+    assert np.isnan(split_half(rows, np.arange(len(rows)), 5))

@@ -129,6 +129,16 @@ def test_larger_halves_agree_better(fit: Any, ax: Axes) -> None:
     assert sizes[-1] == 8
     assert agreement[-1] > agreement[0]
     assert -1 <= agreement.min() <= agreement.max() <= 1
+    assert labels(ax) == ["between halves", "with all members"]
+
+
+def test_the_ranking_approaches_that_of_the_run(fit: Any, ax: Axes) -> None:
+    plot_convergence(fit(chains=4, snapshots=4), ax=ax)
+    line = ax.lines[1]
+    sizes, agreement = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
+    assert (sizes[0], sizes[-1]) == (1, 16)
+    assert agreement[-1] == pytest.approx(1.0)
+    assert agreement[0] < agreement[-1]
 
 
 def test_a_single_chain_is_cut_in_two(fit: Any, ax: Axes) -> None:
