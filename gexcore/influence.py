@@ -163,6 +163,37 @@ class Influence:
         tests, train = self._pair(test)
         return train.cross(tests, size=size)
 
+    def mean_influence(self, test: Any = None) -> NDArray[np.float64]:
+        """Influence on the mean loss of a test set, shape (samples,): the cross-influence of Appendix F.5.
+
+        The paper expects negative values for wrong labels. Where the losses of members rise on
+        everything, as in `GEX`, they are positive nearly everywhere; compare them, not their signs.
+
+        Parameters
+        ----------
+        test : data, optional
+            As for `influence`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gexcore as gx
+        >>> from gexcore_numpy import MLP
+        >>> rng = np.random.default_rng(0)
+        >>> x = np.concatenate([rng.normal(c, 1.0, (40, 2)) for c in (-1.0, 1.0)])
+        >>> y = np.repeat([0, 1], 40)
+        >>> model = MLP([np.array([[-1.0, 1.0], [-1.0, 1.0]])], [np.zeros(2)])
+        >>> influence = gx.GEX(chains=2, snapshots=4, lr=0.1).fit(model, (x, y), progress=False)
+        >>> tests = (x[::8], y[::8])
+        >>> bool(np.allclose(influence.mean_influence(tests), influence.influence(tests).mean(axis=0)))
+        True
+        >>> influence.group_influence(np.repeat(["ann", "bob", "cat", "dan"], 20), tests).shape
+        (10, 4)
+        >>> influence.top(3, tests).proponents.shape
+        (10, 3)
+        """
+        return np.concatenate([block.mean(axis=0) for _, block in self.influence_blocks(test)])
+
     def group_influence(self, groups: Any, test: Any = None) -> NDArray[np.float64]:
         """Influence of groups of training samples, shape (tests, groups): sums over their samples.
 

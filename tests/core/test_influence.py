@@ -173,6 +173,15 @@ def test_group_influence_sums_over_the_samples_of_a_group() -> None:
         found.group_influence(names[:3])
 
 
+def test_mean_influence_is_that_on_the_mean_loss_of_a_test_set() -> None:
+    losses, base = random_table(2, samples=7)
+    found = influence_of(losses, base)
+    np.testing.assert_allclose(found.mean_influence(), found.influence().mean(axis=0))
+    deviations = found.deviations()
+    on_mean = (deviations * deviations.mean(axis=1, keepdims=True)).mean(axis=0)
+    np.testing.assert_allclose(found.mean_influence(), on_mean)
+
+
 @laws
 @given(seed=st.integers(0, 10**6), k=st.integers(1, 7))
 def test_top_are_the_largest_and_the_smallest(seed: int, k: int) -> None:

@@ -35,13 +35,14 @@ def test_every_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "influence": gx.GEX(chains=2, snapshots=4, lr=0.01).fit(model, (x, y), progress=False),
         "x": x, "y": y, "train": recipe, "recipe": recipe, "x_test": x, "y_test": true,
         "test_accuracy": lambda model: accuracy(model, (x, true)),
-        "sources": np.arange(300) % 2, "texts": list(map(str, x)),
+        "sources": np.arange(300) % 2, "annotators": np.array(["ann", "bob", "eve"])[np.arange(300) % 3], "texts": list(map(str, x)),
     }  # fmt: skip
     blocks = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     for block in blocks:
         lines = [line for line in block.splitlines() if "dataset" not in line]  # that needs another package
         exec("\n".join(lines).replace(", with_scores, with_targets", ""), names)
     assert len(names["cleaned"].changed) == 30
     assert [point.samples for point in names["curve"]] == [300, 270, 210, 150, 90]
+    assert names["strongest"].proponents.shape == names["strongest"].opponents.shape == (300, 5)
     assert {path.name for path in tmp_path.iterdir()} == {"tasks.json", "scores.csv"}
