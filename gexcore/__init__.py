@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gexcore.loss_influence import LossInfluence
     from gexcore.plan import Constant, Cosine, Optimizer
     from gexcore.protocols import Backend, Dataset
+    from gexcore.recipe import Factory
     from gexcore.scores import (
         AUM,
         EL2N,
@@ -52,6 +53,7 @@ __all__ = [
     "Cosine",
     "Dataset",
     "DeepKNN",
+    "Factory",
     "Forgetting",
     "GEXLin",
     "GraNd",
@@ -87,6 +89,7 @@ _HOMES = {
     "Dataset": "gexcore.protocols",
     "DeepKNN": "gexcore.scores",
     "EL2N": "gexcore.scores",
+    "Factory": "gexcore.recipe",
     "Forgetting": "gexcore.scores",
     "GEX": "gexcore.estimators.gex",
     "GEXLin": "gexcore.estimators.gexlin",

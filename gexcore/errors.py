@@ -30,6 +30,10 @@ class AllMembersDivergedError(GexError, ArithmeticError):
     """No member of the ensemble has finite losses."""
 
 
+class WorkerLostError(GexError, RuntimeError):
+    """A worker of an executor died."""
+
+
 class UnknownBackendError(GexError, LookupError):
     """No backend of that name, or none for that model."""
 

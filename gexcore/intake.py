@@ -15,6 +15,7 @@ from gexcore.errors import InvalidDataError, InvalidModelError
 from gexcore.evaluation import checked, gather, in_order
 from gexcore.plan import Optimizer
 from gexcore.protocols import Backend, Dataset, SupportsLogits
+from gexcore.recipe import Recipe, made
 
 
 class Inputs(NamedTuple):
@@ -24,12 +25,15 @@ class Inputs(NamedTuple):
     ----------
     data, train : Dataset
         The same samples: as they are scored, and as the members step on them.
+    recipe : Recipe, optional
+        What all of them were made from.
     """
 
     backend: Backend[Any, Any]
     data: Dataset[Any]
     train: Dataset[Any]
     test: Dataset[Any] | None
+    recipe: Recipe | None = None
 
 
 def open_inputs(
@@ -46,13 +50,26 @@ def open_inputs(
     # what finds plugins takes longer to import than all the rest of gexcore
     from gexcore.registry import default_registry
 
-    engine = default_registry().create(model, backend=backend, loss=loss, optimizer=optimizer)
-    dataset = as_dataset(data, engine)
-    train = dataset if train_data is None else as_dataset(train_data, engine)
+    recipe = Recipe(
+        model=model, data=data, train_data=train_data, test=test, loss=loss, backend=backend, optimizer=optimizer
+    )
+    engine = default_registry().create(made(model), backend=backend, loss=loss, optimizer=optimizer)
+    dataset = as_dataset(made(data), engine)
+    train = dataset if train_data is None else as_dataset(made(train_data), engine)
     if len(train) != len(dataset):
         msg = f"train_data has {len(train)} samples and data {len(dataset)}; give the same samples in the same order"
         raise InvalidDataError(msg)
-    return Inputs(engine, dataset, train, None if test is None else as_dataset(test, engine))
+    tests = None if test is None else as_dataset(made(test), engine)
+    return Inputs(engine, dataset, train, tests, recipe)
+
+
+def reopened(recipe: Recipe) -> Inputs:
+    """The inputs that a recipe tells how to make."""
+    parts = {name: value for name, value in vars(recipe).items() if name != "parameters"}
+    inputs = open_inputs(**parts)
+    if recipe.parameters is None:
+        return inputs
+    return inputs._replace(backend=inputs.backend.select(recipe.parameters), recipe=recipe)  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1
 rm -rf dist
 "$bin/pip" wheel -q --no-deps --no-build-isolation -w dist .
 wheel=$(ls dist/gexcore-*.whl)
-"$bin/pip" install -q -c constraints.txt "$wheel[torch,jax,tensorflow,sklearn,report,testing]"
+"$bin/pip" install -q -c constraints.txt "$wheel[torch,jax,tensorflow,sklearn,store,distributed,report,testing]"
 
 "$bin/ruff" check .
 "$bin/ruff" format --check .
@@ -34,6 +34,7 @@ tests/backends/test_jax*.py
 tests/backends/test_torch*.py
 tests/core tests/kit tests/registry tests/docs
 tests/estimators tests/scores
+tests/distributed
 tests/cli tests/decisions tests/outputs
 tests/report
 tests/backends/test_numpy.py tests/backends/test_sklearn.py

@@ -52,7 +52,7 @@ def template_of(model: Any) -> nn.Module:
     Raises
     ------
     InvalidModelError
-        For what is no ``nn.Module``, cannot be copied, or has nothing to train.
+        For what is no ``nn.Module``, is cut into pieces, cannot be copied, or has nothing to train.
     """
     model = unwrapped(model)
     if not isinstance(model, nn.Module):
@@ -60,6 +60,13 @@ def template_of(model: Any) -> nn.Module:
         raise InvalidModelError(msg)
     if any(is_lazy(p) for p in model.parameters()):
         msg = f"{type(model).__name__} has lazy parameters without a shape; run the model on one batch first"
+        raise InvalidModelError(msg)
+    if _sharded(model):
+        msg = (
+            f"{type(model).__name__} is sharded over processes by torch.distributed (FSDP, DTensor), and each chain needs a "
+            "whole model; load what get_model_state_dict(model, options=StateDictOptions(full_state_dict=True)) of "
+            "torch.distributed.checkpoint.state_dict returns into a plain model, and give that"
+        )
         raise InvalidModelError(msg)
     if not trainable(model):
         msg = f"{type(model).__name__} has no trainable parameters; set requires_grad on those that the members may change"
@@ -74,6 +81,12 @@ def template_of(model: Any) -> nn.Module:
             "remove what cannot be copied (old-style weight_norm, open files, locks), or define __deepcopy__"
         )
         raise InvalidModelError(msg) from error
+
+
+def _sharded(model: nn.Module) -> bool:
+    # by their marks, since the imports take long and some builds of PyTorch have none of it
+    flat = any(type(part).__name__ == "FullyShardedDataParallel" for part in model.modules())
+    return flat or any(hasattr(p, "device_mesh") and hasattr(p, "placements") for p in model.parameters())
 
 
 def state_of(template: nn.Module) -> TorchState:

@@ -16,7 +16,7 @@ from gexcore.ensembles.skill import Skill, finite
 from gexcore.ensembles.walker import Walker
 from gexcore.evaluation import Refresher, evaluate
 from gexcore.passes import Passes
-from gexcore.plan import Plan
+from gexcore.plan import Plan, Schedule
 from gexcore.protocols import Backend, Dataset
 from gexcore.table import LossTable
 
@@ -69,7 +69,7 @@ class Problem:
 
 
 class ChainResult(NamedTuple):
-    """The members of one chain.
+    """The members of one chain, whole or so far.
 
     Parameters
     ----------
@@ -88,7 +88,21 @@ class ChainResult(NamedTuple):
     test_losses: list[NDArray[Any]]
     kept: list[tuple[int, Any]]
     snapshots: list[Snapshot]
-    passes: Passes
+
+
+class Position(NamedTuple):
+    """Where a chain stands between two chunks: all that it needs to go on from there.
+
+    Parameters
+    ----------
+    result : ChainResult
+        So far.
+    state : State
+        That the next chunk starts from; stepped in place once the chain goes on.
+    """
+
+    result: ChainResult
+    state: Any
 
 
 def run_chain(
@@ -97,25 +111,33 @@ def run_chain(
     controller: AnyController,
     chain: int,
     *,
-    on_snapshot: Callable[[Snapshot], object] = lambda snapshot: None,
+    start: Position | None = None,
+    on_snapshot: Callable[[Position], object] = lambda position: None,
 ) -> ChainResult:
     """Run one chain from θ*: `plan.snapshots` chunks of `plan.steps` steps.
 
-    The result depends on the problem, the plan and the number of the chain, on nothing else.
+    The result depends on the problem, the plan and the number of the chain, on nothing else: not
+    on where it was interrupted either.
+
+    Parameters
+    ----------
+    start : Position, optional
+        Where an earlier run left the chain.
+    on_snapshot : callable
+        Told where the chain stands after each snapshot.
     """
-    walker = Walker(problem.backend, problem.train, plan, chain)
-    members = _Members(problem, plan)
-    snapshots = []
-    memory, schedule = controller.start()
-    for number in range(plan.snapshots):
+    result, state = start or (ChainResult(chain, [], [], [], []), None)
+    walker = Walker(problem.backend, problem.train, plan, chain, chunks=len(result.snapshots), state=state)
+    members = _Members(problem, plan, result)
+    memory, schedule = _replayed(controller, result.snapshots)
+    for number in range(len(result.snapshots), plan.snapshots):
         trail = walker.advance(schedule)
         seen = problem.harvest(walker.state, trail)
         reading = _read(problem.skill, seen)
         memory, decision = controller.update(memory, reading)
-        snapshots.append(Snapshot(chain, number, schedule(0), reading.skill, reading.loss, decision.status))
+        result.snapshots.append(Snapshot(chain, number, schedule(0), reading.skill, reading.loss, decision.status))
         if decision.status == "member":
             members.add(seen.losses, seen.scored, walker)
-        on_snapshot(snapshots[-1])
         schedule = decision.schedule
         if decision.after == "reset":
             walker.reset()
@@ -123,11 +145,26 @@ def run_chain(
             walker.back()
         elif decision.after == "restart":
             walker.restart()
-    cost = Passes(
-        forward=plan.snapshots * problem.harvest.passes.forward + len(members.test_losses) * len(problem.test or ()),
+        on_snapshot(Position(result, walker.state))
+    return result
+
+
+def chain_cost(problem: Problem, plan: Plan, result: ChainResult) -> Passes:
+    """What a chain took, however often it was interrupted."""
+    return Passes(
+        forward=plan.snapshots * problem.harvest.passes.forward + len(result.test_losses) * len(problem.test or ()),
         step=plan.snapshots * plan.steps * plan.batch_size,
     )
-    return ChainResult(chain, members.losses, members.test_losses, members.kept, snapshots, cost)
+
+
+def _replayed(controller: AnyController, snapshots: list[Snapshot]) -> tuple[Any, Schedule]:
+    # what a controller remembers follows from what it was told
+    memory, schedule = controller.start()
+    for snapshot in snapshots:
+        reading = Reading(snapshot.skill, snapshot.mean_loss, snapshot.status == "diverged")
+        memory, decision = controller.update(memory, reading)
+        schedule = decision.schedule
+    return memory, schedule
 
 
 def _read(skill: Skill | None, seen: Harvested) -> Reading:
@@ -141,26 +178,30 @@ def _read(skill: Skill | None, seen: Harvested) -> Reading:
 class _Members:
     """Collects the members of a chain as they come."""
 
-    def __init__(self, problem: Problem, plan: Plan) -> None:
+    def __init__(self, problem: Problem, plan: Plan, result: ChainResult) -> None:
         self._problem = problem
         self._plan = plan
-        self._stride = 1
-        self.losses: list[NDArray[Any]] = []
-        self.test_losses: list[NDArray[Any]] = []
-        self.kept: list[tuple[int, Any]] = []
+        self._result = result
 
     def add(self, losses: NDArray[Any], scored: Any, walker: Walker) -> None:
-        row = len(self.losses)
-        self.losses.append(losses)
+        row, keep = len(self._result.losses), self._problem.keep
+        self._result.losses.append(losses)
         if scored is not None and self._problem.test is not None:
-            self.test_losses.append(
+            self._result.test_losses.append(
                 evaluate(self._problem.backend, scored, self._problem.test, batch_size=self._plan.scoring_batch_size)
             )
-        if row % self._stride == 0 and self._problem.keep > 0:
-            self.kept.append((row, walker.snapshot(walker.state)))
-            if len(self.kept) > self._problem.keep:  # thin out evenly as the chain grows
-                del self.kept[1::2]
-                self._stride *= 2
+        if row % _stride(row, keep) == 0 and keep > 0:
+            self._result.kept.append((row, walker.snapshot(walker.state)))
+            if len(self._result.kept) > keep:  # thin out evenly as the chain grows
+                del self._result.kept[1::2]
+
+
+def _stride(rows: int, keep: int) -> int:
+    """Distance between the rows of which at most `keep` are kept."""
+    stride = 1
+    while 0 < keep < -(-rows // stride):
+        stride *= 2
+    return stride
 
 
 def loss_table(results: list[ChainResult], base: NDArray[Any]) -> LossTable:

@@ -47,15 +47,31 @@ class Walker:
     """Takes optimiser steps from θ* on the training batches of one chain.
 
     Where the backend allows it the state is stepped in place: the walker never shares it.
+
+    Parameters
+    ----------
+    chunks : int
+        How many of the chain were taken before, and led to `state`.
     """
 
-    def __init__(self, backend: Backend[Any, Any], train: Dataset[Any], plan: Plan, chain: int) -> None:
+    def __init__(
+        self,
+        backend: Backend[Any, Any],
+        train: Dataset[Any],
+        plan: Plan,
+        chain: int,
+        *,
+        chunks: int = 0,
+        state: Any = None,
+    ) -> None:
         self._backend = backend
         self._train = train
         self._steps = plan.steps
         self._order = training_order(len(train), plan.batch_size, seed=plan.seed, chain=chain)
         self._owned = supports(backend, SupportsDonation)
-        self.state = self.snapshot(backend.initial_state())
+        for _ in range(chunks * plan.steps):
+            next(self._order)
+        self.state = self.snapshot(state if chunks else backend.initial_state())
         self._before = self.state
 
     def advance(self, schedule: Schedule) -> Trail:

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from gexcore.ensembles.control import AnyController, OpenLoop, Thermostat
-from gexcore.ensembles.geometric import (
-    ChainResult,
-    Problem,
-    Snapshot,
-    kept_members,
-    loss_table,
-    loss_table_on_test,
-    run_chain,
-)
-from gexcore.ensembles.harvest import EvaluatedHarvest, FreeHarvest
-from gexcore.ensembles.harvest import Harvest as Harvester
+from gexcore.ensembles.execution import Work, harvest_of, run_chains
+from gexcore.ensembles.geometric import ChainResult, Snapshot, chain_cost, kept_members, loss_table, loss_table_on_test
 from gexcore.ensembles.skill import ClassSkill, Losses, LossSkill, Skill, chance_loss, default_clip
 from gexcore.errors import AllMembersDivergedError, InvalidModelError, InvalidSettingError
 from gexcore.estimators.selection import Parameters, selected
@@ -157,6 +149,7 @@ class GEX:
         loss: str | Callable[..., Any] | None = None,
         test: Any = None,
         backend: str | None = None,
+        executor: Executor | None = None,
         progress: bool = True,
     ) -> LossInfluence:
         """Score the training set of a trained model.
@@ -176,6 +169,9 @@ class GEX:
             Other samples, for `Influence.influence`.
         backend : str, optional
             Only where the model's type leaves a choice.
+        executor : concurrent.futures.Executor, optional
+            Runs the chains: threads, processes, loky, Dask, MPI. Never made or shut down here; the
+            scores are the same bits.
         progress : bool
             Show a bar on standard error.
 
@@ -191,15 +187,17 @@ class GEX:
             model, data, train_data=train_data, test=test, loss=loss, backend=backend, optimizer=self.steps_with()
         )
         inputs = selected(inputs, self.parameters, by="GEX")
-        return self.fit_opened(inputs, loss=loss, progress=progress, started=started)
+        return self.fit_opened(inputs, loss=loss, executor=executor, progress=progress, started=started)
 
     def steps_with(self) -> Optimizer:
         """The optimiser that the members step with."""
         return Optimizer(name=self.optimizer, momentum=self.momentum, weight_decay=self.weight_decay)
 
-    def fit_opened(self, inputs: Inputs, *, loss: Any, progress: bool, started: float) -> LossInfluence:
+    def fit_opened(
+        self, inputs: Inputs, *, loss: Any, executor: Executor | None = None, progress: bool, started: float
+    ) -> LossInfluence:
         """As `fit`, on a backend that was made with the optimiser of `steps_with`."""
-        engine, samples, train, tests = inputs
+        engine, samples, _, tests, recipe = inputs
         plan = settle(
             engine,
             len(samples),
@@ -213,15 +211,12 @@ class GEX:
             seed=self.seed,
         )
         seen = take_in(engine, samples, loss=loss, batch_size=plan.scoring_batch_size)
-        refresh = Refresher(engine, samples, seed=plan.seed)
         free = plan.harvest == "free"
-        harvest: Harvester = (
-            FreeHarvest(engine, train, plan) if free else EvaluatedHarvest(engine, samples, refresh, plan)
-        )
-        base = harvest.base()
+        base = harvest_of(inputs, plan).base()
         skill = self._skill(seen, base, loss, by_size=not free)
-        problem = Problem(engine, train, tests, harvest, skill, self.keep)
-        results = self._run(problem, plan, progress=progress)
+        work = Work(recipe, plan, self._controller(plan), skill, self.keep, tests is not None)
+        results = self._run(work, inputs, executor, progress=progress)
+        problem, refresh = work.problem(inputs), Refresher(engine, samples, seed=plan.seed)
         members = kept_members(results, engine, refresh, batch_size=plan.scoring_batch_size)
         test_table = None
         if tests is not None:
@@ -241,7 +236,7 @@ class GEX:
                 samples=len(samples),
                 classes=seen.classes,
                 snapshots=tuple(snapshot for result in results for snapshot in result.snapshots),
-                passes=sum_passes([Passes(forward=2 * len(samples)), *(result.passes for result in results)]),
+                passes=sum_passes([Passes(forward=2 * len(samples)), *(chain_cost(problem, plan, r) for r in results)]),
                 seconds=time.perf_counter() - started,
             ),
             test_table=test_table,
@@ -279,8 +274,8 @@ class GEX:
             return OpenLoop(self.lr)
         return OpenLoop(Constant(self.lr))
 
-    def _run(self, problem: Problem, plan: Plan, *, progress: bool) -> list[ChainResult]:
-        controller = self._controller(plan)
+    def _run(self, work: Work, inputs: Inputs, executor: Executor | None, *, progress: bool) -> list[ChainResult]:
+        plan = work.plan
         with progress_bar(plan.chains * plan.snapshots, title="GEX", show=progress) as bar:
 
             def report(snapshot: Snapshot) -> None:
@@ -288,7 +283,7 @@ class GEX:
                     f"chain {snapshot.chain + 1}/{plan.chains}, lr {snapshot.lr:.2g}, skill {snapshot.skill:.2f}"
                 )
 
-            results = [run_chain(problem, plan, controller, chain, on_snapshot=report) for chain in range(plan.chains)]
+            results = run_chains(work, inputs, executor=executor, report=report)
         if all(snapshot.status == "diverged" for r in results for snapshot in r.snapshots):
             msg = (
                 f"all {plan.chains * plan.snapshots} members have non-finite losses; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,6 +61,7 @@ class GEXLin(GEX):
         loss: str | Callable[..., Any] | None = None,
         test: Any = None,
         backend: str | None = None,
+        executor: Executor | None = None,
         progress: bool = True,
     ) -> Influence:
         """Score the training set of a trained model; for arguments and errors see `gexcore.GEX.fit`.
@@ -75,9 +77,11 @@ class GEXLin(GEX):
         )
         require(inputs.backend, SupportsParams, by="GEXLin")
         inputs = selected(inputs, self.parameters, by="GEXLin")
-        engine, samples, _, tests = inputs
+        engine, samples, _, tests, _ = inputs
         chains = replace(self, keep=self.snapshots)
-        found = chains.fit_opened(inputs._replace(test=None), loss=loss, progress=progress, started=started)
+        found = chains.fit_opened(
+            inputs._replace(test=None), loss=loss, executor=executor, progress=progress, started=started
+        )
         trained = engine.initial_state()
         theta = to_numpy(engine.ravel(trained))  # type: ignore[attr-defined]
         moves = np.empty((len(found.members.states), len(theta)), theta.dtype)

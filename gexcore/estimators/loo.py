@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -16,10 +18,12 @@ from gexcore.data import ArrayDataset, MappingDataset
 from gexcore.errors import InvalidModelError, InvalidSettingError
 from gexcore.estimators.settle import check_count
 from gexcore.evaluation import evaluate
-from gexcore.intake import Inputs, Intake, open_inputs, take_in
+from gexcore.executors import completed
+from gexcore.intake import Inputs, Intake, open_inputs, reopened, take_in
 from gexcore.passes import Passes
 from gexcore.progress import progress_bar
 from gexcore.protocols import Dataset, Indices
+from gexcore.recipe import Recipe, made
 from gexcore.run import Run, settings_of
 
 Floats = NDArray[np.float64]
@@ -113,9 +117,12 @@ class LOO:
         loss: str | Callable[..., Any] | None = None,
         test: Any = None,
         backend: str | None = None,
+        executor: Executor | None = None,
         progress: bool = True,
     ) -> Retrained:
         """Train again without each sample; for the arguments see `gexcore.GEX.fit`.
+
+        An `executor` takes the place of `workers`; the unit of work is one training.
 
         Raises
         ------
@@ -127,29 +134,23 @@ class LOO:
         started = time.perf_counter()
         inputs = open_inputs(model, data, test=test, loss=loss, backend=backend)
         seen = take_in(inputs.backend, inputs.data, loss=loss, batch_size=self.batch_size)
+        assert inputs.recipe is not None
         removed = self._positions(len(inputs.data))
         tests = inputs.data if inputs.test is None else inputs.test
         base = evaluate(inputs.backend, inputs.backend.initial_state(), tests, batch_size=self.batch_size)
-
-        def losses(task: tuple[int, int]) -> tuple[Floats, float]:
-            return self._without(task[0], task[1], model, inputs, tests, loss, backend)
-
-        tasks = [(int(i), self.seed + repeat) for repeat in range(self.repeats) for i in removed]
-        found: list[tuple[Floats, float]] = []
-        with (
-            progress_bar(len(tasks), title="LOO", show=progress, unit="training") as bar,
-            ThreadPoolExecutor(self.workers) as pool,
-        ):
-            for result in pool.map(losses, tasks):
-                found.append(result)
-                bar.advance("")
         shape = (self.repeats, len(removed))
-        run = self._run(inputs, seen, len(tasks), len(tests), time.perf_counter() - started)
+        trainings = Trainings(self, removed, inputs.recipe)
+        differences, own = np.empty((math.prod(shape), len(tests))), np.empty(math.prod(shape))
+        with progress_bar(len(own), title="LOO", show=progress, unit="training") as bar, ExitStack() as stack:
+            pool = executor or stack.enter_context(ThreadPoolExecutor(self.workers))
+            for number, losses, loss_of_own in completed(
+                pool, trainings.here(inputs), trainings.elsewhere, range(len(own))
+            ):
+                differences[number], own[number] = losses, loss_of_own
+                bar.advance("")
+        run = self._run(inputs, seen, len(own), len(tests), time.perf_counter() - started)
         return Retrained(
-            np.stack([row for row, _ in found]).reshape(*shape, -1) - base,
-            np.array([own for _, own in found]).reshape(shape) - seen.losses[removed],
-            removed,
-            run,
+            differences.reshape(*shape, -1) - base, own.reshape(shape) - seen.losses[removed], removed, run
         )
 
     def _positions(self, n: int) -> Indices:
@@ -169,18 +170,18 @@ class LOO:
             raise InvalidSettingError(msg)
         return chosen.astype(np.intp)
 
-    def _without(
-        self, i: int, seed: int, model: Any, inputs: Inputs, tests: Dataset[Any], loss: Any, backend: str | None
-    ) -> tuple[Floats, float]:
+    def losses_without(self, i: int, seed: int, recipe: Recipe, inputs: Inputs) -> tuple[Floats, float]:
+        """Losses of the test data, and of sample i, after a training without sample i."""
         kept = np.delete(np.arange(len(inputs.data)), i)
         try:
-            start = copy.deepcopy(model) if self.start == "warm" else None
+            start = copy.deepcopy(made(recipe.model)) if self.start == "warm" else None
             trained = self.train(subset(inputs.data, kept), start, seed)
         except Exception as error:
             told = f"{type(error).__name__}: {error}".splitlines()[0]
             msg = f"train failed without sample {i} ({told}); it is called as train(data, start, seed={seed})"
             raise InvalidModelError(msg) from error
-        engine = open_inputs(trained, inputs.data, loss=loss, backend=backend).backend
+        engine = open_inputs(trained, inputs.data, loss=recipe.loss, backend=recipe.backend).backend
+        tests = inputs.data if inputs.test is None else inputs.test
         state = engine.initial_state()
         losses = evaluate(engine, state, tests, batch_size=self.batch_size).astype(np.float64)
         own = evaluate(engine, state, Subset(inputs.data, np.array([i])), batch_size=1)
@@ -194,6 +195,29 @@ class LOO:
         chosen = {"trainings": trainings}
         n, name = len(inputs.data), inputs.backend.name
         return Run("LOO", settings_of(self), None, name, n, seen.classes, (), passes, seconds, chosen)
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """The trainings of one fit by their number: repeat · removed samples + place among them."""
+
+    method: LOO
+    removed: Indices
+    recipe: Recipe
+
+    def here(self, inputs: Inputs) -> Callable[[int], tuple[int, Floats, float]]:
+        """What runs one of them in this process."""
+
+        def run(number: int) -> tuple[int, Floats, float]:
+            repeat, place = divmod(number, len(self.removed))
+            seed = self.method.seed + repeat
+            return number, *self.method.losses_without(int(self.removed[place]), seed, self.recipe, inputs)
+
+        return run
+
+    def elsewhere(self) -> Callable[[int], tuple[int, Floats, float]]:
+        """The same in another process."""
+        return self.here(reopened(self.recipe))
 
 
 def subset(data: Dataset[Any], kept: Indices) -> Any:

@@ -77,7 +77,7 @@ class GradientMethod(ABC, Generic[Result]):
         started, name = time.perf_counter(), type(self).__name__
         inputs = open_inputs(model, data, test=test, loss=loss, backend=backend, optimizer=self._optimizer())
         require(inputs.backend, *self._needs(), by=name)
-        engine, samples, _, tests = selected(inputs, self.parameters, by=name)
+        engine, samples, _, tests, _ = selected(inputs, self.parameters, by=name)
         seen = take_in(engine, samples, loss=loss, batch_size=self.batch_size)
         theta = to_numpy(engine.ravel(engine.initial_state()))  # type: ignore[attr-defined]
         return self._score(Job(self, engine, samples, tests, seen, theta, started, progress, loss))

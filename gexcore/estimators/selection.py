@@ -12,6 +12,7 @@ from gexcore.capabilities import require
 from gexcore.errors import InvalidSettingError
 from gexcore.intake import Inputs
 from gexcore.protocols import Backend, SupportsSelection
+from gexcore.recipe import made
 
 Parameters = str | Sequence[str] | None
 """Names of parameters, or patterns with ``*`` and ``?``, as `SupportsSelection.parameter_names` has them; None for all."""
@@ -54,7 +55,8 @@ def selected(inputs: Inputs, parameters: Parameters, *, by: str) -> Inputs:
     if parameters is None:
         return inputs
     names = resolve(inputs.backend, parameters, by=by)
-    return inputs._replace(backend=inputs.backend.select(names))  # type: ignore[attr-defined]
+    recipe = inputs.recipe and replace(inputs.recipe, parameters=tuple(names))
+    return inputs._replace(backend=inputs.backend.select(names), recipe=recipe)  # type: ignore[attr-defined]
 
 
 def last_layer(backend: Backend[Any, Any]) -> list[str]:
@@ -130,6 +132,6 @@ class LastLayer:
         # what finds plugins takes longer to import than all the rest of gexcore
         from gexcore.registry import default_registry
 
-        names = last_layer(default_registry().create(model, backend=backend, loss=loss))
+        names = last_layer(default_registry().create(made(model), backend=backend, loss=loss))
         chosen = replace(self.method, parameters=tuple(names))
         return chosen.fit(model, data, loss=loss, test=test, backend=backend, progress=progress, **more)

@@ -1,0 +1,124 @@
+"""Where the chains of a run are run: here one after another, or by whatever an executor has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from gexcore.capabilities import supports
+from gexcore.ensembles.control import AnyController
+from gexcore.ensembles.geometric import ChainResult, Position, Problem, Snapshot, run_chain
+from gexcore.ensembles.harvest import EvaluatedHarvest, FreeHarvest, Harvest
+from gexcore.ensembles.skill import Skill
+from gexcore.errors import MissingCapabilityError
+from gexcore.evaluation import Refresher
+from gexcore.executors import completed
+from gexcore.intake import Inputs, reopened
+from gexcore.plan import Plan
+from gexcore.protocols import Backend, SupportsSerialization
+from gexcore.recipe import Recipe
+
+
+def harvest_of(inputs: Inputs, plan: Plan) -> Harvest:
+    """What measures the snapshots under this plan."""
+    if plan.harvest == "free":
+        return FreeHarvest(inputs.backend, inputs.train, plan)
+    refresh = Refresher(inputs.backend, inputs.data, seed=plan.seed)
+    return EvaluatedHarvest(inputs.backend, inputs.data, refresh, plan)
+
+
+@dataclass(frozen=True)
+class Work:
+    """All that makes a chain what it is, save its number: what another process is sent, once.
+
+    Parameters
+    ----------
+    recipe : Recipe or None
+        None where the inputs are known only here.
+    """
+
+    recipe: Recipe | None
+    plan: Plan
+    controller: AnyController
+    skill: Skill | None
+    keep: int
+    tests: bool
+
+    def here(self, inputs: Inputs) -> Callable[[int], ChainResult]:
+        """What runs a chain of this work, in this process."""
+        return partial(_portable_chain, self.problem(inputs), self.plan, self.controller)
+
+    def problem(self, inputs: Inputs) -> Problem:
+        """What its chains share, in this process."""
+        tests = inputs.test if self.tests else None
+        return Problem(inputs.backend, inputs.train, tests, harvest_of(inputs, self.plan), self.skill, self.keep)
+
+    def elsewhere(self) -> Callable[[int], ChainResult]:
+        """The same in another process, from the recipe."""
+        assert self.recipe is not None
+        return self.here(reopened(self.recipe))
+
+
+def run_chains(
+    work: Work, inputs: Inputs, *, executor: Executor | None, report: Callable[[Snapshot], object]
+) -> list[ChainResult]:
+    """All chains of a plan, in their order.
+
+    Parameters
+    ----------
+    report : callable
+        Told of every snapshot; with an executor, when its chain is complete.
+
+    Raises
+    ------
+    MissingCapabilityError
+        Where member states are to be kept, and the backend cannot send them from process to process.
+    """
+    chains = range(work.plan.chains)
+    if executor is None:
+
+        def on_snapshot(position: Position) -> None:
+            report(position.result.snapshots[-1])
+
+        problem = work.problem(inputs)
+        return [run_chain(problem, work.plan, work.controller, chain, on_snapshot=on_snapshot) for chain in chains]
+    check_portable(inputs.backend, work.keep, by="executor=")
+    found = {}
+    for result in completed(executor, work.here(inputs), work.elsewhere if work.recipe else None, chains):
+        found[result.chain] = with_states(inputs.backend, result)
+        for snapshot in result.snapshots:
+            report(snapshot)
+    return [found[chain] for chain in chains]
+
+
+def check_portable(backend: Backend[Any, Any], keep: int, *, by: str) -> None:
+    """Refuse to keep states that cannot leave the process.
+
+    Raises
+    ------
+    MissingCapabilityError
+    """
+    if keep and not supports(backend, SupportsSerialization):
+        msg = (
+            f"{by} takes the states of {keep} members a chain out of the process, and backend {backend.name!r} cannot hand "
+            "out this model's as arrays (SupportsSerialization); set keep=0, which leaves out test sets and label "
+            f"suggestions after the fit, or leave {by} out"
+        )
+        raise MissingCapabilityError(msg)
+
+
+def as_arrays(backend: Any, result: ChainResult) -> ChainResult:
+    """The result with its kept states as arrays, without what their optimisers remember."""
+    return result._replace(kept=[(row, dict(backend.to_arrays(backend.restart(state)))) for row, state in result.kept])
+
+
+def with_states(backend: Any, result: ChainResult) -> ChainResult:
+    """The reverse of `as_arrays`."""
+    return result._replace(kept=[(row, backend.from_arrays(arrays)) for row, arrays in result.kept])
+
+
+def _portable_chain(problem: Problem, plan: Plan, controller: AnyController, chain: int) -> ChainResult:
+    return as_arrays(problem.backend, run_chain(problem, plan, controller, chain))
