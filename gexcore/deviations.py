@@ -83,10 +83,23 @@ def mean_square(moments: Moments) -> Array:
 
 def self_influence(dev: Array, weights: Any = None) -> Array:
     """I(z, z) = Σ_m w_m Δ_m(z)² / Σ_m |w_m| (paper Eq. 10), shape (samples,)."""
-    moments = no_moments(dev)
-    for member in range(dev.shape[0]):
-        moments = update(moments, dev[member, :], 1.0 if weights is None else float(weights[member]))
-    return mean_square(moments)
+    xp = array_namespace(dev)
+    members = dev.shape[:1]
+    factors = (
+        xp.ones(members, dtype=dev.dtype, device=_device(dev))
+        if weights is None
+        else xp.asarray(weights, dtype=dev.dtype, device=_device(dev))
+    )
+    seen = ~xp.isnan(dev)
+    square = dev * dev
+    if weights is not None:
+        square = factors[:, None] * square
+    if bool(xp.all(seen)):  # as it mostly is, and a third of the work
+        weight = xp.broadcast_to(xp.sum(xp.abs(factors)), dev.shape[1:])
+        return mean_square(Moments(weight, xp.sum(square, axis=0)))
+    counted = xp.astype(seen, dev.dtype) * xp.abs(factors)[:, None]
+    known = xp.where(seen, square, xp.zeros_like(dev))
+    return mean_square(Moments(xp.sum(counted, axis=0), xp.sum(known, axis=0)))
 
 
 def cross_influence(dev_test: Array, dev_train: Array, weights: Array | None = None) -> Array:

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore import deviations as dv
 from gexcore.decisions.threshold import Method as ThresholdMethod
 from gexcore.decisions.threshold import Suspects, Threshold, find_threshold
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.protocols import Backend, Dataset
 from gexcore.report import LIMIT, write_report
 from gexcore.run import Run
-from gexcore.table import BLOCK, Blocks, Table
-from gexcore.top import Top, strongest
+from gexcore.table import Blocks, Table
+from gexcore.top import Top, highest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,9 +110,9 @@ class Influence:
         """What `run.json` says of the run, in plain values."""
         return self.run.to_dict()
 
-    def ranking(self) -> NDArray[np.intp]:
-        """Positions of the samples, highest self-influence first; those that no member saw come last."""
-        return np.argsort(-np.nan_to_num(self.self_influence(), nan=-np.inf), kind="stable")
+    def ranking(self, k: int | None = None) -> NDArray[np.intp]:
+        """Positions of the samples, or of the first `k`, highest self-influence first; those that no member saw last."""
+        return highest(np.nan_to_num(self.self_influence(), nan=-np.inf), k)
 
     def suspects(self, method: ThresholdMethod = "auto", *, rate: float | None = None) -> Suspects:
         """Samples of high self-influence, by a threshold found from the scores; it may refuse.
@@ -137,8 +136,8 @@ class Influence:
         found = find_threshold(np.maximum(scores, 0.0), self.labels, method=method, rate=rate)
         if found.value is None:
             return Suspects(np.empty(0, np.intp), found)
-        ranking = self.ranking()
-        return Suspects(ranking[scores[ranking] > found.value], found)
+        flagged = np.flatnonzero(scores > found.value)
+        return Suspects(flagged[highest(scores[flagged])], found)
 
     def influence(self, test: Any = None) -> NDArray[np.float64]:
         """E[Δ(z')·Δ(z)], shape (tests, samples).
@@ -154,13 +153,17 @@ class Influence:
         """
         return np.concatenate([block for _, block in self.influence_blocks(test)], axis=1)
 
-    def influence_blocks(self, test: Any = None, *, size: int = BLOCK) -> Blocks:
-        """`influence` in blocks of training samples: pairs of a slice and an array (tests, slice)."""
-        if not len(self.table):
-            raise InvalidSettingError(
-                f"{NO_MEMBERS}, and influence is a mean over members; give more snapshots or steps"
-            )
-        tests, train = self._pair(test)
+    def influence_blocks(self, test: Any = None, *, size: int | None = None) -> Blocks:
+        """`influence` in blocks of training samples: pairs of a slice and an array (tests, slice).
+
+        Parameters
+        ----------
+        test : data, optional
+            As for `influence`.
+        size : int, optional
+            Samples in a block; without it 8,192, or as many as keep it below 64 MB.
+        """
+        tests, train = self._checked_pair(test)
         return train.cross(tests, size=size)
 
     def mean_influence(self, test: Any = None) -> NDArray[np.float64]:
@@ -208,12 +211,8 @@ class Influence:
         if codes.shape != (len(self),):
             msg = f"groups has shape {np.shape(groups)} for {len(self)} samples; give one group per sample"
             raise InvalidDataError(msg)
-        total: NDArray[np.float64] | None = None
-        for part, block in self.influence_blocks(test):
-            sums = np.asarray(dv.group_deviations(block, codes[part], len(names)))
-            total = sums if total is None else total + sums
-        assert total is not None
-        return total
+        tests, train = self._checked_pair(test)
+        return train.group_cross(tests, codes, len(names))
 
     def top(self, k: int, test: Any = None) -> Top:
         """The `k` strongest proponents and opponents of each test sample, without an N × N matrix.
@@ -227,7 +226,8 @@ class Influence:
         """
         if not 1 <= k <= len(self):
             raise InvalidSettingError(f"k is {k}, and must be from 1 to the number of samples, {len(self)}")
-        return strongest(self.influence_blocks(test), k)
+        tests, train = self._checked_pair(test)
+        return train.top(tests, k)
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """One row per sample in the data's order: index, label, self_influence, standard_error, suspect."""
@@ -301,6 +301,13 @@ class Influence:
     def _own(self) -> Table:
         """The deviations that scores of the training set are made of."""
         return self.table
+
+    def _checked_pair(self, test: Any) -> tuple[Table, Table]:
+        if not len(self.table):
+            raise InvalidSettingError(
+                f"{NO_MEMBERS}, and influence is a mean over members; give more snapshots or steps"
+            )
+        return self._pair(test)
 
     def _pair(self, test: Any) -> tuple[Table, Table]:
         """Deviations of the same members on test and training data, without missing entries."""

@@ -21,7 +21,8 @@ from gexcore.ensembles.members import Members
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.influence import NO_MEMBERS, Influence
 from gexcore.protocols import SupportsLogits
-from gexcore.table import LossTable
+from gexcore.table import LossTable, by_parts
+from gexcore.top import highest
 from gexcore.uncertainty import jackknife, mean_over_members, member_groups, split_half
 
 THRESHOLD_CLIP = 3.0
@@ -106,8 +107,12 @@ class LossInfluence(Influence):
             raise InvalidSettingError(
                 f"clip is {clip}, and must be positive; leave it out for the default, {self.clip:.3g}"
             )
-        mean = mean_over_members(self._clipped(clip), len(self))
-        return np.where(np.isnan(mean), np.minimum(self.base_losses, clip), mean).astype(np.float64)
+
+        def score(part: slice) -> NDArray[np.float64]:
+            mean = mean_over_members(self._clipped(clip, part), part.stop - part.start)
+            return np.asarray(np.where(np.isnan(mean), np.minimum(self.base_losses[part], clip), mean))
+
+        return by_parts(len(self.table), len(self), score)
 
     def self_influence(
         self, *, center: Literal["checkpoint", "ensemble"] = "checkpoint", floor: float | None = None
@@ -153,9 +158,9 @@ class LossInfluence(Influence):
         """
         return mean_over_members(map(np.abs, self._floored(floor).rows()), len(self))
 
-    def ranking(self) -> NDArray[np.intp]:
-        """Positions of the samples, most suspicious first."""
-        return np.argsort(-self.suspicion(), kind="stable")
+    def ranking(self, k: int | None = None) -> NDArray[np.intp]:
+        """Positions of the samples, or of the first `k`, most suspicious first."""
+        return highest(self.suspicion(), k)
 
     def standard_error(self, *, of: Literal["suspicion", "self_influence"] = "suspicion") -> NDArray[np.float64]:
         """Standard error of a score, shape (samples,), in its unit, by leaving out one chain at a time.
@@ -165,7 +170,12 @@ class LossInfluence(Influence):
         chains, or parts, saw the sample.
         """
         if of == "suspicion":
-            return jackknife(self._clipped(self.clip), member_groups(self.table.chains), len(self))
+            groups = member_groups(self.table.chains)
+
+            def score(part: slice) -> NDArray[np.float64]:
+                return jackknife(self._clipped(self.clip, part), groups, part.stop - part.start)
+
+            return by_parts(len(self.table), len(self), score)
         if of != "self_influence":
             raise InvalidSettingError(f"no standard error of {of!r}; allowed are 'suspicion' and 'self_influence'")
         return super().standard_error()
@@ -201,8 +211,8 @@ class LossInfluence(Influence):
         found = find_threshold(scores, self.labels, method=method, rate=rate)._replace(clip=self._threshold_clip)
         if found.value is None:
             return Suspects(np.empty(0, np.intp), found)
-        ranking = self.ranking()
-        return Suspects(ranking[scores[ranking] > found.value], found)
+        flagged = np.flatnonzero(scores > found.value)
+        return Suspects(flagged[highest(self.suspicion()[flagged])], found)
 
     def noise_rate(self, method: ThresholdMethod = "auto") -> NoiseRate:
         """The share of suspects with a bootstrap interval; NaN where the threshold was refused.
@@ -289,8 +299,8 @@ class LossInfluence(Influence):
         # other losses have no scale of their own; `clip` is set by that of a guess
         return self.clip if self.labels is None else THRESHOLD_CLIP
 
-    def _clipped(self, clip: float) -> Iterator[NDArray[np.float64]]:
-        return (np.minimum(row.astype(np.float64), clip) for row in self.table.losses)
+    def _clipped(self, clip: float, part: slice = slice(None)) -> Iterator[NDArray[np.float64]]:
+        return (np.minimum(row.astype(np.float64), clip) for row in self.losses[:, part])
 
     def _remarks(self) -> list[str]:
         return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
@@ -12,10 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore import deviations as dv
+from gexcore.top import Top, join, strongest
 from gexcore.uncertainty import jackknife, member_groups, split_half
 
 BLOCK = 8192
-"""Samples in a block of influences, if not told otherwise."""
+"""Samples in a block of influences, at most, if not told otherwise."""
+HELD = 2**23
+"""Numbers in a block of influences, at most, if not told otherwise."""
+CACHED = 2**16
+"""Numbers that are worked on at a time: what fits into a processor's cache is not written to memory and read again."""
+TILE = 256
+"""Test samples that are looked at together."""
 
 Blocks = Iterator[tuple[slice, NDArray[np.float64]]]
 """Influences in blocks of samples: pairs of a slice and an array of shape (tests, slice)."""
@@ -53,9 +60,36 @@ class Table(Protocol):
         """Of the ranking by self-influence; NaN where members are no draws."""
         ...
 
-    def cross(self, tests: Self, /, *, size: int = BLOCK) -> Blocks:
+    def cross(self, tests: Self, /, *, size: int | None = None) -> Blocks:
         """I(z', z) between the samples of `tests` and these, `size` samples at a time."""
         ...
+
+    def group_cross(self, tests: Self, codes: NDArray[np.intp], count: int, /) -> NDArray[np.float64]:
+        """I(z', z) summed over the samples of each group 0 … count − 1, shape (tests, count)."""
+        ...
+
+    def top(self, tests: Self, k: int, /) -> Top:
+        """The `k` samples of strongest I(z', z) for each sample of `tests`."""
+        ...
+
+
+def parts(samples: int, size: int) -> Iterator[slice]:
+    """All samples, `size` at a time."""
+    for start in range(0, samples, size):
+        yield slice(start, min(start + size, samples))
+
+
+def block_size(tests: int) -> int:
+    """Samples in a block of influences on so many test samples, if not told otherwise."""
+    return max(1, min(BLOCK, HELD // max(1, tests)))
+
+
+def by_parts(members: int, samples: int, score: Callable[[slice], NDArray[np.float64]]) -> NDArray[np.float64]:
+    """A score of each sample, shape (samples,), from as many samples at a time as fit into the cache."""
+    found = np.empty(samples)
+    for part in parts(samples, max(1, CACHED // max(1, members))):
+        found[part] = score(part)
+    return found
 
 
 class MemberTable(ABC):
@@ -83,18 +117,23 @@ class MemberTable(ABC):
 
     def self_influence(self) -> NDArray[np.float64]:
         """I(z, z), shape (samples,)."""
-        moments = dv.no_moments(np.zeros(self.samples))
-        weights = np.ones(len(self)) if self.weights is None else self.weights
-        for row, weight in zip(self.rows(), weights, strict=True):
-            moments = dv.update(moments, row, float(weight))
-        return np.asarray(dv.mean_square(moments))
+
+        def score(part: slice) -> NDArray[np.float64]:
+            return np.asarray(dv.self_influence(self.block(part.start, part.stop), self.weights))
+
+        return by_parts(len(self), self.samples, score)
 
     def standard_error(self) -> NDArray[np.float64]:
         """Of self-influence, leaving out one chain, or draw, at a time, shape (samples,); NaN where there are none."""
         # a mean over members of unequal weight is no mean over draws
         if self.chains is None or self.weights is not None:
             return np.full(self.samples, np.nan)
-        return jackknife((row**2 for row in self.rows()), member_groups(self.chains), self.samples)
+        groups = member_groups(self.chains)
+
+        def score(part: slice) -> NDArray[np.float64]:
+            return jackknife(self.block(part.start, part.stop) ** 2, groups, part.stop - part.start)
+
+        return by_parts(len(self), self.samples, score)
 
     def reliability(self) -> float:
         """Of the ranking by self-influence, from two halves of the chains, or draws; NaN where there are none."""
@@ -102,13 +141,29 @@ class MemberTable(ABC):
             return math.nan
         return split_half((row**2 for row in self.rows()), self.chains, self.samples)
 
-    def cross(self, tests: Self, /, *, size: int = BLOCK) -> Blocks:
+    def cross(self, tests: Self, /, *, size: int | None = None) -> Blocks:
         """I(z', z), `size` samples at a time."""
         dev_test = tests.block(0, tests.samples)
-        for start in range(0, self.samples, size):
-            stop = min(start + size, self.samples)
-            found = dv.cross_influence(dev_test, self.block(start, stop), self.weights)
-            yield slice(start, stop), np.asarray(found)
+        return self._cross(dev_test, block_size(tests.samples) if size is None else size)
+
+    def group_cross(self, tests: Self, codes: NDArray[np.intp], count: int, /) -> NDArray[np.float64]:
+        """I(z', z) summed over the samples of each group, from their summed deviations: influence is additive."""
+        summed = np.zeros((len(self), count))
+        for part in parts(self.samples, BLOCK):
+            for total, row in zip(summed, self.block(part.start, part.stop), strict=True):
+                total += np.bincount(codes[part], weights=row, minlength=count)
+        return np.asarray(dv.cross_influence(tests.block(0, tests.samples), summed, self.weights))
+
+    def top(self, tests: Self, k: int, /) -> Top:
+        """The `k` samples of strongest I(z', z) for each sample of `tests`, from products that stay in the cache."""
+        size = max(CACHED // TILE, 4 * k)
+        dev_tests = (tests.block(part.start, part.stop) for part in parts(tests.samples, TILE))
+        return join([strongest(self._cross(dev_test, size), k) for dev_test in dev_tests], k)
+
+    def _cross(self, dev_test: NDArray[np.float64], size: int) -> Blocks:
+        for part in parts(self.samples, size):
+            found = dv.cross_influence(dev_test, self.block(part.start, part.stop), self.weights)
+            yield part, np.asarray(found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +204,8 @@ class LossTable(MemberTable):
 
     def select(self, members: Any) -> LossTable:
         """The table of some members only."""
+        if np.array_equal(members, np.arange(len(self))):
+            return self
         weights = None if self.weights is None else self.weights[members]
         return replace(self, losses=self.losses[members], chains=self.chains[members], weights=weights)
 

@@ -57,7 +57,7 @@ def otsu(scores: Any) -> OtsuCut | None:
     """
     xp = array_namespace(scores)
     check_scores(scores)
-    ordered = xp.sort(scores)
+    ordered = xp.sort(scores, stable=False)  # equal numbers have no order, and this is several times faster
     lowest, highest = ordered[0], ordered[-1]
     spread = highest - lowest
     if not float(spread) > 0:
@@ -65,24 +65,34 @@ def otsu(scores: Any) -> OtsuCut | None:
     x = (ordered - lowest) / spread  # shift and scale cannot change the cut
     n = x.shape[0]
     count = xp.arange(1, n, dtype=x.dtype, device=_device(x))
-    lower_sum = xp.cumulative_sum(x)[:-1]
-    total = xp.sum(x)
-    mean_gap = lower_sum / count - (total - lower_sum) / (n - count)
-    between = count * (n - count) * mean_gap**2 / n**2
-    between = xp.where(x[1:] > x[:-1], between, xp.full_like(between, -1.0))
-    best = int(xp.argmax(between))
+    sums = xp.cumulative_sum(x)
+    lower_sum, total = sums[:-1], sums[-1]
+    excess = count * (total / n) - lower_sum  # of what the lower part would hold, were the two parts alike
+    between = excess * excess / (count * (n - count))
+    best = _between_values(xp, x, between, int(xp.argmax(between)))
     lower, upper = x[: best + 1], x[best + 1 :]
-    within = _variance(xp, lower) + _variance(xp, upper)
+    variances = _variance(xp, lower), _variance(xp, upper)
+    share = (best + 1) / n
+    gap = float(excess[best]) / (share * (1 - share) * n)
+    explained, left = float(between[best]), share * variances[0] + (1 - share) * variances[1]
     middle = (ordered[best] + ordered[best + 1]) / 2
-    gap = abs(float(mean_gap[best]))
-    variance = _variance(xp, x)
+    within = sum(variances)
     return OtsuCut(
         # between neighbouring floats there is no middle, and rounding may choose the upper one
         value=float(middle if middle < ordered[best + 1] else ordered[best]),
-        eta=min(1.0, float(between[best]) / variance) if variance > 0 else 1.0,
-        ashman_d=2**0.5 * gap / within**0.5 if within > 0 else float("inf"),
+        eta=explained / (explained + left) if explained + left > 0 else 1.0,
+        ashman_d=2**0.5 * abs(gap) / within**0.5 if within > 0 else float("inf"),
         upper=n - best - 1,
     )
+
+
+def _between_values(xp: Any, x: Any, between: Any, best: int) -> int:
+    """The better end of the run of equal values that a cut is in: it is nowhere better than at both of its ends."""
+    if x[best] < x[best + 1]:
+        return best
+    value = x[best : best + 1]
+    ends = int(xp.searchsorted(x, value)[0]) - 1, int(xp.searchsorted(x, value, side="right")[0]) - 1
+    return max((end for end in ends if 0 <= end < between.shape[0]), key=lambda end: float(between[end]))
 
 
 def check_scores(scores: Any) -> None:

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore import deviations as dv
 from gexcore.capabilities import require
 from gexcore.data import as_dataset, to_numpy
 from gexcore.errors import InvalidSettingError
 from gexcore.evaluation import GRADIENT_BUDGET
 from gexcore.passes import Passes
 from gexcore.protocols import Backend, Dataset, Indices, SupportsCheckpoints
-from gexcore.table import BLOCK, Blocks
+from gexcore.table import Blocks, block_size
+from gexcore.top import Top, strongest
 
 Floats = NDArray[np.float64]
 
@@ -107,8 +109,20 @@ class GradientTable:
         """NaN: checkpoints are no random draws."""
         return math.nan
 
-    def cross(self, tests: GradientTable, /, *, size: int = BLOCK) -> Blocks:
+    def group_cross(self, tests: GradientTable, codes: NDArray[np.intp], count: int, /) -> Floats:
+        """Mean over states of g'·g, summed over the samples of each group, shape (tests, count)."""
+        total = np.zeros((tests.samples, count))
+        for part, block in self.cross(tests):
+            total += dv.group_deviations(block, codes[part], count)
+        return total
+
+    def top(self, tests: GradientTable, k: int, /) -> Top:
+        """The `k` samples of strongest mean g'·g for each sample of `tests`."""
+        return strongest(self.cross(tests), k)
+
+    def cross(self, tests: GradientTable, /, *, size: int | None = None) -> Blocks:
         """Mean over states of g'·g, `size` samples at a time."""
+        size = block_size(tests.samples) if size is None else size
         held = max(1, GRADIENT_BUDGET // self.size)
         for start in range(0, self.samples, size):
             stop = min(start + size, self.samples)

@@ -205,6 +205,54 @@ def test_top_looks_through_all_blocks() -> None:
     assert top.proponents.max() > 16384
 
 
+@pytest.mark.parametrize(("k", "samples", "tests"), [(3, 1500, 600), (200, 1500, 257), (1500, 1500, 2)])
+def test_top_looks_through_all_tiles_of_samples_and_of_tests(k: int, samples: int, tests: int) -> None:
+    train, given = random_table(3, 4, samples), random_table(4, 4, tests)
+    order = np.argsort(train[0].sum(axis=0))  # the strongest come last, so that every tile brings new ones
+    table = LossTable(train[0][:, order], train[1][order], np.arange(4))
+    top = table.top(LossTable(*given, np.arange(4)), k)
+    matrix = np.concatenate([block for _, block in table.cross(LossTable(*given, np.arange(4)))], axis=1)
+    largest = np.argsort(-matrix, axis=1, kind="stable")
+    np.testing.assert_array_equal(top.proponents, largest[:, :k])
+    np.testing.assert_array_equal(top.opponents, largest[:, ::-1][:, :k])
+    np.testing.assert_allclose(top.proponent_values, -np.sort(-matrix, axis=1)[:, :k])
+    np.testing.assert_allclose(top.opponent_values, np.sort(matrix, axis=1)[:, :k])
+
+
+def test_top_of_equal_influences_are_the_first() -> None:
+    alike = LossTable(np.ones((2, 2000)), np.zeros(2000), np.arange(2))
+    top = alike.top(LossTable(np.ones((2, 3)), np.zeros(3), np.arange(2)), 1900)
+    assert sorted(top.proponents[0]) == sorted(set(top.proponents[0]))
+    np.testing.assert_array_equal(top.proponent_values, 1.0)
+
+
+def test_influence_comes_in_blocks_that_do_not_grow_with_the_number_of_tests() -> None:
+    losses, base = random_table(5, members=2, samples=9000)
+    table = LossTable(losses, base, np.arange(2))
+    assert {part.stop - part.start for part, _ in table.cross(table)} == {932, 9000 % 932}
+    assert [part.stop for part, _ in table.cross(LossTable(losses[:, :3], base[:3], np.arange(2)))] == [8192, 9000]
+
+
+@laws
+@given(seed=st.integers(0, 10**6), k=st.integers(1, 40))
+def test_the_first_of_a_ranking_are_those_of_the_whole(seed: int, k: int) -> None:
+    losses, base = map(np.round, random_table(seed, samples=30, missing=0.5))  # with many ties
+    found = influence_of(losses, base)
+    assert len(np.unique(found.suspicion())) < 30
+    np.testing.assert_array_equal(found.ranking(k), found.ranking()[:k])
+    np.testing.assert_array_equal(found.ranking(), np.argsort(-found.suspicion(), kind="stable"))
+
+
+def test_views_of_many_samples_are_those_of_each_part() -> None:
+    losses, base = random_table(6, members=3, samples=50_000, missing=0.2)
+    found, part = influence_of(losses, base), slice(30_000, 30_010)
+    few = influence_of(losses[:, part], base[part])
+    np.testing.assert_allclose(found.self_influence()[part], few.self_influence())
+    np.testing.assert_allclose(found.suspicion()[part], few.suspicion())
+    for of in ("suspicion", "self_influence"):
+        np.testing.assert_allclose(found.standard_error(of=of)[part], few.standard_error(of=of))
+
+
 @pytest.mark.parametrize("k", [0, -1, 8])
 def test_top_of_more_than_there_is_is_refused(k: int) -> None:
     with pytest.raises(InvalidSettingError, match=f"k is {k}, and must be from 1 to the number of samples, 7"):
