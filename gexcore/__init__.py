@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gexcore.budget import Budget
     from gexcore.decisions.clean import Cleaned
     from gexcore.decisions.threshold import Suspects
     from gexcore.estimators.arnoldi import Arnoldi
@@ -47,6 +48,7 @@ __all__ = [
     "LOO",
     "Arnoldi",
     "Backend",
+    "Budget",
     "Cleaned",
     "ConfidentLearning",
     "Constant",
@@ -82,6 +84,7 @@ _HOMES = {
     "AUM": "gexcore.scores",
     "Arnoldi": "gexcore.estimators.arnoldi",
     "Backend": "gexcore.protocols",
+    "Budget": "gexcore.budget",
     "Cleaned": "gexcore.decisions.clean",
     "ConfidentLearning": "gexcore.scores",
     "Constant": "gexcore.plan",

@@ -38,6 +38,8 @@ class Run:
     passes : Passes
     seconds : float
         Wall time of the fit.
+    planned : Passes, optional
+        What `passes` was to be, as settled before the work.
     chosen : mapping
         What a method without chains settled or found, such as the number of parameters.
     """
@@ -51,6 +53,7 @@ class Run:
     snapshots: tuple[Snapshot, ...]
     passes: Passes
     seconds: float
+    planned: Passes | None = None
     chosen: Mapping[str, Any] = field(default_factory=dict)
 
     def count(self) -> dict[Status, int]:
@@ -72,7 +75,8 @@ class Run:
             "classes": self.classes,
             **self._chains(),
             **({"chosen": dict(self.chosen)} if self.chosen else {}),
-            "passes": self._cost(),
+            **({"planned": self._cost(self.planned)} if self.planned else {}),
+            "passes": self._cost(self.passes),
             "seconds": round(self.seconds, 3),
             "versions": {"python": platform.python_version(), **_versions()},
         }
@@ -87,10 +91,9 @@ class Run:
             "learning_rates": [min(rates), max(rates)] if rates else [],
         }
 
-    def _cost(self) -> dict[str, Any]:
-        counts = self.passes._asdict()
-        used = {name: n for name, n in counts.items() if n or name in ("forward", "step")}
-        return {**used, "epochs": round(self.passes.epochs(self.samples), 3)}
+    def _cost(self, passes: Passes) -> dict[str, Any]:
+        used = {name: n for name, n in passes._asdict().items() if n or name in ("forward", "step")}
+        return {**used, "epochs": round(passes.epochs(self.samples), 3)}
 
 
 def settings_of(method: Any) -> dict[str, Any]:

@@ -89,7 +89,7 @@ class Study:
         self.folder: Path = arguments.data
         self.size: int | None = arguments.size
         self.epochs: int | None = arguments.epochs
-        self.snapshots: int = arguments.snapshots
+        self.snapshots = arguments.snapshots or "auto"
 
     def split(self, problem: Problem, seed: int) -> Split:
         """Four fifths to train on, at most `size`, and one to test on."""
@@ -256,7 +256,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--size", type=int, help="training samples at most")
     parser.add_argument("--epochs", type=int, help="of every training")
-    parser.add_argument("--snapshots", type=int, default=gx.GEX.snapshots, help="of GEX")
+    parser.add_argument("--snapshots", type=int, help="of GEX")
     parser.add_argument("--out", type=Path, help="where to write all rows as JSON lines")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from gexcore.budget import planned_passes
 from gexcore.cli.files import data_paths, read_data
 from gexcore.cli.model import load_model
 from gexcore.cli.text import aligned
 from gexcore.costs import Cost, measure
 from gexcore.data import to_numpy
 from gexcore.estimators.gex import GEX
-from gexcore.estimators.settle import settle
 from gexcore.evaluation import Refresher, checked
 from gexcore.intake import open_inputs
 from gexcore.passes import Passes
-from gexcore.plan import Optimizer, Plan
+from gexcore.plan import Optimizer
 from gexcore.protocols import Backend, Dataset
 
 HELP = "measure what the method would cost for a model"
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> None:
         optimizer=Optimizer(momentum=method.momentum, weight_decay=method.weight_decay),
     )
     backend, data = inputs.backend, inputs.data
-    plan = settled(method, backend, len(data))
+    plan = method.settled(backend, data)
     seconds = seconds_per_sample(backend, data)
     size = args.batch_size or min(plan.batch_size, max(SMALLEST, int(AFFORDABLE / seconds)))
     rounds = min(ROUNDS, max(LEAST_ROUNDS, int(LEAST_ROUNDS * AFFORDABLE / (seconds * size))))
@@ -79,29 +79,6 @@ def run(args: argparse.Namespace) -> None:
         f"as much as {passes.epochs(len(data)):.0f} forward passes over the data, about "
         f"{float(f'{estimate(passes, costs):.2g}'):,g} s of CPU time"
     )
-
-
-def settled(method: GEX, backend: Backend[Any, Any], n: int) -> Plan:
-    """The plan that `GEX.fit` would follow."""
-    return settle(
-        backend,
-        n,
-        chains=method.chains,
-        snapshots=method.snapshots,
-        steps=method.steps_per_snapshot,
-        batch_size=method.batch_size,
-        harvest=method.harvest,
-        feedback=method.lr == "auto",
-        optimizer=method.optimizer,
-        seed=method.seed,
-    )
-
-
-def planned_passes(plan: Plan, n: int, *, refreshed: int) -> Passes:
-    """What a run will count, `refreshed` samples of it for the statistics of each snapshot."""
-    snapshots = plan.chains * plan.snapshots
-    evaluated = snapshots * (n + refreshed) if plan.harvest == "evaluated" else 0
-    return Passes(forward=2 * n + evaluated, step=snapshots * plan.steps * plan.batch_size)
 
 
 def estimate(passes: Passes, costs: list[Cost]) -> float:

@@ -10,20 +10,21 @@ from typing import Any, Literal
 
 import numpy as np
 
+from gexcore.budget import Budget, default_budget, limits, planned_passes
 from gexcore.ensembles.control import AnyController, OpenLoop, Thermostat
 from gexcore.ensembles.execution import Work, harvest_of, run_chains
 from gexcore.ensembles.geometric import ChainResult, Snapshot, chain_cost, kept_members, loss_table, loss_table_on_test
 from gexcore.ensembles.skill import ClassSkill, Losses, LossSkill, Skill, chance_loss, default_clip
 from gexcore.errors import AllMembersDivergedError, InvalidModelError, InvalidSettingError
 from gexcore.estimators.selection import Parameters, selected
-from gexcore.estimators.settle import Auto, check_count, check_number, settle
+from gexcore.estimators.settle import USER_BATCH_SIZE, Auto, check_count, check_number, settle
 from gexcore.evaluation import Refresher
 from gexcore.intake import Inputs, Intake, open_inputs, take_in
 from gexcore.loss_influence import LossInfluence
 from gexcore.passes import Passes, sum_passes
 from gexcore.plan import Constant, Cosine, Harvest, Optimizer, Plan, Schedule
 from gexcore.progress import progress_bar
-from gexcore.protocols import SupportsDonation, SupportsSelection, SupportsTrainingLosses
+from gexcore.protocols import Backend, Dataset, SupportsDonation, SupportsSelection, SupportsTrainingLosses
 from gexcore.run import Run, settings_of
 
 HEATING_FROM = {"sgd": 1e-3, "adamw": 1e-5}
@@ -40,9 +41,9 @@ class GEX:
     ----------
     chains : int or "auto"
         Independent runs from θ*. 1, 2 or 4 by the number of samples.
-    snapshots : int
-        Members along each chain, each starting from the one before. One snapshot per chain is
-        the independent restart of Algorithm 2, line 5.
+    snapshots : int or "auto"
+        Members along each chain, each starting from the one before: 40, fewer under a budget. One
+        snapshot per chain is the independent restart of Algorithm 2, line 5.
     lr : "auto", float or schedule
         "auto" is feedback: see `gexcore.ensembles.control.Thermostat`. A number, or a callable
         from a member's step to its learning rate, is used as it is; with a fixed learning rate
@@ -63,6 +64,13 @@ class GEX:
     chance_loss : float, optional
         Loss of a model that knows nothing, for a loss of your own: the zero of the thermostat's
         scale. Known for the losses with a name.
+    budget : "auto", float or Budget
+        The most that a run may cost. A number counts forward passes over the data (a training step
+        counts as three); `gexcore.Budget` counts seconds or passes of single samples as well.
+        "auto" is a quarter of the pretraining where `pretraining_epochs` is known, else 15 from
+        10,000 samples on. What is set otherwise stays; what is "auto" is fitted to it.
+    pretraining_epochs : float, optional
+        Epochs that the model was trained for.
     keep : int
         Member states kept in memory for test sets and label suggestions after the fit.
     parameters : str or sequence of str, optional
@@ -86,7 +94,7 @@ class GEX:
     """
 
     chains: int | Auto = "auto"
-    snapshots: int = 40
+    snapshots: int | Auto = "auto"
     lr: float | Schedule | Auto = "auto"
     steps_per_snapshot: int | Auto = "auto"
     harvest: Harvest | Auto = "auto"
@@ -96,13 +104,15 @@ class GEX:
     batch_size: int | Auto = "auto"
     floor: float = 0.0
     chance_loss: float | None = None
+    budget: float | Budget | Auto = "auto"
+    pretraining_epochs: float | None = None
     keep: int = 8
     parameters: Parameters = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         check_count("chains", self.chains)
-        check_count("snapshots", self.snapshots, auto=False)
+        check_count("snapshots", self.snapshots)
         check_count("steps_per_snapshot", self.steps_per_snapshot)
         check_count("batch_size", self.batch_size)
         if self.lr != "auto" and not callable(self.lr):
@@ -111,8 +121,11 @@ class GEX:
             check_count(name, getattr(self, name), least=0, auto=False)
         for name in ("momentum", "weight_decay", "floor"):
             check_number(name, getattr(self, name))
-        if self.chance_loss is not None:
-            check_number("chance_loss", self.chance_loss, above=True)
+        for name in ("chance_loss", "pretraining_epochs"):
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name), above=True)
+        if self.budget != "auto" and not isinstance(self.budget, Budget):
+            check_number("budget", self.budget, above=True)
         if self.harvest not in ("auto", "evaluated", "free"):
             msg = f"harvest is {self.harvest!r}; allowed are 'auto', 'evaluated' and 'free'"
             raise InvalidSettingError(msg)
@@ -198,25 +211,17 @@ class GEX:
     ) -> LossInfluence:
         """As `fit`, on a backend that was made with the optimiser of `steps_with`."""
         engine, samples, _, tests, recipe = inputs
-        plan = settle(
-            engine,
-            len(samples),
-            chains=self.chains,
-            snapshots=self.snapshots,
-            steps=self.steps_per_snapshot,
-            batch_size=self.batch_size,
-            harvest=self.harvest,
-            feedback=self.lr == "auto",
-            optimizer=self.optimizer,
-            seed=self.seed,
-        )
+        plan = self.settled(engine, samples)
         seen = take_in(engine, samples, loss=loss, batch_size=plan.scoring_batch_size)
+        refresh = Refresher(engine, samples, seed=plan.seed)
+        planned = planned_passes(plan, len(samples), refreshed=refresh.samples)
         free = plan.harvest == "free"
         base = harvest_of(inputs, plan).base()
         skill = self._skill(seen, base, loss, by_size=not free)
         work = Work(recipe, plan, self._controller(plan), skill, self.keep, tests is not None)
-        results = self._run(work, inputs, executor, progress=progress)
-        problem, refresh = work.problem(inputs), Refresher(engine, samples, seed=plan.seed)
+        title = f"GEX, {planned.epochs(len(samples)):.0f} passes over the data"
+        results = self._run(work, inputs, executor, title=title, progress=progress)
+        problem = work.problem(inputs)
         members = kept_members(results, engine, refresh, batch_size=plan.scoring_batch_size)
         test_table = None
         if tests is not None:
@@ -236,11 +241,35 @@ class GEX:
                 samples=len(samples),
                 classes=seen.classes,
                 snapshots=tuple(snapshot for result in results for snapshot in result.snapshots),
+                planned=planned,
                 passes=sum_passes([Passes(forward=2 * len(samples)), *(chain_cost(problem, plan, r) for r in results)]),
                 seconds=time.perf_counter() - started,
             ),
             test_table=test_table,
             floor=self.floor,
+        )
+
+    def settled(self, backend: Backend[Any, Any], data: Dataset[Any]) -> Plan:
+        """The plan that `fit` follows; a budget in seconds takes timings first."""
+        budget = self.budget
+        if budget == "auto":
+            budget = default_budget(len(data), self.pretraining_epochs)
+        elif not isinstance(budget, Budget):
+            budget = Budget(epochs=budget)
+        return settle(
+            backend,
+            len(data),
+            chains=self.chains,
+            snapshots=self.snapshots,
+            steps=self.steps_per_snapshot,
+            batch_size=self.batch_size,
+            harvest=self.harvest,
+            feedback=self.lr == "auto",
+            optimizer=self.optimizer,
+            seed=self.seed,
+            limits=limits(budget, backend, data, batch_size=USER_BATCH_SIZE),
+            hard=self.budget != "auto",
+            refreshed=Refresher(backend, data, seed=self.seed).samples,
         )
 
     def _skill(self, seen: Intake, base: Losses, loss: object, *, by_size: bool) -> Skill | None:
@@ -274,9 +303,11 @@ class GEX:
             return OpenLoop(self.lr)
         return OpenLoop(Constant(self.lr))
 
-    def _run(self, work: Work, inputs: Inputs, executor: Executor | None, *, progress: bool) -> list[ChainResult]:
+    def _run(
+        self, work: Work, inputs: Inputs, executor: Executor | None, *, title: str, progress: bool
+    ) -> list[ChainResult]:
         plan = work.plan
-        with progress_bar(plan.chains * plan.snapshots, title="GEX", show=progress) as bar:
+        with progress_bar(plan.chains * plan.snapshots, title=title, show=progress) as bar:
 
             def report(snapshot: Snapshot) -> None:
                 bar.advance(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
+from gexcore.budget import Limit, planned_passes
 from gexcore.capabilities import require, supports
 from gexcore.errors import InvalidSettingError
 from gexcore.plan import Harvest, Plan
@@ -16,6 +19,10 @@ USER_BATCH_SIZE = 128
 FREE_FROM = 5000
 FEW_SAMPLES = 3000
 EPOCHS_PER_SNAPSHOT = 0.25
+SNAPSHOTS = 40
+GOOD_LENGTH, LEAST_LENGTH = 24, 12
+"""Snapshots of a chain: under a budget rather fewer chains than shorter ones; a shorter one hardly leaves θ*."""
+LEAST_STEPS = 4
 
 
 def check_count(name: str, value: Any, *, least: int = 1, auto: bool = True) -> None:
@@ -40,13 +47,16 @@ def settle(
     n: int,
     *,
     chains: int | Auto,
-    snapshots: int,
+    snapshots: int | Auto,
     steps: int | Auto,
     batch_size: int | Auto,
     harvest: Harvest | Auto,
     feedback: bool,
     optimizer: Any,
     seed: int,
+    limits: Sequence[Limit] = (),
+    hard: bool = True,
+    refreshed: int = 0,
 ) -> Plan:
     """The plan of a run over `n` samples.
 
@@ -54,10 +64,22 @@ def settle(
     snapshot is evaluated, by two chains (four below 3,000); from there on one chain harvests the
     losses of its own training batches, which needs thousands of samples but no extra pass.
 
+    Where that is more than the budget, chunks are halved first, which costs least, then there are fewer
+    chains, and at last shorter ones. What the user has set stays.
+
+    Parameters
+    ----------
+    limits : sequence of Limit
+        The budget.
+    hard : bool
+        Whether a plan that cannot keep to it is refused; else it is the cheapest that makes sense.
+    refreshed : int
+        Samples that a snapshot's statistics are estimated from.
+
     Raises
     ------
     InvalidSettingError
-        For a batch larger than the data.
+        For a batch larger than the data, or a budget too small.
     MissingCapabilityError
         For a free harvest on a backend without training losses.
     """
@@ -73,11 +95,39 @@ def settle(
     if batch_size != "auto" and size > n:
         raise InvalidSettingError(f"batch_size is {size}, and the data has {n} samples; choose at most that many")
     size = min(size, n)
-    return Plan(
+    usual = Plan(
         chains=(1 if chosen == "free" else 4 if n < FEW_SAMPLES else 2) if chains == "auto" else chains,
-        snapshots=snapshots,
+        snapshots=SNAPSHOTS if snapshots == "auto" else snapshots,
         steps=max(16, round(EPOCHS_PER_SNAPSHOT * n / size)) if steps == "auto" else steps,
         batch_size=size,
         harvest=chosen,
         seed=seed,
     )
+    free_to = {"chains": chains == "auto", "snapshots": snapshots == "auto", "steps": steps == "auto"}
+    for plan in _cheaper(usual, **free_to, least=LEAST_LENGTH if feedback else 1):
+        cost = planned_passes(plan, n, refreshed=refreshed)
+        if all(limit.allows(cost) for limit in limits):
+            return plan
+    if hard:
+        msg = (
+            f"the budget is too small: {plan.chains} × {plan.snapshots} snapshots of {plan.steps} steps, the least that "
+            f"these settings allow, cost as much as {cost.epochs(n):.3g} forward passes over the data; raise the budget, "
+            "or set chains, snapshots or steps_per_snapshot lower"
+        )
+        raise InvalidSettingError(msg)
+    return plan
+
+
+def _cheaper(plan: Plan, *, chains: bool, snapshots: bool, steps: bool, least: int) -> Iterator[Plan]:
+    """The plan, then others in the order in which they are to be preferred; the last is the cheapest."""
+
+    def lengths(plan: Plan, shortest: int) -> Iterator[Plan]:
+        for length in range(plan.snapshots, shortest - 1, -1) if snapshots else [plan.snapshots]:
+            yield replace(plan, snapshots=length)
+
+    halved = replace(plan, steps=max(LEAST_STEPS, plan.steps // 2)) if steps else plan
+    yield plan
+    yield from lengths(halved, GOOD_LENGTH)
+    for number in range(plan.chains - 1, 0, -1) if chains else []:
+        yield from lengths(replace(halved, chains=number), GOOD_LENGTH)
+    yield from lengths(replace(halved, chains=1) if chains else halved, least)

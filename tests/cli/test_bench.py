@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import gexcore as gx
+from gexcore.budget import planned_passes
 from gexcore.cli import bench
 from gexcore.costs import compare, measure
 from gexcore.data import as_dataset
@@ -110,8 +111,9 @@ def test_the_passes_are_those_that_a_run_counts(blobs, harvest, batch_norm):
     method = GEX(lr=0.01, snapshots=3, harvest=harvest)
     data = as_dataset(blobs, backend)
     refreshed = Refresher(backend, data, seed=method.seed).samples
-    passes = bench.planned_passes(bench.settled(method, backend, len(data)), len(data), refreshed=refreshed)
-    assert passes == method.fit(backend, blobs, progress=False).run.passes
+    passes = planned_passes(method.settled(backend, data), len(data), refreshed=refreshed)
+    run = method.fit(backend, blobs, progress=False).run
+    assert passes == run.passes == run.planned
 
 
 def test_the_estimate_counts_steps_and_passes_and_the_reading_of_both():

@@ -26,7 +26,7 @@ def fit(model: Any, data: Any, *, settings: Any = None, **arguments: Any) -> gx.
 
 
 def settled(n: int, *, backend: Any = None, **settings: Any) -> Plan:
-    auto = {"chains": "auto", "snapshots": 40, "steps": "auto", "batch_size": "auto", "harvest": "auto"}
+    auto = {"chains": "auto", "snapshots": "auto", "steps": "auto", "batch_size": "auto", "harvest": "auto"}
     usual = {"feedback": True, "optimizer": "sgd", "seed": 0}
     return settle(backend or NumpyBackend(MLP.init((2, 2), seed=0)), n, **{**auto, **usual, **settings})
 
