@@ -38,10 +38,10 @@ class Run:
     passes : Passes
     seconds : float
         Wall time of the fit.
-    planned : Passes, optional
-        What `passes` was to be, as settled before the work.
     chosen : mapping
         What a method without chains settled or found, such as the number of parameters.
+    planned : Passes, optional
+        What `passes` was to be, as settled before the work.
     """
 
     method: str
@@ -53,8 +53,8 @@ class Run:
     snapshots: tuple[Snapshot, ...]
     passes: Passes
     seconds: float
-    planned: Passes | None = None
     chosen: Mapping[str, Any] = field(default_factory=dict)
+    planned: Passes | None = None
 
     def count(self) -> dict[Status, int]:
         """Number of snapshots of each status."""

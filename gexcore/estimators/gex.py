@@ -251,11 +251,11 @@ class GEX:
 
     def settled(self, backend: Backend[Any, Any], data: Dataset[Any]) -> Plan:
         """The plan that `fit` follows; a budget in seconds takes timings first."""
-        budget = self.budget
-        if budget == "auto":
+        given = self.budget
+        if isinstance(given, str):
             budget = default_budget(len(data), self.pretraining_epochs)
-        elif not isinstance(budget, Budget):
-            budget = Budget(epochs=budget)
+        else:
+            budget = given if isinstance(given, Budget) else Budget(epochs=given)
         return settle(
             backend,
             len(data),

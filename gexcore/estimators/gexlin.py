@@ -16,7 +16,7 @@ from gexcore.ensembles.directions import Tangents
 from gexcore.estimators.gex import GEX
 from gexcore.estimators.job import Job
 from gexcore.estimators.selection import selected
-from gexcore.estimators.settle import SNAPSHOTS
+from gexcore.estimators.settle import longest
 from gexcore.influence import Influence
 from gexcore.intake import Intake, open_inputs
 from gexcore.passes import sum_passes
@@ -79,7 +79,7 @@ class GEXLin(GEX):
         require(inputs.backend, SupportsParams, by="GEXLin")
         inputs = selected(inputs, self.parameters, by="GEXLin")
         engine, samples, _, tests, _ = inputs
-        chains = replace(self, keep=SNAPSHOTS if self.snapshots == "auto" else self.snapshots)
+        chains = replace(self, keep=longest(self.snapshots))
         found = chains.fit_opened(
             inputs._replace(test=None), loss=loss, executor=executor, progress=progress, started=started
         )

@@ -42,6 +42,11 @@ def check_number(name: str, value: Any, *, least: float = 0.0, above: bool = Fal
         raise InvalidSettingError(f"{name} is {value!r}, and must be {told}")
 
 
+def longest(snapshots: int | Auto) -> int:
+    """Most snapshots that a chain can have."""
+    return snapshots if isinstance(snapshots, int) else SNAPSHOTS
+
+
 def settle(
     backend: Backend[Any, Any],
     n: int,
@@ -97,7 +102,7 @@ def settle(
     size = min(size, n)
     usual = Plan(
         chains=(1 if chosen == "free" else 4 if n < FEW_SAMPLES else 2) if chains == "auto" else chains,
-        snapshots=SNAPSHOTS if snapshots == "auto" else snapshots,
+        snapshots=longest(snapshots),
         steps=max(16, round(EPOCHS_PER_SNAPSHOT * n / size)) if steps == "auto" else steps,
         batch_size=size,
         harvest=chosen,

@@ -14,7 +14,7 @@ from gexcore.errors import InvalidSettingError
 from gexcore.estimators.gex import GEX
 from gexcore.estimators.job import Job
 from gexcore.estimators.method import GradientMethod
-from gexcore.estimators.settle import check_count
+from gexcore.estimators.settle import check_count, longest
 from gexcore.influence import NO_MEMBERS, Influence
 from gexcore.intake import Inputs
 from gexcore.passes import Passes
@@ -91,7 +91,7 @@ class TracInRP(GradientMethod[Influence]):
         if self.ensemble is None:
             states = load_states(job.backend, self.checkpoints or (), by=job.name)
             return states, Passes(copies=len(states))
-        chains = replace(self.ensemble, keep=self.ensemble.snapshots)
+        chains = replace(self.ensemble, keep=longest(self.ensemble.snapshots))
         inputs = Inputs(job.backend, job.data, job.data, None)
         found = chains.fit_opened(inputs, loss=job.loss, progress=job.progress, started=job.started)
         states = [found.members.refresh(state) for state in found.members.states]
