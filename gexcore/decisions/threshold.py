@@ -2,57 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.decisions.mixture import fit_mixture
-from gexcore.decisions.otsu import check_scores, otsu
-from gexcore.decisions.valley import valley
+from gexcore.decisions import cuts
+from gexcore.decisions.cuts import Threshold as Threshold
+from gexcore.decisions.otsu import check_scores
 from gexcore.errors import InvalidSettingError
 
-MIN_BUMP_RATIO = 1.3
-MIN_BUMP_Z = 3.0
-MIN_ASHMAN_D = 3.4
-MIN_ETA = 0.74
 MAX_CLASS_SHARE = 0.5
 MIN_CLASS_SIZE = 5
 """Of a smaller class one wrong label is too large a share to say anything."""
 MAX_LONE_SHARE = 0.25
 LONE = 0.9
 """Members that half forget one class look like one class with many wrong labels: not told apart, it refuses."""
-MIN_SAMPLES = 50
-MIN_MIXTURE_D = 2.3
-"""A mixture fitted to a thousand scores of one mode has an Ashman's D of up to 2.2 by itself."""
-
 Method = Literal["auto", "valley", "otsu", "mixture", "known_rate", "quantile"]
 """How a threshold is found."""
 
 TOLD_A_RATE = ("known_rate", "quantile")
-
-
-class Threshold(NamedTuple):
-    """A decision on where suspects begin.
-
-    Parameters
-    ----------
-    value : float or None
-        Scores above it are suspects. None: refused, the scores are a ranking only, which does
-        *not* mean that the data is clean.
-    method : {"valley", "otsu", "mixture", "known_rate", "quantile", "refused"}
-    reason : str
-        One sentence with the numbers that decided.
-    clip : float or None
-        What `value` is a cut on: `Influence.suspicion` with losses clipped here, which is less than
-        for the published ranking. None: on the scores as they were given.
-    """
-
-    value: float | None
-    method: Literal["valley", "otsu", "mixture", "known_rate", "quantile", "refused"]
-    reason: str
-    clip: float | None = None
 
 
 class Suspects(NamedTuple):
@@ -69,18 +38,15 @@ class Suspects(NamedTuple):
     threshold: Threshold
 
 
-Cut = Callable[[NDArray[np.float64]], Threshold]
-"""Of the square roots of scores."""
-
-
 def valley_or_refuse(scores: NDArray[Any], labels: NDArray[Any] | None = None) -> Threshold:
-    """Cut suspicion scores at a valley of their distribution, else by Otsu under guards, else not at all.
+    """Cut suspicion scores at a valley of their distribution, else under guards by Otsu or a mixture, else not at all.
 
     Works on the square root of the scores: cut at the valley right of the main mode if the bump
     beyond it is real; else at Otsu's cut if the two parts are far apart (Ashman's D ≥ 3.4 and
-    η ≥ 0.74); else refuse. It also refuses if more than half of any given class would be flagged,
-    if more than a quarter of one class and hardly any sample of another would be, and below 50
-    scores, where parts of one mode often look like two.
+    η ≥ 0.74); else, of 500 scores or more, as `mixture_cut` does if its two distributions are
+    farther apart (Ashman's D ≥ 2.9) than one mode ever looks; else refuse. It also refuses if more
+    than half of any given class would be flagged, if more than a quarter of one class and hardly any
+    sample of another would be, and below 50 scores, where parts of one mode often look like two.
 
     Parameters
     ----------
@@ -105,7 +71,7 @@ def valley_or_refuse(scores: NDArray[Any], labels: NDArray[Any] | None = None) -
     >>> valley_or_refuse(two).method
     'valley'
     """
-    return _guarded(_cut, scores, labels, lone=MAX_LONE_SHARE)
+    return _guarded(cuts.first_sure_cut, scores, labels, lone=MAX_LONE_SHARE)
 
 
 def otsu_cut(scores: NDArray[Any], labels: NDArray[Any] | None = None) -> Threshold:
@@ -114,12 +80,12 @@ def otsu_cut(scores: NDArray[Any], labels: NDArray[Any] | None = None) -> Thresh
     It refuses only where all scores are equal, or where more than half of a class would be flagged.
     Parameters and errors are those of `valley_or_refuse`.
     """
-    return _guarded(_otsu, scores, labels)
+    return _guarded(cuts.otsu_cut, scores, labels)
 
 
 def valley_cut(scores: NDArray[Any], labels: NDArray[Any] | None = None) -> Threshold:
     """As `valley_or_refuse`, by a valley or not at all."""
-    return _guarded(_valley, scores, labels)
+    return _guarded(cuts.valley_cut, scores, labels)
 
 
 def mixture_cut(scores: NDArray[Any], labels: NDArray[Any] | None = None) -> Threshold:
@@ -129,7 +95,7 @@ def mixture_cut(scores: NDArray[Any], labels: NDArray[Any] | None = None) -> Thr
     at the price of more right labels among the suspects. Parameters and errors are those of
     `valley_or_refuse`.
     """
-    return _guarded(_mixture, scores, labels)
+    return _guarded(cuts.mixture_cut, scores, labels)
 
 
 def known_rate(scores: NDArray[Any], rate: float, labels: NDArray[Any] | None = None) -> Threshold:
@@ -210,15 +176,15 @@ def find_threshold(
         if rate is None:
             raise InvalidSettingError(f"method {method!r} needs a rate, such as rate=0.1")
         return known_rate(scores, rate, labels) if method == "known_rate" else quantile(scores, rate)
-    cuts = {"auto": valley_or_refuse, "valley": valley_cut, "otsu": otsu_cut, "mixture": mixture_cut}
-    if method not in cuts:
+    finders = {"auto": valley_or_refuse, "valley": valley_cut, "otsu": otsu_cut, "mixture": mixture_cut}
+    if method not in finders:
         raise InvalidSettingError(f"no threshold named {method!r}; allowed are {', '.join(get_args(Method))}")
     if rate is not None:
         raise InvalidSettingError(f"method {method!r} finds the rate itself; leave rate out, or use 'known_rate'")
-    return cuts[method](scores, labels)
+    return finders[method](scores, labels)
 
 
-def _guarded(cut: Cut, scores: NDArray[Any], labels: NDArray[Any] | None, *, lone: float = 1.0) -> Threshold:
+def _guarded(cut: cuts.Cut, scores: NDArray[Any], labels: NDArray[Any] | None, *, lone: float = 1.0) -> Threshold:
     """A cut of the square roots, on the scale of the scores.
 
     Refused if it would flag most of a class, or more than a share `lone` of one class and hardly any other sample.
@@ -239,72 +205,6 @@ def _guarded(cut: Cut, scores: NDArray[Any], labels: NDArray[Any] | None, *, lon
         )
         return Threshold(None, "refused", reason)
     return found._replace(value=found.value**2)
-
-
-def _cut(x: NDArray[np.float64]) -> Threshold:
-    found = _valley(x)
-    cut = None if found.value is not None or len(x) < MIN_SAMPLES else otsu(x)
-    if cut is None:
-        return found
-    if cut.ashman_d >= MIN_ASHMAN_D and cut.eta >= MIN_ETA:
-        reason = f"two parts far apart (Ashman's D {cut.ashman_d:.1f}, between-class variance {cut.eta:.0%})"
-        return Threshold(cut.value, "otsu", reason)
-    reason = (
-        f"no separate mode (Ashman's D {cut.ashman_d:.1f}, at least {MIN_ASHMAN_D} is needed; between-class variance "
-        f"{cut.eta:.0%}, at least {MIN_ETA:.0%} is needed); use the scores as a ranking"
-    )
-    return Threshold(None, "refused", reason)
-
-
-def _valley(x: NDArray[np.float64]) -> Threshold:
-    refusal = _equal_or_few(x)
-    if refusal is not None:
-        return refusal
-    gap = valley(x)
-    if gap is None or gap.ratio <= MIN_BUMP_RATIO or gap.z <= MIN_BUMP_Z:
-        reason = "no valley between two modes of the scores; use them as a ranking"
-        return Threshold(None, "refused", reason)
-    times = f"{gap.ratio:.1f}" if gap.ratio < 100 else "over 100"
-    reason = f"valley between two modes (bump {times} times the valley, {gap.z:.1f} standard errors above)"
-    return Threshold(gap.position, "valley", reason)
-
-
-def _otsu(x: NDArray[np.float64]) -> Threshold:
-    cut = otsu(x)
-    if cut is None:
-        return _EQUAL
-    reason = f"Otsu's cut (Ashman's D {cut.ashman_d:.1f}, between-class variance {cut.eta:.0%})"
-    return Threshold(cut.value, "otsu", reason)
-
-
-def _mixture(x: NDArray[np.float64]) -> Threshold:
-    refusal = _equal_or_few(x)
-    if refusal is not None:
-        return refusal
-    found = fit_mixture(x)
-    cut = None if found is None else found.cut()
-    if found is None or cut is None or found.ashman_d < MIN_MIXTURE_D:
-        told = (
-            "no second one" if found is None else f"Ashman's D {found.ashman_d:.1f}, at least {MIN_MIXTURE_D} is needed"
-        )
-        reason = f"no two normal distributions apart in the scores ({told}); use them as a ranking"
-        return Threshold(None, "refused", reason)
-    reason = (
-        f"two normal distributions (Ashman's D {found.ashman_d:.1f}, the upper one {found.share:.1%} of the samples)"
-    )
-    return Threshold(cut, "mixture", reason)
-
-
-_EQUAL = Threshold(None, "refused", "all scores are equal; there is nothing to separate")
-
-
-def _equal_or_few(x: NDArray[np.float64]) -> Threshold | None:
-    if not x.max() > x.min():
-        return _EQUAL
-    if len(x) < MIN_SAMPLES:
-        reason = f"{len(x)} scores are too few to tell two modes from one, at least {MIN_SAMPLES} are needed"
-        return Threshold(None, "refused", f"{reason}; use the scores as a ranking")
-    return None
 
 
 def _most_flagged(flagged: NDArray[np.bool_], labels: NDArray[Any] | None) -> tuple[str, float, float]:

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gexcore.decisions.threshold import MIN_SAMPLES, find_threshold, valley_or_refuse
+from gexcore.decisions.cuts import MIN_SAMPLES
+from gexcore.decisions.threshold import find_threshold, valley_or_refuse
 from gexcore.decisions.valley import valley
 from gexcore.errors import InvalidDataError
 
@@ -69,6 +70,33 @@ def test_a_clear_mixture_is_cut_between_its_parts(seed: int, n: int, share: floa
     flagged = scores > found.value
     assert (flagged & wrong).sum() >= 0.97 * wrong.sum()
     assert (flagged & ~wrong).sum() <= 0.03 * n
+
+
+def overlapping(n: int, seed: int = 0) -> tuple[Floats, NDArray[np.bool_]]:
+    """Modes that touch, as where much is wrong and half forgotten, and which scores are of the upper one."""
+    rng = np.random.default_rng(seed)
+    wrong = np.arange(n) < 0.3 * n
+    return np.where(wrong, rng.normal(1.2, 0.2, n), rng.normal(0.55, 0.22, n)) ** 2, wrong
+
+
+def test_touching_modes_are_cut_by_a_mixture_if_there_are_enough_scores() -> None:
+    scores, wrong = overlapping(4000)
+    found = valley_or_refuse(scores, np.arange(4000) % 7)
+    assert found.method == "mixture"
+    assert found.value is not None
+    flagged = scores > found.value
+    assert (flagged & wrong).sum() >= 0.85 * flagged.sum()
+    assert (flagged & wrong).sum() >= 0.85 * wrong.sum()
+    few_scores, _ = overlapping(400)
+    assert find_threshold(few_scores, method="mixture").method == "mixture"
+    assert "mixture" not in {valley_or_refuse(overlapping(400, seed)[0]).method for seed in range(20)}
+
+
+def test_what_a_mixture_would_flag_of_one_class_is_still_refused() -> None:
+    scores, wrong = overlapping(4000)
+    found = valley_or_refuse(scores, np.where(wrong, 1, 0))
+    assert found.method == "refused"
+    assert "of given class 1, of which at most half can be wrong" in found.reason
 
 
 def test_two_points_far_apart_are_cut_between_them() -> None:
