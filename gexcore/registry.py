@@ -51,6 +51,8 @@ class BackendSpec:
     demo : str
         ``"package.module:function"`` that trains the demo's model:
         ``function(x, y, *, classes, seed) -> model``. Empty: no demo.
+    limits : str
+        Why it lacks the capabilities that it lacks, as the second half of a sentence.
     """
 
     name: str
@@ -60,6 +62,7 @@ class BackendSpec:
     requires: tuple[str, ...] = ()
     hint: str = ""
     demo: str = ""
+    limits: str = ""
 
     def missing(self) -> list[str]:
         """Import names that are not installed."""

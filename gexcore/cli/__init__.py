@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import gexcore
-from gexcore.cli import backends, bench, clean, demo, prune, report, retrain, score
+from gexcore.cli import backends, bench, clean, demo, methods, prune, report, retrain, score
 from gexcore.errors import AllMembersDivergedError, GexError, InvalidSettingError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -25,6 +25,7 @@ COMMANDS = {
     "prune": prune,
     "retrain": retrain,
     "bench": bench,
+    "methods": methods,
     "backends": backends,
 }
 

@@ -23,11 +23,14 @@ class Row(NamedTuple):
         By capability; None where the backend cannot be used.
     note : str
         Why not, and what to do.
+    limits : str
+        Why it lacks what it lacks.
     """
 
     name: str
     can: dict[str, bool] | None
     note: str = ""
+    limits: str = ""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +68,6 @@ def markdown(rows: list[Row]) -> str:
 
 def _row(registry: BackendRegistry, name: str) -> Row:
     try:
-        return Row(name, describe(registry.get(name)))
+        return Row(name, describe(registry.get(name)), limits=registry.spec(name).limits)
     except Exception as error:  # whatever a broken backend or framework does when imported
         return Row(name, None, (str(error).splitlines() or [type(error).__name__])[0])

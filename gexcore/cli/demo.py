@@ -6,6 +6,7 @@ import argparse
 import io
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 
 import gexcore
 from gexcore.cli import output
-from gexcore.cli.score import summary
-from gexcore.cli.settings import SETTINGS, add_settings, estimator
+from gexcore.cli.outcome import outcome_of, summary
+from gexcore.cli.settings import add_settings, given, named
 from gexcore.cli.text import aligned, most_suspect
 from gexcore.decisions.threshold import Suspects
 from gexcore.errors import InvalidSettingError, MissingExtraError, OutputExistsError
@@ -23,6 +24,7 @@ from gexcore.loss_influence import THRESHOLD_CLIP, LossInfluence
 from gexcore.metrics import auc, average_precision
 from gexcore.plots import plot_histogram
 from gexcore.registry import BackendRegistry, BackendSpec, default_registry
+from gexcore.run import settings_of
 
 HELP = "find flipped labels in scikit-learn's digits"
 DESCRIPTION = (
@@ -58,17 +60,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--noise", metavar="SHARE", type=float, default=0.1, help="of labels to flip (default: 0.1)")
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("gexcore-demo"), help="(default: gexcore-demo)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    add_settings(parser)
+    add_settings(parser, [named("GEX")])
 
 
 def run(args: argparse.Namespace) -> None:
     """Flip, train, score, compare, write."""
-    method = estimator(args)
+    method = gexcore.GEX(**given(args, named("GEX")))
     spec = _trainable(default_registry(), args.backend)
     before = output.previous_command(args.out)
     if before is not None and before.get("name") != "demo":
         raise OutputExistsError(f"{args.out} holds a run that is no demo; choose another folder with --out")
-    data = digits(args.noise, args.seed)
+    data = digits(args.noise, method.seed)
     # comes with scikit-learn, as the data does: small nets are fastest on one thread, and several
     # waiting for a busy machine make them ten times slower
     from threadpoolctl import threadpool_limits
@@ -81,22 +83,23 @@ def _demonstrate(args: argparse.Namespace, method: gexcore.GEX, spec: BackendSpe
     print(f"digits: {len(data.x)} samples of 10 classes, {data.flipped.sum()} labels flipped")
 
     started = time.perf_counter()
-    model = spec.load(spec.demo)(data.x, data.given, classes=10, seed=args.seed)
+    model = spec.load(spec.demo)(data.x, data.given, classes=10, seed=method.seed)
     print(f"trained a model of {args.backend} to memorise them in {time.perf_counter() - started:.1f} s")
 
     show = not args.quiet and sys.stderr.isatty()
     influence = method.fit(model, (data.x, data.given), backend=args.backend, progress=show)
-    columns, found = influence.columns(), influence.suspects()
+    outcome = outcome_of(influence)
+    columns, found = outcome.columns, outcome.suspects
     command = {"name": "demo", "gexcore": gexcore.__version__, "noise": args.noise, "backend": args.backend}
-    command |= {name: getattr(args, name) for name in SETTINGS}
-    files = output.result_files(influence, columns, found, command)
+    command |= settings_of(method)
+    files = output.result_files(outcome.record, columns, found, command)
     try:
         files = {HISTOGRAM: histogram(influence, data.flipped, found), **files}
     except ImportError:
         (args.out / HISTOGRAM).unlink(missing_ok=True)  # one of an earlier demo would show other scores
     output.write_files(args.out, files)
 
-    print(f"{summary(influence, found)}{_precision_recall(found, data.flipped)}")
+    print(f"{summary(influence, outcome)}{_precision_recall(found, data.flipped)}")
     print(f"how well the flipped labels are ranked:\n{_comparison(influence, columns, data.flipped)}")
     print(f"the most suspect:\n{most_suspect(columns, true=data.true)}")
     print(f"written to {args.out}: {', '.join(sorted(files))}")
@@ -151,7 +154,7 @@ def _trainable(registry: BackendRegistry, name: str) -> BackendSpec:
     return spec
 
 
-def _comparison(influence: LossInfluence, columns: dict[str, NDArray[Any]], flipped: NDArray[np.bool_]) -> str:
+def _comparison(influence: LossInfluence, columns: Mapping[str, NDArray[Any]], flipped: NDArray[np.bool_]) -> str:
     rankings = {
         "GEX, suspicion()": columns["suspicion"],
         "GEX, self_influence()": columns["self_influence"],

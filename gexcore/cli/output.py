@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from gexcore.decisions.threshold import Suspects
 from gexcore.errors import InvalidSettingError, OutputExistsError
-from gexcore.loss_influence import LossInfluence
 
 SCORES, RUN = "scores.csv", "run.json"
 PART = ".part"
@@ -61,6 +60,7 @@ def is_finished(out: Path, command: Mapping[str, Any]) -> bool:
     now = json.loads(json.dumps(command))
     fields = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     if fields:
+        fields = ["method"] if "method" in fields else fields  # which has other settings altogether
         told = ", ".join(_difference(name, before.get(name), now.get(name)) for name in fields)
         raise OutputExistsError(f"{out} holds another run, which differs in {told}; choose another folder with --out")
     return (out / SCORES).exists()
@@ -81,16 +81,16 @@ def write_files(out: Path, files: Mapping[str, bytes]) -> None:
 
 
 def result_files(
-    influence: LossInfluence,
+    record: Mapping[str, Any],
     columns: Mapping[str, NDArray[Any]],
     found: Suspects,
     command: Mapping[str, Any],
     data: Sequence[Path] = (),
 ) -> dict[str, bytes]:
     """`run.json`, which says where the data is, and `scores.csv`, in the order to write them."""
-    run = {**influence.record(), "threshold": found.threshold._asdict(), "command": dict(command)}
-    run |= {"data": [str(path.absolute()) for path in data]} if data else {}
-    text = json.dumps(_plain(run), indent=2, allow_nan=False, ensure_ascii=False)
+    told = {**record, "threshold": found.threshold._asdict(), "command": dict(command)}
+    told |= {"data": [str(path.absolute()) for path in data]} if data else {}
+    text = json.dumps(_plain(told), indent=2, allow_nan=False, ensure_ascii=False)
     return {RUN: f"{text}\n".encode(), SCORES: scores_csv(columns).encode()}
 
 

@@ -1,4 +1,4 @@
-"""`gexcore score`: the training set of a trained model, sample by sample."""
+"""`gexcore score`: the training set of a trained model, sample by sample, by any method."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ from typing import Any
 
 import gexcore
 from gexcore.cli import output
+from gexcore.cli.extras import Extra, add_extras, taken
 from gexcore.cli.files import data_paths, read_data
 from gexcore.cli.model import Source, load_model
+from gexcore.cli.outcome import outcome_of, summary
 from gexcore.cli.scored import PREDICTIONS, stored_predictions
-from gexcore.cli.settings import SETTINGS, add_settings, estimator
-from gexcore.cli.text import doubts, most_suspect
-from gexcore.decisions.threshold import Suspects
+from gexcore.cli.settings import add_settings, given, named
+from gexcore.cli.text import most_suspect
+from gexcore.errors import InvalidModelError
 from gexcore.fingerprint import file_digest, parameters_digest
-from gexcore.loss_influence import THRESHOLD_CLIP, LossInfluence
+from gexcore.loss_influence import LossInfluence
+from gexcore.methods import Method
 from gexcore.registry import default_registry
+from gexcore.run import settings_of
 
+NO_MODEL = "-"
 HELP = "score the training set of a trained model"
 DESCRIPTION = (
     "Scores every training sample of a trained model from its final checkpoint, and writes DIR/scores.csv "
@@ -33,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "model",
         metavar="MODEL",
         help="file.py:callable or package.module:callable; the file is RUN as Python code, and the callable "
-        "must return the framework's model with its trained weights",
+        "must return the framework's model with its trained weights; '-' for a score that needs none",
     )
     parser.add_argument(
         "data",
@@ -46,42 +51,50 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--loss", metavar="NAME", help="cross_entropy (default), squared_error, …")
     parser.add_argument("--backend", metavar="NAME", help="only where the model's type leaves a choice")
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+    parser.add_argument("--method", metavar="NAME", default="GEX", help="one of `gexcore methods` (default: GEX)")
+    add_extras(parser)
     add_settings(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Score, then write, then say what was found."""
-    method = estimator(args)
+    described = named(args.method)
+    settings, extras = given(args, described), taken(args, described)
+    method = described.cls(**settings, **{name: extra.value for name, extra in extras.items()})
     output.previous_command(args.out)
     paths = data_paths(args.data)
-    source = load_model(args.model)
-    command = identity(args, paths, source)
+    source = _source(args.model, described, extras)
+    command = identity(args, paths, source) | _asked(method, extras)
     if output.is_finished(args.out, command):
         print(f"{args.out} is already scored: see {args.out / output.SCORES} and {args.out / output.RUN}")
         return
     data = read_data(paths, args.label)
     show = not args.quiet and sys.stderr.isatty()
-    influence = method.fit(source.model, data, loss=args.loss, backend=args.backend, progress=show)
-    columns, found = influence.columns(), influence.suspects()
-    files = output.result_files(influence, columns, found, command, paths)
-    if columns["suggested_label"][0] is not None:
-        files = {PREDICTIONS: stored_predictions(influence, found), **files}
+    fitted = gexcore.LastLayer(method) if args.last_layer else method
+    result = fitted.fit(source.model, data, loss=args.loss, backend=args.backend, progress=show)
+    outcome = outcome_of(result)
+    columns, found = outcome.columns, outcome.suspects
+    files = output.result_files(outcome.record, columns, found, command, paths)
+    if isinstance(result, LossInfluence) and columns["suggested_label"][0] is not None:
+        files = {PREDICTIONS: stored_predictions(result, found), **files}
     output.write_files(args.out, files)
     if not args.quiet:
-        print(summary(influence, found))
+        print(summary(result, outcome))
         print(f"the most suspect:\n{most_suspect(columns)}")
         print(f"scores in {args.out / output.SCORES}, the run in {args.out / output.RUN}")
 
 
 def identity(args: argparse.Namespace, paths: list[Path], source: Source) -> dict[str, Any]:
-    """What makes this run this run: contents, not names, of data and model; weights; settings; version.
+    """What makes this run this run, beside its method: contents, not names, of data and model; weights; version.
 
     Raises
     ------
     InvalidModelError, UnknownBackendError, BackendLoadError
         Where no backend takes the model.
     """
-    backend = default_registry().create(source.model, backend=args.backend, loss=args.loss)
+    backend = None
+    if source.model is not None:
+        backend = default_registry().create(source.model, backend=args.backend, loss=args.loss)
     return {
         "name": "score",
         "gexcore": gexcore.__version__,
@@ -89,30 +102,24 @@ def identity(args: argparse.Namespace, paths: list[Path], source: Source) -> dic
         "label": args.label,
         "model": source.file and file_digest(source.file),
         "callable": source.callable,
-        "weights": parameters_digest(backend),
-        "backend": backend.name,
+        "weights": backend and parameters_digest(backend),
+        "backend": backend and backend.name,
         "loss": args.loss,
-        **{name: getattr(args, name) for name in SETTINGS},
+        "last_layer": args.last_layer,
     }
 
 
-def summary(influence: LossInfluence, found: Suspects) -> str:
-    """How many samples, the cost, how many suspects or why none are named, and what is doubtful."""
-    run = influence.run
-    cost = f"{run.seconds:.1f} s, as much as {run.passes.epochs(run.samples):.0f} forward passes over the data"
-    threshold = found.threshold
-    if threshold.value is not None:
-        share, low, high = influence.noise_rate()
-        verdict = (
-            f"{len(found.indices)} suspects, of mean loss (clipped at {THRESHOLD_CLIP:g}) above {threshold.value:.3g}: "
-            f"{threshold.reason}\nabout {share:.1%} of the labels look wrong ({low:.1%} to {high:.1%} over resamples)"
-        )
-    else:
-        verdict = f"no threshold: {threshold.reason}"
-        overlapping = influence.suspects("mixture")
-        if overlapping.threshold.value is not None:
-            share = len(overlapping.indices) / len(influence)
-            verdict += f"\nof two overlapping modes the upper one would hold {share:.1%} of the samples"
-    # the verdict has already said so
-    told = doubts([finding for finding in influence.diagnose() if finding.name != "no_separate_mode"])
-    return f"{run.samples} samples scored by {run.method} on {run.backend} in {cost}\n{verdict}{told}"
+def _asked(method: Any, extras: dict[str, Extra]) -> dict[str, Any]:
+    """The method and its settings; of what it takes beside, the contents."""
+    told = {name: extra.identity for name, extra in extras.items()}
+    return {"method": type(method).__name__, **settings_of(method), **told}
+
+
+def _source(where: str, method: Method, extras: dict[str, Extra]) -> Source:
+    """The model, or none for a score that can do without."""
+    if where != NO_MODEL:
+        return load_model(where)
+    if method.kind == "influence" or not extras.keys() & {"recorder", "probabilities", "train"}:
+        msg = f"MODEL is '-', and {method.name} takes a model here; give file.py:callable"
+        raise InvalidModelError(msg)
+    return Source(None, NO_MODEL, None)

@@ -1,86 +1,180 @@
-"""Options of the method, as flags."""
+"""Settings of the methods, as flags: one for each name, whatever methods have it."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Literal
+import types
+from collections.abc import Iterable
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from gexcore.budget import Budget
-from gexcore.estimators.gex import GEX
+from gexcore.errors import InvalidSettingError
+from gexcore.methods import METHODS, Method, by_name
 
-SETTINGS = (
-    "chains",
-    "snapshots",
-    "lr",
-    "steps_per_snapshot",
-    "batch_size",
-    "harvest",
-    "optimizer",
-    "momentum",
-    "weight_decay",
-    "budget",
-    "pretraining_epochs",
-    "seed",
-)
+HELP = {
+    "chains": "independent runs from the checkpoint",
+    "snapshots": "members along each chain",
+    "lr": "learning rate; auto is set by feedback",
+    "steps_per_snapshot": "optimizer steps before each member",
+    "batch_size": "samples per optimizer step or derivative",
+    "harvest": "where a member's losses come from",
+    "optimizer": "that of the training serves best",
+    "momentum": "of sgd",
+    "weight_decay": "that of the training serves best",
+    "budget": "most that it may cost, in passes over the data, or with a unit: 90s",
+    "pretraining_epochs": "of the model, a quarter of which is then the budget",
+    "floor": "lower bound of the base loss in deviations",
+    "chance_loss": "loss of a model that knows nothing",
+    "keep": "states kept for suggested labels",
+    "damping": "added to the eigenvalues of the Hessian",
+    "rank": "eigenvalues to keep, largest in size",
+    "iterations": "Hessian products",
+    "samples": "draws, or samples that the Hessian is of",
+    "structure": "Fisher factors or the whole Hessian",
+    "scale": "of the draws, or of the Hessian in a solve",
+    "fisher": "whose labels the Fisher matrix is of",
+    "depth": "steps of a solve",
+    "repeats": "solves, or trainings without each sample, to average",
+    "directions": "random directions",
+    "start": "retrain from the model or from scratch",
+    "workers": "trainings at a time",
+    "epoch": "recorded epoch to read",
+    "squared": "square the distances, as the paper's code does",
+    "never_learnt": "what a sample that was never right counts",
+    "k": "neighbours",
+    "features": "where neighbours are near",
+    "metric": "of distances",
+    "include_self": "count a sample among its neighbours",
+    "squared_distance": "score squared distances of labels",
+    "folds": "models of the cross-validation",
+    "quality": "how probabilities judge a label",
+    "adjusted": "subtract each class's mean confidence first",
+    "half_scored": "score every second sample only, a fault of the paper's code",
+    "through": "let cleanlab compute the quality",
+    "seed": "equal seeds give equal results",
+}
+"""Every setting that is a number, a word or a switch."""
 
 
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Flags for `SETTINGS`, with the defaults of `GEX`."""
-    group = parser.add_argument_group("settings of the method", "The defaults choose everything.")
+class Kind(NamedTuple):
+    """What a flag takes.
 
-    def add(flag: str, help: str, **how: object) -> None:
-        default = getattr(GEX, flag.removeprefix("--").replace("-", "_"))
-        group.add_argument(flag, default=default, help=f"{help} (default: {default})", **how)  # type: ignore[arg-type]
+    Parameters
+    ----------
+    numbers : set of type
+        ``int`` and ``float``, as allowed.
+    words : tuple of str
+        Allowed beside, or instead.
+    switch : bool
+        Whether it takes nothing.
+    """
 
-    add("--chains", "independent runs from the checkpoint", type=_count, metavar="N")
-    add("--snapshots", "members along each chain", type=_count, metavar="N")
-    add("--lr", "learning rate; auto is set by feedback", type=_rate, metavar="LR")
-    add("--steps-per-snapshot", "optimizer steps before each member", type=_count, metavar="N")
-    add("--batch-size", "samples per optimizer step", type=_count, metavar="N")
-    add("--harvest", "where a member's losses come from", choices=("auto", "evaluated", "free"))
-    add("--optimizer", "that of the training serves best", choices=("sgd", "adamw"))
-    add("--momentum", "of sgd", type=float, metavar="M")
-    add("--weight-decay", "that of the training serves best", type=float, metavar="W")
-    add("--budget", "most that it may cost, in passes over the data, or with a unit: 90s", type=_budget, metavar="COST")
-    add("--pretraining-epochs", "of the model, a quarter of which is then the budget", type=float, metavar="E")
-    add("--seed", "equal seeds give equal results", type=int, metavar="SEED")
+    numbers: frozenset[type]
+    words: tuple[str, ...]
+    switch: bool
+
+    def parse(self, text: str) -> int | float | str:
+        """The value that was written."""
+        if text in self.words:
+            return text
+        try:
+            return float(text) if float in self.numbers else int(text)
+        except ValueError:
+            kind = "number" if float in self.numbers else "whole number"
+            told = f"is neither a {kind} nor {' nor '.join(self.words)}" if self.words else f"is no {kind}"
+            raise argparse.ArgumentTypeError(f"{text!r} {told}") from None
 
 
-def estimator(args: argparse.Namespace) -> GEX:
-    """The method with the flags given.
+def add_settings(parser: argparse.ArgumentParser, methods: Iterable[Method] = METHODS) -> None:
+    """Flags for every setting in `HELP` that one of the methods has; none is in the result unless it was given."""
+    chosen = tuple(methods)
+    told = "The defaults choose everything." if len(chosen) == 1 else "Of the methods that have them."
+    group = parser.add_argument_group("settings of the method", told)
+    for name, text in HELP.items():
+        having = [method for method in chosen if name in method.settings]
+        if not having:
+            continue
+        kind = _kind([get_type_hints(method.cls)[name] for method in having])
+        how: dict[str, Any] = {"type": kind.parse, "metavar": "X" if float in kind.numbers else "N"}
+        if name == "budget":
+            how = {"type": _budget, "metavar": "COST"}
+        elif kind.switch:
+            how = {"action": "store_true"}
+        elif not kind.numbers:
+            how = {"choices": kind.words}
+        whose = "" if len(chosen) == 1 else f"{', '.join(method.name for method in having)}: "
+        default = "" if kind.switch else _default(name, having)
+        group.add_argument(flag(name), default=argparse.SUPPRESS, help=f"{whose}{text}{default}", **how)
+
+
+def flag(name: str) -> str:
+    """The flag of a setting."""
+    return f"--{name.replace('_', '-')}"
+
+
+def named(name: str) -> Method:
+    """The method of this name.
 
     Raises
     ------
     InvalidSettingError
     """
-    given = {name: getattr(args, name) for name in SETTINGS}
-    if isinstance(given["budget"], str) and given["budget"] != "auto":
-        given["budget"] = Budget(seconds=float(given["budget"].removesuffix("s")))
-    return GEX(**given)
+    found = by_name(name)
+    if found is None or found.name == "LastLayer":
+        why = (
+            f"no method is named {name!r}"
+            if found is None
+            else "LastLayer wraps another method: add --last-layer to that"
+        )
+        allowed = ", ".join(method.name for method in METHODS if method.name != "LastLayer")
+        raise InvalidSettingError(f"{why}; --method is one of {allowed} (`gexcore methods` tells them apart)")
+    return found
 
 
-def _count(text: str) -> int | Literal["auto"]:
+def given(args: argparse.Namespace, method: Method) -> dict[str, Any]:
+    """The settings whose flags were given.
+
+    Raises
+    ------
+    InvalidSettingError
+        For one that the method does not have.
+    """
+    found = {name: getattr(args, name) for name in HELP if hasattr(args, name)}
+    foreign = [flag(name) for name in found if name not in method.settings]
+    if foreign:
+        has = ", ".join(flag(name) for name in HELP if name in method.settings) or "none"
+        raise InvalidSettingError(f"{method.name} has no setting {', '.join(foreign)}; leave it out (it has {has})")
+    return found
+
+
+def _budget(text: str) -> float | str | Budget:
     if text == "auto":
-        return "auto"
+        return text
     try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a whole number nor auto") from None
-
-
-def _budget(text: str) -> float | str:
-    try:
-        number = float(text.removesuffix("s")) if text != "auto" else 0.0
+        number = float(text.removesuffix("s"))
     except ValueError:
         msg = f"{text!r} is neither a number of passes over the data, nor one of seconds such as 90s, nor auto"
         raise argparse.ArgumentTypeError(msg) from None
-    return text if text == "auto" or text.endswith("s") else number
-
-
-def _rate(text: str) -> float | Literal["auto"]:
-    if text == "auto":
-        return "auto"
     try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor auto") from None
+        return Budget(seconds=number) if text.endswith("s") else number
+    except InvalidSettingError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _default(name: str, methods: list[Method]) -> str:
+    defaults = {str(getattr(method.cls, name)) for method in methods}
+    return f" (default: {defaults.pop()})" if len(defaults) == 1 else ""
+
+
+def _kind(hints: Iterable[Any]) -> Kind:
+    parts = [part for hint in hints for part in _parts(hint)]
+    words = tuple(dict.fromkeys(part for part in parts if isinstance(part, str)))
+    numbers = frozenset(part for part in parts if part in (int, float))
+    return Kind(numbers, words, bool in parts)
+
+
+def _parts(hint: Any) -> list[Any]:
+    """The members of a union, and the values of a literal."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return [part for member in get_args(hint) for part in _parts(member)]
+    return list(get_args(hint)) if get_origin(hint) is Literal else [hint]

@@ -10,16 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.diagnose import Finding
+from gexcore.report.audit import score_of
 
 TOLD = 10
 
 
-def aligned(rows: Sequence[Sequence[str]], *, indent: str = "") -> str:
-    """Rows as columns two spaces apart: the first to the left, the others to the right."""
+def aligned(rows: Sequence[Sequence[str]], *, indent: str = "", right: bool = True) -> str:
+    """Rows as columns two spaces apart: the first to the left, the others to the right unless told not to be."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (
         "  ".join(
-            cell.rjust(width) if i else cell.ljust(width)
+            cell.rjust(width) if i and right else cell.ljust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         for row in rows
@@ -28,21 +29,26 @@ def aligned(rows: Sequence[Sequence[str]], *, indent: str = "") -> str:
 
 
 def most_suspect(columns: Mapping[str, NDArray[Any]], *, true: NDArray[Any] | None = None) -> str:
-    """The samples of highest suspicion, from the columns of `Influence.columns`.
+    """The samples of highest suspicion, or of highest self-influence where there is no suspicion.
 
     Parameters
     ----------
     columns : mapping
+        Of a result.
     true : array, shape (samples,), optional
         Right labels, where they are known.
     """
-    shown = {"index": columns["index"], "label": columns["label"], "suggested": columns["suggested_label"]}
+    shown = {"index": columns["index"], "label": columns["label"]}
+    if "suggested_label" in columns:
+        shown["suggested"] = columns["suggested_label"]
     if true is not None:
         shown["true label"] = true
-    order = np.argsort(-columns["suspicion"], kind="stable")[:TOLD]
-    scores = [_with_error(columns["suspicion"][i], columns["standard_error"][i]) for i in order]
-    rows = [[_cell(column[i]) for column in shown.values()] + [score] for i, score in zip(order, scores, strict=True)]
-    return aligned([[*shown, "suspicion"], *rows], indent="  ")
+    score = score_of(columns)
+    order = np.argsort(-columns[score], kind="stable")[:TOLD]
+    errors = columns.get("standard_error", np.full(len(columns[score]), np.nan))
+    scores = [_with_error(columns[score][i], errors[i]) for i in order]
+    rows = [[_cell(column[i]) for column in shown.values()] + [told] for i, told in zip(order, scores, strict=True)]
+    return aligned([[*shown, score.replace("_", "-")], *rows], indent="  ")
 
 
 def doubts(findings: Sequence[Finding]) -> str:

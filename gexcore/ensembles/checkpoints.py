@@ -33,7 +33,7 @@ def load_states(backend: Backend[Any, Any], checkpoints: Sequence[Any], *, by: s
     MissingCapabilityError
         Where the backend cannot load them.
     """
-    if isinstance(checkpoints, str | dict) or not len(checkpoints):
+    if not isinstance(checkpoints, list | tuple) or not checkpoints:
         msg = f"{by} needs a list of checkpoints of the training run, such as checkpoints=[state_1, state_2], and got none"
         raise InvalidSettingError(msg)
     require(backend, SupportsCheckpoints, by=by)

@@ -15,6 +15,7 @@ from gexcore.estimators.job import Job
 from gexcore.estimators.method import GradientMethod
 from gexcore.estimators.settle import check_count, check_number
 from gexcore.evaluation import GRADIENT_BUDGET, directional, hessian_product
+from gexcore.passes import Passes
 from gexcore.progress import progress_bar
 from gexcore.protocols import Dataset, SupportsHvp, SupportsParams, SupportsSampleGradients
 from gexcore.run import Run
@@ -151,6 +152,10 @@ class Solved:
             f"<Solved by LiSSA: {len(self)} samples, effective damping {alpha:g}; influence(test): g'ᵀ(H + αI)⁻¹g, "
             "+ = helpful; self_influence(): that of each sample on itself, one solve each>"
         )
+
+    def passes(self, solves: int) -> Passes:
+        """What so many solves add to those of the fit; `influence` takes a jvp of every sample for each beside."""
+        return Passes(hvp=solves * self.run.chosen["hvp_per_solve"], gradient=solves)
 
     def influence(self, test: Any = None) -> Floats:
         """g'ᵀ (H + αI)⁻¹ g, shape (tests, samples); removing z changes the loss of z' by about I / N.

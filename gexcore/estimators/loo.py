@@ -150,7 +150,7 @@ class LOO:
                 bar.advance("")
         run = self._run(inputs, seen, len(own), len(tests), time.perf_counter() - started)
         return Retrained(
-            differences.reshape(*shape, -1) - base, own.reshape(shape) - seen.losses[removed], removed, run
+            differences.reshape(*shape, -1) - base, own.reshape(shape) - seen.losses[removed], removed, run, seen.labels
         )
 
     def _positions(self, n: int) -> Indices:
@@ -244,12 +244,15 @@ class Retrained:
         Positions of the removed samples.
     run : Run
         Its passes leave out the trainings.
+    labels : integer array, shape (samples,), or None
+        Given classes.
     """
 
     differences: Floats
     own: Floats
     indices: Indices
     run: Run
+    labels: NDArray[np.intp] | None = None
 
     def __len__(self) -> int:
         return len(self.indices)

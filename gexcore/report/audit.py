@@ -29,7 +29,8 @@ class Audit:
     Parameters
     ----------
     suspicion : array, shape (samples,)
-        Finite; the page ranks by it. Self-influence of a method that has no other score.
+        Finite, raised to start at zero where some are negative; the page ranks by it.
+        Self-influence of a method that has no other score.
     standard_error, self_influence : array, shape (samples,)
         NaN where unknown.
     suspect : boolean array, shape (samples,)
@@ -97,8 +98,10 @@ def read_audit(folder: Path) -> Audit:
 
 
 def _audit(columns: Mapping[str, NDArray[Any]], threshold: Threshold, run: Mapping[str, Any]) -> Audit:
-    # negative self-influence, from negative curvature, is as unsuspicious as none
-    suspicion = np.maximum(np.asarray(columns[score_of(columns)], dtype=np.float64), 0.0)
+    suspicion = np.asarray(columns[score_of(columns)], dtype=np.float64)
+    # negative suspicion is that of a margin; negative self-influence, from negative curvature, is as unsuspicious as none
+    suspicion = suspicion - min(0.0, suspicion.min()) if "suspicion" in columns else np.maximum(suspicion, 0.0)
+    unknown = np.full(len(suspicion), np.nan)
     if not np.isfinite(suspicion).all():
         position = int(np.argmin(np.isfinite(suspicion)))
         raise InvalidDataError(
@@ -106,8 +109,8 @@ def _audit(columns: Mapping[str, NDArray[Any]], threshold: Threshold, run: Mappi
         )
     return Audit(
         suspicion,
-        np.asarray(columns["standard_error"], dtype=np.float64),
-        np.asarray(columns["self_influence"], dtype=np.float64),
+        np.asarray(columns.get("standard_error", unknown), dtype=np.float64),
+        np.asarray(columns.get("self_influence", unknown), dtype=np.float64),
         np.asarray(columns["suspect"], dtype=bool),
         _classes(columns["label"]),
         _classes(columns["suggested_label"]) if "suggested_label" in columns else None,
@@ -132,12 +135,16 @@ def _read_columns(path: Path) -> dict[str, NDArray[Any]]:
         cells = dict(zip(header, zip(*rows, strict=True), strict=False))
     if [int(cell) for cell in cells["index"]] != list(range(len(cells["index"]))):
         raise ValueError(f"the index of {path.name} does not count from 0")
+    # only a method without losses, and so without suggestions, has no suspicion of its own
+    if "suspicion" not in cells and cells.keys() & {"suggested_label", "value"}:
+        raise KeyError("suspicion")
     numbers = ("suspicion", "standard_error", "self_influence")
     return {
-        **{name: np.array([float(cell or "nan") for cell in cells[name]]) for name in numbers},
+        **{name: np.array([float(cell or "nan") for cell in cells[name]]) for name in numbers if name in cells},
         **{
             name: np.array([int(c) if c else None for c in cells[name]], object)
             for name in ("label", "suggested_label")
+            if name in cells
         },
         "suspect": np.array([cell == "true" for cell in cells["suspect"]]),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from gexcore.data import ArrayDataset, to_numpy
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.estimators.settle import check_count
 from gexcore.passes import Passes
+from gexcore.protocols import SupportsLogits
 from gexcore.scores.fitting import columns_of, given_labels, make_scores, open_data
 from gexcore.scores.folds import Fold, Train, hold_out, make_folds, refuse_uncovered
 from gexcore.scores.joint import checked
@@ -59,8 +60,6 @@ class ConfidentLearning:
     array([0.75, 0.25])
     """
 
-    needs: ClassVar[tuple[type, ...]] = ()
-
     probabilities: Any = field(default=None, repr=False)
     train: Train | None = None
     folds: int | Sequence[Any] = 5
@@ -86,6 +85,11 @@ class ConfidentLearning:
         check_quality(self.quality, adjusted=self.adjusted)
         if self.through not in (None, "cleanlab"):
             raise InvalidSettingError(f"through is {self.through!r}; allowed are 'cleanlab' and None")
+
+    @property
+    def needs(self) -> tuple[type, ...]:
+        """Capabilities it asks of the backend of the recipe's models."""
+        return () if self.train is None else (SupportsLogits,)
 
     @classmethod
     def public_code(cls, **settings: Any) -> ConfidentLearning:

@@ -108,7 +108,7 @@ def test_a_setting_out_of_range_is_refused_at_once(make: Any, told: str) -> None
         make()
 
 
-@pytest.mark.parametrize("checkpoints", [[], {"weight": 1}, "best.pt"])
+@pytest.mark.parametrize("checkpoints", [[], {"weight": 1}, "best.pt", ZERO])
 @pytest.mark.parametrize("kind", [gx.TracIn, gx.TracInRP])
 def test_checkpoints_are_a_list(kind: Any, checkpoints: Any) -> None:
     with pytest.raises(InvalidSettingError, match="needs a list of checkpoints of the training run, such as"):

@@ -38,7 +38,7 @@ def influence(blobs: tuple[Any, Any]) -> gx.Influence:
 @pytest.fixture
 def folder(influence: gx.Influence, blobs: tuple[Any, Any], tmp_path: Path) -> Path:
     command = {"name": "score", "data": ["another file"], "label": None}
-    files = output.result_files(influence, influence.columns(), influence.suspects(), command)
+    files = output.result_files(influence.record(), influence.columns(), influence.suspects(), command)
     output.write_files(tmp_path / "audit", files)
     np.savez(tmp_path / "data.npz", x=blobs[0], y=blobs[1])
     return tmp_path / "audit"

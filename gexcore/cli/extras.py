@@ -1,0 +1,148 @@
+"""What some methods take beside model and data: checkpoints, recorders, recipes, probabilities."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import gexcore
+from gexcore.cli.files import UNREADABLE
+from gexcore.cli.model import load_callable
+from gexcore.cli.settings import flag
+from gexcore.errors import InvalidDataError, InvalidModelError, InvalidSettingError
+from gexcore.fingerprint import file_digest
+from gexcore.methods import Method
+from gexcore.scores.fitting import check_checkpoints
+
+FROM_CODE = "it must be file.py:callable or package.module:callable, where the callable"
+
+
+class Extra(NamedTuple):
+    """A value, and what makes it this one and no other."""
+
+    value: Any
+    identity: Any
+
+
+def add_extras(parser: argparse.ArgumentParser) -> None:
+    """A flag for each."""
+    group = parser.add_argument_group("what some methods take beside", "`gexcore methods` says which.")
+    code = "file.py:callable"
+    group.add_argument(
+        "--checkpoints",
+        metavar=code,
+        help="called without arguments, it returns the list of the training's checkpoints",
+    )
+    group.add_argument(
+        "--recorder",
+        metavar="FILE",
+        action="append",
+        type=Path,
+        help="what Recorder.save wrote; repeat it for each run",
+    )
+    group.add_argument(
+        "--probabilities", metavar="FILE", type=Path, help=".npy file (samples × classes), out of sample"
+    )
+    group.add_argument(
+        "--train",
+        metavar=code,
+        help="the recipe itself: train(x, y) -> model, or of LOO train(data, start, seed) -> model",
+    )
+    group.add_argument("--ensemble", action="store_true", help="TracInRP: the members of GEX() in place of checkpoints")
+    group.add_argument(
+        "--parameters", metavar="PATTERN", action="append", help="only these parameters, by name; may be repeated"
+    )
+    group.add_argument("--last-layer", action="store_true", help="only the parameters of the last layer")
+    group.add_argument("--indices", metavar="I,J,…", type=_indices, help="LOO: remove these samples only")
+
+
+def taken(args: argparse.Namespace, method: Method) -> dict[str, Extra]:
+    """What was given, by the name of the setting.
+
+    Raises
+    ------
+    InvalidSettingError
+        For what the method does not take, or has to.
+    InvalidModelError, InvalidDataError
+        Where a file cannot be used.
+    """
+    found = {name: value for name in READ if (value := getattr(args, name))}
+    if args.last_layer and "parameters" not in method.settings:
+        raise InvalidSettingError(f"{method.name} neither steps nor takes derivatives; leave --last-layer out")
+    for name in found:
+        if name not in method.settings:
+            raise InvalidSettingError(f"{method.name} does not take {flag(name)}; leave it out")
+    required = {way.takes for way in method.ways}
+    if "" not in required and not required & found.keys():
+        told = " or ".join(flag(name) for name in READ if name in required)
+        raise InvalidSettingError(f"{method.name} needs {told}; `gexcore score --help` says what that is")
+    return {name: READ[name](value) for name, value in found.items()}
+
+
+def _checkpoints(where: str) -> Extra:
+    build, file = load_callable(where, "--checkpoints", f"{FROM_CODE} returns the list of checkpoints")
+    try:
+        value = build()
+    except (Exception, SystemExit) as error:
+        told = f"{type(error).__name__}: {error}".splitlines()[0]
+        msg = f"{where} failed ({told}); called without arguments it must return the list of checkpoints"
+        raise InvalidModelError(msg) from error
+    check_checkpoints(value)
+    return Extra(value, _of_code(where, file))
+
+
+def _train(where: str) -> Extra:
+    recipe, file = load_callable(where, "--train", f"{FROM_CODE} trains and returns a model")
+    return Extra(recipe, _of_code(where, file))
+
+
+def _of_code(where: str, file: Path | None) -> list[str | None]:
+    return [where.rpartition(":")[2], file_digest(file) if file else None]
+
+
+def _recorder(paths: list[Path]) -> Extra:
+    for path in paths:
+        _refuse_missing(path, "--recorder names a file that Recorder.save wrote")
+    runs = [gexcore.Recorder.load(path) for path in paths]
+    return Extra(runs[0] if len(runs) == 1 else runs, [file_digest(path) for path in paths])
+
+
+def _probabilities(path: Path) -> Extra:
+    kind = "--probabilities names a .npy file with one row per sample and one column per class"
+    _refuse_missing(path, kind)
+    try:
+        return Extra(np.lib.format.open_memmap(path, mode="r"), file_digest(path))
+    except UNREADABLE as error:
+        told = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InvalidDataError(f"{path} cannot be read ({told}); {kind}") from error
+
+
+def _refuse_missing(path: Path, kind: str) -> None:
+    if not path.is_file():
+        raise InvalidDataError(f"{path} {'is no file' if path.exists() else 'does not exist'}; {kind}")
+
+
+def _plain(value: Any) -> Extra:
+    return Extra(value, value)
+
+
+READ: dict[str, Callable[[Any], Extra]] = {
+    "checkpoints": _checkpoints,
+    "recorder": _recorder,
+    "probabilities": _probabilities,
+    "train": _train,
+    "ensemble": lambda _: Extra(gexcore.GEX(), True),
+    "parameters": _plain,
+    "indices": _plain,
+}
+
+
+def _indices(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of positions; give them as 0,5,17") from None

@@ -1,0 +1,109 @@
+"""`gexcore methods`: what there is, what each method needs and costs, and on which backends it runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import MISSING, fields
+from typing import Any
+
+from gexcore.cli.backends import Row, rows
+from gexcore.cli.text import aligned
+from gexcore.methods import METHODS, SYMBOLS, Method, Way
+from gexcore.registry import default_registry
+
+HELP = "list the methods, what each needs and what it costs"
+DESCRIPTION = (
+    "Lists every method: what it takes beside model and data, which capabilities of a backend it needs "
+    "(`gexcore backends` lists who has them), and its cost in passes over all samples."
+)
+NOTE = (
+    "A step is a forward and a backward pass; a gradient is of every single sample, or one jvp for each direction where "
+    "they do not fit into memory or the backend has none, or two forward passes where it has no jvp either. Test data and "
+    "statistics of BatchNorm come on top."
+)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of this command."""
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print everything, settings included, as JSON")
+    form.add_argument("--markdown", action="store_true", help="print the tables of the documents: costs, and backends")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the list."""
+    if args.json:
+        print(json.dumps([_described(method) for method in METHODS], indent=2, ensure_ascii=False))
+    elif args.markdown:
+        print(f"{costs()}\n\n{on_backends(rows(default_registry()))}")
+    else:
+        print(f"{listed()}\n\n{legend()}\n{NOTE}")
+
+
+def listed() -> str:
+    """All ways to use all methods in columns."""
+    lines = [["method", "kind", "needs of the backend", "passes over the data"]]
+    for method, way in _ways():
+        lines.append([method.label(way), method.kind, ", ".join(method.needs(way)) or "-", way.cost])
+    return aligned(lines, right=False)
+
+
+def legend() -> str:
+    """The symbols of costs."""
+    return "; ".join(f"{symbol}: {meaning}" for symbol, meaning in SYMBOLS.items()) + "."
+
+
+def costs() -> str:
+    """Costs as a Markdown table."""
+    lines = [["method", "needs of the backend", "passes over the data"], ["---"] * 3]
+    lines += [[f"`{method.label(way)}`", ", ".join(method.needs(way)) or "–", way.cost] for method, way in _ways()]
+    return _markdown(lines)
+
+
+def on_backends(backends: list[Row]) -> str:
+    """Method by backend as a Markdown table, and why each hole is one."""
+    lines = [["method", *(f"`{row.name}`" for row in backends)], ["---"] * (len(backends) + 1)]
+    for method, way in _ways():
+        lines.append([f"`{method.label(way)}`", *(_cell(method, way, row) for row in backends)])
+    return "\n".join([_markdown(lines), "", *(f"- {line}" for row in backends for line in holes(row))])
+
+
+def holes(row: Row) -> list[str]:
+    """One sentence for each set of capabilities that a backend lacks: which methods miss it, and why it is not there."""
+    if row.can is None:
+        return [f"`{row.name}` runs nothing here: {row.note}."]
+    missing: dict[str, list[str]] = {}
+    for method, way in _ways():
+        lacks = ", ".join(name for name in method.needs(way) if not row.can[name])
+        if lacks:
+            missing.setdefault(lacks, []).append(f"`{method.label(way)}`")
+    why = row.limits or "it does not define that"
+    return [f"`{row.name}` has no {lacks} for {', '.join(found)}: {why}." for lacks, found in missing.items()]
+
+
+def _ways() -> list[tuple[Method, Way]]:
+    return [(method, way) for method in METHODS for way in method.ways]
+
+
+def _cell(method: Method, way: Way, row: Row) -> str:
+    return "" if row.can is None else "yes" if all(row.can[name] for name in method.needs(way)) else "–"
+
+
+def _markdown(lines: list[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _described(method: Method) -> dict[str, Any]:
+    ways = [
+        {
+            "use": method.label(way),
+            "takes": way.takes,
+            "needs": method.needs(way),
+            "passes": way.passes,
+            "trainings": way.trainings,
+        }
+        for way in method.ways
+    ]
+    settings = {f.name: None if f.default is MISSING else f.default for f in fields(method.cls)}
+    return {"name": method.name, "kind": method.kind, "summary": method.summary, "settings": settings, "ways": ways}

@@ -1,0 +1,89 @@
+"""`gexcore methods`, and the table it prints."""
+
+from __future__ import annotations
+
+import json
+import typing
+from typing import Any
+
+import pytest
+
+import gexcore as gx
+from gexcore.capabilities import CAPABILITIES
+from gexcore.cli.backends import Row
+from gexcore.cli.methods import holes, on_backends
+from gexcore.cli.settings import HELP
+from gexcore.methods import METHODS, PLACEHOLDERS, SYMBOLS, by_name
+from gexcore.passes import Passes
+
+
+def test_every_public_method_is_listed() -> None:
+    public = {name for name in gx.__all__ if hasattr(getattr(gx, name), "fit")}
+    assert {method.name for method in METHODS} == public
+    assert {by_name(name.upper()).name for name in public} == public  # type: ignore[union-attr]
+    assert by_name("Shapley") is None
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_an_entry_is_about_its_class(method: Any) -> None:
+    found = gx.Scores if method.kind == "score" else None
+    result = typing.get_type_hints(method.cls.fit)["return"]
+    assert (result is gx.Scores) == (found is gx.Scores)
+    assert method.summary.endswith((".", ":"))
+    labels = [method.label(way) for way in method.ways]
+    assert len(set(labels)) == len(labels)
+    for way in method.ways:
+        assert not way.takes or way.takes in method.settings
+        assert set(way.takes.split()) <= PLACEHOLDERS.keys()
+        assert set(method.needs(way)) <= CAPABILITIES.keys()
+        assert set(way.passes) <= set(Passes._fields)
+        symbols = dict.fromkeys(SYMBOLS, 2.0)
+        for formula in [*way.passes.values(), *([way.trainings] if way.trainings else [])]:
+            assert eval(formula, {"__builtins__": {}}, symbols) > 0
+
+
+def test_every_setting_that_is_a_number_or_a_word_has_a_flag() -> None:
+    for method in METHODS:
+        for name, hint in typing.get_type_hints(method.cls).items():
+            told = str(hint)
+            plain = any(kind in told for kind in ("int", "float", "bool", "Literal")) and name != "train"
+            if name in method.settings and plain and "Callable[[Any" not in told:
+                assert name in HELP, (method.name, name, told)
+
+
+def test_the_command(run: Any) -> None:
+    outcome = run("methods")
+    assert (outcome.code, outcome.err) == (0, "")
+    lines = outcome.out.splitlines()
+    assert lines[0].split() == ["method", "kind", "needs", "of", "the", "backend", "passes", "over", "the", "data"]
+    assert any(line.startswith("IF() ") and "params, hvp" in line and "p hvp" in line for line in lines)
+    told = json.loads(run("methods", "--json").out)
+    assert [entry["name"] for entry in told] == [method.name for method in METHODS]
+    gex = told[0]
+    assert gex["settings"]["momentum"] == 0.9
+    assert gex["ways"][1]["needs"] == ["donated steps", "training losses"]
+    assert "argument --markdown: not allowed with argument --json" in run("methods", "--json", "--markdown").err
+
+
+def test_each_hole_is_explained() -> None:
+    everything = dict.fromkeys(CAPABILITIES, True)
+    rows = [
+        Row("whole", everything),
+        Row("poor", everything | {"hvp": False, "logits": False}, limits="it was made so"),
+        Row("bare", everything | {"hvp": False}),
+        Row("absent", None, "it is not installed"),
+    ]
+    table, _, told = on_backends(rows).partition("\n\n")
+    cells = {line.split(" | ")[0].strip("| `"): line.split(" | ")[1:] for line in table.splitlines()[2:]}
+    assert cells["IF()"] == ["yes", "–", "–", " |"]
+    assert cells["Loss()"] == ["yes", "yes", "yes", " |"]
+    assert holes(rows[0]) == []
+    assert any(
+        line.startswith("`poor` has no hvp for `IF()`, ") and line.endswith(": it was made so.")
+        for line in holes(rows[1])
+    )
+    assert next(line for line in told.splitlines() if "`bare`" in line).endswith(": it does not define that.")
+    assert "- `absent` runs nothing here: it is not installed." in told.splitlines()
+    # as many methods are named as there are holes
+    named = sum(line.count("(") for line in told.splitlines() if "has no" in line)
+    assert named == sum(row.count("–") for row in cells.values())
