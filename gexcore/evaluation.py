@@ -28,6 +28,8 @@ REFRESH_BATCHES = 8
 REFRESH_BATCH_SIZE = 128
 GRADIENT_BUDGET = 2**25
 """Numbers in the gradients of one batch of samples, at most."""
+STATE_BUDGET = 2**28
+"""Numbers in the parameters of states made to share one pass over the data, at most: 1 GB in single precision."""
 
 
 def in_order(n: int, batch_size: int) -> Iterator[Indices]:
@@ -87,14 +89,14 @@ def evaluate_many(
 
 def directional(
     backend: Backend[Any, Any],
-    state: Any,
+    states: Sequence[Any],
     tangents: NDArray[Any],
     data: Dataset[Any],
     *,
     batch_size: int,
     on_batch: Callable[[], object] = lambda: None,
 ) -> NDArray[np.float64]:
-    """Derivatives of every sample's loss along each of `tangents`, in one pass over the data.
+    """Derivatives of every sample's loss along each of `tangents` at each of `states`, in one pass over the data.
 
     By the cheapest of what the backend has: gradients of the samples, where they fit into memory
     and serve several directions; one derivative for each direction (`SupportsJvp`); or central
@@ -102,32 +104,38 @@ def directional(
 
     Parameters
     ----------
-    state : State
+    states : sequence of State
         Where the derivatives are taken, in evaluation mode.
     tangents : array, shape (directions, p)
     on_batch : callable
-        Called after each batch of samples.
+        Called after each batch of samples at each state.
 
     Returns
     -------
-    array, shape (directions, samples)
+    array, shape (states · directions, samples)
+        All directions of the first state come first.
     """
     derive: Callable[..., Array] = partial(_difference, backend)
     if supports(backend, SupportsJvp):
         derive = backend.jvp  # type: ignore[attr-defined]
     by_gradients = _by_gradients(backend, tangents.shape, batch_size)
-    columns = []
-    for indices in in_order(len(data), batch_size):
-        batch = data.batch(indices)
+
+    def at(state: Any, batch: Any, size: int) -> NDArray[np.float64]:
         if by_gradients:
             gradients = to_numpy(backend.sample_gradients(state, batch))  # type: ignore[attr-defined]
-            columns.append(tangents @ gradients.T.astype(np.float64))
-        else:
-            rows = [checked(derive(state, tangent, batch), len(indices)) for tangent in tangents]
-            host = [to_numpy(row).astype(np.float64) for row in rows]
-            columns.append(np.stack(host) if host else np.empty((0, len(indices))))
-        on_batch()
-    return np.concatenate(columns, axis=1)
+            return np.asarray(tangents @ gradients.T.astype(np.float64))
+        rows = [checked(derive(state, tangent, batch), size) for tangent in tangents]
+        host = [to_numpy(row).astype(np.float64) for row in rows]
+        return np.stack(host) if host else np.empty((0, size))
+
+    found = np.empty((len(states) * len(tangents), len(data)))
+    for indices in in_order(len(data), batch_size):
+        batch = data.batch(indices)
+        for number, state in enumerate(states):
+            rows = slice(number * len(tangents), (number + 1) * len(tangents))
+            found[rows, indices[0] : indices[-1] + 1] = at(state, batch, len(indices))
+            on_batch()
+    return found
 
 
 def directional_passes(backend: Backend[Any, Any], shape: tuple[int, ...], samples: int, *, batch_size: int) -> Passes:
@@ -208,7 +216,11 @@ class Refresher:
         self.samples = sum(map(len, self._batches)) if self.active else 0
 
     def __call__(self, state: Any) -> Any:
+        return self.many([state])[0]
+
+    def many(self, states: Sequence[Any]) -> list[Any]:
+        """Each of the states with its statistics refreshed; the batches are made once for all of them."""
         if not self.active:
-            return state
+            return list(states)
         batches = [self._data.batch(indices) for indices in self._batches]
-        return self._backend.refresh_buffers(state, batches)  # type: ignore[attr-defined]
+        return [self._backend.refresh_buffers(state, batches) for state in states]  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ from gexcore import deviations as dv
 from gexcore.capabilities import require
 from gexcore.data import as_dataset, to_numpy
 from gexcore.errors import InvalidSettingError
-from gexcore.evaluation import GRADIENT_BUDGET
+from gexcore.evaluation import GRADIENT_BUDGET, in_order
 from gexcore.passes import Passes
 from gexcore.protocols import Backend, Dataset, Indices, SupportsCheckpoints
 from gexcore.table import Blocks, block_size
@@ -91,12 +91,14 @@ class GradientTable:
         return squares.copy()
 
     def measured(self, on_batch: Callable[[], object] = lambda: None) -> GradientTable:
-        """The same table with its self-influence worked out: one pass for each state."""
+        """The same table with its self-influence worked out, in one pass over the data."""
         if self.squares is not None:
             return self
         total = np.zeros(self.samples)
-        for state in self.states:
-            for indices, gradients in self.gradients(state, 0, self.samples):
+        for indices in in_order(self.samples, self.step):
+            batch = self.data.batch(indices)
+            for state in self.states:
+                gradients = to_numpy(self.backend.sample_gradients(state, batch)).astype(np.float64)  # type: ignore[attr-defined]
                 total[indices] += np.einsum("np,np->n", gradients, gradients)
                 on_batch()
         return replace(self, squares=total / len(self.states))

@@ -42,11 +42,10 @@ class Tangents:
     def evaluate(self, data: Any, /, *, on_batch: Callable[[], object] = lambda: None) -> DeviationTable:
         """Deviations of every member on `data`."""
         dataset = as_dataset(data, self.backend)
-        parts = [
-            directional(self.backend, state, self.moves, dataset, batch_size=self.batch_size, on_batch=on_batch)
-            for state in self.states
-        ]
-        return DeviationTable(np.concatenate(parts), self.chains, self.weights)
+        found = directional(
+            self.backend, self.states, self.moves, dataset, batch_size=self.batch_size, on_batch=on_batch
+        )
+        return DeviationTable(found, self.chains, self.weights)
 
     def passes(self, samples: int) -> Passes:
         """What evaluating so many samples costs, with the moves held in memory."""

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.capabilities import require
-from gexcore.data import as_dataset
-from gexcore.evaluation import Refresher, evaluate, evaluate_many, outputs
+from gexcore.data import as_dataset, to_numpy
+from gexcore.evaluation import Refresher, evaluate, evaluate_many, in_order, outputs
 from gexcore.logits import class_scores, softmax
 from gexcore.protocols import Backend, Dataset, SupportsLogits
 from gexcore.table import LossTable
@@ -36,9 +36,9 @@ class Members:
     states: list[Any]
 
     def evaluate(self, data: Any) -> LossTable:
-        """Losses of θ* and of every kept member on `data`, in evaluation mode."""
+        """Losses of θ* and of every kept member on `data`, in evaluation mode, in one pass over it."""
         dataset = as_dataset(data, self.backend)
-        states = [self.refresh(state) for state in (self.backend.initial_state(), *self.states)]
+        states = self.refresh.many([self.backend.initial_state(), *self.states])
         losses = evaluate_many(self.backend, states, dataset, batch_size=self.batch_size)
         return LossTable(losses[1:], losses[0], self.chains)
 
@@ -56,13 +56,13 @@ class Members:
             Where the backend has no logits.
         """
         require(self.backend, SupportsLogits, by="the label suggestion")
-        total: NDArray[np.float64] | None = None
-        states = self.states or [self.backend.initial_state()]
-        for state in states:
-            p = softmax(self._logits(self.refresh(state), data))
-            total = p if total is None else total + p
-        assert total is not None
-        return total / len(states)
+        states = self.refresh.many(self.states or [self.backend.initial_state()])
+        parts = []
+        for indices in in_order(len(data), self.batch_size):
+            batch = data.batch(indices)
+            logits = [to_numpy(self.backend.logits(state, batch)) for state in states]  # type: ignore[attr-defined]
+            parts.append(sum(softmax(class_scores(scores, len(indices))) for scores in logits) / len(states))
+        return np.concatenate(parts)
 
     def checkpoint_logits(self, data: Dataset[Any]) -> NDArray[np.float64]:
         """Logits of θ* just as the model was given, shape (samples, K).

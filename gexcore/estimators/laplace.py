@@ -18,12 +18,12 @@ from gexcore.estimators.influence_function import exact_spectrum
 from gexcore.estimators.job import Job
 from gexcore.estimators.method import GradientMethod
 from gexcore.estimators.settle import check_count, check_number
-from gexcore.evaluation import Refresher, evaluate
+from gexcore.evaluation import STATE_BUDGET, Refresher, evaluate_many
 from gexcore.loss_influence import LossInfluence
 from gexcore.passes import Passes
 from gexcore.progress import progress_bar
 from gexcore.protocols import Dataset, SupportsHvp, SupportsKronecker, SupportsParams
-from gexcore.table import LossTable
+from gexcore.table import LossTable, parts
 
 Losses = NDArray[Any]
 Draw = Callable[[np.random.Generator], NDArray[np.float64]]
@@ -137,14 +137,18 @@ class Laplace(GradientMethod[LossInfluence]):
         kept: list[Any] = []
         rng, trained = np.random.default_rng([self.seed, 0x1A]), job.backend.initial_state()
         with progress_bar(self.samples, title=job.name, show=job.progress, unit="draw") as bar:
-            for _ in range(self.samples):
-                state = job.backend.unravel(trained, job.theta + draw(rng))  # type: ignore[attr-defined]
-                scored = refresh(state)
-                found = [evaluate(job.backend, scored, data, batch_size=self.batch_size) for data in datasets]
-                if _finite(found[0]):
-                    losses.append(found)
-                    kept += [state] if len(kept) < self.keep else []
-                bar.advance("")
+            for part in parts(self.samples, max(1, STATE_BUDGET // job.size)):
+                states = [
+                    job.backend.unravel(trained, job.theta + draw(rng))  # type: ignore[attr-defined]
+                    for _ in range(part.start, part.stop)
+                ]
+                scored = refresh.many(states)
+                found = [evaluate_many(job.backend, scored, data, batch_size=self.batch_size) for data in datasets]
+                for state, *rows in zip(states, *found, strict=True):
+                    if _finite(rows[0]):
+                        losses.append(rows)
+                        kept += [state] if len(kept) < self.keep else []
+                    bar.advance("")
         return losses, kept
 
     def _posterior(self, job: Job) -> tuple[Draw, Passes]:

@@ -174,7 +174,7 @@ class Solved:
         if test is not None:
             dataset = as_dataset(test, self.job.backend)
         rows = [
-            directional(self.job.backend, self._state, solved, self.job.data, batch_size=self.job.method.batch_size)
+            directional(self.job.backend, [self._state], solved, self.job.data, batch_size=self.job.method.batch_size)
             for _, solved in self._solved(dataset)
         ]
         return np.concatenate(rows)

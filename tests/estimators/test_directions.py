@@ -116,7 +116,7 @@ def test_every_way_to_derivatives_gives_the_same(written: Any, seed: int, count:
     wanted = moves @ written.gradients.T
     for backend in (NumpyBackend(written.model), Plain(written.model), ForwardOnly(written.model)):
         data = ArrayDataset(*written.data)
-        found = directional(backend, backend.initial_state(), moves, data, batch_size=batch_size)
+        found = directional(backend, [backend.initial_state()], moves, data, batch_size=batch_size)
         tolerance = 1e-6 if isinstance(backend, ForwardOnly) else 1e-10
         np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=tolerance * np.abs(wanted).max())
 
@@ -130,15 +130,15 @@ def test_all_directions_share_one_pass_over_the_data(written: Any) -> None:
             return super().batch(indices)
 
     data, backend = Counted(*written.data), Plain(written.model)
-    directional(backend, backend.initial_state(), np.ones((9, written.size)), data, batch_size=5)
+    directional(backend, [backend.initial_state()], np.ones((9, written.size)), data, batch_size=5)
     assert data.calls == 3
 
 
 def test_no_move_has_no_derivative(written: Any) -> None:
     backend = ForwardOnly(written.model)
     zero = np.zeros((1, written.size))
-    assert not directional(backend, backend.initial_state(), zero, ArrayDataset(*written.data), batch_size=9).any()
-    none = directional(backend, backend.initial_state(), zero[:0], ArrayDataset(*written.data), batch_size=9)
+    assert not directional(backend, [backend.initial_state()], zero, ArrayDataset(*written.data), batch_size=9).any()
+    none = directional(backend, [backend.initial_state()], zero[:0], ArrayDataset(*written.data), batch_size=9)
     assert none.shape == (0, 14)
 
 
