@@ -247,13 +247,14 @@ class LossInfluence(Influence):
         """
         return np.asarray(self.predictions().probabilities.argmax(axis=1))
 
-    def relabel(self, method: CleaningMethod = "argmax", indices: Any = None) -> Cleaned:
+    def relabel(self, method: CleaningMethod = "argmax_or_drop", indices: Any = None) -> Cleaned:
         """The training set with its suspects relabelled or dropped, as a value to train on.
 
         Parameters
         ----------
-        method : {"argmax", "other", "eq16", "distill", "complementary", "drop"}
-            See `gexcore.decisions.clean.clean`; "drop" is the safest.
+        method : {"argmax_or_drop", "argmax", "other", "eq16", "distill", "complementary", "drop"}
+            See `gexcore.decisions.clean.clean`. By default suspects get the class that the members find
+            most probable, and those for which that is the given one are left out.
         indices : integer array, optional
             Positions to treat; those of `suspects` where not given.
 

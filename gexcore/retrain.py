@@ -60,7 +60,7 @@ def retrain(
     data : (x, y) arrays
         That the treatments are of.
     treatments : mapping of str to Cleaned
-        Such as ``{"drop": influence.relabel("drop"), "argmax": influence.relabel()}``.
+        Such as ``{"drop": influence.relabel("drop"), "relabel": influence.relabel()}``.
     test : (x, y) or any other data
         Right labels, as integers.
     labels : integer array, optional

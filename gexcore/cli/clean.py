@@ -27,10 +27,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     treatment.add_argument(
         "--relabel",
         nargs="?",
-        const="argmax",
+        const=RELABELLINGS[0],
         choices=RELABELLINGS,
         dest="method",
-        help="give them new labels: the members' most probable class (default: argmax), or soft ones",
+        help="give them new labels: the members' most probable class, leaving out those for which that is the given "
+        f"one (default: {RELABELLINGS[0]}), or another method's",
     )
     add_output(parser)
     add_rate(parser)

@@ -23,7 +23,7 @@ DESCRIPTION = (
 )
 RECIPE = "it must be file.py:callable or package.module:callable, a function train(x, y, *, seed) that returns a model"
 TREATMENTS = (*METHODS, "prune")
-USUAL = "drop,argmax,other,eq16,prune"
+USUAL = "drop,argmax_or_drop,argmax,eq16,prune"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -18,12 +18,12 @@ from gexcore.decisions.relabel import (
 )
 from gexcore.errors import InvalidDataError, InvalidSettingError
 
-Method = Literal["argmax", "other", "eq16", "distill", "complementary", "drop"]
+Method = Literal["argmax_or_drop", "argmax", "other", "eq16", "distill", "complementary", "drop"]
 """What becomes of a suspect."""
 
 METHODS: tuple[Method, ...] = get_args(Method)
 RELABELLINGS = METHODS[:-1]
-"""Those that need to know what is believed about the suspects."""
+"""Those that need to know what is believed about the suspects; the first is the default."""
 
 
 class Predictions(NamedTuple):
@@ -92,9 +92,9 @@ def clean(labels: Any, suspects: Any, method: str, predictions: Predictions | No
         Given classes.
     suspects : integer array
         Distinct positions.
-    method : {"argmax", "other", "eq16", "distill", "complementary", "drop"}
-        The most probable class by the members, which may confirm the given one, or the most
-        probable other class; Eq. 16 from the logits of θ*; the members' probabilities; those of θ*
+    method : {"argmax_or_drop", "argmax", "other", "eq16", "distill", "complementary", "drop"}
+        The most probable class by the members, leaving out the suspects whose given one it is; the
+        same, keeping those as they are; the most probable other class; Eq. 16 from the logits of θ*; the members' probabilities; those of θ*
         without the given class; or leave the suspects out.
     predictions : Predictions
         Of the suspects, row by row; "drop" needs none.
@@ -125,16 +125,19 @@ def clean(labels: Any, suspects: Any, method: str, predictions: Predictions | No
         raise InvalidDataError(f"{method} needs predictions for the {len(suspects)} suspects, and got {told}")
     classes = predictions.logits.shape[1]
     check_labels(labels, classes)
-    if method in ("argmax", "other"):
-        targets = labels.copy()
-        ruled_out = labels[suspects] if method == "other" else None
-        targets[suspects] = relabel_argmax(predictions.probabilities, ruled_out)
-        changed = np.flatnonzero(targets != labels)
-    else:
+    everything = np.arange(len(labels))
+    if method not in ("argmax_or_drop", "argmax", "other"):
         targets = np.eye(classes)[labels]
         targets[suspects] = _soft_targets(method, labels[suspects], predictions)
-        changed = np.sort(suspects)
-    return Cleaned(np.arange(len(labels)), targets, changed, method)
+        return Cleaned(everything, targets, np.sort(suspects), method)
+    targets = labels.copy()
+    targets[suspects] = relabel_argmax(predictions.probabilities, labels[suspects] if method == "other" else None)
+    moved = targets != labels
+    if method != "argmax_or_drop":
+        return Cleaned(everything, targets, np.flatnonzero(moved), method)
+    kept = np.setdiff1d(everything, suspects[~moved[suspects]])
+    refuse_vanished(labels, kept, remedy="relabel by another method, or clean fewer")
+    return Cleaned(kept, targets[kept], np.sort(suspects), method)
 
 
 def _soft_targets(method: str, given: NDArray[Any], predictions: Predictions) -> NDArray[Any]:

@@ -41,9 +41,23 @@ def refused(cleanable, run):
     return command
 
 
+def test_by_default_suspects_that_the_members_confirm_are_left_out(cleanable, run, three):
+    outcome = run("clean", "audit", "--relabel", "--out", "clean.npz")
+    assert (outcome.code, outcome.err) == (0, "")
+    with np.load("audit/predictions.npz") as stored:
+        best = stored["probabilities"].argmax(axis=1)
+    confirmed = [i for i in suspects() if best[i] == three.given[i]]
+    assert confirmed
+    assert outcome.out.startswith(f"300 samples: {len(confirmed)} left out, {len(FLIPPED)} relabelled, ")
+    with np.load("clean.npz") as found:
+        np.testing.assert_array_equal(found["index"], np.setdiff1d(np.arange(300), confirmed))
+        np.testing.assert_array_equal(found["y"], three.true[found["index"]])
+        np.testing.assert_array_equal(found["x"], three.x[found["index"]])
+
+
 def test_relabelling_writes_the_right_labels(cleanable, run, three):
     before = Path("data.npz").read_bytes()
-    outcome = run("clean", "audit", "--relabel", "--out", "clean.npz")
+    outcome = run("clean", "audit", "--relabel=argmax", "--out", "clean.npz")
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.startswith(f"300 samples: 0 left out, {len(FLIPPED)} relabelled, ")
     assert outcome.out.endswith("written to clean.npz: 300 samples\n")
@@ -116,7 +130,7 @@ def table(cleanable, run, three, request):
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npz"])
 def test_a_table_stays_a_table(table, run, three, suffix):
     out = f"clean{suffix}"
-    assert run("clean", "table", "--relabel", "--out", out).code == 0
+    assert run("clean", "table", "--relabel=argmax", "--out", out).code == 0
     if suffix == ".npz":
         with np.load(out) as found:
             np.testing.assert_array_equal(found["x"], three.x)
@@ -145,7 +159,7 @@ def test_labels_of_scikit_learn_keep_their_names(cleanable, run, three):
     names = np.array([10, 20, 30])
     np.savez("named.npz", x=three.x, y=names[three.given], true=names[three.true])
     assert run("score", "linear.py:build", "named.npz", "--out", "named", *SCORE).code == 0
-    assert run("clean", "named", "--relabel", "--rate", "0.05", "--out", "clean.npz").code == 0
+    assert run("clean", "named", "--relabel=argmax", "--rate", "0.05", "--out", "clean.npz").code == 0
     with np.load("clean.npz") as found:
         np.testing.assert_array_equal(found["y"], names[three.true])
 

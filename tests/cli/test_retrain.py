@@ -44,7 +44,7 @@ def test_the_table_has_every_treatment(project, run):
     lines, table = outcome.out.split("\n\n")
     assert len(lines.splitlines()) == 2 * 6
     rows = re.findall(r"^(\S.*?)  +(\d+) +(\d+\.\d+)% ± (\d+\.\d+)% +([+-]\d+\.\d+)$", table, re.MULTILINE)
-    assert [row[0] for row in rows] == [GIVEN, "drop", "argmax", "other", "eq16", "prune"]
+    assert [row[0] for row in rows] == [GIVEN, "drop", "argmax_or_drop", "argmax", "eq16", "prune"]
     samples = {row[0]: int(row[1]) for row in rows}
     assert (samples[GIVEN], samples["argmax"], samples["prune"]) == (300, 300, 240)
     assert samples["drop"] < 300
@@ -94,7 +94,7 @@ def test_a_recipe_that_fails_is_one_sentence_after_what_was_found(project, run):
         (("recipe.py:train", "audit"), "the following arguments are required: --test"),
         (("recipe.py:train", "audit", "--test", "none.npz"), "none.npz does not exist"),
         (("recipe.py:train", "nowhere", "--test", "test.npz"), "nowhere has no scores.csv"),
-        (("recipe.py:train", "audit", "--test", "test.npz", "--with", "drop,guess"), "--with guess is no treatment; allowed are argmax, other"),
+        (("recipe.py:train", "audit", "--test", "test.npz", "--with", "drop,guess"), "--with guess is no treatment; allowed are argmax_or_drop, argmax, other"),
         (("recipe.py:train", "audit", "--test", "test.npz", "--seeds", "0"), "seeds is 0, and must be at least 1"),
         (("recipe.py:train", "audit", "--test", "test.npz", "--keep", "0"), "keep is 0.0, and must be a share above 0"),
         (("recipe.py:train", "audit", "--test", "test.npz", "--rate", "2"), "--rate is 2.0"),
