@@ -30,6 +30,14 @@ class AllMembersDivergedError(GexError, ArithmeticError):
     """No member of the ensemble has finite losses."""
 
 
+class StoreError(GexError, OSError):
+    """A store cannot be written or read, is damaged, or is in use."""
+
+
+class StoreMismatchError(GexError, ValueError):
+    """A store holds another run, something else, or a newer format."""
+
+
 class WorkerLostError(GexError, RuntimeError):
     """A worker of an executor died."""
 

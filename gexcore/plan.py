@@ -76,6 +76,8 @@ class Plan:
         Independent chains from θ*, and members along each.
     steps : int
         Optimiser steps before each snapshot.
+    first_chain : int
+        Number of the first of them.
     batch_size, scoring_batch_size : int
         Samples per training step and per evaluation call.
     harvest : {"evaluated", "free"}
@@ -92,6 +94,12 @@ class Plan:
     harvest: Harvest
     seed: int
     scoring_batch_size: int = 512
+    first_chain: int = 0
+
+    @property
+    def numbers(self) -> range:
+        """Of the chains."""
+        return range(self.first_chain, self.first_chain + self.chains)
 
 
 def training_order(n: int, batch_size: int, *, seed: int, chain: int) -> Iterator[tuple[Indices, int]]:

@@ -26,6 +26,7 @@ HELP = {
     "floor": "lower bound of the base loss in deviations",
     "chance_loss": "loss of a model that knows nothing",
     "keep": "states kept for suggested labels",
+    "first_chain": "number of the first chain: other numbers add to one ensemble",
     "damping": "added to the eigenvalues of the Hessian",
     "rank": "eigenvalues to keep, largest in size",
     "iterations": "Hessian products",

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
 
 from gexcore.capabilities import supports
 from gexcore.ensembles.control import AnyController
@@ -16,7 +18,7 @@ from gexcore.ensembles.skill import Skill
 from gexcore.errors import MissingCapabilityError
 from gexcore.evaluation import Refresher
 from gexcore.executors import completed
-from gexcore.intake import Inputs, reopened
+from gexcore.intake import Inputs, Intake, reopened
 from gexcore.plan import Plan
 from gexcore.protocols import Backend, SupportsSerialization
 from gexcore.recipe import Recipe
@@ -62,10 +64,51 @@ class Work:
         return self.here(reopened(self.recipe))
 
 
+class Storage(Protocol):
+    """What remembers a run."""
+
+    def base(self, measure: Callable[[], NDArray[Any]], seen: Intake, tests: int | None) -> NDArray[Any]:
+        """The losses of θ* by the harvest of the run."""
+        ...
+
+    def position(self, chain: int) -> Position | None:
+        """Where a chain stands; None where nothing is known of it."""
+        ...
+
+    def is_complete(self, position: Position) -> bool:
+        """Whether the chain is at its end."""
+        ...
+
+    def save(self, position: Position) -> None:
+        """Remember where a chain stands."""
+        ...
+
+
+class NotStored:
+    """Remembers nothing."""
+
+    def base(self, measure: Callable[[], NDArray[Any]], seen: Intake, tests: int | None) -> NDArray[Any]:
+        """Measured."""
+        return measure()
+
+    def position(self, chain: int) -> Position | None:
+        """None."""
+        return None
+
+    def is_complete(self, position: Position) -> bool:
+        """No."""
+        return False
+
+    def save(self, position: Position) -> None:
+        """Nothing."""
+
+
 def run_chains(
-    work: Work, inputs: Inputs, *, executor: Executor | None, report: Callable[[Snapshot], object]
+    work: Work, inputs: Inputs, *, executor: Executor | None, storage: Storage, report: Callable[[Snapshot], object]
 ) -> list[ChainResult]:
-    """All chains of a plan, in their order.
+    """All chains of a plan, in their order; those that are stored are not run again.
+
+    Without an executor a chain goes on from the snapshot that was stored last, with one from its start.
 
     Parameters
     ----------
@@ -77,20 +120,32 @@ def run_chains(
     MissingCapabilityError
         Where member states are to be kept, and the backend cannot send them from process to process.
     """
-    chains = range(work.plan.chains)
-    if executor is None:
+    if executor is not None:
+        check_portable(inputs.backend, work.keep, by="executor=")
+    chains = work.plan.numbers
+    stands = {chain: position for chain in chains if (position := storage.position(chain)) is not None}
+    found = {chain: position.result for chain, position in stands.items() if storage.is_complete(position)}
+    open_chains = [chain for chain in chains if chain not in found]
+    for snapshot in (snapshot for result in found.values() for snapshot in result.snapshots):
+        report(snapshot)
+    if executor is not None:
+        for result in completed(executor, work.here(inputs), work.elsewhere if work.recipe else None, open_chains):
+            found[result.chain] = with_states(inputs.backend, result)
+            storage.save(Position(found[result.chain], None))
+            for snapshot in result.snapshots:
+                report(snapshot)
+        return [found[chain] for chain in chains]
 
-        def on_snapshot(position: Position) -> None:
-            report(position.result.snapshots[-1])
+    def on_snapshot(position: Position) -> None:
+        storage.save(position)
+        report(position.result.snapshots[-1])
 
-        problem = work.problem(inputs)
-        return [run_chain(problem, work.plan, work.controller, chain, on_snapshot=on_snapshot) for chain in chains]
-    check_portable(inputs.backend, work.keep, by="executor=")
-    found = {}
-    for result in completed(executor, work.here(inputs), work.elsewhere if work.recipe else None, chains):
-        found[result.chain] = with_states(inputs.backend, result)
-        for snapshot in result.snapshots:
+    problem = work.problem(inputs)
+    for chain in open_chains:
+        start = stands.get(chain)
+        for snapshot in start.result.snapshots if start else ():
             report(snapshot)
+        found[chain] = run_chain(problem, work.plan, work.controller, chain, start=start, on_snapshot=on_snapshot)
     return [found[chain] for chain in chains]
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from gexcore.budget import Budget, default_budget, limits, planned_passes
 from gexcore.ensembles.control import AnyController, OpenLoop, Thermostat
-from gexcore.ensembles.execution import Work, harvest_of, run_chains
+from gexcore.ensembles.execution import Storage, Work, harvest_of, run_chains
 from gexcore.ensembles.geometric import ChainResult, Snapshot, chain_cost, kept_members, loss_table, loss_table_on_test
 from gexcore.ensembles.skill import ClassSkill, Losses, LossSkill, Skill, chance_loss, default_clip
 from gexcore.errors import AllMembersDivergedError, InvalidModelError, InvalidSettingError
@@ -26,6 +26,7 @@ from gexcore.plan import Constant, Cosine, Harvest, Optimizer, Plan, Schedule
 from gexcore.progress import progress_bar
 from gexcore.protocols import Backend, Dataset, SupportsDonation, SupportsSelection, SupportsTrainingLosses
 from gexcore.run import Run, settings_of
+from gexcore.store import Place, storage_of
 
 HEATING_FROM = {"sgd": 1e-3, "adamw": 1e-5}
 """Learning rates at which the thermostat starts: small enough to do nothing."""
@@ -76,6 +77,9 @@ class GEX:
     parameters : str or sequence of str, optional
         Names, or patterns with ``*`` and ``?``, of the parameters that the members step in; all
         trainable ones where not given.
+    first_chain : int
+        A chain is what it is by the seed and its number: jobs with other numbers add to one ensemble,
+        see `gexcore.store.merge_stores`.
     seed : int
         Equal seeds give equal results on the same machine.
 
@@ -108,6 +112,7 @@ class GEX:
     pretraining_epochs: float | None = None
     keep: int = 8
     parameters: Parameters = None
+    first_chain: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -117,7 +122,7 @@ class GEX:
         check_count("batch_size", self.batch_size)
         if self.lr != "auto" and not callable(self.lr):
             check_number("lr", self.lr, above=True)
-        for name in ("keep", "seed"):
+        for name in ("keep", "first_chain", "seed"):
             check_count(name, getattr(self, name), least=0, auto=False)
         for name in ("momentum", "weight_decay", "floor"):
             check_number(name, getattr(self, name))
@@ -162,6 +167,7 @@ class GEX:
         loss: str | Callable[..., Any] | None = None,
         test: Any = None,
         backend: str | None = None,
+        store: Place = None,
         executor: Executor | None = None,
         progress: bool = True,
     ) -> LossInfluence:
@@ -182,6 +188,9 @@ class GEX:
             Other samples, for `Influence.influence`.
         backend : str, optional
             Only where the model's type leaves a choice.
+        store : path or fsspec URL, optional
+            Where the run is stored as it goes: stopped anywhere, the same call goes on from there.
+            A Zarr group, see `gexcore.store`; needs ``gexcore[store]``.
         executor : concurrent.futures.Executor, optional
             Runs the chains: threads, processes, loky, Dask, MPI. Never made or shut down here; the
             scores are the same bits.
@@ -194,20 +203,31 @@ class GEX:
             Before any work beyond one pass over the data.
         AllMembersDivergedError
             No member has finite losses.
+        StoreError, StoreMismatchError
+            A store that cannot be written, is damaged or in use; that holds another run.
+        WorkerLostError
+            A worker of the executor died.
         """
         started = time.perf_counter()
         inputs = open_inputs(
             model, data, train_data=train_data, test=test, loss=loss, backend=backend, optimizer=self.steps_with()
         )
         inputs = selected(inputs, self.parameters, by="GEX")
-        return self.fit_opened(inputs, loss=loss, executor=executor, progress=progress, started=started)
+        return self.fit_opened(inputs, loss=loss, store=store, executor=executor, progress=progress, started=started)
 
     def steps_with(self) -> Optimizer:
         """The optimiser that the members step with."""
         return Optimizer(name=self.optimizer, momentum=self.momentum, weight_decay=self.weight_decay)
 
     def fit_opened(
-        self, inputs: Inputs, *, loss: Any, executor: Executor | None = None, progress: bool, started: float
+        self,
+        inputs: Inputs,
+        *,
+        loss: Any,
+        store: Place = None,
+        executor: Executor | None = None,
+        progress: bool,
+        started: float,
     ) -> LossInfluence:
         """As `fit`, on a backend that was made with the optimiser of `steps_with`."""
         engine, samples, _, tests, recipe = inputs
@@ -216,11 +236,21 @@ class GEX:
         refresh = Refresher(engine, samples, seed=plan.seed)
         planned = planned_passes(plan, len(samples), refreshed=refresh.samples)
         free = plan.harvest == "free"
-        base = harvest_of(inputs, plan).base()
-        skill = self._skill(seen, base, loss, by_size=not free)
-        work = Work(recipe, plan, self._controller(plan), skill, self.keep, tests is not None)
-        title = f"GEX, {planned.epochs(len(samples)):.0f} passes over the data"
-        results = self._run(work, inputs, executor, title=title, progress=progress)
+        controller = self._controller(plan)
+        during = None if tests is None or free else len(tests)
+
+        def fingerprint() -> dict[str, Any]:
+            from gexcore.store.fingerprint import run_fingerprint
+
+            asked = {"loss": loss, "keep": self.keep, "chance_loss": self.chance_loss}
+            return run_fingerprint(inputs, seen, plan, controller, tests=during is not None, **asked)
+
+        with storage_of(store, plan, fingerprint, engine, self.keep) as storage:
+            base = storage.base(lambda: harvest_of(inputs, plan).base(), seen, during)
+            skill = self._skill(seen, base, loss, by_size=not free)
+            work = Work(recipe, plan, controller, skill, self.keep, tests is not None)
+            title = f"GEX, {planned.epochs(len(samples)):.0f} passes over the data"
+            results = self._run(work, inputs, executor, storage, title=title, progress=progress)
         problem = work.problem(inputs)
         members = kept_members(results, engine, refresh, batch_size=plan.scoring_batch_size)
         test_table = None
@@ -256,7 +286,7 @@ class GEX:
             budget = default_budget(len(data), self.pretraining_epochs)
         else:
             budget = given if isinstance(given, Budget) else Budget(epochs=given)
-        return settle(
+        plan = settle(
             backend,
             len(data),
             chains=self.chains,
@@ -271,6 +301,7 @@ class GEX:
             hard=self.budget != "auto",
             refreshed=Refresher(backend, data, seed=self.seed).samples,
         )
+        return replace(plan, first_chain=self.first_chain)
 
     def _skill(self, seen: Intake, base: Losses, loss: object, *, by_size: bool) -> Skill | None:
         if seen.labels is not None and seen.classes is not None:
@@ -304,17 +335,17 @@ class GEX:
         return OpenLoop(Constant(self.lr))
 
     def _run(
-        self, work: Work, inputs: Inputs, executor: Executor | None, *, title: str, progress: bool
+        self, work: Work, inputs: Inputs, executor: Executor | None, storage: Storage, *, title: str, progress: bool
     ) -> list[ChainResult]:
         plan = work.plan
         with progress_bar(plan.chains * plan.snapshots, title=title, show=progress) as bar:
 
             def report(snapshot: Snapshot) -> None:
                 bar.advance(
-                    f"chain {snapshot.chain + 1}/{plan.chains}, lr {snapshot.lr:.2g}, skill {snapshot.skill:.2f}"
+                    f"chain {snapshot.chain + 1}/{plan.numbers.stop}, lr {snapshot.lr:.2g}, skill {snapshot.skill:.2f}"
                 )
 
-            results = run_chains(work, inputs, executor=executor, report=report)
+            results = run_chains(work, inputs, executor=executor, storage=storage, report=report)
         if all(snapshot.status == "diverged" for r in results for snapshot in r.snapshots):
             msg = (
                 f"all {plan.chains * plan.snapshots} members have non-finite losses; "

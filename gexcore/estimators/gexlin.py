@@ -22,6 +22,7 @@ from gexcore.intake import Intake, open_inputs
 from gexcore.passes import sum_passes
 from gexcore.protocols import SupportsParams
 from gexcore.run import settings_of
+from gexcore.store import Place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,7 @@ class GEXLin(GEX):
         loss: str | Callable[..., Any] | None = None,
         test: Any = None,
         backend: str | None = None,
+        store: Place = None,
         executor: Executor | None = None,
         progress: bool = True,
     ) -> Influence:
@@ -81,7 +83,7 @@ class GEXLin(GEX):
         engine, samples, _, tests, _ = inputs
         chains = replace(self, keep=longest(self.snapshots))
         found = chains.fit_opened(
-            inputs._replace(test=None), loss=loss, executor=executor, progress=progress, started=started
+            inputs._replace(test=None), loss=loss, store=store, executor=executor, progress=progress, started=started
         )
         trained = engine.initial_state()
         theta = to_numpy(engine.ravel(trained))  # type: ignore[attr-defined]

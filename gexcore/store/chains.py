@@ -1,0 +1,218 @@
+"""The chains of a run and its store: what is there is read, what is new is written."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.capabilities import supports
+from gexcore.ensembles.execution import check_portable
+from gexcore.ensembles.geometric import ChainResult, Position
+from gexcore.errors import StoreError, StoreMismatchError
+from gexcore.intake import Intake
+from gexcore.plan import Plan
+from gexcore.protocols import Backend, SupportsSerialization
+from gexcore.store.folder import Folder, check_place, folder_at, told, zarr_store
+from gexcore.store.lock import only_writer
+from gexcore.store.record import Record, decoded, digest_of, kept_file, name_of, opened, row_digest, sealed
+from gexcore.store.table import Table
+
+SHARE = 0.05
+"""Of the time, at most so much is spent on storing chains that are not complete."""
+
+BASE = "base.json"
+CLOSE = 1e-3
+"""How close the losses at θ* must be to those of the first run: other devices round otherwise."""
+
+
+class ChainStore:
+    """An open store of one run; made by `open_store`."""
+
+    def __init__(
+        self, where: str, folder: Folder, table: Table, check: Callable[[], None], plan: Plan, backend: Any
+    ) -> None:
+        self._where = where
+        self._folder = folder
+        self._table = table
+        self._check = check
+        self._plan = plan
+        self._records: dict[int, Record] = {}
+        self._backend = backend
+        self._portable = supports(backend, SupportsSerialization)
+        self._next = 0.0
+
+    def base(self, measure: Callable[[], NDArray[Any]], seen: Intake, tests: int | None) -> NDArray[Any]:
+        """The losses of θ* by the harvest of the run, as they were stored; measured where they are not.
+
+        Parameters
+        ----------
+        measure : callable
+        seen : Intake
+            Losses at θ* in evaluation mode, as they are now, and labels.
+        tests : int or None
+            Number of test samples that members are scored on during the run.
+        """
+        with told(self._where):
+            content = self._folder.read(BASE)
+        if content is None:
+            measured = measure()
+            labels = {} if seen.labels is None else {"label": seen.labels.astype(np.int64)}
+            values = {"base_losses": measured, "checkpoint_losses": seen.losses, **labels}
+            with told(self._where):
+                self._table.start(values, self._plan.numbers.stop, tests)
+                self._folder.write(BASE, sealed({name: row_digest(column) for name, column in values.items()}))
+            return measured
+        with told(self._where):
+            try:
+                digests = opened(content)
+                base, before = (self._table.column(n, digests[n]) for n in ("base_losses", "checkpoint_losses"))
+            except (ValueError, KeyError, TypeError) as error:
+                msg = f"{self._where}/checkpoints/{BASE} is damaged; put a copy back, or choose another store"
+                raise StoreError(msg) from error
+            if before.shape != seen.losses.shape or not np.allclose(before, seen.losses, rtol=CLOSE, atol=CLOSE):
+                raise _mismatch(self._where, ["losses at θ*"])
+            self._table.extend(self._plan.numbers.stop)
+            return base
+
+    def position(self, chain: int) -> Position | None:
+        """Where a chain stands; None where it has not begun.
+
+        Raises
+        ------
+        StoreError
+            Where anything is not what was stored.
+        """
+        with told(self._where):
+            content = self._folder.read(name_of(chain))
+            if content is None:
+                return None
+            record = self._records[chain] = decoded(content, chain, self._where)
+            losses, test_losses = (
+                [self._table.read(name, chain, n, d) for n, d in zip(record.members, digests, strict=False)]
+                for name, digests in (("losses", record.losses), ("test_losses", record.test_losses))
+            )
+            kept = [
+                (row, self._state(kept_file(chain, row), digest, chain)) for row, digest in sorted(record.kept.items())
+            ]
+            state = self._state(record.state_file, record.state, chain) if record.state else None
+            return Position(ChainResult(chain, losses, test_losses, kept, record.points()), state)
+
+    def save(self, position: Position) -> None:
+        """Store where a chain stands, if it is complete or enough time has gone by."""
+        complete = self.is_complete(position)
+        if not complete and (not self._portable or time.monotonic() < self._next):
+            return
+        started = time.monotonic()
+        with told(self._where):
+            self._check()
+            self._commit(position.result, None if complete else position.state)
+        self._next = time.monotonic() + (time.monotonic() - started) / SHARE
+
+    def is_complete(self, position: Position) -> bool:
+        """Whether the chain is at its end."""
+        return len(position.result.snapshots) == self._plan.snapshots
+
+    def _commit(self, result: ChainResult, state: Any) -> None:
+        chain = result.chain
+        before = self._records.get(chain, Record(chain))
+        snapshots = [(s.lr, s.skill, s.mean_loss, str(s.status)) for s in result.snapshots]
+        record = Record(chain, snapshots, [*before.losses], [*before.test_losses])
+        for name, rows, digests in (
+            ("losses", result.losses, record.losses),
+            ("test_losses", result.test_losses, record.test_losses),
+        ):
+            for row, number in list(zip(rows, record.members, strict=False))[len(digests) :]:
+                digests.append(self._table.write(name, chain, number, row))
+        for place, kept in result.kept:
+            known = before.kept.get(place)
+            record.kept[place] = known or self._write(kept_file(chain, place), self._backend.restart(kept))
+        if state is None:
+            self._table.describe(record)
+        else:
+            record = Record(**{**vars(record), "state": self._write(record.state_file, state)})
+        self._folder.write(name_of(chain), record.encoded())
+        self._records[chain] = record
+        for name in before.files() - record.files():
+            self._folder.delete(name)
+
+    def _write(self, name: str, state: Any) -> str:
+        from safetensors.numpy import save
+
+        content = save({key: np.asarray(a, order="C") for key, a in self._backend.to_arrays(state).items()})
+        self._folder.write(name, content)
+        return digest_of(content)
+
+    def _state(self, name: str, digest: str, chain: int) -> Any:
+        from safetensors.numpy import load
+
+        content = self._folder.read(name)
+        if content is None or digest_of(content) != digest:
+            msg = (
+                f"{self._where} is damaged: checkpoints/{name} is not what was stored; put a copy back, or delete "
+                f"{self._where}/checkpoints/{name_of(chain)} to run that chain again"
+            )
+            raise StoreError(msg)
+        return self._backend.from_arrays(load(content))
+
+
+@contextlib.contextmanager
+def open_store(
+    where: str | os.PathLike[str], plan: Plan, fingerprint: Mapping[str, Any], backend: Backend[Any, Any], keep: int
+) -> Iterator[ChainStore]:
+    """The store of this very run, new or begun, for one writer.
+
+    Raises
+    ------
+    MissingCapabilityError
+        Where states are to be kept that cannot be stored.
+    MissingExtraError
+    StoreError
+        Where it cannot be written, is damaged, or another process writes to it.
+    StoreMismatchError
+        Where it holds something else, naming the fields that differ, or a newer format.
+    """
+    place = os.fspath(where)
+    check_portable(backend, keep, by="store=")
+    with told(place):
+        zarr_store(place)
+        check_place(place)
+        folder = folder_at(place)
+    with contextlib.ExitStack() as stack:
+        with told(place):
+            check = stack.enter_context(only_writer(place, folder))
+            table = Table(place, plan.snapshots)
+            before, fingerprint = table.fingerprint, json.loads(json.dumps(fingerprint))
+            if before is None:
+                table.identify(fingerprint)
+        if before is not None:
+            check_same(place, before, fingerprint)
+        yield ChainStore(place, folder, table, check, plan, backend)
+
+
+def check_same(where: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse a store of another run.
+
+    Raises
+    ------
+    StoreMismatchError
+        Naming the fields that differ.
+    """
+    fields = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    if fields:
+        raise _mismatch(where, [_difference(name, before.get(name), now.get(name)) for name in fields])
+
+
+def _mismatch(where: str, fields: list[str]) -> StoreMismatchError:
+    return StoreMismatchError(f"{where} holds another run, which differs in {', '.join(fields)}; choose another store")
+
+
+def _difference(name: str, before: Any, now: Any) -> str:
+    shown = f"{before}, now {now}"
+    return f"{name} ({shown})" if len(shown) < 40 else name

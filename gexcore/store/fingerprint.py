@@ -1,0 +1,103 @@
+"""What the chains of a run depend on, by name."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+import gexcore
+from gexcore.data import ArrayDataset, MappingDataset
+from gexcore.ensembles.control import AnyController, OpenLoop
+from gexcore.fingerprint import columns_digest, parameters_digest
+from gexcore.intake import Inputs, Intake
+from gexcore.plan import Plan
+from gexcore.protocols import Dataset
+
+LARGEST = 2**32
+"""Bytes of a column up to which its content is read for a digest."""
+
+DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+
+
+def run_fingerprint(
+    inputs: Inputs,
+    seen: Intake,
+    plan: Plan,
+    controller: AnyController,
+    *,
+    tests: bool,
+    loss: object,
+    keep: int,
+    chance_loss: float | None,
+) -> dict[str, Any]:
+    """Everything that the chains of a run depend on, save how many there are, as plain values by name.
+
+    Contents of arrays go in by their digest. Of data that is not in arrays only its kind, number and
+    targets do: a store also compares the losses at θ*, which depend on all the rest.
+    """
+    recipe = inputs.recipe
+    optimizer = recipe and recipe.optimizer
+    return {
+        "backend": inputs.backend.name,
+        "θ*": parameters_digest(inputs.backend),
+        "parameters": list(recipe.parameters) if recipe and recipe.parameters else None,
+        "data": _data_digest(inputs.data),
+        "targets": None if seen.targets is None else columns_digest({"targets": seen.targets}),
+        "training data": None if inputs.train is inputs.data else _data_digest(inputs.train),
+        "test data": _data_digest(inputs.test) if inputs.test is not None and tests else None,
+        "loss": _named(loss),
+        "classes": seen.classes,
+        "chance_loss": chance_loss,
+        "optimizer": optimizer and [_named(optimizer.name), optimizer.momentum, optimizer.weight_decay],
+        "lr": _schedule(controller, plan.steps),
+        **{name: value for name, value in vars(plan).items() if name not in ("chains", "first_chain")},
+        "keep": keep,
+        **_versions(inputs.backend.name),
+    }
+
+
+def _data_digest(data: Dataset[Any]) -> str:
+    columns: dict[Any, Any] = data.columns if isinstance(data, MappingDataset) else {}
+    if isinstance(data, ArrayDataset):
+        columns = dict(enumerate(data.columns))
+    if columns and all(getattr(c, "nbytes", LARGEST) < LARGEST and _is_numeric(c) for c in columns.values()):
+        return columns_digest(columns)
+    return f"{len(data)} samples of {type(data).__name__}"
+
+
+def _is_numeric(column: Any) -> bool:
+    return not isinstance(column, np.ndarray) or column.dtype.kind in "biufc"
+
+
+def _schedule(controller: AnyController, steps: int) -> Any:
+    if not isinstance(controller, OpenLoop):
+        return repr(controller)
+    # a schedule of one's own has no other name than its values
+    rates = np.array([controller.schedule(step) for step in range(steps)], np.float64)
+    return [float(rates[0]), columns_digest({"lr": rates})]
+
+
+def _named(value: Any) -> Any:
+    if value is None or isinstance(value, str):
+        return value
+    return getattr(value, "__qualname__", type(value).__qualname__)
+
+
+def _versions(backend: str) -> dict[str, str]:
+    # what finds plugins takes longer to import than all the rest of gexcore
+    from gexcore.errors import UnknownBackendError
+    from gexcore.registry import default_registry
+
+    try:
+        needed = default_registry().spec(backend).requires
+    except UnknownBackendError:  # a backend that was made by hand
+        needed = ()
+    found = {"gexcore": gexcore.__version__}
+    for name in ("numpy", *needed):
+        try:
+            found[name] = version(DISTRIBUTIONS.get(name, name))
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,187 @@
+"""Files by name in one place, local or remote; each is replaced whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from gexcore.errors import GexError, MissingExtraError, StoreError, StoreMismatchError
+
+
+class Folder(Protocol):
+    """Where the records and states of a store are."""
+
+    def read(self, name: str) -> bytes | None:
+        """The content of a file, or None."""
+        ...
+
+    def write(self, name: str, content: bytes) -> None:
+        """Create or replace a file."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        ...
+
+    def names(self) -> list[str]:
+        """Of all files."""
+        ...
+
+
+class LocalFolder:
+    """A folder of this machine."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.mkdir(parents=True, exist_ok=True)
+
+    def read(self, name: str) -> bytes | None:
+        """The content of a file, or None."""
+        try:
+            return (self._path / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Create or replace a file."""
+        handle, part = tempfile.mkstemp(prefix=".", suffix=".part", dir=self._path)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            os.replace(part, self._path / name)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(part)
+            raise
+
+    def delete(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        (self._path / name).unlink(missing_ok=True)
+
+    def names(self) -> list[str]:
+        """Of all files."""
+        return [path.name for path in self._path.iterdir()]
+
+
+class RemoteFolder:
+    """A folder behind an fsspec URL."""
+
+    def __init__(self, url: str) -> None:
+        import fsspec
+
+        self._files, self._path = fsspec.core.url_to_fs(url)
+        self._files.makedirs(self._path, exist_ok=True)
+
+    def read(self, name: str) -> bytes | None:
+        """The content of a file, or None."""
+        try:
+            content: bytes = self._files.cat_file(f"{self._path}/{name}")
+        except FileNotFoundError:
+            return None
+        return content
+
+    def write(self, name: str, content: bytes) -> None:
+        """Create or replace a file."""
+        self._files.pipe_file(f"{self._path}/{name}", content)
+
+    def delete(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            self._files.rm_file(f"{self._path}/{name}")
+
+    def names(self) -> list[str]:
+        """Of all files."""
+        self._files.invalidate_cache(self._path)
+        return [path.rpartition("/")[2] for path in self._files.ls(self._path, detail=False)]
+
+
+def is_remote(where: str) -> bool:
+    """Whether it is a URL."""
+    return "://" in where
+
+
+def folder_at(where: str) -> Folder:
+    """The files that a store has beside its arrays."""
+    return RemoteFolder(f"{where}/checkpoints") if is_remote(where) else LocalFolder(Path(where) / "checkpoints")
+
+
+def zarr_store(where: str) -> Any:
+    """The same place as Zarr takes it.
+
+    Raises
+    ------
+    MissingExtraError
+    """
+    try:
+        import fsspec
+        import safetensors  # noqa: F401
+        from zarr.storage import FsspecStore, LocalStore
+    except ImportError as error:
+        msg = f"store= needs {error.name}, which is not installed; try: pip install 'gexcore[store]'"
+        raise MissingExtraError(msg) from error
+    if not is_remote(where):
+        return LocalStore(where)
+    try:
+        fsspec.core.url_to_fs(where)
+    except (ImportError, ValueError) as error:
+        raise StoreError(f"{where} cannot be opened ({error}); give a folder, or a URL that fsspec knows") from error
+    return FsspecStore.from_url(where)
+
+
+def check_place(where: str) -> None:
+    """Refuse a place with something else in it, and a folder whose parts lead out of it.
+
+    Raises
+    ------
+    StoreError, StoreMismatchError
+    """
+    if is_remote(where):
+        import fsspec
+
+        files, path = fsspec.core.url_to_fs(where)
+        _check_empty(
+            where, {name.rpartition("/")[2] for name in files.ls(path, detail=False)} if files.exists(path) else set()
+        )
+        return
+    root = Path(where)
+    if root.exists() and not root.is_dir():
+        raise StoreError(f"{where} is a file; store= names a folder")
+    _check_empty(where, set(os.listdir(root)) if root.exists() else set())
+    for folder in (root, root / "checkpoints"):
+        links = [path for path in folder.iterdir() if path.is_symlink()] if folder.is_dir() else []
+        if links or (folder is not root and folder.is_symlink()):
+            link = (links or [folder])[0]
+            raise StoreError(
+                f"{link} is a link, and a store must not lead out of its folder; put what it links to there"
+            )
+
+
+def _check_empty(where: str, names: set[str]) -> None:
+    # the folder of records is made before anything else
+    if names - {"checkpoints"} and "zarr.json" not in names:
+        raise StoreMismatchError(f"{where} is not empty and holds no run of gexcore; choose another store")
+
+
+@contextlib.contextmanager
+def told(where: str) -> Iterator[None]:
+    """Turn what the operating system says into one sentence.
+
+    Raises
+    ------
+    StoreError
+    """
+    try:
+        yield
+    except GexError:
+        raise
+    except OSError as error:
+        reason = error.strerror or f"{type(error).__name__}: {error}"
+        msg = (
+            f"{where} cannot be read or written ({reason}); what was stored before is safe: make room or give access, "
+            "then run the same again"
+        )
+        raise StoreError(msg) from error

@@ -1,0 +1,110 @@
+"""Several stores of one plan, put together."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Any
+
+from gexcore.errors import StoreError, StoreMismatchError
+from gexcore.store.chains import BASE, check_same
+from gexcore.store.folder import Folder, check_place, folder_at, is_remote, told
+from gexcore.store.lock import only_writer
+from gexcore.store.record import Record, decoded, digest_of, kept_file, name_of, opened
+from gexcore.store.table import Table
+
+
+def merge_stores(into: str | os.PathLike[str], *sources: str | os.PathLike[str]) -> list[int]:
+    """Copy the complete chains of other stores of the same plan into a store, new or begun.
+
+    Runs of one plan on several machines, each with chains of its own (`first_chain`), become one:
+    a fit of all chains with ``store=into`` then takes what is there. Chains that `into` has are
+    left as they are.
+
+    Returns
+    -------
+    list of int
+        The chains that were copied.
+
+    Raises
+    ------
+    StoreMismatchError
+        Where the runs differ in more than their chains, naming the fields.
+    StoreError
+        Where a store is damaged, in use, or cannot be read or written.
+    """
+    copied: list[int] = []
+    target = os.fspath(into)
+    for given in sources:
+        source = os.fspath(given)
+        with told(source):
+            if not is_remote(source) and not os.path.isdir(source):
+                raise StoreMismatchError(f"{source} is no store; give the stores to copy from")
+            check_place(source)
+            folder = folder_at(source)
+            fingerprint, snapshots = _identity(source)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(only_writer(source, folder))
+            copied += _copy(source, folder, Table(source, snapshots), fingerprint, target, snapshots)
+    return sorted(copied)
+
+
+def _copy(source: str, folder: Folder, table: Table, fingerprint: Any, target: str, snapshots: int) -> list[int]:
+    copied = []
+    with told(target):
+        check_place(target)
+        own = folder_at(target)
+        with only_writer(target, own) as check:
+            mine = Table(target, snapshots)
+            if mine.fingerprint is None:
+                mine.identify(fingerprint)
+            check_same(target, mine.fingerprint or fingerprint, fingerprint)
+            chains = sorted(int(n[6:10]) for n in folder.names() if n.startswith("chain-") and n[6:10].isdigit())
+            content = folder.read(BASE)
+            if content is None or not chains:
+                return []
+            digests = opened(content)
+            columns = {name: table.column(name, digest) for name, digest in digests.items()}
+            tests = table.tests
+            if own.read(BASE) is None:
+                mine.start(columns, chains[-1] + 1, tests)
+                own.write(BASE, content)
+            elif opened(own.read(BASE) or b"") != digests:
+                raise StoreMismatchError(
+                    f"{target} and {source} differ in the losses at θ*; merge stores of one machine"
+                )
+            mine.extend(chains[-1] + 1)
+            for chain in chains:
+                record = decoded(folder.read(name_of(chain)) or b"", chain, source)
+                if record.state is None and not _is_complete(own, chain, target):
+                    check()
+                    _copy_chain(record, folder, table, own, mine)
+                    copied.append(chain)
+    return copied
+
+
+def _copy_chain(record: Record, folder: Folder, table: Table, own: Folder, mine: Table) -> None:
+    for name, digests in (("losses", record.losses), ("test_losses", record.test_losses)):
+        for number, digest in zip(record.members, digests, strict=False):
+            mine.write(name, record.chain, number, table.read(name, record.chain, number, digest))
+    for row, digest in record.kept.items():
+        content = folder.read(kept_file(record.chain, row))
+        if content is None or digest_of(content) != digest:
+            raise StoreError(
+                f"{table.where} is damaged: checkpoints/{kept_file(record.chain, row)} is not what was stored"
+            )
+        own.write(kept_file(record.chain, row), content)
+    mine.describe(record)
+    own.write(name_of(record.chain), record.encoded())
+
+
+def _is_complete(folder: Folder, chain: int, where: str) -> bool:
+    content = folder.read(name_of(chain))
+    return content is not None and decoded(content, chain, where).state is None
+
+
+def _identity(where: str) -> tuple[Any, int]:
+    found = Table(where, 1).fingerprint
+    if found is None:
+        raise StoreMismatchError(f"{where} holds no run yet; give the store of a run")
+    return found, int(found["snapshots"])

@@ -1,0 +1,138 @@
+"""What is known of a chain: everything else in a store counts only if its record tells of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.ensembles.control import Status
+from gexcore.ensembles.geometric import Snapshot
+from gexcore.errors import StoreError
+
+
+@dataclass(frozen=True)
+class Record:
+    """One chain, whole or so far.
+
+    Parameters
+    ----------
+    chain : int
+    snapshots : list of (lr, skill, mean loss, status)
+    losses, test_losses : list of str
+        SHA-256 of each member's row.
+    kept : dict
+        Number of a member in its chain to the SHA-256 of its state.
+    state : str or None
+        SHA-256 of the state that the chain goes on from; None once it is complete.
+    """
+
+    chain: int
+    snapshots: list[tuple[float, float, float, str]] = field(default_factory=list)
+    losses: list[str] = field(default_factory=list)
+    test_losses: list[str] = field(default_factory=list)
+    kept: dict[int, str] = field(default_factory=dict)
+    state: str | None = None
+
+    @property
+    def members(self) -> list[int]:
+        """Numbers of the snapshots that are members."""
+        return [number for number, snapshot in enumerate(self.snapshots) if snapshot[3] == "member"]
+
+    @property
+    def state_file(self) -> str:
+        """Where the state is that the chain goes on from."""
+        return f"state-{self.chain:04}-{len(self.snapshots):04}.safetensors"
+
+    def files(self) -> set[str]:
+        """All that it refers to, itself included."""
+        return {
+            name_of(self.chain),
+            *(kept_file(self.chain, row) for row in self.kept),
+            *([self.state_file] if self.state else []),
+        }
+
+    def points(self) -> list[Snapshot]:
+        """The snapshots as the chain made them."""
+        statuses: dict[str, Status] = {status: status for status in get_args(Status)}
+        return [
+            Snapshot(self.chain, number, lr, skill, loss, statuses[status])
+            for number, (lr, skill, loss, status) in enumerate(self.snapshots)
+        ]
+
+    def encoded(self) -> bytes:
+        """As it is stored, with a digest of its own."""
+        return sealed(asdict(self))
+
+
+def name_of(chain: int) -> str:
+    """File name of a chain's record."""
+    return f"chain-{chain:04}.json"
+
+
+def kept_file(chain: int, row: int) -> str:
+    """File name of a kept member's state."""
+    return f"member-{chain:04}-{row:04}.safetensors"
+
+
+def decoded(content: bytes, chain: int, where: str) -> Record:
+    """The record that was stored.
+
+    Raises
+    ------
+    StoreError
+        Where it is not what was stored.
+    """
+    name = name_of(chain)
+    try:
+        parts = opened(content)
+        record = Record(
+            parts["chain"],
+            [(lr, skill, loss, status) for lr, skill, loss, status in parts["snapshots"]],
+            parts["losses"],
+            parts["test_losses"],
+            {int(row): digest for row, digest in parts["kept"].items()},
+            parts["state"],
+        )
+        if record.chain != chain or len(record.losses) != len(record.members):
+            raise ValueError
+        record.points()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        msg = f"{where}/checkpoints/{name} is damaged; put a copy back, or delete it to run chain {chain} again"
+        raise StoreError(msg) from error
+    return record
+
+
+def sealed(parts: dict[str, Any]) -> bytes:
+    """JSON with its own SHA-256."""
+    text = json.dumps(parts, sort_keys=True)
+    return json.dumps({"content": json.loads(text), "sha256": digest_of(text.encode())}, sort_keys=True).encode()
+
+
+def opened(content: bytes) -> dict[str, Any]:
+    """What was sealed.
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+    """
+    outer = json.loads(content)
+    parts = outer["content"]
+    if not isinstance(parts, dict) or digest_of(json.dumps(parts, sort_keys=True).encode()) != outer["sha256"]:
+        raise ValueError("its digest is another")
+    return parts
+
+
+def digest_of(content: bytes) -> str:
+    """SHA-256 in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def row_digest(row: NDArray[Any]) -> str:
+    """That of an array's numbers and their type."""
+    return digest_of(row.dtype.str.encode() + np.ascontiguousarray(row).tobytes())

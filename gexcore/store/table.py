@@ -1,0 +1,184 @@
+"""The arrays of a store: a Zarr group with a row for every snapshot of every chain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.ensembles.control import Status
+from gexcore.errors import StoreError, StoreMismatchError
+from gexcore.store.folder import zarr_store
+from gexcore.store.record import Record, row_digest
+
+FORMAT = 1
+ATTRIBUTE = "gexcore"
+
+STATUSES = ("not run", *get_args(Status))
+"""What the numbers in ``status`` mean."""
+
+COORDINATES = {"chain": "int32", "snapshot": "int32", "status": "int8", "lr": "f8", "skill": "f8", "mean_loss": "f8"}
+LARGEST_CHUNK = 2**20
+
+
+class Table:
+    """Rows of losses, with what is known of each.
+
+    Parameters
+    ----------
+    where : str
+    snapshots : int
+        Of each chain: snapshot k of chain c is row c · snapshots + k.
+    """
+
+    def __init__(self, where: str, snapshots: int) -> None:
+        import zarr
+
+        self.where = where
+        self._snapshots = snapshots
+        self._arrays: dict[str, Any] = {}
+        store = zarr_store(where)
+        try:
+            self._group = zarr.open_group(store, mode="r+")
+        except FileNotFoundError:
+            self._group = zarr.create_group(store, zarr_format=3, attributes={ATTRIBUTE: {"format": FORMAT}})
+            self._group.create_group("checkpoints")
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{where}/zarr.json is damaged; put a copy back, or choose another store") from error
+        if self._group.metadata.zarr_format != 3 or ATTRIBUTE not in self._group.attrs:
+            raise StoreMismatchError(f"{where} is a Zarr group that gexcore did not make; choose another store")
+        found = self._described().get("format")
+        if not isinstance(found, int) or found > FORMAT:
+            msg = (
+                f"{where} was written by a newer gexcore (format {found}, and this one reads {FORMAT}); update gexcore"
+            )
+            raise StoreMismatchError(msg)
+
+    @property
+    def fingerprint(self) -> Mapping[str, Any] | None:
+        """What identifies the run; None in a new store."""
+        found: Mapping[str, Any] | None = self._described().get("fingerprint")
+        return found
+
+    def identify(self, fingerprint: Mapping[str, Any]) -> None:
+        """Tell what run this is."""
+        self._group.attrs[ATTRIBUTE] = {"format": FORMAT, "fingerprint": dict(fingerprint)}
+
+    def start(self, columns: Mapping[str, NDArray[Any]], chains: int, tests: int | None) -> None:
+        """Make the arrays of a new run.
+
+        Parameters
+        ----------
+        columns : mapping of arrays, shape (samples,)
+            ``base_losses`` and others.
+        """
+        base = columns["base_losses"]
+        for name, column in columns.items():
+            self._create(name, column.shape, column.dtype, ("sample",))[:] = column
+        self._create("losses", (chains * self._snapshots, len(base)), base.dtype, ("member", "sample"))
+        if tests is not None:
+            self._create("test_losses", (chains * self._snapshots, tests), base.dtype, ("member", "test"))
+        for name, dtype in COORDINATES.items():
+            self._create(name, (chains * self._snapshots,), np.dtype(dtype), ("member",))
+        self._group["status"].attrs.update(
+            {
+                "flag_values": list(range(len(STATUSES))),
+                "flag_meanings": " ".join(s.replace(" ", "_") for s in STATUSES),
+            }
+        )
+
+    def extend(self, chains: int) -> None:
+        """Make room for that many chains."""
+        rows = chains * self._snapshots
+        for name in ("losses", *(["test_losses"] if self.tests is not None else []), *COORDINATES):
+            array = self._array(name)
+            if array.shape[0] < rows:
+                array.resize((rows, *array.shape[1:]))
+
+    @property
+    def tests(self) -> int | None:
+        """Number of test samples, if there are any."""
+        try:
+            found = "test_losses" in self._group
+        except ValueError:  # what describes it is damaged
+            found = True
+        return int(self._array("test_losses").shape[1]) if found else None
+
+    def column(self, name: str, digest: str) -> NDArray[Any]:
+        """One of the columns of `start`, checked."""
+        return self._checked(name, ..., digest, f"its array {name}", "choose another store")
+
+    def write(self, name: str, chain: int, number: int, row: NDArray[Any]) -> str:
+        """Store a row of ``losses`` or ``test_losses``; its SHA-256."""
+        self._array(name)[chain * self._snapshots + number] = row
+        return row_digest(row)
+
+    def read(self, name: str, chain: int, number: int, digest: str) -> NDArray[Any]:
+        """A row as it was stored.
+
+        Raises
+        ------
+        StoreError
+            Where it is not.
+        """
+        what = f"row {chain * self._snapshots + number} of {name} (snapshot {number} of chain {chain})"
+        remedy = f"delete {self.where}/checkpoints/chain-{chain:04}.json to run that chain again"
+        return self._checked(name, chain * self._snapshots + number, digest, what, remedy)
+
+    def describe(self, record: Record) -> None:
+        """Fill in the coordinates of a chain's rows."""
+        rows = slice(record.chain * self._snapshots, record.chain * self._snapshots + len(record.snapshots))
+        lr, skill, loss, status = zip(*record.snapshots, strict=True)
+        values: dict[str, Any] = {
+            "chain": np.full(len(lr), record.chain),
+            "snapshot": np.arange(len(lr)),
+            "status": [STATUSES.index(s) for s in status],
+            "lr": lr,
+            "skill": skill,
+            "mean_loss": loss,
+        }
+        for name, column in values.items():
+            self._array(name)[rows] = np.asarray(column, COORDINATES[name])
+
+    def _described(self) -> dict[str, Any]:
+        found = self._group.attrs.get(ATTRIBUTE)
+        return dict(found) if isinstance(found, Mapping) else {}
+
+    def _array(self, name: str) -> Any:
+        if name not in self._arrays:
+            try:
+                self._arrays[name] = self._group[name]
+            except (ValueError, KeyError, TypeError) as error:
+                msg = f"{self.where} is damaged: its array {name} cannot be opened; put a copy back, or choose another store"
+                raise StoreError(msg) from error
+        return self._arrays[name]
+
+    def _create(self, name: str, shape: tuple[int, ...], dtype: Any, dimensions: tuple[str, ...]) -> Any:
+        from zarr.codecs import Crc32cCodec
+
+        coordinate = name in COORDINATES
+        chunks = (self._snapshots,) if coordinate else (*([1] * (len(shape) - 1)), min(shape[-1], LARGEST_CHUNK))
+        self._arrays[name] = self._group.create_array(
+            name,
+            shape=shape,
+            dtype=dtype,
+            chunks=chunks,
+            filters=None,
+            compressors=[Crc32cCodec()],  # so that other readers notice damage too
+            fill_value=np.nan if np.dtype(dtype).kind == "f" else 0,
+            dimension_names=dimensions,
+            overwrite=True,
+        )
+        return self._arrays[name]
+
+    def _checked(self, name: str, key: Any, digest: str, what: str, remedy: str) -> NDArray[Any]:
+        try:
+            row = np.asarray(self._array(name)[key])
+            intact = row_digest(row) == digest
+        except (ValueError, KeyError, TypeError):  # by the checksum of the chunk, or what describes the array
+            intact = False
+        if not intact:
+            raise StoreError(f"{self.where} is damaged: {what} is not what was stored; put a copy back, or {remedy}")
+        return row
