@@ -71,7 +71,7 @@ def plot_histogram(scores: Any, *, threshold: float | None = None, wrong: Any = 
     elif threshold is not None:
         above = scores > threshold
         parts, names = [scores[~above], scores[above]], ["kept", f"flagged ({int(above.sum()):,})"]
-    ax = _axes(ax, (7.0, 4.0))
+    ax = new_axes(ax, (7.0, 4.0))
     edges = np.linspace(min(0.0, float(scores.min())), float(scores.max()) or 1.0, BINS + 1).tolist()
     ax.hist(parts, edges, stacked=True, label=names, color=[QUIET, ACCENT][: len(parts)])
     if threshold is not None:
@@ -115,7 +115,7 @@ def plot_pruning_curve(*curves: Sequence[CurvePoint], ax: Axes | None = None) ->
     if len(shares) != 1 or shares == {()}:
         raise InvalidDataError("give one curve or several of the same shares, as pruning_curve returns them")
     keep = np.array(shares.pop())
-    ax = _axes(ax, (6.0, 4.0))
+    ax = new_axes(ax, (6.0, 4.0))
     lines = {
         "by score": (ACCENT, np.array([[point.accuracy for point in curve] for curve in curves])),
         "at random": (QUIET, np.array([[point.random for point in curve] for curve in curves])),
@@ -240,7 +240,7 @@ def plot_convergence(influence: LossInfluence, *, draws: int = 8, seed: int = 0,
     if not between:
         told = f"the run has {len(influence.table)} members, and two are needed"
         raise InvalidSettingError(f"{told} to compare; give more snapshots or steps")
-    ax = _axes(ax, (6.0, 4.0))
+    ax = new_axes(ax, (6.0, 4.0))
     for name, color, found in (("between halves", ACCENT, between), ("with all members", QUIET, with_all)):
         sizes = sorted(found)
         means = [float(np.mean(found[size])) for size in sizes]
@@ -281,7 +281,7 @@ def _halves(chains: NDArray[np.intp], rng: np.random.Generator) -> tuple[NDArray
     return np.flatnonzero(in_first), np.flatnonzero(~in_first)
 
 
-def _axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
+def new_axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
     if ax is None:
         ax = _pyplot().subplots(figsize=size, layout="constrained")[1]
     ax.spines[["top", "right"]].set_visible(False)

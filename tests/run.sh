@@ -33,7 +33,7 @@ tests/backends/test_tensorflow*.py
 tests/backends/test_jax*.py
 tests/backends/test_torch*.py
 tests/core tests/kit tests/registry tests/docs
-tests/estimators tests/scores
+tests/estimators tests/scores tests/theory
 tests/distributed
 tests/cli tests/decisions tests/outputs
 tests/report

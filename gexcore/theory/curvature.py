@@ -1,0 +1,164 @@
+"""Rank and null space of the Hessian and of the empirical Fisher matrix of a small model (Props 4.2 and B.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.capabilities import require
+from gexcore.data import to_numpy
+from gexcore.ensembles.laplace import full_spectrum
+from gexcore.errors import InvalidSettingError
+from gexcore.estimators.job import LARGEST_HESSIAN
+from gexcore.estimators.selection import Parameters, selected
+from gexcore.estimators.settle import check_number
+from gexcore.evaluation import hessian_product, in_order
+from gexcore.intake import open_inputs
+from gexcore.protocols import SupportsHvp, SupportsParams, SupportsSampleGradients
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Curvature:
+    """Spectra of H = ∇²L and F = (1/N) Σ g gᵀ at θ*, of p parameters and N samples.
+
+    Parameters
+    ----------
+    hessian : array, shape (p,)
+        Eigenvalues, largest in size first.
+    hessian_vectors : array, shape (p, p)
+        Their eigenvectors, as columns.
+    gradients : array, shape (samples, p)
+    tolerance : float
+        Share of the largest one below which an eigenvalue of H, or a singular value of the gradients,
+        counts as zero.
+    """
+
+    hessian: Floats
+    hessian_vectors: Floats
+    gradients: Floats
+    tolerance: float
+
+    @property
+    def parameters(self) -> int:
+        """p."""
+        return len(self.hessian)
+
+    @property
+    def samples(self) -> int:
+        """N."""
+        return len(self.gradients)
+
+    @property
+    def fisher(self) -> Floats:
+        """Eigenvalues of F, largest first, shape (p,)."""
+        values = np.zeros(self.parameters)
+        found = np.linalg.svd(self.gradients, compute_uv=False) ** 2 / self.samples
+        values[: len(found)] = found
+        return values
+
+    @property
+    def hessian_rank(self) -> int:
+        """Number of eigenvalues of H that are not zero."""
+        return _rank(np.abs(self.hessian), self.tolerance)
+
+    @property
+    def fisher_rank(self) -> int:
+        """Rank of the gradients, and so of F: at most min(N, p)."""
+        return _rank(np.sqrt(self.fisher), self.tolerance)
+
+    @property
+    def negative(self) -> int:
+        """Number of eigenvalues of H below zero."""
+        return int((self.hessian[: self.hessian_rank] < 0).sum())
+
+    def in_null_space(self) -> float:
+        """Share of the gradients' squared length that lies in the null space of H, from 0 to 1.
+
+        Eq. 14 says that it is 0 for a squared error that is 0. NaN where all gradients are zero.
+        """
+        null = self.hessian_vectors[:, self.hessian_rank :]
+        total = float((self.gradients**2).sum())
+        return float(((self.gradients @ null) ** 2).sum()) / total if total else np.nan
+
+    def overlap(self) -> float:
+        """How much of the range of F lies in that of H: mean squared cosine, from 0 to 1.
+
+        NaN where F is zero. A random subspace of the rank of H has an overlap of rank(H) / p.
+        """
+        rank = self.fisher_rank
+        if not rank:
+            return np.nan
+        _, _, rows = np.linalg.svd(self.gradients, full_matrices=False)
+        inside = rows[:rank] @ self.hessian_vectors[:, : self.hessian_rank]
+        return float((inside**2).sum()) / rank
+
+
+def curvature(
+    model: Any,
+    data: Any,
+    *,
+    loss: str | Callable[..., Any] | None = None,
+    parameters: Parameters = None,
+    backend: str | None = None,
+    tolerance: float | None = None,
+    batch_size: int = 512,
+) -> Curvature:
+    """Hessian of the mean loss and gradients of all samples at θ*, of up to 5,000 parameters.
+
+    Prop. 4.2: a squared error of 0 leaves H with at most NK non-zero eigenvalues. Prop. B.4: F has at most
+    N, whatever the loss. Away from such a minimum H has its second term, and need not be singular.
+
+    Parameters
+    ----------
+    model, data, loss, backend
+        As for `gexcore.GEX.fit`.
+    parameters : str or sequence of str, optional
+        As for `gexcore.IF`.
+    tolerance : float, optional
+        See `Curvature`; max(N, p) · ε of the model's precision where not given.
+    batch_size : int
+        Samples per derivative call.
+
+    Raises
+    ------
+    MissingCapabilityError
+        Where the backend has no Hessian products or no per-sample gradients.
+    InvalidSettingError
+        For too many parameters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gexcore.theory import curvature
+    >>> from gexcore_numpy import MLP
+    >>> x = np.random.default_rng(0).normal(size=(6, 3))
+    >>> found = curvature(MLP.init((3, 8, 2), seed=0), (x, (x[:, 0] > 0).astype(int)))
+    >>> found.parameters, found.fisher_rank
+    (50, 6)
+    """
+    inputs = open_inputs(model, data, loss=loss, backend=backend)
+    require(inputs.backend, SupportsParams, SupportsHvp, SupportsSampleGradients, by="curvature")
+    engine: Any = selected(inputs, parameters, by="curvature").backend
+    state = engine.initial_state()
+    theta = to_numpy(engine.ravel(state))
+    n, size = len(inputs.data), len(theta)
+    if size > LARGEST_HESSIAN:
+        msg = f"the model has {size:,} parameters, and the Hessian of up to {LARGEST_HESSIAN:,} is held; choose some with parameters="
+        raise InvalidSettingError(msg)
+    if tolerance is not None:
+        check_number("tolerance", tolerance)
+    product = hessian_product(engine, state, inputs.data, np.arange(n), batch_size=batch_size)
+    spectrum = full_spectrum(product, size)
+    parts = [to_numpy(engine.sample_gradients(state, inputs.data.batch(i))) for i in in_order(n, batch_size)]
+    settled = max(n, size) * float(np.finfo(theta.dtype).eps) if tolerance is None else tolerance
+    return Curvature(spectrum.values, spectrum.vectors, np.concatenate(parts).astype(np.float64), settled)
+
+
+def _rank(sizes: Floats, tolerance: float) -> int:
+    return int((sizes > tolerance * sizes.max(initial=0.0)).sum())
