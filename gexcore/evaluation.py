@@ -28,6 +28,8 @@ REFRESH_BATCHES = 8
 REFRESH_BATCH_SIZE = 128
 GRADIENT_BUDGET = 2**25
 """Numbers in the gradients of one batch of samples, at most."""
+FEWEST_DIRECTIONS = 16
+"""That gradients of the samples are made for: they cost as much as 2 (convolutions) to 24 (dense nets) derivatives."""
 STATE_BUDGET = 2**28
 """Numbers in the parameters of states made to share one pass over the data, at most: 1 GB in single precision."""
 
@@ -99,7 +101,7 @@ def directional(
     """Derivatives of every sample's loss along each of `tangents` at each of `states`, in one pass over the data.
 
     By the cheapest of what the backend has: gradients of the samples, where they fit into memory
-    and serve several directions; one derivative for each direction (`SupportsJvp`); or central
+    and serve many directions; one derivative for each direction (`SupportsJvp`); or central
     differences of two forward passes (`SupportsParams`), whose step is the cube root of the precision.
 
     Parameters
@@ -115,7 +117,7 @@ def directional(
     array, shape (states · directions, samples)
         All directions of the first state come first.
     """
-    derive: Callable[..., Array] = partial(_difference, backend)
+    derive: Callable[..., Array] = partial(difference, backend)
     if supports(backend, SupportsJvp):
         derive = backend.jvp  # type: ignore[attr-defined]
     by_gradients = _by_gradients(backend, tangents.shape, batch_size)
@@ -123,7 +125,7 @@ def directional(
     def at(state: Any, batch: Any, size: int) -> NDArray[np.float64]:
         if by_gradients:
             gradients = to_numpy(backend.sample_gradients(state, batch))  # type: ignore[attr-defined]
-            return np.asarray(tangents @ gradients.T.astype(np.float64))
+            return np.asarray(tangents.astype(gradients.dtype) @ gradients.T)
         rows = [checked(derive(state, tangent, batch), size) for tangent in tangents]
         host = [to_numpy(row).astype(np.float64) for row in rows]
         return np.stack(host) if host else np.empty((0, size))
@@ -147,11 +149,12 @@ def directional_passes(backend: Backend[Any, Any], shape: tuple[int, ...], sampl
 
 
 def _by_gradients(backend: Backend[Any, Any], shape: tuple[int, ...], batch_size: int) -> bool:
-    fits = shape[0] > 1 and shape[1] * batch_size <= GRADIENT_BUDGET
+    fits = shape[0] >= FEWEST_DIRECTIONS and shape[1] * batch_size <= GRADIENT_BUDGET
     return fits and supports(backend, SupportsSampleGradients)
 
 
-def _difference(backend: Any, state: Any, tangent: NDArray[Any], batch: Any) -> NDArray[np.float64]:
+def difference(backend: Any, state: Any, tangent: NDArray[Any], batch: Any) -> NDArray[np.float64]:
+    """The central difference of a batch's losses along `tangent`, shape (b,)."""
     centre = to_numpy(backend.ravel(state))
     length = float(np.linalg.norm(tangent))
     if not length:

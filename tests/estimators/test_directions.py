@@ -110,7 +110,7 @@ def test_the_variance_of_a_projection_is_what_theory_says(written: Any) -> None:
 
 
 @settings(derandomize=True, database=None, deadline=None, max_examples=20)
-@given(seed=st.integers(0, 10**6), count=st.integers(1, 6), batch_size=st.integers(1, 20))
+@given(seed=st.integers(0, 10**6), count=st.sampled_from([1, 5, 16, 17]), batch_size=st.integers(1, 20))
 def test_every_way_to_derivatives_gives_the_same(written: Any, seed: int, count: int, batch_size: int) -> None:
     moves = np.random.default_rng(seed).normal(size=(count, written.size))
     wanted = moves @ written.gradients.T
