@@ -11,7 +11,7 @@ import numpy as np
 
 from gexcore.errors import InvalidSettingError
 from gexcore.passes import Passes
-from gexcore.plan import Plan
+from gexcore.plan import Plan, steering_size
 from gexcore.protocols import Backend, Dataset
 
 PART_OF_PRETRAINING = 0.25
@@ -106,10 +106,13 @@ def default_budget(n: int, pretraining_epochs: float | None) -> Budget | None:
 
 
 def planned_passes(plan: Plan, n: int, *, refreshed: int) -> Passes:
-    """What a run will count, `refreshed` samples of it for the statistics of each snapshot."""
-    snapshots = plan.chains * plan.snapshots
-    evaluated = snapshots * (n + refreshed) if plan.harvest == "evaluated" else 0
-    return Passes(forward=2 * n + evaluated, step=snapshots * plan.steps * plan.batch_size)
+    """What a run will count at most, `refreshed` samples of it for the statistics of each look."""
+    snapshots, heats = plan.chains * plan.snapshots, plan.chains * plan.heats
+    evaluated = 0
+    if plan.harvest == "evaluated":
+        evaluated = snapshots * (n + refreshed) + heats * (steering_size(n) + refreshed)
+    steps = snapshots * plan.steps + heats * plan.heating_steps
+    return Passes(forward=2 * n + evaluated, step=steps * plan.batch_size)
 
 
 def _seconds(kernel: Callable[[int], object]) -> float:

@@ -57,12 +57,16 @@ def gather(parts: list[Array]) -> NDArray[Any]:
     return np.concatenate([to_numpy(part) for part in parts])
 
 
-def evaluate(backend: Backend[Any, Any], state: Any, data: Dataset[Any], *, batch_size: int) -> NDArray[Any]:
-    """Per-sample losses of `state` in evaluation mode, shape (samples,), in the backend's precision."""
-    parts = [
-        checked(backend.forward(state, data.batch(indices)), len(indices))
-        for indices in in_order(len(data), batch_size)
-    ]
+def evaluate(
+    backend: Backend[Any, Any], state: Any, data: Dataset[Any], *, batch_size: int, positions: Indices | None = None
+) -> NDArray[Any]:
+    """Per-sample losses of `state` in evaluation mode, shape (samples,), in the backend's precision.
+
+    Of the samples at `positions` only, in that order, where these are given.
+    """
+    size = len(data) if positions is None else len(positions)
+    batches = in_order(size, batch_size) if positions is None else (positions[i] for i in in_order(size, batch_size))
+    parts = [checked(backend.forward(state, data.batch(indices)), len(indices)) for indices in batches]
     return gather(parts)
 
 

@@ -14,6 +14,9 @@ from gexcore.protocols import Indices
 Harvest = Literal["evaluated", "free"]
 """Where a snapshot's losses come from: a pass in evaluation mode, or its own training batches."""
 
+STEERING = 256
+"""Samples that steer an evaluated chain, at least; of large data an eighth."""
+
 Schedule = Callable[[int], float]
 """Learning rate of each step of a member, counted from 0."""
 
@@ -78,6 +81,8 @@ class Plan:
         Optimiser steps before each snapshot.
     first_chain : int
         Number of the first of them.
+    heats : int
+        Chunks of `heating_steps` by which a chain may be made to leave θ*, at most.
     batch_size, scoring_batch_size : int
         Samples per training step and per evaluation call.
     harvest : {"evaluated", "free"}
@@ -90,6 +95,7 @@ class Plan:
     chains: int
     snapshots: int
     steps: int
+    heats: int
     batch_size: int
     harvest: Harvest
     seed: int
@@ -100,6 +106,24 @@ class Plan:
     def numbers(self) -> range:
         """Of the chains."""
         return range(self.first_chain, self.first_chain + self.chains)
+
+    @property
+    def looks(self) -> int:
+        """Snapshots of a chain at most, heating included."""
+        return self.heats + self.snapshots
+
+    @property
+    def heating_steps(self) -> int:
+        """Optimiser steps between two looks at a chain that has yet to leave θ*.
+
+        A free harvest sees losses from before a step: of a single one it would see no effect.
+        """
+        return min(self.steps, max(4, self.steps // 4))
+
+
+def steering_size(n: int) -> int:
+    """How many of n samples steer an evaluated chain: enough for the medians of classes."""
+    return min(n, max(STEERING, n // 8))
 
 
 def training_order(n: int, batch_size: int, *, seed: int, chain: int) -> Iterator[tuple[Indices, int]]:

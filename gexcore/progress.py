@@ -10,8 +10,8 @@ from typing import Any, Protocol
 class Bar(Protocol):
     """Counts finished units of work."""
 
-    def advance(self, note: str) -> None:
-        """One more is done; `note` stands behind the bar."""
+    def advance(self, note: str, by: int = 1) -> None:
+        """One more is done, or none; `note` stands behind the bar."""
         ...
 
 
@@ -19,9 +19,9 @@ class _Tqdm:
     def __init__(self, bar: Any) -> None:
         self._bar = bar
 
-    def advance(self, note: str) -> None:
+    def advance(self, note: str, by: int = 1) -> None:
         self._bar.set_postfix_str(note, refresh=False)
-        self._bar.update()
+        self._bar.update(by)
 
 
 @contextmanager

@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
     print(
         f"a run of GEX on these {len(data)} samples: {plan.chains} × {plan.snapshots} snapshots, {plan.steps} steps "
         f"of {plan.batch_size} samples before each, harvest {plan.harvest};\n"
-        f"as much as {passes.epochs(len(data)):.0f} forward passes over the data, about "
+        f"at most as much as {passes.epochs(len(data)):.0f} forward passes over the data, about "
         f"{float(f'{estimate(passes, costs):.2g}'):,g} s of CPU time"
     )
 

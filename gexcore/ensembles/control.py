@@ -38,19 +38,34 @@ class Reading(NamedTuple):
     diverged: bool = False
 
 
+class Chunk(NamedTuple):
+    """How a chain steps until the next look at it.
+
+    Parameters
+    ----------
+    schedule : callable
+        Learning rate of each step of the chunk, from 0.
+    heating : bool
+        Whether it is one of the short ones by which a chain leaves θ*.
+    """
+
+    schedule: Schedule
+    heating: bool = False
+
+
 class Decision(NamedTuple):
-    """What becomes of a snapshot, and how its chain goes on."""
+    """What becomes of a snapshot, and how its chain goes on; no chunk where it ends."""
 
     status: Status
     after: After
-    schedule: Schedule
+    chunk: Chunk | None
 
 
 class Controller(Protocol[Memory]):
     """Turns what each snapshot shows into the learning rate of the next chunk."""
 
-    def start(self) -> tuple[Memory, Schedule]:
-        """Memory and learning rate at the start of a chain."""
+    def start(self) -> tuple[Memory, Chunk | None]:
+        """Memory and the first chunk of a chain."""
         ...
 
     def update(self, memory: Memory, reading: Reading, /) -> tuple[Memory, Decision]:
@@ -67,18 +82,20 @@ class OpenLoop:
     """
 
     schedule: Schedule
+    snapshots: int
 
-    def start(self) -> tuple[None, Schedule]:
-        """No memory; the schedule."""
-        return None, self.schedule
+    def start(self) -> tuple[int, Chunk | None]:
+        """No snapshot yet; the schedule."""
+        return 0, Chunk(self.schedule)
 
-    def update(self, memory: None, reading: Reading, /) -> tuple[None, Decision]:
+    def update(self, memory: int, reading: Reading, /) -> tuple[int, Decision]:
         """A member unless it diverged or collapsed."""
+        chunk = Chunk(self.schedule) if memory + 1 < self.snapshots else None
         if reading.diverged:
-            return None, Decision("diverged", "reset", self.schedule)
+            return memory + 1, Decision("diverged", "reset", chunk)
         if reading.skill <= 0:
-            return None, Decision("melted", "reset", self.schedule)
-        return None, Decision("member", "restart", self.schedule)
+            return memory + 1, Decision("melted", "reset", chunk)
+        return memory + 1, Decision("member", "restart", chunk)
 
 
 class Heat(NamedTuple):
@@ -89,7 +106,9 @@ class Heat(NamedTuple):
     lr : float
         Of the chunk to come.
     snapshot : int
-        How many there have been.
+        How many there have been, heating apart.
+    heated : int
+        How many heating chunks there have been.
     warmed : bool
         Whether the chain has left θ* since it last started there.
     below : int
@@ -102,6 +121,7 @@ class Heat(NamedTuple):
 
     lr: float
     snapshot: int = 0
+    heated: int = 0
     warmed: bool = False
     below: int = 0
     loss: float = 0.0
@@ -112,9 +132,9 @@ class Heat(NamedTuple):
 class Thermostat:
     """Feedback on skill: no learning rate to choose.
 
-    A chain is heated until its skill falls below `warm`; then the learning rate follows a
-    target that falls from `first` to `last` over the chain. Members are the snapshots with
-    low ≤ skill < warm.
+    A chain is heated in short chunks until its skill falls below `warm`; then the learning rate
+    follows a target that falls from `first` to `last` over the chain. Members are the snapshots
+    with low ≤ skill < warm.
 
     Out of a deep minimum losses grow by orders of magnitude, exponentially, before skill falls at
     all: where the mean loss grew more than e-fold the learning rate is lowered with its growth. A
@@ -126,7 +146,9 @@ class Thermostat:
     lr : float
         Where heating starts; small enough to do nothing.
     snapshots : int
-        Length of a chain.
+        Length of a chain, heating apart.
+    heats : int
+        Heating chunks of a chain, at most; a chain that is still cold then ends.
     """
 
     lr: float
@@ -137,12 +159,13 @@ class Thermostat:
     last: float = 0.5
     stuck: int = 5
     returns: int = 2
+    heats: int = 28
     slack: float = 0.02
     gain: float = 2.0
 
-    def start(self) -> tuple[Heat, Schedule]:
+    def start(self) -> tuple[Heat, Chunk | None]:
         """Cold, at the initial learning rate."""
-        return Heat(self.lr), Constant(self.lr)
+        return Heat(self.lr), Chunk(Constant(self.lr), heating=True)
 
     def target(self, snapshot: int) -> float:
         """Skill to aim at after this many snapshots."""
@@ -152,20 +175,23 @@ class Thermostat:
         """One turn of the feedback loop."""
         s = reading.skill if math.isfinite(reading.skill) else 0.0
         target = self.target(memory.snapshot)
+        heating = not memory.warmed
         warmed = memory.warmed or s < self.warm
         below = memory.below + 1 if s < target - self.slack else 0
-        snapshot = memory.snapshot + 1
+        snapshot, heated = memory.snapshot + (not heating), memory.heated + heating
         if s < self.low and memory.returns < self.returns:
             after: After = "back"
-            heat = Heat(memory.lr * 0.5, snapshot, warmed, 0, memory.loss, memory.returns + 1)
+            heat = Heat(memory.lr * 0.5, snapshot, heated, warmed, 0, memory.loss, memory.returns + 1)
         elif s < self.low or below >= self.stuck:
-            after, heat = "reset", Heat(memory.lr * 0.5, snapshot)
+            after, heat = "reset", Heat(memory.lr * 0.5, snapshot, heated)
         else:
             after = "continue"
             factor = min(max(math.exp(self.gain * (s - target)), 0.5), 1.25) if warmed else 2.0
             factor = min(factor, self._brake(memory.loss, reading.loss))
-            heat = Heat(memory.lr * factor, snapshot, warmed, below, reading.loss)
-        return heat, Decision(self._status(s, reading.diverged), after, Constant(heat.lr))
+            heat = Heat(memory.lr * factor, snapshot, heated, warmed, below, reading.loss)
+        ends = snapshot >= self.snapshots or (heated >= self.heats and not heat.warmed)
+        chunk = None if ends else Chunk(Constant(heat.lr), heating=not heat.warmed)
+        return heat, Decision(self._status(s, reading.diverged), after, chunk)
 
     @staticmethod
     def _brake(before: float, now: float) -> float:

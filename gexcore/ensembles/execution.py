@@ -75,10 +75,6 @@ class Storage(Protocol):
         """Where a chain stands; None where nothing is known of it."""
         ...
 
-    def is_complete(self, position: Position) -> bool:
-        """Whether the chain is at its end."""
-        ...
-
     def save(self, position: Position) -> None:
         """Remember where a chain stands."""
         ...
@@ -94,10 +90,6 @@ class NotStored:
     def position(self, chain: int) -> Position | None:
         """None."""
         return None
-
-    def is_complete(self, position: Position) -> bool:
-        """No."""
-        return False
 
     def save(self, position: Position) -> None:
         """Nothing."""
@@ -124,14 +116,14 @@ def run_chains(
         check_portable(inputs.backend, work.keep, by="executor=")
     chains = work.plan.numbers
     stands = {chain: position for chain in chains if (position := storage.position(chain)) is not None}
-    found = {chain: position.result for chain, position in stands.items() if storage.is_complete(position)}
+    found = {chain: position.result for chain, position in stands.items() if position.complete}
     open_chains = [chain for chain in chains if chain not in found]
     for snapshot in (snapshot for result in found.values() for snapshot in result.snapshots):
         report(snapshot)
     if executor is not None:
         for result in completed(executor, work.here(inputs), work.elsewhere if work.recipe else None, open_chains):
             found[result.chain] = with_states(inputs.backend, result)
-            storage.save(Position(found[result.chain], None))
+            storage.save(Position(found[result.chain], None, True))
             for snapshot in result.snapshots:
                 report(snapshot)
         return [found[chain] for chain in chains]

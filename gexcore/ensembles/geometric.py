@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.ensembles.control import AnyController, Reading, Status
-from gexcore.ensembles.harvest import Harvest, Harvested
+from gexcore.ensembles.control import AnyController, Chunk, Reading, Status
+from gexcore.ensembles.harvest import Harvest, Look, diverged
 from gexcore.ensembles.members import Members
 from gexcore.ensembles.skill import Skill, finite
 from gexcore.ensembles.walker import Walker
 from gexcore.evaluation import Refresher, evaluate
-from gexcore.passes import Passes
-from gexcore.plan import Plan, Schedule
+from gexcore.passes import Passes, sum_passes
+from gexcore.plan import Plan
 from gexcore.protocols import Backend, Dataset
 from gexcore.table import LossTable
 
@@ -34,6 +34,10 @@ class Snapshot(NamedTuple):
         Share of θ*'s skill that is left; NaN where skill has no meaning.
     mean_loss : float
         Over the samples that steer the controller, each clipped.
+    heating : bool
+        Whether the chain had yet to leave θ*: its chunk was a short one.
+    measured : bool
+        Whether the losses of all samples were measured.
     """
 
     chain: int
@@ -42,6 +46,8 @@ class Snapshot(NamedTuple):
     skill: float
     mean_loss: float
     status: Status
+    heating: bool = False
+    measured: bool = True
 
 
 @dataclass(frozen=True)
@@ -99,10 +105,13 @@ class Position(NamedTuple):
         So far.
     state : State
         That the next chunk starts from; stepped in place once the chain goes on.
+    complete : bool
+        Whether there is no next chunk.
     """
 
     result: ChainResult
     state: Any
+    complete: bool
 
 
 def run_chain(
@@ -114,7 +123,7 @@ def run_chain(
     start: Position | None = None,
     on_snapshot: Callable[[Position], object] = lambda position: None,
 ) -> ChainResult:
-    """Run one chain from θ*: `plan.snapshots` chunks of `plan.steps` steps.
+    """Run one chain from θ*: `plan.snapshots` chunks of `plan.steps` steps, after the short ones that heat it.
 
     The result depends on the problem, the plan and the number of the chain, on nothing else: not
     on where it was interrupted either.
@@ -126,53 +135,65 @@ def run_chain(
     on_snapshot : callable
         Told where the chain stands after each snapshot.
     """
-    result, state = start or (ChainResult(chain, [], [], [], []), None)
-    walker = Walker(problem.backend, problem.train, plan, chain, chunks=len(result.snapshots), state=state)
+    result, state, _ = start or Position(ChainResult(chain, [], [], [], []), None, False)
+    done = sum(_steps(plan, snapshot.heating) for snapshot in result.snapshots)
+    walker = Walker(problem.backend, problem.train, plan, chain, done=done, state=state)
     members = _Members(problem, plan, result)
-    memory, schedule = _replayed(controller, result.snapshots)
-    for number in range(len(result.snapshots), plan.snapshots):
-        trail = walker.advance(schedule)
-        seen = problem.harvest(walker.state, trail)
-        reading = _read(problem.skill, seen)
-        memory, decision = controller.update(memory, reading)
-        result.snapshots.append(Snapshot(chain, number, schedule(0), reading.skill, reading.loss, decision.status))
-        if decision.status == "member":
-            members.add(seen.losses, seen.scored, walker)
-        schedule = decision.schedule
+    memory, chunk = _replayed(controller, result.snapshots)
+    while chunk is not None:
+        trail = walker.advance(chunk.schedule, _steps(plan, chunk.heating))
+        look = problem.harvest.look(walker.state, trail)
+        reading = _read(problem.skill, look)
+        before, (memory, decision) = memory, controller.update(memory, reading)
+        measured = decision.status == "member"
+        if measured:
+            losses, broken = problem.harvest.collect(look, trail)
+            if broken:
+                memory, decision = controller.update(before, reading._replace(diverged=True))
+            else:
+                members.add(losses, look.scored, walker)
+        number, lr = len(result.snapshots), chunk.schedule(0)
+        shown = Snapshot(chain, number, lr, reading.skill, reading.loss, decision.status, chunk.heating, measured)
+        result.snapshots.append(shown)
+        chunk = decision.chunk
         if decision.after == "reset":
             walker.reset()
         elif decision.after == "back":
             walker.back()
         elif decision.after == "restart":
             walker.restart()
-        on_snapshot(Position(result, walker.state))
+        on_snapshot(Position(result, walker.state, chunk is None))
     return result
 
 
 def chain_cost(problem: Problem, plan: Plan, result: ChainResult) -> Passes:
     """What a chain took, however often it was interrupted."""
-    return Passes(
-        forward=plan.snapshots * problem.harvest.passes.forward + len(result.test_losses) * len(problem.test or ()),
-        step=plan.snapshots * plan.steps * plan.batch_size,
-    )
+    harvest, taken = problem.harvest, result.snapshots
+    looks = [harvest.look_passes._replace(step=_steps(plan, s.heating) * plan.batch_size) for s in taken]
+    tests = Passes(forward=len(result.test_losses) * len(problem.test or ()))
+    return sum_passes([*looks, *(harvest.collect_passes for s in taken if s.measured), tests])
 
 
-def _replayed(controller: AnyController, snapshots: list[Snapshot]) -> tuple[Any, Schedule]:
+def _steps(plan: Plan, heating: bool) -> int:
+    return plan.heating_steps if heating else plan.steps
+
+
+def _replayed(controller: AnyController, snapshots: list[Snapshot]) -> tuple[Any, Chunk | None]:
     # what a controller remembers follows from what it was told
-    memory, schedule = controller.start()
+    memory, chunk = controller.start()
     for snapshot in snapshots:
         reading = Reading(snapshot.skill, snapshot.mean_loss, snapshot.status == "diverged")
         memory, decision = controller.update(memory, reading)
-        schedule = decision.schedule
-    return memory, schedule
+        chunk = decision.chunk
+    return memory, chunk
 
 
-def _read(skill: Skill | None, seen: Harvested) -> Reading:
-    losses = finite(seen.steering_losses)
+def _read(skill: Skill | None, look: Look) -> Reading:
+    losses, broken = finite(look.losses), diverged(look.losses)
     if skill is None:
-        return Reading(float("nan"), float(losses.mean()), seen.diverged)
-    left = skill(seen.steering_losses, seen.steering)
-    return Reading(left, float(np.minimum(losses, skill.ceiling).mean()), seen.diverged)
+        return Reading(float("nan"), float(losses.mean()), broken)
+    left = skill(look.losses, look.indices)
+    return Reading(left, float(np.minimum(losses, skill.ceiling).mean()), broken)
 
 
 class _Members:

@@ -10,70 +10,102 @@ from numpy.typing import NDArray
 from gexcore.ensembles.walker import Trail, training_batch
 from gexcore.evaluation import Refresher, checked, evaluate, gather
 from gexcore.passes import Passes
-from gexcore.plan import Plan
+from gexcore.plan import Plan, steering_size
 from gexcore.protocols import Backend, Dataset, Indices
 
 
-class Harvested(NamedTuple):
+class Look(NamedTuple):
+    """What tells the controller where a chain is now, at little cost.
+
+    Parameters
+    ----------
+    indices, losses : arrays, shape (s,)
+        Positions and losses of the samples that steer.
+    scored : Any
+        The state that is ready for further evaluation; None in a free harvest.
+    """
+
+    indices: Indices
+    losses: NDArray[Any]
+    scored: Any
+
+
+class Collected(NamedTuple):
     """The losses of one snapshot.
 
     Parameters
     ----------
     losses : array, shape (samples,)
         NaN for a sample that was not seen.
-    steering, steering_losses : arrays, shape (s,)
-        Positions and losses that tell the controller where the chain is now.
     diverged : bool
-        Whether any loss that was seen is not finite, or so large that its square is not.
-    scored : Any
-        The state that `losses` were measured on, if it is ready for further evaluation; else None.
+        Whether any that was seen is not finite, or too large to square.
     """
 
     losses: NDArray[Any]
-    steering: Indices
-    steering_losses: NDArray[Any]
     diverged: bool
-    scored: Any
 
 
 class Harvest(Protocol):
     """Measures θ* and the snapshots of a run in one and the same way."""
 
-    passes: Passes
-    """Cost of one snapshot, beyond its steps."""
-
     def base(self) -> NDArray[Any]:
         """Losses at θ*, shape (samples,)."""
         ...
 
-    def __call__(self, state: Any, trail: Trail) -> Harvested:
-        """The losses of the snapshot `state`, to which `trail` led."""
+    def look(self, state: Any, trail: Trail) -> Look:
+        """Some losses of the state to which `trail` led."""
+        ...
+
+    def collect(self, look: Look, trail: Trail) -> Collected:
+        """All losses of the same state."""
+        ...
+
+    @property
+    def look_passes(self) -> Passes:
+        """Cost of a look, beyond the steps."""
+        ...
+
+    @property
+    def collect_passes(self) -> Passes:
+        """Cost of all losses after a look."""
         ...
 
 
 class EvaluatedHarvest:
-    """Every sample, in evaluation mode, with statistics refreshed: one forward pass a snapshot."""
+    """Evaluation mode, with statistics refreshed: a random part of the samples steers, members are scored on all."""
 
     def __init__(self, backend: Backend[Any, Any], data: Dataset[Any], refresh: Refresher, plan: Plan) -> None:
         self._backend = backend
         self._data = data
         self._refresh = refresh
         self._batch_size = plan.scoring_batch_size
-        self.passes = Passes(forward=len(data) + refresh.samples)
+        order = np.random.default_rng([plan.seed, 0x57EE]).permutation(len(data))
+        size = steering_size(len(data))
+        self._steering, self._rest = np.sort(order[:size]), np.sort(order[size:])
+        self.look_passes = Passes(forward=size + refresh.samples)
+        self.collect_passes = Passes(forward=len(data) - size)
 
     def base(self) -> NDArray[Any]:
         """Losses at θ* with statistics refreshed."""
-        return self._measure(self._refresh(self._backend.initial_state()))
+        return evaluate(
+            self._backend, self._refresh(self._backend.initial_state()), self._data, batch_size=self._batch_size
+        )
 
-    def __call__(self, state: Any, trail: Trail) -> Harvested:
-        """The losses of every sample."""
+    def look(self, state: Any, trail: Trail) -> Look:
+        """Losses of the samples that steer."""
         scored = self._refresh(state)
-        losses = self._measure(scored)
-        everything = np.arange(len(losses))
-        return Harvested(losses, everything, losses, _diverged(losses), scored)
+        return Look(self._steering, self._measure(scored, self._steering), scored)
 
-    def _measure(self, state: Any) -> NDArray[Any]:
-        return evaluate(self._backend, state, self._data, batch_size=self._batch_size)
+    def collect(self, look: Look, trail: Trail) -> Collected:
+        """Losses of every sample."""
+        losses = np.empty(len(self._data), look.losses.dtype)
+        losses[look.indices] = look.losses
+        if len(self._rest):
+            losses[self._rest] = self._measure(look.scored, self._rest)
+        return Collected(losses, diverged(losses))
+
+    def _measure(self, state: Any, positions: Indices) -> NDArray[Any]:
+        return evaluate(self._backend, state, self._data, positions=positions, batch_size=self._batch_size)
 
 
 class FreeHarvest:
@@ -83,7 +115,7 @@ class FreeHarvest:
         self._backend = backend
         self._train = train
         self._plan = plan
-        self.passes = Passes()
+        self.look_passes = self.collect_passes = Passes()
 
     def base(self) -> NDArray[Any]:
         """Losses at θ* in training mode, in shuffled batches as in training."""
@@ -102,15 +134,19 @@ class FreeHarvest:
         assert losses is not None
         return losses
 
-    def __call__(self, state: Any, trail: Trail) -> Harvested:
-        """The losses along `trail`."""
+    def look(self, state: Any, trail: Trail) -> Look:
+        """The losses along the later half of `trail`."""
+        return Look(*trail.later_half(), None)
+
+    def collect(self, look: Look, trail: Trail) -> Collected:
+        """The losses along all of `trail`."""
         indices, seen = trail.all()
         losses = np.full(len(self._train), np.nan, seen.dtype)
         losses[indices] = seen
-        steering, steering_losses = trail.later_half()
-        return Harvested(losses, steering, steering_losses, _diverged(seen), None)
+        return Collected(losses, diverged(seen))
 
 
-def _diverged(losses: NDArray[Any]) -> bool:
+def diverged(seen: NDArray[Any]) -> bool:
+    """Whether a loss is not finite, or so large that its square is not."""
     with np.errstate(over="ignore"):
-        return not bool(np.isfinite(np.square(losses)).all())
+        return not bool(np.isfinite(np.square(seen)).all())

@@ -50,8 +50,8 @@ class Walker:
 
     Parameters
     ----------
-    chunks : int
-        How many of the chain were taken before, and led to `state`.
+    done : int
+        Steps of the chain that were taken before, and led to `state`.
     """
 
     def __init__(
@@ -61,24 +61,23 @@ class Walker:
         plan: Plan,
         chain: int,
         *,
-        chunks: int = 0,
+        done: int = 0,
         state: Any = None,
     ) -> None:
         self._backend = backend
         self._train = train
-        self._steps = plan.steps
         self._order = training_order(len(train), plan.batch_size, seed=plan.seed, chain=chain)
         self._owned = supports(backend, SupportsDonation)
-        for _ in range(chunks * plan.steps):
+        for _ in range(done):
             next(self._order)
-        self.state = self.snapshot(state if chunks else backend.initial_state())
+        self.state = self.snapshot(state if done else backend.initial_state())
         self._before = self.state
 
-    def advance(self, schedule: Schedule) -> Trail:
+    def advance(self, schedule: Schedule, steps: int) -> Trail:
         """Take one chunk of steps."""
         self._before = self.snapshot(self.state)
         trail = Trail([], [])
-        for step in range(self._steps):
+        for step in range(steps):
             indices, seed = next(self._order)
             batch = training_batch(self._train, indices, seed=seed)
             trail.indices.append(indices)

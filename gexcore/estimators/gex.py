@@ -43,8 +43,9 @@ class GEX:
     chains : int or "auto"
         Independent runs from θ*. 1, 2 or 4 by the number of samples.
     snapshots : int or "auto"
-        Members along each chain, each starting from the one before: 40, fewer under a budget. One
-        snapshot per chain is the independent restart of Algorithm 2, line 5.
+        Length of each chain, each snapshot starting from the one before: 24, fewer under a budget; the
+        short chunks that heat a chain come on top. One per chain is the independent restart of
+        Algorithm 2, line 5.
     lr : "auto", float or schedule
         "auto" is feedback: see `gexcore.ensembles.control.Thermostat`. A number, or a callable
         from a member's step to its learning rate, is used as it is; with a fixed learning rate
@@ -329,10 +330,10 @@ class GEX:
     def _controller(self, plan: Plan) -> AnyController:
         if self.lr == "auto":
             name = self.optimizer if isinstance(self.optimizer, str) else "sgd"
-            return Thermostat(HEATING_FROM[name], plan.snapshots)
+            return Thermostat(HEATING_FROM[name], plan.snapshots, heats=plan.heats)
         if callable(self.lr):
-            return OpenLoop(self.lr)
-        return OpenLoop(Constant(self.lr))
+            return OpenLoop(self.lr, plan.snapshots)
+        return OpenLoop(Constant(self.lr), plan.snapshots)
 
     def _run(
         self, work: Work, inputs: Inputs, executor: Executor | None, storage: Storage, *, title: str, progress: bool
@@ -341,14 +342,15 @@ class GEX:
         with progress_bar(plan.chains * plan.snapshots, title=title, show=progress) as bar:
 
             def report(snapshot: Snapshot) -> None:
-                bar.advance(
+                note = (
                     f"chain {snapshot.chain + 1}/{plan.numbers.stop}, lr {snapshot.lr:.2g}, skill {snapshot.skill:.2f}"
                 )
+                bar.advance(note, by=not snapshot.heating)
 
             results = run_chains(work, inputs, executor=executor, storage=storage, report=report)
         if all(snapshot.status == "diverged" for r in results for snapshot in r.snapshots):
             msg = (
-                f"all {plan.chains * plan.snapshots} members have non-finite losses; "
+                f"all {sum(len(r.snapshots) for r in results)} members have non-finite losses; "
                 'try lr="auto", a smaller lr, or the optimizer of the training'
             )
             raise AllMembersDivergedError(msg)

@@ -19,9 +19,11 @@ USER_BATCH_SIZE = 128
 FREE_FROM = 5000
 FEW_SAMPLES = 3000
 EPOCHS_PER_SNAPSHOT = 0.25
-SNAPSHOTS = 40
-GOOD_LENGTH, LEAST_LENGTH = 24, 12
-"""Snapshots of a chain: under a budget rather fewer chains than shorter ones; a shorter one hardly leaves θ*."""
+SNAPSHOTS = 24
+HEATS = 28
+"""Twice the learning rate that many times: from far too small to far too large for anything."""
+GOOD_LENGTH, LEAST_LENGTH = 16, 6
+"""Snapshots of a chain: under a budget rather fewer chains than shorter ones."""
 LEAST_STEPS = 4
 
 
@@ -65,7 +67,8 @@ def settle(
 ) -> Plan:
     """The plan of a run over `n` samples.
 
-    A snapshot comes after a quarter of an epoch in small batches. Below 5,000 samples each
+    A snapshot comes after a quarter of an epoch in small batches, a look at a chain that is only
+    heated after a quarter of that. Below 5,000 samples each
     snapshot is evaluated, by two chains (four below 3,000); from there on one chain harvests the
     losses of its own training batches, which needs thousands of samples but no extra pass.
 
@@ -96,7 +99,7 @@ def settle(
         chosen = harvest
     else:
         chosen = "free" if feedback and free_possible and n >= FREE_FROM and optimizer != "adamw" else "evaluated"
-    size = max(8, min(USER_BATCH_SIZE, n // 32)) if batch_size == "auto" else batch_size
+    size = max(8, min(USER_BATCH_SIZE, n // 64)) if batch_size == "auto" else batch_size
     if batch_size != "auto" and size > n:
         raise InvalidSettingError(f"batch_size is {size}, and the data has {n} samples; choose at most that many")
     size = min(size, n)
@@ -104,6 +107,7 @@ def settle(
         chains=(1 if chosen == "free" else 4 if n < FEW_SAMPLES else 2) if chains == "auto" else chains,
         snapshots=longest(snapshots),
         steps=max(16, round(EPOCHS_PER_SNAPSHOT * n / size)) if steps == "auto" else steps,
+        heats=HEATS if feedback else 0,
         batch_size=size,
         harvest=chosen,
         seed=seed,

@@ -21,7 +21,7 @@ from gexcore.plan import Plan
 from gexcore.protocols import Backend, SupportsSerialization
 from gexcore.store.folder import Folder, check_place, folder_at, told, zarr_store
 from gexcore.store.lock import only_writer
-from gexcore.store.record import Record, decoded, digest_of, kept_file, name_of, opened, row_digest, sealed
+from gexcore.store.record import Record, decoded, digest_of, kept_file, name_of, opened, row_digest, sealed, told_of
 from gexcore.store.table import Table
 
 SHARE = 0.05
@@ -102,27 +102,23 @@ class ChainStore:
                 (row, self._state(kept_file(chain, row), digest, chain)) for row, digest in sorted(record.kept.items())
             ]
             state = self._state(record.state_file, record.state, chain) if record.state else None
-            return Position(ChainResult(chain, losses, test_losses, kept, record.points()), state)
+            result = ChainResult(chain, losses, test_losses, kept, record.points())
+            return Position(result, state, complete=record.state is None)
 
     def save(self, position: Position) -> None:
         """Store where a chain stands, if it is complete or enough time has gone by."""
-        complete = self.is_complete(position)
-        if not complete and (not self._portable or time.monotonic() < self._next):
+        if not position.complete and (not self._portable or time.monotonic() < self._next):
             return
         started = time.monotonic()
         with told(self._where):
             self._check()
-            self._commit(position.result, None if complete else position.state)
+            self._commit(position.result, None if position.complete else position.state)
         self._next = time.monotonic() + (time.monotonic() - started) / SHARE
-
-    def is_complete(self, position: Position) -> bool:
-        """Whether the chain is at its end."""
-        return len(position.result.snapshots) == self._plan.snapshots
 
     def _commit(self, result: ChainResult, state: Any) -> None:
         chain = result.chain
         before = self._records.get(chain, Record(chain))
-        snapshots = [(s.lr, s.skill, s.mean_loss, str(s.status)) for s in result.snapshots]
+        snapshots = [told_of(snapshot) for snapshot in result.snapshots]
         record = Record(chain, snapshots, [*before.losses], [*before.test_losses])
         for name, rows, digests in (
             ("losses", result.losses, record.losses),
@@ -187,7 +183,7 @@ def open_store(
     with contextlib.ExitStack() as stack:
         with told(place):
             check = stack.enter_context(only_writer(place, folder))
-            table = Table(place, plan.snapshots)
+            table = Table(place, plan.looks)
             before, fingerprint = table.fingerprint, json.loads(json.dumps(fingerprint))
             if before is None:
                 table.identify(fingerprint)

@@ -14,6 +14,9 @@ from gexcore.ensembles.control import Status
 from gexcore.ensembles.geometric import Snapshot
 from gexcore.errors import StoreError
 
+Told = tuple[float, float, float, str, bool, bool]
+"""What is stored of a `Snapshot`, but for where it stands."""
+
 
 @dataclass(frozen=True)
 class Record:
@@ -22,7 +25,7 @@ class Record:
     Parameters
     ----------
     chain : int
-    snapshots : list of (lr, skill, mean loss, status)
+    snapshots : list of (lr, skill, mean loss, status, heating, measured)
     losses, test_losses : list of str
         SHA-256 of each member's row.
     kept : dict
@@ -32,7 +35,7 @@ class Record:
     """
 
     chain: int
-    snapshots: list[tuple[float, float, float, str]] = field(default_factory=list)
+    snapshots: list[Told] = field(default_factory=list)
     losses: list[str] = field(default_factory=list)
     test_losses: list[str] = field(default_factory=list)
     kept: dict[int, str] = field(default_factory=dict)
@@ -60,13 +63,19 @@ class Record:
         """The snapshots as the chain made them."""
         statuses: dict[str, Status] = {status: status for status in get_args(Status)}
         return [
-            Snapshot(self.chain, number, lr, skill, loss, statuses[status])
-            for number, (lr, skill, loss, status) in enumerate(self.snapshots)
+            Snapshot(self.chain, number, lr, skill, loss, statuses[status], heating, measured)
+            for number, (lr, skill, loss, status, heating, measured) in enumerate(self.snapshots)
         ]
 
     def encoded(self) -> bytes:
         """As it is stored, with a digest of its own."""
         return sealed(asdict(self))
+
+
+def told_of(snapshot: Snapshot) -> Told:
+    """A snapshot as it is stored."""
+    s = snapshot
+    return s.lr, s.skill, s.mean_loss, str(s.status), s.heating, s.measured
 
 
 def name_of(chain: int) -> str:
@@ -92,7 +101,7 @@ def decoded(content: bytes, chain: int, where: str) -> Record:
         parts = opened(content)
         record = Record(
             parts["chain"],
-            [(lr, skill, loss, status) for lr, skill, loss, status in parts["snapshots"]],
+            [(lr, skill, loss, status, heats, all_) for lr, skill, loss, status, heats, all_ in parts["snapshots"]],
             parts["losses"],
             parts["test_losses"],
             {int(row): digest for row, digest in parts["kept"].items()},

@@ -54,9 +54,9 @@ def test_the_table_and_what_a_run_would_cost(project, run):
     assert numbers is not None
     assert float(numbers[1]) > 0
     assert numbers[2] == "1.00"
-    told = "a run of GEX on these 120 samples: 4 × 40 snapshots, 16 steps of 8 samples before each, harvest evaluated;"
+    told = "a run of GEX on these 120 samples: 4 × 24 snapshots, 16 steps of 8 samples before each, harvest evaluated;"
     assert told in outcome.out
-    assert re.search(r"as much as 674 forward passes over the data, about [\d.,]+ s of CPU time", outcome.out)
+    assert re.search(r"as much as 607 forward passes over the data, about [\d.,]+ s of CPU time", outcome.out)
 
 
 def test_the_batch_size_and_the_columns_of_a_table(project, run, blobs):

@@ -109,7 +109,6 @@ SETTINGS = [
     ),
     ({"harvest": "cheap"}, "harvest is 'cheap'; allowed are 'auto', 'evaluated' and 'free'"),
     ({"optimizer": "lion"}, "optimizer is 'lion'; allowed are 'sgd', 'adamw' and the framework's own factory"),
-    ({"snapshots": "auto"}, "snapshots is 'auto', and must be a whole number from 1 up"),
 ]
 
 
@@ -202,11 +201,14 @@ BUILT_IN = {
     errors.InvalidSettingError: ValueError,
     errors.MissingCapabilityError: TypeError,
     errors.AllMembersDivergedError: ArithmeticError,
+    errors.WorkerLostError: RuntimeError,
     errors.UnknownBackendError: LookupError,
     errors.BackendLoadError: ImportError,
     errors.BackendConflictError: ValueError,
     errors.OutputExistsError: FileExistsError,
     errors.MissingExtraError: ImportError,
+    errors.StoreError: OSError,
+    errors.StoreMismatchError: ValueError,
 }
 
 

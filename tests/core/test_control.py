@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gexcore.ensembles.control import Decision, Heat, OpenLoop, Reading, Thermostat
+from gexcore.ensembles.control import Chunk, Decision, Heat, OpenLoop, Reading, Thermostat
 from gexcore.plan import Constant, Cosine
 
 laws = settings(derandomize=True, database=None, deadline=None)
@@ -43,21 +43,33 @@ READINGS = st.lists(
 )
 
 
-def run(thermostat: Thermostat, readings: Sequence[Reading | float]) -> Iterator[tuple[Heat, Decision]]:
+def rate(decision: Decision) -> float:
+    assert decision.chunk is not None
+    return decision.chunk.schedule(0)
+
+
+def run(
+    thermostat: Thermostat, readings: Sequence[Reading | float], *, warm: bool = False
+) -> Iterator[tuple[Heat, Decision]]:
     memory, _ = thermostat.start()
+    memory = memory._replace(warmed=warm)
     for reading in readings:
         # a bare number is the skill of a snapshot whose loss has not moved
         memory, decision = thermostat.update(memory, reading if isinstance(reading, Reading) else Reading(reading, 1.0))
         yield memory, decision
 
 
-def by_the_book(lr: float, readings: list[Reading]) -> Iterator[tuple[float, str, bool]]:
-    """The procedure line by line: learning rate, what the chain does, whether the snapshot is in band."""
-    C, LO, WARM, STUCK, RETURNS = len(readings), 0.4, 0.97, 5, 2
-    warmed, below, returns, before = False, 0, 0, None
-    for t, (given_skill, loss, _) in enumerate(readings):
+def by_the_book(lr: float, readings: list[Reading], C: int, heats: int) -> Iterator[tuple[float, str, bool, str]]:
+    """The procedure line by line: learning rate, what the chain does, whether in band, what chunk follows."""
+    LO, WARM, STUCK, RETURNS = 0.4, 0.97, 5, 2
+    t, heated, warmed, below, returns, before = 0, 0, False, 0, 0, None
+    for given_skill, loss, _ in readings:
         s = given_skill if math.isfinite(given_skill) else 0.0
         target = 0.95 - 0.45 * t / (C - 1) if C > 1 else 0.95
+        if warmed:
+            t += 1
+        else:
+            heated += 1
         if s < WARM:
             warmed = True
         band = LO <= s < WARM
@@ -71,27 +83,33 @@ def by_the_book(lr: float, readings: list[Reading]) -> Iterator[tuple[float, str
             if before and loss > before * math.e:
                 change = min(change, max(0.1, math.exp(-0.5 * (math.log(loss / before) - 1))))
             lr, returns, then, before = lr * change, 0, "continue", loss
-        yield lr, then, band
+        over = t >= C or (heated >= heats and not warmed)
+        yield lr, then, band, "none" if over else "whole" if warmed else "short"
+        if over:
+            return
 
 
 @laws
-@given(lr=RATES, readings=READINGS)
-def test_the_thermostat_goes_by_the_book(lr: float, readings: list[Reading]) -> None:
-    thermostat = Thermostat(lr, len(readings))
-    told = zip(run(thermostat, readings), by_the_book(lr, readings), strict=True)
-    for (memory, decision), (wanted, then, band) in told:
+@given(lr=RATES, readings=READINGS, snapshots=st.integers(1, 60), heats=st.integers(1, 60))
+def test_the_thermostat_goes_by_the_book(lr: float, readings: list[Reading], snapshots: int, heats: int) -> None:
+    thermostat = Thermostat(lr, snapshots, heats=heats)
+    told = zip(run(thermostat, readings), by_the_book(lr, readings, snapshots, heats), strict=False)
+    for (memory, decision), (wanted, then, band, chunk) in told:
         assert memory.lr == pytest.approx(wanted, rel=1e-12)
-        assert decision.schedule(0) == memory.lr
         assert decision.after == then
         assert (decision.status == "member") == band
+        assert (decision.chunk is None) == (chunk == "none")
+        if decision.chunk is not None:
+            assert decision.chunk.heating == (chunk == "short")
+            assert rate(decision) == memory.lr
 
 
 @laws
 @given(lr=RATES, readings=READINGS)
 def test_the_learning_rate_stays_finite_and_positive_and_rises_gently(lr: float, readings: list[Reading]) -> None:
     before = lr
-    for memory, decision in run(Thermostat(lr, len(readings)), readings):
-        after = decision.schedule(0)
+    for memory, decision in run(Thermostat(lr, 100, heats=100), readings):
+        after = rate(decision)
         assert math.isfinite(after)
         assert 0.1 * before <= after <= (1.25 if memory.warmed else 2.0) * before * (1 + 1e-12)
         before = after
@@ -99,16 +117,25 @@ def test_the_learning_rate_stays_finite_and_positive_and_rises_gently(lr: float,
 
 
 @laws
+@given(readings=st.lists(READINGS, min_size=1).map(lambda parts: [r for part in parts for r in part]))
+def test_every_chain_ends(readings: list[Reading]) -> None:
+    thermostat = Thermostat(0.1, 24)
+    ran = list(run(thermostat, readings * (200 // len(readings) + 1)))
+    last = next(i for i, (_, decision) in enumerate(ran) if decision.chunk is None)
+    assert last < 24 + thermostat.heats + 24 // thermostat.stuck * 2 + thermostat.heats
+
+
+@laws
 @given(before=st.floats(1e-6, 10.0), growth=st.floats(1.0, 1e6), skill=st.floats(0.4, 1.0))
 def test_the_faster_losses_grow_the_harder_it_brakes(before: float, growth: float, skill: float) -> None:
     thermostat = Thermostat(0.1, 40)
 
-    def rate(factor: float) -> float:
+    def after(factor: float) -> float:
         return list(run(thermostat, [Reading(1.0, before), Reading(skill, before * factor)]))[-1][0].lr
 
-    assert rate(growth * 2) <= rate(growth) <= rate(1.0)
+    assert after(growth * 2) <= after(growth) <= after(1.0)
     if growth > 100:
-        assert rate(growth) < 0.2 * rate(1.0) * 2
+        assert after(growth) < 0.2 * after(1.0) * 2
 
 
 @laws
@@ -119,15 +146,25 @@ def test_equal_histories_give_equal_decisions(lr: float, readings: list[Reading]
     assert thermostat == Thermostat(lr, len(readings))
 
 
-def test_heating_doubles_until_the_first_warm_snapshot() -> None:
-    rates = [decision.schedule(0) for _, decision in run(Thermostat(1e-3, 40), [1.0, 0.99, 0.97, 0.96, 1.0, 1.0])]
+def test_heating_doubles_in_short_chunks_until_the_first_warm_snapshot() -> None:
+    ran = list(run(Thermostat(1e-3, 40), [1.0, 0.99, 0.97, 0.96, 1.0, 1.0]))
+    rates = [rate(decision) for _, decision in ran]
     assert rates[:3] == [2e-3, 4e-3, 8e-3]
-    assert rates[3] == pytest.approx(8e-3 * math.exp(2 * (0.96 - Thermostat(1e-3, 40).target(3))))
+    assert rates[3] == pytest.approx(8e-3 * math.exp(2 * (0.96 - 0.95)))
     assert all(b / a <= 1.25 for a, b in pairwise(rates[2:]))
+    assert [decision.chunk.heating for _, decision in ran if decision.chunk] == [True] * 3 + [False] * 3
+    # heating takes nothing from the length of the chain
+    assert [memory.snapshot for memory, _ in ran] == [0, 0, 0, 0, 1, 2]
+
+
+def test_a_chain_that_never_leaves_the_start_ends_without_a_member() -> None:
+    ran = list(run(Thermostat(1e-3, 40, heats=10), [1.0] * 10))
+    assert [decision.chunk is None for _, decision in ran] == [False] * 9 + [True]
+    assert {decision.status for _, decision in ran} == {"cold"}
 
 
 def test_a_chain_starts_cold_at_its_first_learning_rate() -> None:
-    assert Thermostat(1e-3, 40).start() == (Heat(1e-3), Constant(1e-3))
+    assert Thermostat(1e-3, 40).start() == (Heat(1e-3), Chunk(Constant(1e-3), heating=True))
 
 
 def test_the_target_falls_on_a_line() -> None:
@@ -145,7 +182,7 @@ def test_a_melted_chain_tries_its_chunk_again_more_coolly_and_then_goes_back_to_
     assert rates[1:4] == [rates[0] / 2, rates[0] / 4, rates[0] / 8]
     # what it goes back to is the snapshot that it left, and at the start nothing is known
     assert [memory.loss for memory, _ in ran] == [0.2, 0.2, 0.2, 0.0, 0.0]
-    assert ran[3][0] == Heat(rates[3], 4)
+    assert ran[3][0] == Heat(rates[3], 3, 1)
 
 
 def test_a_chain_that_recovered_may_try_again() -> None:
@@ -179,23 +216,24 @@ def test_a_diverged_snapshot_is_no_member_whatever_its_skill() -> None:
 def test_it_finds_its_way_whatever_learning_rate_the_model_needs(critical: float) -> None:
     # a model whose skill is ½ at `critical`, wherever that is
     thermostat = Thermostat(1e-3, 80)
-    memory, schedule = thermostat.start()
+    memory, chunk = thermostat.start()
     errors, statuses = [], []
-    for number in range(80):
-        skill = 1 / (1 + schedule(0) / critical)
-        errors.append(abs(skill - thermostat.target(number)))
+    while chunk is not None:
+        skill = 1 / (1 + chunk.schedule(0) / critical)
+        errors.append(abs(skill - thermostat.target(memory.snapshot)))
         memory, decision = thermostat.update(memory, Reading(skill, 1.0))
-        schedule = decision.schedule
+        chunk = decision.chunk
         statuses.append(decision.status)
-    assert statuses.count("member") >= 60
+    assert statuses.count("member") >= 70
     assert "melted" not in statuses
     assert max(errors[40:]) < 0.1
 
 
 def test_the_open_loop_keeps_its_schedule_whatever_happens() -> None:
     cosine = Cosine(0.05, 10)
-    controller = OpenLoop(cosine)
-    assert controller.start() == (None, cosine)
+    controller = OpenLoop(cosine, 8)
+    memory, chunk = controller.start()
+    assert chunk == Chunk(cosine)
     for skill, diverged, status, after in [
         (1.0, False, "member", "restart"),
         (0.01, False, "member", "restart"),
@@ -205,7 +243,9 @@ def test_the_open_loop_keeps_its_schedule_whatever_happens() -> None:
         (0.9, True, "diverged", "reset"),
         (math.nan, True, "diverged", "reset"),
     ]:
-        assert controller.update(None, Reading(skill, 1.0, diverged)) == (None, (status, after, cosine))
+        memory, decision = controller.update(memory, Reading(skill, 1.0, diverged))
+        assert decision == (status, after, Chunk(cosine))
+    assert controller.update(memory, Reading(0.5, 1.0)) == (8, ("member", "restart", None))
 
 
 def test_cosine_falls_from_its_learning_rate_to_zero() -> None:

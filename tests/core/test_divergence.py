@@ -96,7 +96,7 @@ def test_if_all_members_diverge_it_says_what_to_try(trained: Any, harvest: str, 
         divisor = 1
 
     settings = {**OPEN, "lr": lr, "harvest": harvest}
-    with pytest.raises(AllMembersDivergedError, match="all 18 members have non-finite losses; try") as raised:
+    with pytest.raises(AllMembersDivergedError, match=r"all \d+ members have non-finite losses; try") as raised:
         fit(Hopeless(trained.model), trained.data, **settings)
     assert isinstance(raised.value, ArithmeticError)
 

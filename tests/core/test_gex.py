@@ -36,11 +36,11 @@ def settled(n: int, *, backend: Any = None, **settings: Any) -> Plan:
     [
         (5, 4, 5, 16, "evaluated"),
         (100, 4, 8, 16, "evaluated"),
-        (1000, 4, 31, 16, "evaluated"),
-        (2999, 4, 93, 16, "evaluated"),
-        (3000, 2, 93, 16, "evaluated"),
-        (4999, 2, 128, 16, "evaluated"),
-        (5000, 1, 128, 16, "free"),
+        (1000, 4, 15, 17, "evaluated"),
+        (2999, 4, 46, 16, "evaluated"),
+        (3000, 2, 46, 16, "evaluated"),
+        (4999, 2, 78, 16, "evaluated"),
+        (5000, 1, 78, 16, "free"),
         (60000, 1, 128, 117, "free"),
     ],
 )
@@ -81,10 +81,10 @@ def test_the_learning_rate_chooses_the_controller() -> None:
     plan = settled(100)
     schedule = gx.Cosine(0.1, 5)
     for settings, wanted in [
-        ({}, Thermostat(1e-3, 40)),
-        ({"optimizer": "adamw"}, Thermostat(1e-5, 40)),
-        ({"lr": 0.3}, OpenLoop(gx.Constant(0.3))),
-        ({"lr": schedule}, OpenLoop(schedule)),
+        ({}, Thermostat(1e-3, 24)),
+        ({"optimizer": "adamw"}, Thermostat(1e-5, 24)),
+        ({"lr": 0.3}, OpenLoop(gx.Constant(0.3), 24)),
+        ({"lr": schedule}, OpenLoop(schedule, 24)),
     ]:
         assert gx.GEX(**settings)._controller(plan) == wanted
 
