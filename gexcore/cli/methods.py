@@ -70,16 +70,16 @@ def on_backends(backends: list[Row]) -> str:
 
 
 def holes(row: Row) -> list[str]:
-    """One sentence for each set of capabilities that a backend lacks: which methods miss it, and why it is not there."""
+    """Why a backend lacks what it lacks, and which methods miss each capability; nothing where none is missed."""
     if row.can is None:
         return [f"`{row.name}` runs nothing here: {row.note}."]
-    missing: dict[str, list[str]] = {}
+    missed: dict[str, list[str]] = {}
     for method, way in _ways():
-        lacks = ", ".join(name for name in method.needs(way) if not row.can[name])
-        if lacks:
-            missing.setdefault(lacks, []).append(f"`{method.label(way)}`")
-    why = row.limits or "it does not define that"
-    return [f"`{row.name}` has no {lacks} for {', '.join(found)}: {why}." for lacks, found in missing.items()]
+        for name in method.needs(way):
+            if not row.can[name]:
+                missed.setdefault(name, []).append(f"`{method.label(way)}`")
+    told = "; ".join(f"no {name} for {', '.join(found)}" for name, found in missed.items())
+    return [f"`{row.name}`: {row.limits or 'it does not define them'} ({told})."] if told else []
 
 
 def _ways() -> list[tuple[Method, Way]]:

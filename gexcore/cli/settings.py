@@ -30,6 +30,7 @@ HELP = {
     "damping": "added to the eigenvalues of the Hessian",
     "rank": "eigenvalues to keep, largest in size",
     "iterations": "Hessian products",
+    "order": "which eigenvalues are largest",
     "samples": "draws, or samples that the Hessian is of",
     "structure": "Fisher factors or the whole Hessian",
     "scale": "of the draws, or of the Hessian in a solve",

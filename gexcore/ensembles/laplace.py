@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +33,9 @@ class Spectrum:
     values: Floats
     vectors: Floats
 
-    def top(self, rank: int | None) -> Spectrum:
-        """The `rank` eigenvalues that are largest in size; all without a rank."""
-        order = np.argsort(-np.abs(self.values), kind="stable")[:rank]
+    def top(self, rank: int | None, *, by: Literal["size", "value"] = "size") -> Spectrum:
+        """The `rank` eigenvalues that are largest, in size or with their sign; all without a rank."""
+        order = np.argsort(-(np.abs(self.values) if by == "size" else self.values), kind="stable")[:rank]
         return Spectrum(self.values[order], self.vectors[:, order])
 
     def inverse(self, damping: float = 0.0) -> tuple[Floats, Floats]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
 from gexcore.ensembles.krylov import arnoldi
+from gexcore.errors import InvalidSettingError
 from gexcore.estimators.influence_function import curved
 from gexcore.estimators.job import Job
 from gexcore.estimators.method import GradientMethod
@@ -41,6 +43,8 @@ class Arnoldi(GradientMethod[Influence]):
         Training samples that the Hessian is of, at most.
     parameters, batch_size
         See `gexcore.estimators.method.GradientMethod`.
+    order : {"size", "value"}
+        Which eigenvalues are kept: the largest in size, or with their sign.
     seed : int
         Of the start vector and the sample.
 
@@ -61,6 +65,7 @@ class Arnoldi(GradientMethod[Influence]):
     damping: float = 0.0
     weight_decay: float = 0.0
     samples: int = 10_000
+    order: Literal["size", "value"] = "size"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -70,6 +75,16 @@ class Arnoldi(GradientMethod[Influence]):
         check_count("seed", self.seed, least=0, auto=False)
         check_number("damping", self.damping)
         check_number("weight_decay", self.weight_decay)
+        if self.order not in ("size", "value"):
+            raise InvalidSettingError(f"order is {self.order!r}; allowed are 'size' and 'value'")
+
+    @classmethod
+    def public_code(cls, **settings: Any) -> Arnoldi:
+        """The paper's public code: 49 products, and the largest eigenvalues with their sign.
+
+        Its products with another mini-batch each time, and its NaN for a negative one, are not reproduced.
+        """
+        return cls(**{"iterations": 49, "order": "value", **settings})
 
     def _needs(self) -> tuple[type, ...]:
         return (SupportsParams, SupportsHvp)
@@ -95,4 +110,4 @@ class Arnoldi(GradientMethod[Influence]):
 
             spectrum = arnoldi(product, job.size, iterations=self.iterations, rng=rng, on_product=count)
         cost = Passes(hvp=products * len(chosen), copies=products)
-        return curved(job, spectrum.top(self.rank), cost, damping=self.damping)
+        return curved(job, spectrum.top(self.rank, by=self.order), cost, damping=self.damping)

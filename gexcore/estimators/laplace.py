@@ -99,6 +99,17 @@ class Laplace(GradientMethod[LossInfluence]):
             if self.structure == "kfac":
                 raise InvalidSettingError("rank truncates the full Hessian; leave it out, or set structure='full'")
 
+    @classmethod
+    def public_code(cls, *, n: int, sigma: float = 1e-4, alpha: float = 1e-4, **settings: Any) -> Laplace:
+        """The posterior of the paper's public code for `n` training samples: N(θ*, (nF/σ² + I/α²)⁻¹).
+
+        Its losses are those of linearised networks, which are not reproduced.
+        """
+        check_count("n", n, auto=False)
+        for name, value in (("sigma", sigma), ("alpha", alpha)):
+            check_number(name, value, above=True)
+        return cls(**{"damping": (sigma / alpha) ** 2 / n, "scale": sigma / math.sqrt(n), **settings})
+
     def _needs(self) -> tuple[type, ...]:
         return (SupportsParams, SupportsKronecker if self.structure == "kfac" else SupportsHvp)
 
