@@ -36,9 +36,9 @@ def troubled(tmp_path, monkeypatch):
 
 
 def test_what_cannot_be_used_says_why_and_hides_nothing_else(troubled):
-    assert troubled["absent"] == ("absent", None, ABSENT)
+    assert troubled["absent"] == ("absent", None, ABSENT, "")
     assert "cannot be imported (No module named 'no_such_module')" in troubled["broken"].note
-    assert troubled["explosive"] == ("explosive", None, "two")
+    assert troubled["explosive"] == ("explosive", None, "two", "")
     assert list(troubled["numpy"].can) == list(CAPABILITIES)
     assert troubled["numpy"].can["jvp"]
     assert not troubled["numpy"].can["native datasets"]

@@ -107,7 +107,7 @@ def refused(project, run):
         ((*SCORE, "--method", "TracIn", "--checkpoints", "model.py:MLP"), "model.py:MLP failed (TypeError: "),
         ((*SCORE, "--method", "LOO", "--train", "model.py:build", "--indices", "0,x"), "'0,x' is no list of positions"),
         ((*SCORE, "--method", "LOO", "--train", "model.py:build", "--indices", "500"), "from 0 to 119, the positions"),
-        ((*SCORE, "--method", "LOO", "--train", "model.py:build"), "train failed without sample 0 (TypeError: build()"),
+        ((*SCORE, "--method", "LOO", "--train", "model.py:build"), "(TypeError: build() takes 0 positional arguments"),
         (("score", "-", "data.npz", "--out", "audit"), "MODEL is '-', and GEX takes a model here; give file.py:call"),
         (
             ("score", "-", "data.npz", "--out", "audit", "--method", "Loss"),
