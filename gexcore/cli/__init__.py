@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import gexcore
 from gexcore.cli import backends, bench, clean, demo, methods, prune, report, retrain, score
-from gexcore.errors import AllMembersDivergedError, GexError, InvalidSettingError
+from gexcore.errors import AllMembersDivergedError, GexError, InvalidSettingError, StoreError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -58,9 +58,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except KeyboardInterrupt:
-        return _tell("interrupted; results are written only once a run is complete", INTERRUPTED, debug=args.debug)
+        return _tell(
+            "interrupted; results are written once a run is complete: the same command goes on",
+            INTERRUPTED,
+            debug=args.debug,
+        )
     except GexError as error:
-        code = FAILED if isinstance(error, AllMembersDivergedError) else BAD_INPUT
+        code = FAILED if isinstance(error, AllMembersDivergedError | StoreError) else BAD_INPUT
         return _tell(str(error), code, debug=args.debug)
     except Exception as error:
         told = (str(error).splitlines() or [""])[0]

@@ -66,6 +66,11 @@ def is_finished(out: Path, command: Mapping[str, Any]) -> bool:
     return (out / SCORES).exists()
 
 
+def begin(out: Path, command: Mapping[str, Any]) -> None:
+    """Say in the folder which command is going to fill it."""
+    write_files(out, {RUN: json.dumps({"command": command}, indent=2, ensure_ascii=False).encode()})
+
+
 def write_files(out: Path, files: Mapping[str, bytes]) -> None:
     """Put files into the folder, each whole, none in place before all are written; the last completes it."""
     out.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import gexcore
 from gexcore.cli import output
+from gexcore.cli.durable import is_durable, stored_in
 from gexcore.cli.extras import Extra, add_extras, taken
 from gexcore.cli.files import data_paths, read_data
 from gexcore.cli.model import Source, load_model
@@ -28,7 +29,8 @@ HELP = "score the training set of a trained model"
 DESCRIPTION = (
     "Scores every training sample of a trained model from its final checkpoint, and writes DIR/scores.csv "
     "(one row per sample, in the data's order), DIR/run.json and, of a classifier, DIR/predictions.npz, which "
-    "`gexcore clean` makes new labels from. The same command on a finished DIR does nothing."
+    "`gexcore clean` makes new labels from. The same command on a finished DIR does nothing; "
+    "stopped before, a method with chains goes on from what DIR/store holds (with gexcore[store])."
 )
 
 
@@ -71,7 +73,9 @@ def run(args: argparse.Namespace) -> None:
     data = read_data(paths, args.label)
     show = not args.quiet and sys.stderr.isatty()
     fitted = gexcore.LastLayer(method) if args.last_layer else method
-    result = fitted.fit(source.model, data, loss=args.loss, backend=args.backend, progress=show)
+    durable = is_durable(method, source.model, args.backend, args.loss)
+    with stored_in(args.out, command, durable=durable) as stored:
+        result = fitted.fit(source.model, data, loss=args.loss, backend=args.backend, progress=show, **stored)
     outcome = outcome_of(result)
     columns, found = outcome.columns, outcome.suspects
     files = output.result_files(outcome.record, columns, found, command, paths)

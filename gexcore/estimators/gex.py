@@ -232,6 +232,9 @@ class GEX:
     ) -> LossInfluence:
         """As `fit`, on a backend that was made with the optimiser of `steps_with`."""
         engine, samples, _, tests, recipe = inputs
+        if store is not None and isinstance(self.budget, Budget) and self.budget.seconds is not None:
+            msg = "a budget in seconds gives another plan every time, which no store can go on with; give it in epochs"
+            raise InvalidSettingError(msg)
         plan = self.settled(engine, samples)
         seen = take_in(engine, samples, loss=loss, batch_size=plan.scoring_batch_size)
         refresh = Refresher(engine, samples, seed=plan.seed)

@@ -20,7 +20,7 @@ from gexcore.cli.model import load_model
 
 FEW = ("--chains", "2", "--snapshots", "4", "--lr", "0.1")
 SCORE = ("score", "model.py:build", "data.npz", "--out", "audit", *FEW)
-WRITTEN = ["predictions.npz", "run.json", "scores.csv"]
+WRITTEN = ["predictions.npz", "run.json", "scores.csv", "store"]
 COLUMNS = ["index", "label", "suspicion", "self_influence", "standard_error", "suspect", "suggested_label"]
 
 
@@ -47,10 +47,10 @@ def test_a_process_scores_and_the_same_command_again_does_nothing(project, blobs
     assert [int(row["label"]) for row in rows] == blobs[1].tolist()
     assert sorted(path.name for path in (project / "audit").iterdir()) == WRITTEN
 
-    written = {path: path.stat().st_mtime_ns for path in (project / "audit").iterdir()}
+    written = {path: path.stat().st_mtime_ns for path in (project / "audit").rglob("*")}
     again = subprocess.run(command, capture_output=True, text=True, check=True)
     assert again.stdout.startswith("audit is already scored")
-    assert written == {path: path.stat().st_mtime_ns for path in (project / "audit").iterdir()}
+    assert written == {path: path.stat().st_mtime_ns for path in (project / "audit").rglob("*")}
 
 
 def test_every_digit_of_the_scores_is_written(scored, blobs):
@@ -209,8 +209,46 @@ def test_interrupting_stops_within_a_step_and_writes_nothing(project):
         out, err = process.communicate(timeout=30)
     assert time.monotonic() - sent < 20
     assert process.returncode == 130
-    assert (out, err) == ("", "gexcore: interrupted; results are written only once a run is complete\n")
-    assert not (project / "audit").exists()
+    assert (out, err) == (
+        "",
+        "gexcore: interrupted; results are written once a run is complete: the same command goes on\n",
+    )
+    assert not (project / "audit" / "scores.csv").exists()
+
+
+def test_killed_at_random_moments_the_same_command_goes_on_to_the_same_bits(project):
+    (project / "slow.py").write_text(
+        "import time\nfrom gexcore_numpy import NumpyBackend\nfrom model import build as fast\n\n"
+        "class Slow(NumpyBackend):\n"
+        "    def sgd_step_(self, state, batch, /, *, lr, seed):\n"
+        "        time.sleep(0.004)\n"
+        "        return super().sgd_step_(state, batch, lr=lr, seed=seed)\n\n"
+        "def build():\n    return Slow(fast())\n"
+    )
+
+    def command(out: str) -> list[str]:
+        few = ["--chains", "2", "--snapshots", "12", "--lr", "0.1"]
+        return [sys.executable, "-m", "gexcore", "score", "slow.py:build", "data.npz", "--out", out, *few]
+
+    subprocess.run(command("whole"), capture_output=True, check=True)
+    rng, records = np.random.default_rng(), project / "killed" / "store" / "checkpoints"
+    for _ in range(3):
+        with subprocess.Popen(command("killed"), stdout=subprocess.DEVNULL) as process:
+            deadline = time.monotonic() + 60
+            while not list(records.glob("chain-*")) and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.01)
+            time.sleep(rng.uniform(0, 0.5))
+            process.kill()
+    assert list(records.glob("chain-*"))
+    other = [part if part != "0.1" else "0.2" for part in command("killed")]
+    refused = subprocess.run(other, capture_output=True, text=True, check=False)
+    if not (project / "killed" / "scores.csv").exists():
+        assert (refused.returncode, "killed holds another run, which differs in lr" in refused.stderr) == (2, True)
+    subprocess.run(command("killed"), capture_output=True, check=True)
+    for name in ("scores.csv", "predictions.npz"):
+        assert (project / "killed" / name).read_bytes() == (project / "whole" / name).read_bytes()
+    done = subprocess.run(command("killed"), capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("killed is already scored")
 
 
 def test_a_reader_that_leaves_loses_nothing(project):

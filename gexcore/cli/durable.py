@@ -1,0 +1,53 @@
+"""What lets `gexcore score` go on where it was stopped."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gexcore.capabilities import supports
+from gexcore.cli.output import RUN, begin
+from gexcore.errors import AllMembersDivergedError
+from gexcore.protocols import SupportsSerialization
+from gexcore.registry import default_registry
+
+STORE = "store"
+NEEDED = ("fsspec", "safetensors", "zarr")
+
+
+def is_durable(method: Any, model: Any, backend: str | None, loss: str | None) -> bool:
+    """Whether the run can be resumed.
+
+    Not that of a method without chains, under a budget in seconds, with states that the backend
+    cannot hand out, or without what ``gexcore[store]`` installs.
+    """
+    if "store" not in inspect.signature(method.fit).parameters or getattr(method.budget, "seconds", None):
+        return False
+    if not all(importlib.util.find_spec(name) for name in NEEDED):
+        return False
+    engine = default_registry().create(model, backend=backend, loss=loss, optimizer=method.steps_with())
+    return supports(engine, SupportsSerialization)
+
+
+@contextmanager
+def stored_in(out: Path, command: Any, *, durable: bool) -> Iterator[dict[str, Any]]:
+    """The argument ``store`` of a fit, if it is durable; a run that fails with nothing to go on from leaves nothing."""
+    if not durable:
+        yield {}
+        return
+    new = not out.exists()
+    begin(out, command)
+    try:
+        yield {"store": out / STORE}
+    except Exception as error:
+        if isinstance(error, AllMembersDivergedError) or not list((out / STORE / "checkpoints").glob("chain-*")):
+            (out / RUN).unlink()
+            shutil.rmtree(out / STORE, ignore_errors=True)
+            if new:
+                out.rmdir()
+        raise
