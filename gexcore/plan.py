@@ -83,6 +83,8 @@ class Plan:
         Number of the first of them.
     heats : int
         Chunks of `heating_steps` by which a chain may be made to leave θ*, at most.
+    tolerance : float or None
+        Reliability of its own ranking at which a chain ends.
     batch_size, scoring_batch_size : int
         Samples per training step and per evaluation call.
     harvest : {"evaluated", "free"}
@@ -99,6 +101,7 @@ class Plan:
     batch_size: int
     harvest: Harvest
     seed: int
+    tolerance: float | None = None
     scoring_batch_size: int = 512
     first_chain: int = 0
 

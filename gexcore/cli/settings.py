@@ -23,6 +23,7 @@ HELP = {
     "weight_decay": "that of the training serves best",
     "budget": "most that it may cost, in passes over the data, or with a unit: 90s",
     "pretraining_epochs": "of the model, a quarter of which is then the budget",
+    "tolerance": "reliability of its own ranking at which a chain ends",
     "floor": "lower bound of the base loss in deviations",
     "chance_loss": "loss of a model that knows nothing",
     "keep": "states kept for suggested labels",

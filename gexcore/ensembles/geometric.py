@@ -12,13 +12,17 @@ from numpy.typing import NDArray
 from gexcore.ensembles.control import AnyController, Chunk, Reading, Status
 from gexcore.ensembles.harvest import Harvest, Look, diverged
 from gexcore.ensembles.members import Members
-from gexcore.ensembles.skill import Skill, finite
+from gexcore.ensembles.skill import Skill, default_clip, finite
 from gexcore.ensembles.walker import Walker
 from gexcore.evaluation import Refresher, evaluate
 from gexcore.passes import Passes, sum_passes
 from gexcore.plan import Plan
 from gexcore.protocols import Backend, Dataset
 from gexcore.table import LossTable
+from gexcore.uncertainty import split_half
+
+FEWEST = 8
+"""Members of a chain before it may end for its ranking."""
 
 
 class Snapshot(NamedTuple):
@@ -140,7 +144,7 @@ def run_chain(
     walker = Walker(problem.backend, problem.train, plan, chain, done=done, state=state)
     members = _Members(problem, plan, result)
     memory, chunk = _replayed(controller, result.snapshots)
-    while chunk is not None:
+    while chunk is not None and not _stable(problem.skill, plan.tolerance, result):
         trail = walker.advance(chunk.schedule, _steps(plan, chunk.heating))
         look = problem.harvest.look(walker.state, trail)
         reading = _read(problem.skill, look)
@@ -164,6 +168,16 @@ def run_chain(
             walker.restart()
         on_snapshot(Position(result, walker.state, chunk is None))
     return result
+
+
+def _stable(skill: Skill | None, tolerance: float | None, result: ChainResult) -> bool:
+    """Whether a chain ranks the samples so reliably by itself that more members would hardly change it."""
+    if tolerance is None or len(result.losses) < FEWEST or result.snapshots[-1].status != "member":
+        return False
+    clip = default_clip(None) if skill is None else skill.ceiling
+    rows = (np.minimum(row.astype(np.float64), clip) for row in result.losses)
+    chains = np.zeros(len(result.losses), np.intp)
+    return split_half(rows, chains, len(result.losses[0])) >= tolerance
 
 
 def chain_cost(problem: Problem, plan: Plan, result: ChainResult) -> Passes:

@@ -73,6 +73,9 @@ class GEX:
         10,000 samples on. What is set otherwise stays; what is "auto" is fitted to it.
     pretraining_epochs : float, optional
         Epochs that the model was trained for.
+    tolerance : float, optional
+        A chain of at least eight members ends early once its own ranking has this reliability (split
+        half, see `gexcore.uncertainty.split_half`); at most 1. What other chains do has no part in it.
     keep : int
         Member states kept in memory for test sets and label suggestions after the fit.
     parameters : str or sequence of str, optional
@@ -111,6 +114,7 @@ class GEX:
     chance_loss: float | None = None
     budget: float | Budget | Auto = "auto"
     pretraining_epochs: float | None = None
+    tolerance: float | None = None
     keep: int = 8
     parameters: Parameters = None
     first_chain: int = 0
@@ -130,6 +134,10 @@ class GEX:
         for name in ("chance_loss", "pretraining_epochs"):
             if getattr(self, name) is not None:
                 check_number(name, getattr(self, name), above=True)
+        if self.tolerance is not None:
+            check_number("tolerance", self.tolerance, above=True)
+            if self.tolerance > 1:
+                raise InvalidSettingError(f"tolerance is {self.tolerance}, and must be at most 1, a perfect ranking")
         if self.budget != "auto" and not isinstance(self.budget, Budget):
             check_number("budget", self.budget, above=True)
         if self.harvest not in ("auto", "evaluated", "free"):
@@ -301,6 +309,7 @@ class GEX:
             feedback=self.lr == "auto",
             optimizer=self.optimizer,
             seed=self.seed,
+            tolerance=self.tolerance,
             limits=limits(budget, backend, data, batch_size=USER_BATCH_SIZE),
             hard=self.budget != "auto",
             refreshed=Refresher(backend, data, seed=self.seed).samples,

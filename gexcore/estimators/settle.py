@@ -61,6 +61,7 @@ def settle(
     feedback: bool,
     optimizer: Any,
     seed: int,
+    tolerance: float | None = None,
     limits: Sequence[Limit] = (),
     hard: bool = True,
     refreshed: int = 0,
@@ -111,6 +112,7 @@ def settle(
         batch_size=size,
         harvest=chosen,
         seed=seed,
+        tolerance=tolerance,
     )
     free_to = {"chains": chains == "auto", "snapshots": snapshots == "auto", "steps": steps == "auto"}
     for plan in _cheaper(usual, **free_to, least=LEAST_LENGTH if feedback else 1):
