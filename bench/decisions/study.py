@@ -67,9 +67,9 @@ def _mnist(rate: float) -> Problem:
 
 def _cifar(labels: str) -> Problem:
     def load(folder: Path, seed: int, clean: bool) -> data.Noisy:
-        return data.cifar(folder, seed, labels="flipped" if clean else labels, size=6250, rate=0.0)
+        return data.cifar(folder, seed, labels="flipped" if clean else labels, size=5000, rate=0.0)
 
-    return Problem(load, models.resnet8, 40, 0.1, 64)
+    return Problem(load, models.photos_cnn, 20, 0.1, 64)
 
 
 PROBLEMS = {
@@ -90,6 +90,7 @@ class Study:
         self.size: int | None = arguments.size
         self.epochs: int | None = arguments.epochs
         self.snapshots = arguments.snapshots or "auto"
+        self.methods: list[str] = arguments.methods.split(",")
 
     def split(self, problem: Problem, seed: int) -> Split:
         """Four fifths to train on, at most `size`, and one to test on."""
@@ -126,7 +127,8 @@ class Study:
         for method in ("auto", "mixture"):
             rate = influence.noise_rate(method)
             yield {**base, "part": "noise rate", "method": method, **{k: _finite(v) for k, v in rate._asdict().items()}}
-        yield {**base, "part": "retrain", "method": "noisy", "accuracy": accuracy(model, test)}
+        fitted = float((influence.checkpoint_losses[wrong] < np.log(2)).mean()) if wrong.any() else None
+        yield {**base, "part": "retrain", "method": "noisy", "accuracy": accuracy(model, test), "fitted": fitted}
 
         found = influence.suspects()
         how = found.threshold.method
@@ -138,7 +140,8 @@ class Study:
         else:
             versions, how = {}, "refused"
         versions["clean"] = Cleaned(np.arange(len(true)), true, np.flatnonzero(wrong), "clean")
-        for method, cleaned in versions.items():
+        for method in (name for name in versions if name in self.methods):
+            cleaned = versions[method]
             retrained = self.train(problem, classes, x[cleaned.indices], cleaned.targets, seed)
             row = {**base, "part": "retrain", "method": method, "suspects by": how}
             yield {**row, "accuracy": accuracy(retrained, test)}
@@ -252,6 +255,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with mnist/, cifar10n/, usps/ and text/")
     parser.add_argument("--parts", default="relabel,separate,prune")
     parser.add_argument("--problems", default=",".join(PROBLEMS), help="of relabel")
+    parser.add_argument("--methods", default=",".join((*METHODS, "oracle drop", "clean")), help="of relabel")
     parser.add_argument("--prune-problems", default="mnist0", help="of prune")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--size", type=int, help="training samples at most")
@@ -264,8 +268,8 @@ def main() -> None:
     names = {"relabel": arguments.problems, "separate": "usps", "prune": arguments.prune_problems}
     rows: list[Row] = []
     for part in arguments.parts.split(","):
-        for name in names[part].split(","):
-            for seed in range(arguments.seeds):
+        for seed in range(arguments.seeds):
+            for name in names[part].split(","):
                 for row in getattr(study, part)(name, seed):
                     rows.append(row)
                     print(json.dumps(row), flush=True)

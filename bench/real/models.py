@@ -10,13 +10,23 @@ from torch import nn
 from torch.nn import functional as F
 
 
-def digits_cnn(classes: int) -> nn.Module:
-    """A small convolutional net with BatchNorm for 28 × 28 images."""
+def small_cnn(classes: int, *, colours: int, side: int) -> nn.Module:
+    """Two convolutions with BatchNorm, each halving the picture, and a hidden layer."""
     return nn.Sequential(
-        nn.Conv2d(1, 16, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
+        nn.Conv2d(colours, 16, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
         nn.Conv2d(16, 32, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU(),
-        nn.Flatten(), nn.Linear(32 * 49, 128, bias=False), nn.BatchNorm1d(128), nn.ReLU(), nn.Linear(128, classes),
+        nn.Flatten(), nn.Linear(2 * side**2, 128, bias=False), nn.BatchNorm1d(128), nn.ReLU(), nn.Linear(128, classes),
     )  # fmt: skip
+
+
+def digits_cnn(classes: int) -> nn.Module:
+    """`small_cnn` for 28 × 28 images."""
+    return small_cnn(classes, colours=1, side=28)
+
+
+def photos_cnn(classes: int) -> nn.Module:
+    """`small_cnn` for 32 × 32 photographs."""
+    return small_cnn(classes, colours=3, side=32)
 
 
 class Block(nn.Module):
