@@ -16,7 +16,7 @@ from gexcore_numpy import MLP, NumpyBackend
 
 EPOCHS, EARLY = 100, 10
 LR, BATCH_SIZE = 0.03, 32
-MORE_EPOCHS, MORE_LR = 10, 0.01
+MORE_EPOCHS, MORE_LR = 5, 0.02
 
 
 def trained(folder: Path | None, seed: int) -> Trained:

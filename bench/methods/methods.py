@@ -14,7 +14,7 @@ from gexcore.estimators.lissa import Solved
 from gexcore.estimators.loo import Retrained
 
 FOLDS = 3
-SUBSET = 100
+SUBSET = 50
 """Wrong labels, and as many right ones, that a method with one solve or training per sample is shown."""
 MORE = "a training each"
 
@@ -126,8 +126,8 @@ METHODS = [
     Method("LastLayer(GEX(chains=1))", lambda t, s: gx.LastLayer(gx.GEX(chains=1, seed=s))),
     Method("RandProj(directions=10)", lambda t, s: gx.RandProj(directions=10, seed=s)),
     Method(
-        "TracInRP(ensemble=GEX.paper(chains=5, steps=50), directions=10)",
-        lambda t, s: gx.TracInRP(ensemble=gx.GEX.paper(chains=5, steps=50, seed=s), directions=10, seed=s),
+        "TracInRP(ensemble=GEX.paper(chains=5, steps=50), directions=5)",
+        lambda t, s: gx.TracInRP(ensemble=gx.GEX.paper(chains=5, steps=50, seed=s), directions=5, seed=s),
     ),
     Method(
         "TracInRP(ensemble=GEX(chains=1), directions=5)",
@@ -138,8 +138,8 @@ METHODS = [
     Method("LastLayer(Arnoldi())", lambda t, s: gx.Arnoldi(seed=s), on="head"),
     Method("LastLayer(IF(damping=0.01))", lambda t, s: gx.IF(), on="head"),
     Method(
-        "LastLayer(LiSSA(depth=500, scale=20))",
-        lambda t, s: gx.LiSSA(depth=500, scale=20.0, batch_size=64, seed=s), on="head",
+        "LastLayer(LiSSA(depth=200, scale=5))",
+        lambda t, s: gx.LiSSA(depth=200, scale=5.0, damping=0.002, batch_size=64, seed=s), on="head",
     ),
     Method("Laplace()", lambda t, s: gx.Laplace(seed=s)),
     Method('LastLayer(Laplace(structure="full"))', lambda t, s: gx.Laplace(structure="full", seed=s), on="head"),
@@ -157,12 +157,12 @@ METHODS = [
     Method(
         'LOO(start="warm")',
         lambda t, s: gx.LOO(train=t.finish, indices=subset(t, s), seed=s),
-        needs=MORE, extra=lambda t: 3 * 10 * 2 * SUBSET, only="digits", instead="one training for each sample",
+        needs=MORE, extra=lambda t: 3 * 5 * 2 * SUBSET, only="digits", instead="one training for each sample",
     ),
     Method("TracIn(checkpoints=[…])", lambda t, s: gx.TracIn(checkpoints=t.checkpoints), needs=CHECKPOINTS),
     Method(
-        "TracInRP(checkpoints=[…], directions=10)",
-        lambda t, s: gx.TracInRP(checkpoints=t.checkpoints, directions=10, seed=s), needs=CHECKPOINTS,
+        "TracInRP(checkpoints=[…], directions=5)",
+        lambda t, s: gx.TracInRP(checkpoints=t.checkpoints, directions=5, seed=s), needs=CHECKPOINTS,
     ),
     Method(
         "MeanMemberLoss(checkpoints=[…])",

@@ -19,13 +19,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "real"))
 import data
 import models
 
-SAMPLES = 2000
+SAMPLES = 1500
 EPOCHS, EARLY = 25, 3
 LR, BATCH_SIZE = 0.1, 64
 
 
 def trained(folder: Path | None, seed: int) -> Trained:
-    """2,000 of the t10k digits, 10 % flipped; training as in `bench/real`."""
+    """1,500 of the t10k digits, 10 % flipped; training as in `bench/real`."""
     if folder is None:
         raise SystemExit("mnist needs --data, the folder with mnist/")
     torch.set_num_threads(1)

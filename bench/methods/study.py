@@ -1,6 +1,6 @@
 """Every method of gexcore on the same two memorised models: how well it finds wrong labels, and what it costs.
 
-    python bench/methods/study.py [--problem digits|mnist] [--data FOLDER] [--seeds 3] [--methods NAME,…]
+    python bench/methods/study.py [--problem digits|mnist] [--data FOLDER] [--seeds 3] [--first 0] [--methods NAME,…]
                                   [--out rows.jsonl]
     python bench/methods/study.py --table rows.jsonl …
 
@@ -123,6 +123,7 @@ def main() -> None:
     parser.add_argument("--problem", choices=PROBLEMS, default="digits")
     parser.add_argument("--data", type=Path, help="folder with mnist/")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--methods", help="parts of names, separated by commas; all where not given")
     parser.add_argument("--out", type=Path, help="rows as JSON lines, each as soon as it is there")
     parser.add_argument("--table", type=Path, nargs="+", help="print the tables of these rows")
@@ -133,7 +134,7 @@ def main() -> None:
     parts = (arguments.methods or "").split(",")
     methods = [method for method in METHODS if any(part in method.name for part in parts)]
     found: list[Row] = []
-    for seed in range(arguments.seeds):
+    for seed in range(arguments.first, arguments.first + arguments.seeds):
         for row in rows(arguments.problem, arguments.data, seed, methods):
             found.append(row)
             print(json.dumps(row), flush=True)
