@@ -118,8 +118,9 @@ def decoded(content: bytes, chain: int, where: str) -> Record:
 
 def sealed(parts: dict[str, Any]) -> bytes:
     """JSON with its own SHA-256."""
-    text = json.dumps(parts, sort_keys=True)
-    return json.dumps({"content": json.loads(text), "sha256": digest_of(text.encode())}, sort_keys=True).encode()
+    content = json.loads(json.dumps(parts))  # keys are text first: numbers sort otherwise
+    text = json.dumps(content, sort_keys=True)
+    return json.dumps({"content": content, "sha256": digest_of(text.encode())}, sort_keys=True).encode()
 
 
 def opened(content: bytes) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from gexcore.data import ArrayDataset
 from gexcore.errors import MissingCapabilityError, StoreError, StoreMismatchError
 from gexcore.store import chains as chains_module
 from gexcore.store import merge_stores
+from gexcore.store.record import Record, decoded
 from gexcore_numpy import NumpyBackend
 
 SETTINGS: dict[str, Any] = {"chains": 2, "snapshots": 14, "steps_per_snapshot": 8, "batch_size": 16, "keep": 2}
@@ -289,6 +290,21 @@ def test_damage_is_told_and_not_trusted(problem: Any, begun: Path, tmp_path: Pat
         fit(problem, store)
     after = {path: path.read_bytes() for path in store.rglob("*") if path.is_file() and path.name != "writer"}
     assert after == before, "a damaged store was changed"
+
+
+def test_a_record_comes_back_as_it_was() -> None:
+    snapshots = [(0.1 * k, 1 / 3, 1e300, "member" if k % 2 else "cold", k < 4, True) for k in range(30)]
+    rows = ["d"] * 15
+    record = Record(3, snapshots, rows, rows, {row: str(row) for row in (0, 2, 10, 14)}, "s")
+    assert decoded(record.encoded(), 3, "here") == record
+    unknown = Record(3, [(0.1, float("nan"), float("inf"), "diverged", False, False)])
+    (back,) = decoded(unknown.encoded(), 3, "here").snapshots
+    assert str(back) == "(0.1, nan, inf, 'diverged', False, False)"
+    for other in (record.encoded().replace(b"0.1", b"0.2"), record.encoded()[:-9], b"[]", b""):
+        with pytest.raises(StoreError, match="damaged"):
+            decoded(other, 3, "here")
+    with pytest.raises(StoreError, match="damaged"):
+        decoded(record.encoded(), 4, "here")
 
 
 def test_a_damaged_chain_can_be_run_again(problem: Any, expected: Any, tmp_path: Path) -> None:
