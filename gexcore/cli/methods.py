@@ -19,7 +19,7 @@ DESCRIPTION = (
 )
 NOTE = (
     "A step is a forward and a backward pass; a gradient is of every single sample, or one jvp for each direction where "
-    "they do not fit into memory or the backend has none, or two forward passes where it has no jvp either. Test data and "
+    "directions are few, they do not fit into memory or the backend has none, or two forward passes where it has no jvp either. Test data and "
     "statistics of BatchNorm come on top."
 )
 

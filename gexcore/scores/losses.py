@@ -73,6 +73,16 @@ class MeanMemberLoss(EitherScore):
         In the framework's own form (`gexcore.protocols.SupportsCheckpoints`); evaluated on the data.
     recorder : Recorder, or list of them
         Instead of checkpoints: losses as the training loop told them, averaged over epochs, then runs.
+
+    Examples
+    --------
+    >>> from gexcore.scores import MeanMemberLoss, Recorder
+    >>> recorder = Recorder(samples=2)
+    >>> for early in (1.0, 0.5):
+    ...     recorder.add([0, 1], losses=[0.0, early])
+    ...     recorder.epoch()
+    >>> MeanMemberLoss(recorder=recorder).fit().values
+    array([0.  , 0.75])
     """
 
     checkpoints: Sequence[Any] = field(default=(), repr=False)

@@ -63,6 +63,30 @@ def test_one_linear_layer_and_one_sample_are_exact(convex: Any) -> None:
     assert_within_sampling_error(found, wanted)
 
 
+@pytest.mark.parametrize("paired", [True, False], ids=["independent", "dependent"])
+def test_one_linear_layer_is_exact_where_gaussian_inputs_and_signals_are_independent(paired: bool) -> None:
+    rng = np.random.default_rng(4)
+    inputs, noise = rng.normal(size=(40, 3)), rng.normal(size=(40, 2))
+    if paired:  # every input with every signal: independent to the last digit
+        inputs, noise = np.repeat(inputs, 40, axis=0), np.tile(noise, (40, 1))
+    model = MLP([rng.normal(size=(3, 2))], [rng.normal(size=2)])
+    data = inputs, inputs @ model.weights[0] + model.biases[0] + noise
+    backend = NumpyBackend(model, loss="squared_error")
+    state = backend.initial_state()
+    gradients = backend.sample_gradients(state, data)
+    fisher = gradients.T @ gradients / len(gradients)
+    (block,) = backend.kronecker(state, data, seed=None)
+    rows = block.positions.ravel()
+    error = np.abs(np.kron(block.outputs, block.inputs) - fisher[np.ix_(rows, rows)]).max() / np.abs(fisher).max()
+    assert (error < 1e-12) == paired
+    assert paired or error > 0.01
+    if paired:
+        wanted = np.linalg.inv(fisher + 0.2 * np.eye(len(fisher)))
+        assert_within_sampling_error(
+            covariance_of(posterior_of(backend, data, seed=None), damping=0.2, scale=1.0), wanted
+        )
+
+
 def test_factors_are_means_over_samples_however_they_are_batched(written: Any) -> None:
     backend = NumpyBackend(written.model)
     whole, parts = (posterior_of(backend, written.data, seed=None, batch_size=size) for size in (99, 4))

@@ -49,6 +49,30 @@ def test_retraining_agrees_with_the_influence_function(problem: Any, start: Any)
     assert (exact.self_influence() > 0).all()
 
 
+@pytest.mark.parametrize("start", ["warm", "cold"])
+def test_it_is_the_loop_that_one_would_write(problem: Any, start: Any) -> None:
+    model, (x, y), test = problem
+
+    def losses(given: MLP, data: Any) -> Any:
+        backend = NumpyBackend(given)
+        return backend.forward(backend.initial_state(), data)
+
+    def short(data: Any, begun: MLP | None, seed: int) -> MLP:
+        backend = NumpyBackend(begun or MLP([np.zeros((3, 3))], [np.zeros(3)]))
+        return backend.to_model(backend.sgd_step(backend.initial_state(), data, lr=0.5, seed=seed))
+
+    wanted, own = np.empty((5, 30)), np.empty(30)
+    for i in range(30):
+        kept = np.arange(30) != i
+        without = short((x[kept], y[kept]), model if start == "warm" else None, 0)
+        wanted[:, i] = losses(without, test) - losses(model, test)
+        own[i] = (losses(without, (x, y)) - losses(model, (x, y)))[i]
+    found = gx.LOO(train=short, start=start).fit(model, (x, y), test=test, **QUIET)
+    np.testing.assert_allclose(found.influence(), wanted, rtol=1e-10, atol=1e-13)
+    np.testing.assert_allclose(found.self_influence(), own, rtol=1e-10, atol=1e-13)
+    assert np.abs(wanted - np.roll(wanted, 1, axis=1)).max() > 1e-3
+
+
 def test_without_test_data_the_training_set_is_asked(problem: Any) -> None:
     model, data, _ = problem
     found = gx.LOO(train=train, indices=[4, 17], workers=2).fit(model, data, **QUIET)
