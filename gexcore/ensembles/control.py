@@ -111,6 +111,8 @@ class Heat(NamedTuple):
         How many heating chunks there have been.
     warmed : bool
         Whether the chain has left θ* since it last started there.
+    left : bool
+        Whether it ever has.
     below : int
         How many snapshots in a row were below the target.
     loss : float
@@ -123,6 +125,7 @@ class Heat(NamedTuple):
     snapshot: int = 0
     heated: int = 0
     warmed: bool = False
+    left: bool = False
     below: int = 0
     loss: float = 0.0
     returns: int = 0
@@ -148,7 +151,8 @@ class Thermostat:
     snapshots : int
         Length of a chain, heating apart.
     heats : int
-        Heating chunks of a chain, at most; a chain that is still cold then ends.
+        Heating chunks of a chain, at most: one that never left θ* then ends, one that has goes on by
+        whole chunks.
     """
 
     lr: float
@@ -175,23 +179,28 @@ class Thermostat:
         """One turn of the feedback loop."""
         s = reading.skill if math.isfinite(reading.skill) else 0.0
         target = self.target(memory.snapshot)
-        heating = not memory.warmed
+        heating = self._heats(memory)
         warmed = memory.warmed or s < self.warm
+        left = memory.left or warmed
         below = memory.below + 1 if s < target - self.slack else 0
         snapshot, heated = memory.snapshot + (not heating), memory.heated + heating
         if s < self.low and memory.returns < self.returns:
             after: After = "back"
-            heat = Heat(memory.lr * 0.5, snapshot, heated, warmed, 0, memory.loss, memory.returns + 1)
+            heat = Heat(memory.lr * 0.5, snapshot, heated, warmed, left, 0, memory.loss, memory.returns + 1)
         elif s < self.low or below >= self.stuck:
-            after, heat = "reset", Heat(memory.lr * 0.5, snapshot, heated)
+            after, heat = "reset", Heat(memory.lr * 0.5, snapshot, heated, left=left)
         else:
             after = "continue"
             factor = min(max(math.exp(self.gain * (s - target)), 0.5), 1.25) if warmed else 2.0
             factor = min(factor, self._brake(memory.loss, reading.loss))
-            heat = Heat(memory.lr * factor, snapshot, heated, warmed, below, reading.loss)
-        ends = snapshot >= self.snapshots or (heated >= self.heats and not heat.warmed)
-        chunk = None if ends else Chunk(Constant(heat.lr), heating=not heat.warmed)
+            heat = Heat(memory.lr * factor, snapshot, heated, warmed, left, below, reading.loss)
+        ends = snapshot >= self.snapshots or (heated >= self.heats and not left)
+        chunk = None if ends else Chunk(Constant(heat.lr), heating=self._heats(heat))
         return heat, Decision(self._status(s, reading.diverged), after, chunk)
+
+    def _heats(self, memory: Heat) -> bool:
+        """Whether the chunk to come is a short one."""
+        return not memory.warmed and memory.heated < self.heats
 
     @staticmethod
     def _brake(before: float, now: float) -> float:

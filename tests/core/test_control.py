@@ -62,16 +62,16 @@ def run(
 def by_the_book(lr: float, readings: list[Reading], C: int, heats: int) -> Iterator[tuple[float, str, bool, str]]:
     """The procedure line by line: learning rate, what the chain does, whether in band, what chunk follows."""
     LO, WARM, STUCK, RETURNS = 0.4, 0.97, 5, 2
-    t, heated, warmed, below, returns, before = 0, 0, False, 0, 0, None
+    t, heated, warmed, left, below, returns, before = 0, 0, False, False, 0, 0, None
     for given_skill, loss, _ in readings:
         s = given_skill if math.isfinite(given_skill) else 0.0
         target = 0.95 - 0.45 * t / (C - 1) if C > 1 else 0.95
-        if warmed:
+        if warmed or heated >= heats:
             t += 1
         else:
             heated += 1
         if s < WARM:
-            warmed = True
+            warmed = left = True
         band = LO <= s < WARM
         below = below + 1 if s < target - 0.02 else 0
         if s < LO and returns < RETURNS:
@@ -83,8 +83,8 @@ def by_the_book(lr: float, readings: list[Reading], C: int, heats: int) -> Itera
             if before and loss > before * math.e:
                 change = min(change, max(0.1, math.exp(-0.5 * (math.log(loss / before) - 1))))
             lr, returns, then, before = lr * change, 0, "continue", loss
-        over = t >= C or (heated >= heats and not warmed)
-        yield lr, then, band, "none" if over else "whole" if warmed else "short"
+        over = t >= C or (heated >= heats and not left)
+        yield lr, then, band, "none" if over else "whole" if warmed or heated >= heats else "short"
         if over:
             return
 
@@ -122,7 +122,7 @@ def test_every_chain_ends(readings: list[Reading]) -> None:
     thermostat = Thermostat(0.1, 24)
     ran = list(run(thermostat, readings * (200 // len(readings) + 1)))
     last = next(i for i, (_, decision) in enumerate(ran) if decision.chunk is None)
-    assert last < 24 + thermostat.heats + 24 // thermostat.stuck * 2 + thermostat.heats
+    assert last < 24 + thermostat.heats
 
 
 @laws
@@ -163,6 +163,13 @@ def test_a_chain_that_never_leaves_the_start_ends_without_a_member() -> None:
     assert {decision.status for _, decision in ran} == {"cold"}
 
 
+def test_a_chain_that_has_left_the_start_goes_on_when_heating_is_used_up() -> None:
+    ran = list(run(Thermostat(1e-3, 12, heats=4), [0.9, *[0.1] * 3, *[1.0] * 8, 0.9]))
+    assert ran[3][1].after == "reset"
+    assert [decision.chunk.heating for _, decision in ran[3:-1] if decision.chunk] == [True] * 3 + [False] * 6
+    assert ran[-1][1].status == "member"
+
+
 def test_a_chain_starts_cold_at_its_first_learning_rate() -> None:
     assert Thermostat(1e-3, 40).start() == (Heat(1e-3), Chunk(Constant(1e-3), heating=True))
 
@@ -182,7 +189,7 @@ def test_a_melted_chain_tries_its_chunk_again_more_coolly_and_then_goes_back_to_
     assert rates[1:4] == [rates[0] / 2, rates[0] / 4, rates[0] / 8]
     # what it goes back to is the snapshot that it left, and at the start nothing is known
     assert [memory.loss for memory, _ in ran] == [0.2, 0.2, 0.2, 0.0, 0.0]
-    assert ran[3][0] == Heat(rates[3], 3, 1)
+    assert ran[3][0] == Heat(rates[3], 3, 1, left=True)
 
 
 def test_a_chain_that_recovered_may_try_again() -> None:
