@@ -20,6 +20,11 @@ rm -rf dist
 wheel=$(ls dist/gexcore-*.whl)
 "$bin/pip" install -q -c constraints.txt "$wheel[torch,jax,tensorflow,sklearn,store,distributed,report,testing]"
 
+# What others compute alike, in an environment of its own: their requirements are not ours.
+python3 -m venv --clear "$environment-peers"
+"$environment-peers/bin/pip" install -q -c constraints.txt -r tests/peers/requirements.txt "$wheel"
+OMP_NUM_THREADS=1 "$environment-peers/bin/pytest" tests/peers
+
 "$bin/ruff" check .
 "$bin/ruff" format --check .
 "$bin/mypy"
