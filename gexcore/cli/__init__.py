@@ -9,24 +9,24 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, NoReturn
 
 import gexcore
-from gexcore.cli import backends, bench, clean, demo, methods, prune, report, retrain, score
 from gexcore.errors import AllMembersDivergedError, GexError, InvalidSettingError, StoreError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 COMMANDS = {
-    "demo": demo,
-    "score": score,
-    "report": report,
-    "clean": clean,
-    "prune": prune,
-    "retrain": retrain,
-    "bench": bench,
-    "methods": methods,
-    "backends": backends,
+    "demo": "find flipped labels in scikit-learn's digits",
+    "score": "score the training set of a trained model",
+    "report": "show a finished run as one HTML page",
+    "clean": "relabel or drop the suspects of a scored dataset",
+    "prune": "keep the samples of a scored dataset that matter most",
+    "retrain": "measure the test accuracy before and after cleaning",
+    "bench": "measure what the method would cost for a model",
+    "methods": "list the methods, what each needs and what it costs",
+    "backends": "list the backends and what each can do",
 }
 
 
@@ -48,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="replace")  # a terminal without "±" must not lose the rest
     args = argparse.Namespace(debug=False)
     try:
-        _parser().parse_args(argv, namespace=args)
+        given = sys.argv[1:] if argv is None else argv
+        _parser(given).parse_args(given, namespace=args)
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             args.run(args)
@@ -77,19 +78,21 @@ class _Parser(argparse.ArgumentParser):
         raise InvalidSettingError(f"{message}; see `{self.prog} --help`")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     debug = _Parser(add_help=False)
     # no default here: it would undo a --debug given before the command
     debug.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks of errors")
     parser = _Parser(prog="gexcore", description=gexcore.__doc__, epilog=EPILOG, parents=[debug], allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"gexcore {gexcore.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
-    for name, module in COMMANDS.items():
-        command = commands.add_parser(
-            name, help=module.HELP, description=module.DESCRIPTION, parents=[debug], allow_abbrev=False
-        )
-        module.configure(command)
-        command.set_defaults(run=module.run)
+    chosen = next((argument for argument in given if not argument.startswith("-")), None)
+    for name, told in COMMANDS.items():
+        command = commands.add_parser(name, help=told, parents=[debug], allow_abbrev=False)
+        if name == chosen:  # the others would only make it start more slowly
+            module = import_module(f"gexcore.cli.{name}")
+            command.description = module.DESCRIPTION
+            module.configure(command)
+            command.set_defaults(run=module.run)
     return parser
 
 

@@ -9,7 +9,6 @@ from gexcore.capabilities import CAPABILITIES, describe
 from gexcore.cli.text import aligned
 from gexcore.registry import BackendRegistry, default_registry
 
-HELP = "list the backends and what each can do"
 DESCRIPTION = "Lists every backend: what it can do, or what is missing to use it."
 
 

@@ -21,7 +21,6 @@ from gexcore.passes import Passes
 from gexcore.plan import Optimizer
 from gexcore.protocols import Backend, Dataset
 
-HELP = "measure what the method would cost for a model"
 DESCRIPTION = (
     "`gexcore bench costs MODEL DATA` measures the CPU time per sample of a forward pass, a training step and "
     "derivatives, for a model of yours, and tells what a run of `gexcore score` would cost. Takes under a minute, "

@@ -12,7 +12,6 @@ from gexcore.outputs.diff import diff
 from gexcore.outputs.tables import check_columns, write_columns
 from gexcore.outputs.targets import new_targets
 
-HELP = "relabel or drop the suspects of a scored dataset"
 DESCRIPTION = (
     "Writes a new file with the data that `gexcore score` scored, its suspects relabelled or left out, "
     "and says what changed. The data itself is never touched."

@@ -26,7 +26,6 @@ from gexcore.plots import plot_histogram
 from gexcore.registry import BackendRegistry, BackendSpec, default_registry
 from gexcore.run import settings_of
 
-HELP = "find flipped labels in scikit-learn's digits"
 DESCRIPTION = (
     "Flips some labels of scikit-learn's digits, trains a model until it has memorised them, scores the data from "
     "that final checkpoint alone, and compares the ranking with the flips. Writes scores.csv, run.json and histogram.png."

@@ -12,7 +12,6 @@ from gexcore.cli.text import aligned
 from gexcore.methods import METHODS, SYMBOLS, Method, Way
 from gexcore.registry import default_registry
 
-HELP = "list the methods, what each needs and what it costs"
 DESCRIPTION = (
     "Lists every method: what it takes beside model and data, which capabilities of a backend it needs "
     "(`gexcore backends` lists who has them), and its cost in passes over all samples."

@@ -12,7 +12,6 @@ from gexcore.decisions.clean import Cleaned
 from gexcore.decisions.prune import prune
 from gexcore.errors import InvalidDataError
 
-HELP = "keep the samples of a scored dataset that matter most"
 DESCRIPTION = (
     "Writes a new file with the samples of highest self-influence, in exact number. Wrong labels have a high "
     "self-influence as well: clean the data first. The data itself is never touched."

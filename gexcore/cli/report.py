@@ -17,7 +17,6 @@ from gexcore.fingerprint import file_digest
 from gexcore.report import LIMIT, check_target, write_report
 from gexcore.report.audit import read_audit
 
-HELP = "show a finished run as one HTML page"
 DESCRIPTION = (
     "Writes one self-contained page from the folder of a finished `gexcore score`: the ranked samples, a threshold to "
     "move, the classes they are confused with, and marks to review them by, which the page exports as CSV or JSON."

@@ -16,7 +16,6 @@ from gexcore.decisions.clean import METHODS, Cleaned, clean
 from gexcore.errors import InvalidSettingError
 from gexcore.retrain import Trial, retrain
 
-HELP = "measure the test accuracy before and after cleaning"
 DESCRIPTION = (
     "Trains by your recipe on the scored data as it is, with its suspects dropped or relabelled, and pruned, and "
     "prints the test accuracy of each. Each line is printed as its training ends."

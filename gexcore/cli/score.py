@@ -25,7 +25,6 @@ from gexcore.registry import default_registry
 from gexcore.run import settings_of
 
 NO_MODEL = "-"
-HELP = "score the training set of a trained model"
 DESCRIPTION = (
     "Scores every training sample of a trained model from its final checkpoint, and writes DIR/scores.csv "
     "(one row per sample, in the data's order), DIR/run.json and, of a classifier, DIR/predictions.npz, which "
