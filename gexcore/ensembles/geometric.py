@@ -184,7 +184,7 @@ def chain_cost(problem: Problem, plan: Plan, result: ChainResult) -> Passes:
     """What a chain took, however often it was interrupted."""
     harvest, taken = problem.harvest, result.snapshots
     looks = [harvest.look_passes._replace(step=_steps(plan, s.heating) * plan.batch_size) for s in taken]
-    tests = Passes(forward=len(result.test_losses) * len(problem.test or ()))
+    tests = Passes(forward=len(result.test_losses) * len(problem.test or ()), copies=len(result.kept))
     return sum_passes([*looks, *(harvest.collect_passes for s in taken if s.measured), tests])
 
 

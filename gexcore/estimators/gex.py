@@ -31,6 +31,9 @@ from gexcore.store import Place, storage_of
 HEATING_FROM = {"sgd": 1e-3, "adamw": 1e-5}
 """Learning rates at which the thermostat starts: small enough to do nothing."""
 
+COPIES = 3
+"""Vectors of parameters of a chain that runs: θ*, where it stands, and where its chunk began."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class GEX:
@@ -284,7 +287,9 @@ class GEX:
                 classes=seen.classes,
                 snapshots=tuple(snapshot for result in results for snapshot in result.snapshots),
                 planned=planned,
-                passes=sum_passes([Passes(forward=2 * len(samples)), *(chain_cost(problem, plan, r) for r in results)]),
+                passes=sum_passes(
+                    [Passes(forward=2 * len(samples), copies=COPIES), *(chain_cost(problem, plan, r) for r in results)]
+                ),
                 seconds=time.perf_counter() - started,
             ),
             test_table=test_table,

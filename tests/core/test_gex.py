@@ -149,7 +149,7 @@ def test_the_record_of_a_run_is_plain_and_complete(trained: Any) -> None:
     assert record["snapshots"]["member"] == 2
     assert [s["number"] for s in record["snapshots"]["all"]] == [0, 1]
     assert record["learning_rates"] == [0.02, 0.02]
-    assert record["passes"] == {"forward": 4 * 96, "step": 2 * 3 * 16, "epochs": 4 + 3.0}
+    assert record["passes"] == {"forward": 4 * 96, "step": 2 * 3 * 16, "copies": 3 + 2, "epochs": 4 + 3.0}
     assert record["seconds"] > 0
     assert {"python", "numpy"} <= set(record["versions"])
 
