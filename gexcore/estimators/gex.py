@@ -46,9 +46,9 @@ class GEX:
     chains : int or "auto"
         Independent runs from θ*. 1, 2 or 4 by the number of samples.
     snapshots : int or "auto"
-        Length of each chain, each snapshot starting from the one before: 24, fewer under a budget; the
-        short chunks that heat a chain come on top. One per chain is the independent restart of
-        Algorithm 2, line 5.
+        Length of each chain, each snapshot starting from the one before: 24, in a free harvest 32, fewer
+        under a budget; the short chunks that heat a chain come on top. One per chain is the independent
+        restart of Algorithm 2, line 5.
     lr : "auto", float or schedule
         "auto" is feedback: see `gexcore.ensembles.control.Thermostat`. A number, or a callable
         from a member's step to its learning rate, is used as it is; with a fixed learning rate

@@ -19,7 +19,8 @@ USER_BATCH_SIZE = 128
 FREE_FROM = 5000
 FEW_SAMPLES = 3000
 EPOCHS_PER_SNAPSHOT = 0.25
-SNAPSHOTS = 24
+SNAPSHOTS: dict[Harvest, int] = {"evaluated": 24, "free": 32}
+"""A free snapshot holds a quarter of the samples only: each needs to be seen often enough for a threshold."""
 HEATS = 28
 """Twice the learning rate that many times: from far too small to far too large for anything."""
 GOOD_LENGTH, LEAST_LENGTH = 16, 6
@@ -46,7 +47,7 @@ def check_number(name: str, value: Any, *, least: float = 0.0, above: bool = Fal
 
 def longest(snapshots: int | Auto) -> int:
     """Most snapshots that a chain can have."""
-    return snapshots if isinstance(snapshots, int) else SNAPSHOTS
+    return snapshots if isinstance(snapshots, int) else max(SNAPSHOTS.values())
 
 
 def settle(
@@ -106,7 +107,7 @@ def settle(
     size = min(size, n)
     usual = Plan(
         chains=(1 if chosen == "free" else 4 if n < FEW_SAMPLES else 2) if chains == "auto" else chains,
-        snapshots=longest(snapshots),
+        snapshots=SNAPSHOTS[chosen] if snapshots == "auto" else snapshots,
         steps=max(16, round(EPOCHS_PER_SNAPSHOT * n / size)) if steps == "auto" else steps,
         heats=HEATS if feedback else 0,
         batch_size=size,
