@@ -33,7 +33,7 @@ OMP_NUM_THREADS=1 "$environment-peers/bin/pytest" tests/peers
 # other tenfold. Each framework has a process of its own: importing two in one is fragile.
 export OMP_NUM_THREADS=1 TF_CPP_MIN_LOG_LEVEL=3 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 run='log=$(mktemp); "$0"/pytest $* >"$log" 2>&1; code=$?; echo "== pytest $*"; cat "$log"; rm "$log"; exit $code'
-xargs -P "$(nproc)" -L 1 sh -c "$run" "$bin" <<'GROUPS'
+xargs -P "$(env -u OMP_NUM_THREADS nproc)" -L 1 sh -c "$run" "$bin" <<'GROUPS'
 tests/backends/test_tensorflow*.py
 tests/backends/test_jax*.py
 tests/backends/test_torch*.py

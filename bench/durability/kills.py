@@ -2,8 +2,8 @@
 
     python bench/durability/kills.py --kills 50
 
-Each kill is a SIGKILL to a fresh run, at a moment drawn evenly over the length of the uninterrupted run; the command
-is then given again until it ends. Prints, for every kill, how much had been stored, and whether all files are equal.
+Each kill is a SIGKILL to a fresh run, at a moment drawn evenly over the time from when its store appears to the end of the
+uninterrupted run; the command is then given again until it ends. Prints, for every kill, how much had been stored, and whether all files are equal.
 """
 
 from __future__ import annotations
@@ -44,6 +44,14 @@ def stored(out: Path) -> int:
     return sum(len(json.loads(path.read_bytes())["content"]["snapshots"]) for path in records)
 
 
+def begin(out: Path, folder: Path) -> subprocess.Popen[bytes]:
+    """A run whose store has just appeared."""
+    process = subprocess.Popen(command(out.name), cwd=folder)
+    while not (out / "store" / "checkpoints").exists() and process.poll() is None:
+        time.sleep(0.005)
+    return process
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=50)
@@ -55,14 +63,15 @@ def main() -> int:
         (folder / "model.py").write_text(MODEL)
         y = rng.integers(0, 3, 400)
         np.savez(folder / "data.npz", x=rng.normal(size=(400, 8)) + 2 * np.eye(3, 8)[y], y=y)
-        started = time.perf_counter()
-        subprocess.run(command("whole"), cwd=folder, check=True)
-        length = time.perf_counter() - started
+        with begin(folder / "whole", folder) as process:
+            started = time.perf_counter()
+            process.wait()
+            length = time.perf_counter() - started
         print(f"uninterrupted: {length:.1f} s, {stored(folder / 'whole')} snapshots", flush=True)
         same = 0
         for kill in range(args.kills):
             out, moment = folder / f"killed{kill}", rng.uniform(0, length)
-            with subprocess.Popen(command(out.name), cwd=folder) as process:
+            with begin(out, folder) as process:
                 time.sleep(moment)
                 process.kill()
             had = stored(out)
