@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,9 @@ import pytest
 
 from gexcore.plan import training_order
 from gexcore_numpy import MLP, NumpyBackend
+
+# workers find the functions of the tests by name; at the end, so that the installed package comes first
+sys.path.append(str(Path(__file__).parents[2]))
 
 
 def train() -> tuple[MLP, Any]:
