@@ -678,7 +678,7 @@ CONTROLS = (
     Control(oracle.check_oracle_kronecker, OtherDraws, "regression_adamw"),
     Control(oracle.check_oracle_scores, HastySteps),
     Control(oracle.check_oracle_scores, HastySteps, BATCH_NORM),
-    Control(oracle.check_oracle_scores, HalfGradients),
+    Control(oracle.check_oracle_scores, HalfJvp),
     Control(oracle.check_oracle_losses, SmoothedLoss),
     Control(oracle.check_oracle_logits, DoubledLogits),
     Control(oracle.check_oracle_training_losses, EvaluatedTrainingLosses, BATCH_NORM),
