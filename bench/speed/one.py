@@ -41,11 +41,11 @@ def repeated(work: Callable[[], Any], times: int) -> Kernel:
 
 def generation(backend: Backend[Any, Any], data: Dataset[Any]) -> Callable[[], Any]:
     """The steps of one chunk of a chain, at a learning rate of 0."""
-    plan = Plan(chains=1, snapshots=1, steps=STEPS, batch_size=BATCH_SIZE, harvest="free", seed=0)
+    plan = Plan(chains=1, snapshots=1, steps=STEPS, heats=0, batch_size=BATCH_SIZE, harvest="free", seed=0)
     walker = Walker(backend, data, plan, 0)
 
     def run() -> Any:
-        trail = walker.advance(Constant(0.0))
+        trail = walker.advance(Constant(0.0), STEPS)
         if supports(backend, SupportsDonation):
             return trail.losses[-1]
         return backend.forward(walker.state, data.batch(np.arange(1)))

@@ -19,6 +19,9 @@ After = Literal["continue", "restart", "back", "reset"]
 
 Memory = TypeVar("Memory")
 
+HEATS = 28
+"""Twice the learning rate that many times: from far too small to far too large for anything."""
+
 
 class Reading(NamedTuple):
     """What a snapshot shows of how far its chain has gone.
@@ -163,7 +166,7 @@ class Thermostat:
     last: float = 0.5
     stuck: int = 5
     returns: int = 2
-    heats: int = 28
+    heats: int = HEATS
     slack: float = 0.02
     gain: float = 2.0
 

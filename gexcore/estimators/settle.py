@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from gexcore.budget import Limit, planned_passes
 from gexcore.capabilities import require, supports
+from gexcore.ensembles.control import HEATS
 from gexcore.errors import InvalidSettingError
 from gexcore.plan import Harvest, Plan
 from gexcore.protocols import Backend, SupportsDonation, SupportsTrainingLosses
@@ -21,8 +22,6 @@ FEW_SAMPLES = 3000
 EPOCHS_PER_SNAPSHOT = 0.25
 SNAPSHOTS: dict[Harvest, int] = {"evaluated": 24, "free": 32}
 """A free snapshot holds a quarter of the samples only: each needs to be seen often enough for a threshold."""
-HEATS = 28
-"""Twice the learning rate that many times: from far too small to far too large for anything."""
 GOOD_LENGTH, LEAST_LENGTH = 16, 6
 """Snapshots of a chain: under a budget rather fewer chains than shorter ones."""
 LEAST_STEPS = 4
