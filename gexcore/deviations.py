@@ -6,6 +6,7 @@ members, columns are samples; a missing entry (a member that did not see the sam
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 from array_api_compat import array_namespace
@@ -28,8 +29,8 @@ class Moments(NamedTuple):
     square: Array
 
 
-def deviations(losses: Array, base_losses: Array, *, floor: float = 0.0) -> Array:
-    """Δ = ℓ(z, ψ) − max(ℓ(z, θ*), floor), shape (members, samples).
+def deviations(losses: Array, base_losses: Array, *, floor: float = 0.0, ceiling: float = math.inf) -> Array:
+    """Δ = min(ℓ(z, ψ), ceiling) − min(max(ℓ(z, θ*), floor), ceiling), shape (members, samples).
 
     Parameters
     ----------
@@ -38,6 +39,9 @@ def deviations(losses: Array, base_losses: Array, *, floor: float = 0.0) -> Arra
     floor : float
         Lower bound of the base loss, or 0 for none, as in the paper's equations (losses may then be
         negative). Its public code uses 0.05, which distorts scores where members hardly moved.
+    ceiling : float
+        Upper bound of every loss, or infinity for none, as in the paper's equations: the squares of a few
+        exploding losses would decide a mean.
 
     Examples
     --------
@@ -49,6 +53,8 @@ def deviations(losses: Array, base_losses: Array, *, floor: float = 0.0) -> Arra
     xp = array_namespace(losses, base_losses)
     if floor:
         base_losses = xp.where(base_losses < floor, xp.full_like(base_losses, floor), base_losses)
+    if ceiling < math.inf:
+        losses, base_losses = (xp.where(x > ceiling, xp.full_like(x, ceiling), x) for x in (losses, base_losses))
     return losses - base_losses
 
 

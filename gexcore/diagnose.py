@@ -117,7 +117,7 @@ def _deciding_members(influence: LossInfluence) -> float:
     """Effective number of members, (Σ Δ²)² ÷ Σ Δ⁴, in the median over the tenth of samples with most Σ Δ²."""
     square, fourth = np.zeros((2, len(influence)))
     with np.errstate(over="ignore", invalid="ignore"):
-        for row in influence.table.floored(influence.floor).rows():
+        for row in influence.table.bounded(influence.floor, influence.ceiling).rows():
             known = np.nan_to_num(row, posinf=np.inf) ** 2
             square += known
             fourth += known**2
@@ -203,7 +203,7 @@ CHECKS = (
         _deciding_members,
         3,
         "about {number:.1f} members decide E[Δ²] of the samples where it is high: a few large losses, not the ensemble; "
-        "do not trust self_influence() or influence() here, rank by suspicion(), or give more chains",
+        "do not trust self_influence() or influence() here; fit with ceiling='auto', rank by suspicion(), or give more chains",
         least=True,
     ),
 )

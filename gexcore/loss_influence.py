@@ -43,8 +43,8 @@ class LossInfluence(Influence):
         Losses of the same members on the test data of the fit.
     clip : float
         Losses count up to this much in `suspicion`.
-    floor : float
-        Lower bound put on the losses of θ* in every deviation.
+    floor, ceiling : float
+        Bounds of the losses in every deviation: from below those of θ* only, from above all of them.
     """
 
     table: LossTable
@@ -52,6 +52,7 @@ class LossInfluence(Influence):
     test_table: LossTable | None = None
     clip: float = 3.0
     floor: float = 0.0
+    ceiling: float = math.inf
 
     @property
     def losses(self) -> NDArray[Any]:
@@ -115,7 +116,11 @@ class LossInfluence(Influence):
         return by_parts(len(self.table), len(self), score)
 
     def self_influence(
-        self, *, center: Literal["checkpoint", "ensemble"] = "checkpoint", floor: float | None = None
+        self,
+        *,
+        center: Literal["checkpoint", "ensemble"] = "checkpoint",
+        floor: float | None = None,
+        ceiling: float | None = None,
     ) -> NDArray[np.float64]:
         """The paper's E[Δ²] (Eq. 10), shape (samples,); high = memorised, NaN where no member saw the sample.
 
@@ -124,8 +129,8 @@ class LossInfluence(Influence):
         center : {"checkpoint", "ensemble"}
             "ensemble" is the variance of Δ over members, E[Δ²] − E[Δ]² (`mean_deviation`): what is left
             of E[Δ²] when losses that rise at every member count nothing.
-        floor : float, optional
-            Lower bound of the losses of θ*, instead of that of the run.
+        floor, ceiling : float, optional
+            Bounds of the losses, instead of those of the run: 0 and ``numpy.inf`` are none, Eq. 10 as printed.
 
         Raises
         ------
@@ -133,30 +138,30 @@ class LossInfluence(Influence):
         """
         if center not in ("checkpoint", "ensemble"):
             raise InvalidSettingError(f"center is {center!r}; allowed are 'checkpoint' and 'ensemble'")
-        square = self._floored(floor).self_influence()
+        square = self._bounded(floor, ceiling).self_influence()
         if center == "checkpoint":
             return square
-        return np.maximum(square - self.mean_deviation(floor=floor) ** 2, 0.0)
+        return np.maximum(square - self.mean_deviation(floor=floor, ceiling=ceiling) ** 2, 0.0)
 
-    def mean_deviation(self, *, floor: float | None = None) -> NDArray[np.float64]:
+    def mean_deviation(self, *, floor: float | None = None, ceiling: float | None = None) -> NDArray[np.float64]:
         """E[Δ] over members, shape (samples,): how much the loss rises on average; NaN where none saw the sample.
 
         Parameters
         ----------
-        floor : float, optional
+        floor, ceiling : float, optional
             As for `self_influence`.
         """
-        return mean_over_members(self._floored(floor).rows(), len(self))
+        return mean_over_members(self._bounded(floor, ceiling).rows(), len(self))
 
-    def absolute_deviation(self, *, floor: float | None = None) -> NDArray[np.float64]:
+    def absolute_deviation(self, *, floor: float | None = None, ceiling: float | None = None) -> NDArray[np.float64]:
         """E|Δ| over members, shape (samples,): as E[Δ²], less at the mercy of a few large losses.
 
         Parameters
         ----------
-        floor : float, optional
+        floor, ceiling : float, optional
             As for `self_influence`.
         """
-        return mean_over_members(map(np.abs, self._floored(floor).rows()), len(self))
+        return mean_over_members(map(np.abs, self._bounded(floor, ceiling).rows()), len(self))
 
     def ranking(self, k: int | None = None) -> NDArray[np.intp]:
         """Positions of the samples, or of the first `k`, most suspicious first."""
@@ -307,17 +312,20 @@ class LossInfluence(Influence):
         return []
 
     def _own(self) -> LossTable:
-        return self._floored(None)
+        return self._bounded(None, None)
 
-    def _floored(self, floor: float | None) -> LossTable:
+    def _bounded(self, floor: float | None, ceiling: float | None) -> LossTable:
         floor = self.floor if floor is None else floor
+        ceiling = self.ceiling if ceiling is None else ceiling
         if not floor >= 0:
             raise InvalidSettingError(f"floor is {floor}, and must be 0, which is none, or above")
-        return self.table.floored(floor)
+        if not ceiling > floor:
+            raise InvalidSettingError(f"ceiling is {ceiling}, and must be above the floor, {floor}; numpy.inf is none")
+        return self.table.bounded(floor, ceiling)
 
     def _pair(self, test: Any) -> tuple[LossTable, LossTable]:
         tests, train = self._raw_pair(test)
-        return tests.floored(self.floor), train.floored(self.floor)
+        return tests.bounded(self.floor, self.ceiling), train.bounded(self.floor, self.ceiling)
 
     def _raw_pair(self, test: Any) -> tuple[LossTable, LossTable]:
         """Losses of the same members on test and training data, in evaluation mode, without missing entries."""

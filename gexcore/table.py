@@ -168,7 +168,7 @@ class MemberTable(ABC):
 
 @dataclass(frozen=True, eq=False)
 class LossTable(MemberTable):
-    """Raw losses of members, and of θ* measured in the same way: Δ = ℓ(z, ψ) − max(ℓ(z, θ*), floor).
+    """Raw losses of members, and of θ* measured in the same way.
 
     Parameters
     ----------
@@ -180,8 +180,8 @@ class LossTable(MemberTable):
         The chain each member is from; members of one chain are not independent.
     weights : array, shape (members,), optional
         Of each member in the mean; may be negative. Equal where not given.
-    floor : float
-        See `gexcore.deviations.deviations`.
+    floor, ceiling : float
+        Bounds of the losses: see `gexcore.deviations.deviations`.
     """
 
     losses: NDArray[Any]
@@ -189,6 +189,7 @@ class LossTable(MemberTable):
     chains: NDArray[np.intp]
     weights: NDArray[np.float64] | None = None
     floor: float = 0.0
+    ceiling: float = math.inf
 
     @property
     def samples(self) -> int:
@@ -198,9 +199,9 @@ class LossTable(MemberTable):
     def __len__(self) -> int:
         return len(self.losses)
 
-    def floored(self, floor: float) -> LossTable:
-        """The same losses under another floor."""
-        return replace(self, floor=floor)
+    def bounded(self, floor: float, ceiling: float) -> LossTable:
+        """The same losses within other bounds."""
+        return replace(self, floor=floor, ceiling=ceiling)
 
     def select(self, members: Any) -> LossTable:
         """The table of some members only."""
@@ -213,13 +214,16 @@ class LossTable(MemberTable):
         """Deviations of each member, one at a time: no second table in memory."""
         base = self.base_losses.astype(np.float64)
         for losses in self.losses:
-            yield dv.deviations(losses[None, :].astype(np.float64), base, floor=self.floor)[0]
+            yield self._deviations(losses[None, :].astype(np.float64), base)[0]
 
     def block(self, start: int, stop: int, /) -> NDArray[np.float64]:
         """Deviations of the samples start … stop − 1, shape (members, stop − start)."""
         part = slice(start, stop)
         losses, base = self.losses[:, part].astype(np.float64), self.base_losses[part].astype(np.float64)
-        return np.asarray(dv.deviations(losses, base, floor=self.floor))
+        return self._deviations(losses, base)
+
+    def _deviations(self, losses: NDArray[np.float64], base: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(dv.deviations(losses, base, floor=self.floor, ceiling=self.ceiling))
 
 
 @dataclass(frozen=True, eq=False)

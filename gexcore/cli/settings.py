@@ -25,6 +25,7 @@ HELP = {
     "pretraining_epochs": "of the model, a quarter of which is then the budget",
     "tolerance": "reliability of its own ranking at which a chain ends",
     "floor": "lower bound of the base loss in deviations",
+    "ceiling": "upper bound of every loss in deviations; auto is the clip of suspicion",
     "chance_loss": "loss of a model that knows nothing",
     "keep": "states kept for suggested labels",
     "first_chain": "number of the first chain: other numbers add to one ensemble",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -66,6 +67,9 @@ class GEX:
         Small batches (8 to 128) cost least.
     floor : float
         Lower bound of the base loss in deviations; see `gexcore.deviations.deviations`.
+    ceiling : "auto", float or None
+        Upper bound of every loss in deviations; "auto" is the clip of `suspicion`, None is none, the
+        paper's equation as printed.
     chance_loss : float, optional
         Loss of a model that knows nothing, for a loss of your own: the zero of the thermostat's
         scale. Known for the losses with a name.
@@ -114,6 +118,7 @@ class GEX:
     weight_decay: float = 0.0
     batch_size: int | Auto = "auto"
     floor: float = 0.0
+    ceiling: float | Auto | None = "auto"
     chance_loss: float | None = None
     budget: float | Budget | Auto = "auto"
     pretraining_epochs: float | None = None
@@ -134,6 +139,8 @@ class GEX:
             check_count(name, getattr(self, name), least=0, auto=False)
         for name in ("momentum", "weight_decay", "floor"):
             check_number(name, getattr(self, name))
+        if self.ceiling != "auto" and self.ceiling is not None:
+            check_number("ceiling", self.ceiling, least=self.floor, above=True)
         for name in ("chance_loss", "pretraining_epochs"):
             if getattr(self, name) is not None:
                 check_number(name, getattr(self, name), above=True)
@@ -160,7 +167,7 @@ class GEX:
     def paper(cls, *, chains: int = 32, steps: int = 800, lr: float = 0.05, **settings: Any) -> GEX:
         """The paper's recipe: independent members, each one cosine run from θ* (Appendix E)."""
         check_number("lr", lr, above=True)
-        defaults = {"weight_decay": 5e-4, "batch_size": 128}
+        defaults = {"weight_decay": 5e-4, "batch_size": 128, "ceiling": None}
         recipe = {"chains": chains, "snapshots": 1, "lr": Cosine(lr, steps), "steps_per_snapshot": steps}
         return cls(**{**defaults, **recipe, "harvest": "evaluated", **settings})
 
@@ -268,6 +275,7 @@ class GEX:
             results = self._run(work, inputs, executor, storage, title=title, progress=progress)
         problem = work.problem(inputs)
         members = kept_members(results, engine, refresh, batch_size=plan.scoring_batch_size)
+        clip = default_clip(seen.classes) if skill is None else skill.ceiling
         test_table = None
         if tests is not None:
             test_table = members.evaluate(tests) if free else loss_table_on_test(results, members.base(tests))
@@ -275,7 +283,7 @@ class GEX:
             table=loss_table(results, base),
             checkpoint_losses=seen.losses.astype(np.float64),
             labels=seen.labels,
-            clip=default_clip(seen.classes) if skill is None else skill.ceiling,
+            clip=clip,
             data=samples,
             members=members,
             run=Run(
@@ -294,7 +302,13 @@ class GEX:
             ),
             test_table=test_table,
             floor=self.floor,
+            ceiling=self._ceiling(None if skill is None else clip),
         )
+
+    def _ceiling(self, clip: float | None) -> float:
+        # a loss whose scale is not known has no clip that could be trusted
+        found = clip if self.ceiling == "auto" else self.ceiling
+        return math.inf if found is None else found
 
     def settled(self, backend: Backend[Any, Any], data: Dataset[Any]) -> Plan:
         """The plan that `fit` follows; a budget in seconds takes timings first."""

@@ -35,7 +35,7 @@ class GEXLin(GEX):
     Parameters
     ----------
     chains, …
-        As for `gexcore.GEX`, of the members; `keep` and `floor` have no effect.
+        As for `gexcore.GEX`, of the members; `keep`, `floor` and `ceiling` have no effect.
 
     Examples
     --------

@@ -115,14 +115,18 @@ def check_streaming_laws(xp: Any) -> None:
     ignores_what_is_missing()
 
 
-def check_floor(xp: Any) -> None:
-    """The floor raises small base losses and touches no others; 0 is no floor, even for negative losses."""
+def check_bounds(xp: Any) -> None:
+    """The floor raises small base losses and touches no others, the ceiling lowers all large ones; 0 is no floor."""
 
-    @_law(table=TABLES, floor=st.floats(0.01, 2.0))
-    def holds(table: Table, floor: float) -> None:
+    @_law(table=TABLES, floor=st.floats(0.01, 2.0), above=st.one_of(st.just(math.inf), st.floats(0.01, 2.0)))
+    def holds(table: Table, floor: float, above: float) -> None:
         losses, base = xp.asarray(table[1:]), xp.asarray(table[0])
-        raised = [[loss - max(b, floor) for loss, b in zip(row, table[0], strict=True)] for row in table[1:]]
-        assert_close(dv.deviations(losses, base, floor=floor), np.array(raised), 0.0)
+        top = floor + above
+        bounded = [
+            [min(loss, top) - min(max(b, floor), top) for loss, b in zip(row, table[0], strict=True)]
+            for row in table[1:]
+        ]
+        assert_close(dv.deviations(losses, base, floor=floor, ceiling=top), np.array(bounded), 0.0)
         assert_close(dv.deviations(losses - 9.0, base - 9.0), (table[1:] - 9.0) - (table[0] - 9.0), 0.0)
 
     holds()

@@ -47,6 +47,7 @@ def runs(trained: Any) -> Callable[[str], gx.LossInfluence]:
         "frozen": {"lr": 1e-6, "floor": 0.05},
         "short": {"chains": 1, "snapshots": 3, "lr": 0.1},
         "hot": {"lr": 3.0},
+        "hot, without a ceiling": {"lr": 3.0, "ceiling": None},
     }
     made: dict[str, gx.LossInfluence] = {}
 
@@ -79,7 +80,7 @@ PROVOKED = {
     "no_separate_mode": ("clean", 0.0),
     "unreliable": ("hot", 0.2),
     "floor": ("frozen", 1.0),
-    "heavy_tail": ("hot", 1.0),
+    "heavy_tail": ("hot, without a ceiling", 1.0),
 }
 
 
@@ -138,3 +139,8 @@ def test_the_record_tells_the_findings_in_plain_values(runs: Any) -> None:
     assert found.record()["findings"] == json.loads(json.dumps([f._asdict() for f in found.diagnose()]))
     assert found.record()["method"] == "GEX"
     assert repr(found).endswith(f"diagnose(): {len(found.diagnose())} findings>")
+
+
+def test_the_ceiling_keeps_a_few_losses_from_deciding(runs: Any) -> None:
+    for name, told in [("hot", False), ("hot, without a ceiling", True)]:
+        assert ("heavy_tail" in {finding.name for finding in runs(name).diagnose()}) == told

@@ -11,7 +11,7 @@ import pytest
 
 from gexcore.testing import laws
 
-CHECKS = [laws.check_gram_laws, laws.check_streaming_laws, laws.check_floor, laws.check_otsu_laws]
+CHECKS = [laws.check_gram_laws, laws.check_streaming_laws, laws.check_bounds, laws.check_otsu_laws]
 
 
 @pytest.fixture(params=["numpy", "strict", "strictest"])

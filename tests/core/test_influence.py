@@ -54,19 +54,30 @@ def random_table(seed: int, members: int = 5, samples: int = 7, *, missing: floa
 
 
 @laws
-@given(seed=st.integers(0, 10**6), floor=st.sampled_from([0.0, 0.05, 0.5]), clip=st.floats(0.1, 5.0))
-def test_scores_are_means_over_the_members_that_saw_a_sample(seed: int, floor: float, clip: float) -> None:
+@given(
+    seed=st.integers(0, 10**6),
+    floor=st.sampled_from([0.0, 0.05, 0.5]),
+    ceiling=st.sampled_from([0.6, 2.0, math.inf]),
+    clip=st.floats(0.1, 5.0),
+)
+def test_scores_are_means_over_the_members_that_saw_a_sample(
+    seed: int, floor: float, ceiling: float, clip: float
+) -> None:
     losses, base = random_table(seed, missing=0.4)
-    found = influence_of(losses, base, floor=floor)
+    found = influence_of(losses, base, floor=floor, ceiling=ceiling)
     assert len(found) == 7
     for i in range(7):
         seen = [float(loss) for loss in losses[:, i] if not math.isnan(loss)]
-        squares = [(loss - max(base[i], floor)) ** 2 for loss in seen]
+        squares = [(min(loss, ceiling) - min(max(base[i], floor), ceiling)) ** 2 for loss in seen]
         clipped = [min(loss, clip) for loss in seen] or [min(base[i], clip)]
         wanted = math.fsum(squares) / len(seen) if seen else math.nan
         assert found.self_influence()[i] == pytest.approx(wanted, nan_ok=True)
         assert found.suspicion(clip=clip)[i] == pytest.approx(math.fsum(clipped) / len(clipped))
-    np.testing.assert_allclose(found.deviations(), losses - np.maximum(base, floor))
+    deviations = np.minimum(losses, ceiling) - np.clip(base, floor, ceiling)
+    np.testing.assert_allclose(found.deviations(), deviations)
+    np.testing.assert_allclose(
+        found.self_influence(floor=0.0, ceiling=np.inf), np.nanmean((losses - base) ** 2, axis=0)
+    )
     np.testing.assert_array_equal(found.suspicion(), found.suspicion(clip=3.0))
 
 
@@ -100,6 +111,8 @@ def test_views_that_do_not_exist_are_refused() -> None:
         found.self_influence(center="mean")  # type: ignore[arg-type]
     with pytest.raises(InvalidSettingError, match="floor is -1, and must be 0, which is none, or above"):
         found.mean_deviation(floor=-1)
+    with pytest.raises(InvalidSettingError, match="ceiling is -1, and must be above the floor"):
+        found.absolute_deviation(ceiling=-1)
     with pytest.raises(InvalidSettingError, match="no reliability of 'loss'; allowed are 'suspicion' and"):
         found.reliability(of="loss")  # type: ignore[arg-type]
 
@@ -132,21 +145,31 @@ def test_standard_errors_leave_out_one_chain_at_a_time(missing: float) -> None:
 
 
 @laws
-@given(seed=st.integers(0, 10**6), floor=st.sampled_from([0.0, 0.3]), weighted=st.booleans(), size=st.integers(1, 9))
-def test_influence_is_the_mean_product_of_deviations(seed: int, floor: float, weighted: bool, size: int) -> None:
+@given(
+    seed=st.integers(0, 10**6),
+    bounds=st.sampled_from([(0.0, math.inf), (0.3, math.inf), (0.1, 0.9)]),
+    weighted=st.booleans(),
+    size=st.integers(1, 9),
+)
+def test_influence_is_the_mean_product_of_deviations(
+    seed: int, bounds: tuple[float, float], weighted: bool, size: int
+) -> None:
+    floor, ceiling = bounds
+
+    def delta(loss: float, at_checkpoint: float) -> float:
+        return min(loss, ceiling) - min(max(at_checkpoint, floor), ceiling)
+
     train, base = random_table(seed)
     test, test_base = random_table(seed + 1, samples=3)
     weights = np.random.default_rng(seed).uniform(-1, 1, 5) if weighted else None
     table = LossTable(test, test_base, np.arange(5), weights)
-    found = influence_of(train, base, weights=weights, tests=table, floor=floor)
+    found = influence_of(train, base, weights=weights, tests=table, floor=floor, ceiling=ceiling)
     w = np.ones(5) if weights is None else weights
     matrix = found.influence()
     assert matrix.shape == (3, 7)
     for t in range(3):
         for i in range(7):
-            products = [
-                w[m] * (test[m, t] - max(test_base[t], floor)) * (train[m, i] - max(base[i], floor)) for m in range(5)
-            ]
+            products = [w[m] * delta(test[m, t], test_base[t]) * delta(train[m, i], base[i]) for m in range(5)]
             assert matrix[t, i] == pytest.approx(math.fsum(products) / np.abs(w).sum())
     blocks = list(found.influence_blocks(size=size))
     assert [part.start for part, _ in blocks] == list(range(0, 7, size))
