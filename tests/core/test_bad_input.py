@@ -107,6 +107,10 @@ SETTINGS = [
         for name in ("keep", "seed")
         for v in (-1, 0.5)
     ),
+    *(
+        ({"floor": 0.5, "ceiling": value}, f"ceiling is {value!r}, and must be a finite number above 0.5")
+        for value in (0.5, -1.0, float("inf"), "high")
+    ),
     ({"harvest": "cheap"}, "harvest is 'cheap'; allowed are 'auto', 'evaluated' and 'free'"),
     ({"optimizer": "lion"}, "optimizer is 'lion'; allowed are 'sgd', 'adamw' and the framework's own factory"),
 ]

@@ -71,6 +71,7 @@ def test_presets_are_the_recipes_of_the_paper_and_of_its_code() -> None:
     assert (paper.chains, paper.snapshots, paper.steps_per_snapshot, paper.floor) == (32, 1, 800, 0.0)
     assert (code.chains, code.snapshots, code.steps_per_snapshot, code.floor) == (8, 4, 800, 0.05)
     for preset in (paper, code):
+        assert preset.ceiling is None
         assert preset.lr == gx.Cosine(0.05, 800)
         assert (preset.harvest, preset.momentum, preset.weight_decay) == ("evaluated", 0.9, 5e-4)
     scaled = gx.GEX.paper(chains=3, steps=10, lr=0.1, seed=5, weight_decay=0.0)
@@ -127,8 +128,20 @@ def test_numbers_are_no_classes_under_squared_error() -> None:
     assert whole.run.snapshots == real.run.snapshots
     assert whole.run.snapshots[0].skill == pytest.approx(1.0, abs=0.05)
     assert (whole.labels, whole.run.classes) == (None, None)
-    assert whole.clip == pytest.approx(3 * np.median((y - y.mean()) ** 2))
+    assert whole.clip == whole.ceiling == pytest.approx(3 * np.median((y - y.mean()) ** 2))
     assert set(whole.columns()["suggested_label"]) == {None}
+
+
+def test_deviations_are_of_losses_bounded_by_the_clip_where_it_is_known(trained: Any) -> None:
+    hot = {"lr": 2.0, "snapshots": 6, "steps_per_snapshot": 16}
+    found = fit(trained.model, trained.data, settings=hot)
+    assert found.losses.max() > found.clip
+    bounded = np.minimum(found.losses, found.clip) - np.minimum(found.base_losses, found.clip)
+    np.testing.assert_allclose(found.deviations(), bounded)
+    np.testing.assert_allclose(np.diag(found.influence()), found.self_influence())
+    for given, ceiling in [(0.5, 0.5), (None, np.inf)]:
+        other = fit(trained.model, trained.data, settings={**hot, "ceiling": given})
+        np.testing.assert_allclose(other.self_influence(), found.self_influence(ceiling=ceiling))
 
 
 def test_the_checkpoint_losses_are_those_of_the_model_as_given(normalised: Any) -> None:
