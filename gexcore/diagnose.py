@@ -182,10 +182,10 @@ CHECKS = (
     ),
     Check(
         "unreliable",
-        "reliability of the ranking (split half)",
+        "reliability of suspicion (split half)",
         _reliability,
         0.8,
-        "another run would be expected to agree with this ranking by a rank correlation of {number:.2f} only; give "
+        "another run would be expected to agree with these scores by a correlation of {number:.2f} only; give "
         "more chains or snapshots",
         least=True,
     ),

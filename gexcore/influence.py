@@ -99,7 +99,7 @@ class Influence:
         return self._own().standard_error()
 
     def reliability(self) -> float:
-        """Rank correlation to expect between self-influence and that of another run like this one; at most 1.
+        """Correlation to expect between the root of self-influence and that of another run like this one; at most 1.
 
         From how well the two halves of the members agree: see `gexcore.uncertainty.split_half`. NaN where
         the members are no random draws.

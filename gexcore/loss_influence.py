@@ -186,7 +186,7 @@ class LossInfluence(Influence):
         return super().standard_error()
 
     def reliability(self, *, of: Literal["suspicion", "self_influence"] = "suspicion") -> float:
-        """Rank correlation to expect between a score and that of another run like this one; at most 1.
+        """Correlation to expect between a score and that of another run like this one; at most 1. Of E[Δ²], its root.
 
         From how well the two halves of the members agree: see `gexcore.uncertainty.split_half`. It tells
         of the noise between runs, not of whether the score finds wrong labels. NaN where it cannot be told.

@@ -60,6 +60,20 @@ def average_precision(scores: NDArray[Any], positive: NDArray[Any]) -> float:
     return float((levels.positive[::-1] * found / taken).sum() / found[-1])
 
 
+def correlation(one: NDArray[Any], other: NDArray[Any]) -> float:
+    """Pearson's r of two scores of the same samples; NaN for fewer than two samples, or scores that are all equal.
+
+    Examples
+    --------
+    >>> from gexcore.metrics import correlation
+    >>> round(correlation([0.1, 0.4, 0.8], [1.0, 2.0, 9.0]), 3)
+    0.949
+    """
+    centred = [x - x.mean() if len(x) else x for x in (np.asarray(scores, dtype=np.float64) for scores in (one, other))]
+    scale = float(np.sqrt(np.prod([(x**2).sum() for x in centred])))
+    return float(centred[0] @ centred[1] / scale) if scale else float("nan")
+
+
 def rank_correlation(one: NDArray[Any], other: NDArray[Any]) -> float:
     """Spearman's ρ of two scores of the same samples, equal scores sharing the mean of their ranks.
 
@@ -71,10 +85,7 @@ def rank_correlation(one: NDArray[Any], other: NDArray[Any]) -> float:
     >>> rank_correlation([0.1, 0.4, 0.8], [1.0, 2.0, 9.0])
     1.0
     """
-    ranks = [_ranks(np.asarray(scores, dtype=np.float64)) for scores in (one, other)]
-    centred = [r - r.mean() for r in ranks] if len(ranks[0]) else ranks
-    scale = float(np.sqrt(np.prod([(r**2).sum() for r in centred])))
-    return float(centred[0] @ centred[1] / scale) if scale else float("nan")
+    return correlation(*(_ranks(np.asarray(scores, dtype=np.float64)) for scores in (one, other)))
 
 
 def _ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.errors import InvalidDataError, InvalidSettingError, MissingExtraError
-from gexcore.metrics import rank_correlation
+from gexcore.metrics import correlation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -195,9 +195,9 @@ def plot_gallery(
 
 
 def plot_convergence(influence: LossInfluence, *, draws: int = 8, seed: int = 0, ax: Axes | None = None) -> Axes:
-    """Would more members change the ranking? Rank correlations of suspicion, by the number of members.
+    """Would more members change the scores? Correlations of suspicion, by the number of members.
 
-    *Between halves*: Spearman's rank correlation between the suspicion from m members of one half of
+    *Between halves*: Pearson's correlation between the suspicion from m members of one half of
     the chains and that from m members of the other half, averaged over random draws. Of a single
     chain the halves are its first and second part, whose members are related: such a curve is too
     good. *With all members*: between the suspicion from m random members and that of the run, which
@@ -245,7 +245,7 @@ def plot_convergence(influence: LossInfluence, *, draws: int = 8, seed: int = 0,
         sizes = sorted(found)
         means = [float(np.mean(found[size])) for size in sizes]
         ax.plot(sizes, means, marker="o", markersize=4, color=color, label=name)
-    ax.set(xlabel="members", ylabel="rank correlation of suspicion", ylim=(None, 1.0))
+    ax.set(xlabel="members", ylabel="correlation of suspicion", ylim=(None, 1.0))
     ax.legend(frameon=False)
     return ax
 
@@ -269,9 +269,9 @@ def _approach(losses: NDArray[Any], draws: int, seed: int) -> dict[int, list[flo
 
 
 def _agreement(one: NDArray[Any], other: NDArray[Any]) -> float:
-    """Rank correlation of the means over rows, of the columns that both have seen."""
+    """Correlation of the means over rows, of the columns that both have seen."""
     seen = ~np.isnan(one).all(axis=0) & ~np.isnan(other).all(axis=0)
-    return rank_correlation(np.nanmean(one[:, seen], axis=0), np.nanmean(other[:, seen], axis=0))
+    return correlation(np.nanmean(one[:, seen], axis=0), np.nanmean(other[:, seen], axis=0))
 
 
 def _halves(chains: NDArray[np.intp], rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

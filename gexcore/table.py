@@ -139,7 +139,7 @@ class MemberTable(ABC):
         """Of the ranking by self-influence, from two halves of the chains, or draws; NaN where there are none."""
         if self.chains is None or self.weights is not None:
             return math.nan
-        return split_half((row**2 for row in self.rows()), self.chains, self.samples)
+        return split_half((row**2 for row in self.rows()), self.chains, self.samples, squares=True)
 
     def cross(self, tests: Self, /, *, size: int | None = None) -> Blocks:
         """I(z', z), `size` samples at a time."""

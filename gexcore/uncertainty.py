@@ -1,4 +1,4 @@
-"""How sure means over members are that are not all independent: standard errors, and reliability of the ranking."""
+"""How sure means over members are that are not all independent: standard errors, and reliability of a score."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.metrics import rank_correlation
+from gexcore.metrics import correlation
 
 BATCHES = 8
 SPLITS = 8
@@ -63,10 +63,12 @@ def jackknife(rows: Iterable[NDArray[np.float64]], groups: NDArray[np.intp], sam
     return np.where(usable >= 2, np.sqrt(variance), np.nan)
 
 
-def split_half(rows: Iterable[NDArray[np.float64]], chains: NDArray[np.intp], samples: int) -> float:
-    """Reliability of a ranking: the rank correlation to expect with that of another run of the same size.
+def split_half(
+    rows: Iterable[NDArray[np.float64]], chains: NDArray[np.intp], samples: int, *, squares: bool = False
+) -> float:
+    """Reliability of a score: the correlation to expect with that of another run of the same size.
 
-    Spearman's rank correlation r between the means over two halves of the chains, averaged over the
+    Pearson's correlation r between the means over two halves of the chains, averaged over the
     ways to halve them (eight at most), stepped up from half the members to all of them: 2r/(1 + r)
     (Spearman–Brown). Of a single chain the halves are every other of its parts (`member_groups`):
     neighbours are related, which makes the number too good.
@@ -77,6 +79,8 @@ def split_half(rows: Iterable[NDArray[np.float64]], chains: NDArray[np.intp], sa
         One per member, whose mean is the score; NaN where missing.
     chains : integer array, shape (members,)
         The chain each member is from.
+    squares : bool
+        Whether the rows are squares: then the roots of the means are compared, lest the largest decide.
 
     Returns
     -------
@@ -99,7 +103,7 @@ def split_half(rows: Iterable[NDArray[np.float64]], chains: NDArray[np.intp], sa
     for half in _halves(len(sums), related=len(np.unique(chains)) == 1):
         known = (seen[half].sum(axis=0) > 0) & (seen[~half].sum(axis=0) > 0)
         one, other = (sums[part][:, known].sum(axis=0) / seen[part][:, known].sum(axis=0) for part in (half, ~half))
-        found.append(rank_correlation(one, other))
+        found.append(correlation(np.sqrt(one), np.sqrt(other)) if squares else correlation(one, other))
     r = float(np.mean(found)) if found else math.nan
     return 2 * r / (1 + r) if r > 0 else r
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 import gexcore as gx
-from gexcore.metrics import auc
+from gexcore.metrics import auc, correlation, rank_correlation
 from gexcore.plan import Optimizer
 from gexcore_numpy import MLP, NumpyBackend
 
@@ -85,7 +85,7 @@ def run(seed: int, pictures: Path | None) -> list[Row]:
     def row(method: str, view: str, scores: np.ndarray, seconds: float, **more: Any) -> Row:
         return {
             "seed": seed, "fitted": fitted, "method": method, "score": view, "auc": auc(scores, centre),
-            "pearson": pearson(scores, reference), "spearman": pearson(ranks(scores), ranks(reference)),
+            "pearson": correlation(scores, reference), "spearman": rank_correlation(scores, reference),
             "largest": float(np.abs(scores).max()), "seconds": seconds, **more,
         }  # fmt: skip
 
@@ -108,19 +108,6 @@ def run(seed: int, pictures: Path | None) -> list[Row]:
     if pictures is not None:
         draw(pictures, seed, x, y, centre, seen)
     return rows
-
-
-def ranks(values: np.ndarray) -> np.ndarray:
-    """Average ranks: ties share theirs."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-
-
-def pearson(one: np.ndarray, other: np.ndarray) -> float:
-    """Correlation, NaN where one of them is constant."""
-    if not one.std() or not other.std():
-        return float("nan")
-    return float(np.corrcoef(one, other)[0, 1])
 
 
 def draw(folder: Path, seed: int, x: np.ndarray, y: np.ndarray, centre: np.ndarray, seen: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ HELP = {
     "weight_decay": "that of the training serves best",
     "budget": "most that it may cost, in passes over the data, or with a unit: 90s",
     "pretraining_epochs": "of the model, a quarter of which is then the budget",
-    "tolerance": "reliability of its own ranking at which a chain ends",
+    "tolerance": "reliability of its own scores at which a chain ends",
     "floor": "lower bound of the base loss in deviations",
     "ceiling": "upper bound of every loss in deviations; auto is the clip of suspicion",
     "chance_loss": "loss of a model that knows nothing",

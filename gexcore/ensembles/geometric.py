@@ -171,7 +171,7 @@ def run_chain(
 
 
 def _stable(skill: Skill | None, tolerance: float | None, result: ChainResult) -> bool:
-    """Whether a chain ranks the samples so reliably by itself that more members would hardly change it."""
+    """Whether a chain scores the samples so reliably by itself that more members would hardly change it."""
     if tolerance is None or len(result.losses) < FEWEST or result.snapshots[-1].status != "member":
         return False
     clip = default_clip(None) if skill is None else skill.ceiling

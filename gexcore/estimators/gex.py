@@ -81,7 +81,7 @@ class GEX:
     pretraining_epochs : float, optional
         Epochs that the model was trained for.
     tolerance : float, optional
-        A chain of at least eight members ends early once its own ranking has this reliability (split
+        A chain of at least eight members ends early once its own scores have this reliability (split
         half, see `gexcore.uncertainty.split_half`); at most 1. What other chains do has no part in it.
     keep : int
         Member states kept in memory for test sets and label suggestions after the fit.

@@ -78,7 +78,7 @@ PROVOKED = {
     "not_memorised": ("early", 0.09),
     "stale_statistics": ("stale", 0.5),
     "no_separate_mode": ("clean", 0.0),
-    "unreliable": ("hot", 0.2),
+    "unreliable": ("hot", 0.6),
     "floor": ("frozen", 1.0),
     "heavy_tail": ("hot, without a ceiling", 1.0),
 }

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gexcore.metrics import rank_correlation
+from gexcore.metrics import correlation
 from gexcore.uncertainty import BATCHES, jackknife, member_groups, split_half
 
 
@@ -93,11 +93,11 @@ def test_noise_is_not_reliable(seed: int, chains: int) -> None:
 
 @laws
 @given(seed=st.integers(0, 10**6), chains=st.sampled_from([2, 4, 8]), length=st.integers(1, 5), noise=st.floats(0.2, 2))
-def test_it_is_the_rank_correlation_with_another_run(seed: int, chains: int, length: int, noise: float) -> None:
+def test_it_is_the_correlation_with_another_run(seed: int, chains: int, length: int, noise: float) -> None:
     rng = np.random.default_rng(seed)
     rows = simulated(rng, chains=2 * chains, length=length, noise=noise, samples=4000)
     one, other = np.split(rows, 2)
-    wanted = rank_correlation(one.mean(axis=0), other.mean(axis=0))
+    wanted = correlation(one.mean(axis=0), other.mean(axis=0))
     assert split_half(one, np.repeat(np.arange(chains), length), 4000) == pytest.approx(wanted, abs=0.06)
 
 
@@ -111,8 +111,17 @@ def test_halves_that_share_a_chain_would_be_too_sure() -> None:
 def test_of_a_single_chain_it_is_by_every_other_part() -> None:
     rows = np.random.default_rng(6).normal(size=(16, 50)) + np.random.default_rng(7).normal(size=50)
     parts = rows.reshape(8, 2, 50).mean(axis=1)
-    r = rank_correlation(parts[::2].mean(axis=0), parts[1::2].mean(axis=0))
+    r = correlation(parts[::2].mean(axis=0), parts[1::2].mean(axis=0))
     assert split_half(rows, np.zeros(16, int), 50) == pytest.approx(2 * r / (1 + r))
+
+
+def test_of_squares_the_largest_does_not_decide() -> None:
+    rng = np.random.default_rng(9)
+    deviations = rng.normal(size=(8, 400))
+    deviations[:, 0] = 10.0  # one sample that every member agrees about, and noise
+    plain, rooted = (split_half(deviations**2, np.arange(8), 400, squares=squares) for squares in (False, True))
+    assert plain > 0.98
+    assert rooted < 0.9
 
 
 def test_unseen_samples_do_not_count() -> None:
