@@ -1,8 +1,9 @@
 """How well final-checkpoint scores find wrong labels on real data.
 
-    python bench/real/study.py --data FOLDER [--problems mnist,cifar,aggre,trec] [--seeds 3]
+    python bench/real/study.py --data FOLDER [--problems mnist,cifar,aggre,trec,…] [--seeds 3] [--hindsight 1]
 
-Prints one line per run as it finishes, then a table with mean ± standard deviation over seeds.
+Prints one line per run as it finishes, then a table with mean ± standard deviation over seeds. For the first
+`--hindsight` seeds fixed learning rates are tried too, and the best of them by the true mask is told.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import json
 import platform
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +24,7 @@ import numpy as np
 import torch
 
 import gexcore as gx
+from gexcore.errors import AllMembersDivergedError
 from gexcore.metrics import auc, average_precision
 
 
@@ -39,11 +43,16 @@ PROBLEMS = {
     "mnist": Problem(data.mnist, models.digits_cnn, 25, 0.1, 128, 100),
     "cifar": Problem(data.cifar, models.resnet8, 40, 0.1, 64, 100),
     "aggre": Problem(lambda f, s: data.cifar(f, s, labels="aggre"), models.resnet8, 40, 0.1, 64, 100),
+    "mnist30": Problem(partial(data.mnist, rate=0.3), models.digits_cnn, 25, 0.1, 128, 100),
+    "mnist0": Problem(partial(data.mnist, rate=0.0), models.digits_cnn, 25, 0.1, 128, 100),
+    "mnist early": Problem(data.mnist, models.digits_cnn, 3, 0.1, 128, 100),
     "trec": Problem(data.trec, models.EmbeddingBag, 40, 0.5, 32, 100),
 }
+GRID = tuple(0.02 * 2.0**k for k in range(7))
+"""Fixed learning rates, as in `bench/tuning/study.py`."""
 
 
-def run(name: str, problem: Problem, folder: Path, seed: int) -> list[dict[str, Any]]:
+def run(name: str, problem: Problem, folder: Path, seed: int, *, hindsight: bool) -> list[dict[str, Any]]:
     """Train once, score by every method."""
     noisy = problem.load(folder, seed)
     torch.manual_seed(seed)
@@ -59,6 +68,10 @@ def run(name: str, problem: Problem, folder: Path, seed: int) -> list[dict[str, 
         "GEX.paper(chains=8, steps=100)": gx.GEX.paper(chains=8, steps=problem.paper_steps, seed=seed),
     }
     rows = []
+    if not noisy.wrong.any():
+        found = methods["GEX()"].fit(model, (noisy.x, noisy.labels), progress=False).suspects()
+        told = {"threshold": found.threshold.method, "flagged": len(found.indices) / len(noisy.labels)}
+        return [{**training, "method": "GEX() suspicion", **told}]
     for method, estimator in methods.items():
         influence = estimator.fit(model, (noisy.x, noisy.labels), progress=False)
         if not rows:
@@ -78,8 +91,27 @@ def run(name: str, problem: Problem, folder: Path, seed: int) -> list[dict[str, 
                 "precision": hits / len(found.indices) if len(found.indices) else None,
                 "recall": hits / int(noisy.wrong.sum()),
                 "snapshots": influence.run.count(),
+                "findings": [finding.name for finding in influence.diagnose()],
             }
+            mean = np.nan_to_num(influence.suspicion(clip=np.inf), posinf=1e9)
+            rows.append(row(training, f"{method} mean member loss", mean, noisy, taken, cost, problem))
+    if hindsight:
+        rows.append(best_in_hindsight(training, model, noisy, seed, problem))
     return rows
+
+
+def best_in_hindsight(
+    training: dict[str, Any], model: torch.nn.Module, noisy: data.Noisy, seed: int, problem: Problem
+) -> dict[str, Any]:
+    """The fixed learning rate of `GRID` whose suspicion ranks best by the true mask."""
+    found = {}
+    for lr in GRID:
+        with suppress(AllMembersDivergedError):
+            found[lr] = gx.GEX(lr=lr, chains=1, seed=seed).fit(model, (noisy.x, noisy.labels), progress=False)
+    lr = max(found, key=lambda rate: average_precision(found[rate].suspicion(), noisy.wrong))
+    cost, seconds = found[lr].run.passes.epochs(len(noisy.labels)), found[lr].run.seconds
+    told = row(training, "GEX(lr=…) suspicion, best of 7", found[lr].suspicion(), noisy, seconds, cost, problem)
+    return {**told, "lr": lr}
 
 
 def row(
@@ -127,20 +159,22 @@ def table(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with mnist/, cifar10n/ and text/")
-    parser.add_argument("--problems", default=",".join(PROBLEMS))
+    parser.add_argument("--problems", default="mnist,cifar,aggre,trec", help=", ".join(PROBLEMS))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--hindsight", type=int, default=0, help="seeds for which fixed learning rates are tried")
     parser.add_argument("--out", type=Path, help="where to write all rows as JSON lines")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows: list[dict[str, Any]] = []
     for name in arguments.problems.split(","):
         for seed in range(arguments.seeds):
-            found = run(name, PROBLEMS[name], arguments.data, seed)
+            found = run(name, PROBLEMS[name], arguments.data, seed, hindsight=seed < arguments.hindsight)
             rows += found
             for line in found:
                 print(json.dumps(line), flush=True)
             if arguments.out:
                 arguments.out.write_text("\n".join(map(json.dumps, rows)) + "\n")
+    rows = [row for row in rows if "ap" in row]
     print(f"\n{platform.machine()}, one thread, torch {torch.__version__}, {arguments.seeds} seeds\n\n{table(rows)}")
 
 
