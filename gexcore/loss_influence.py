@@ -23,7 +23,10 @@ from gexcore.influence import NO_MEMBERS, Influence
 from gexcore.protocols import SupportsLogits
 from gexcore.table import LossTable, by_parts
 from gexcore.top import highest
-from gexcore.uncertainty import jackknife, mean_over_members, member_groups, split_half
+from gexcore.uncertainty import agreement_above, jackknife, mean_over_members, member_groups, split_half
+
+MIN_AGREEMENT = 0.7
+"""Halves of an ensemble that agree less on the suspects have found parts of classes that they half forgot."""
 
 THRESHOLD_CLIP = 3.0
 """Thresholds are found on losses clipped here, whatever the clip of the ranking: their modes show best."""
@@ -202,6 +205,7 @@ class LossInfluence(Influence):
 
         A refusal means "use the ranking", not "the data is clean". The threshold is a cut on
         ``suspicion(clip=threshold.clip)``: losses clipped at 3 (of classes), where the two modes show best.
+        "auto" also refuses where two halves of the ensemble, cut there, have too few suspects in common.
 
         Parameters
         ----------
@@ -214,6 +218,8 @@ class LossInfluence(Influence):
             return Suspects(np.empty(0, np.intp), Threshold(None, "refused", NO_MEMBERS))
         scores = self.suspicion(clip=self._threshold_clip)
         found = find_threshold(scores, self.labels, method=method, rate=rate)._replace(clip=self._threshold_clip)
+        if method == "auto":
+            found = self._agreed(found)
         if found.value is None:
             return Suspects(np.empty(0, np.intp), found)
         flagged = np.flatnonzero(scores > found.value)
@@ -224,7 +230,7 @@ class LossInfluence(Influence):
 
         See `gexcore.decisions.noise_rate.noise_rate` for what the interval does not know.
         """
-        if not len(self.table):
+        if not len(self.table) or (method == "auto" and self.suspects().threshold.value is None):
             return NoiseRate(math.nan, math.nan, math.nan)
         return noise_rate(self.suspicion(clip=self._threshold_clip), self.labels, method=method)
 
@@ -299,6 +305,20 @@ class LossInfluence(Influence):
             "suspect": found["suspect"],
             "suggested_label": self.suggested_labels() if suggest else none,
         }
+
+    def _agreed(self, found: Threshold) -> Threshold:
+        """The threshold, or a refusal where the ensemble does not agree on who is above it."""
+        if found.value is None:
+            return found
+        rows = self._clipped(self._threshold_clip)
+        agreement = agreement_above(rows, self.table.chains, len(self), cut=found.value)
+        if not agreement < MIN_AGREEMENT:  # nor where nothing can be compared
+            return found
+        reason = (
+            f"two halves of the ensemble have {agreement:.0%} of their suspects in common, at least "
+            f"{MIN_AGREEMENT:.0%} are needed; use the scores as a ranking"
+        )
+        return found._replace(value=None, method="refused", reason=reason)
 
     @property
     def _threshold_clip(self) -> float:

@@ -306,6 +306,22 @@ def test_suspects_are_above_the_threshold_and_ranked() -> None:
     assert (len(refused.indices), refused.threshold.method) == (0, "refused")
 
 
+def test_suspects_that_each_chain_names_by_itself_are_refused() -> None:
+    rng = np.random.default_rng(1)
+    right = rng.gamma(2.0, 0.05, (4, 400))
+    of_one_chain = np.where(np.arange(400) % 10 == np.arange(4)[:, None], 2.9, right)
+    of_all = np.where(np.isin(np.arange(400) % 40, (3, 5, 7, 9)), of_one_chain.mean(axis=0)[3] * np.ones(400), right)
+    alone, agreed = (
+        influence_of(losses, np.zeros(400), labels=np.arange(400) % 4) for losses in (of_one_chain, of_all)
+    )
+    assert agreed.suspects().threshold.method == "valley"
+    refused = alone.suspects()
+    assert (len(refused.indices), refused.threshold.method) == (0, "refused")
+    assert "two halves of the ensemble have 0% of their suspects in common, at least 70%" in refused.threshold.reason
+    assert math.isnan(alone.noise_rate().estimate)
+    assert len(alone.suspects("valley").indices) == 160  # whoever asks for a valley gets it
+
+
 def test_columns_are_those_of_the_scores_file(trained: Any) -> None:
     import gexcore as gx
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gexcore.metrics import correlation
-from gexcore.uncertainty import BATCHES, jackknife, member_groups, split_half
+from gexcore.uncertainty import BATCHES, agreement_above, jackknife, member_groups, split_half
 
 
 def test_of_independent_members_it_is_the_standard_deviation_over_the_root_of_their_number() -> None:
@@ -122,6 +122,23 @@ def test_of_squares_the_largest_does_not_decide() -> None:
     plain, rooted = (split_half(deviations**2, np.arange(8), 400, squares=squares) for squares in (False, True))
     assert plain > 0.98
     assert rooted < 0.9
+
+
+@laws
+@given(seed=st.integers(0, 10**6), members=st.sampled_from([2, 3, 16]), cut=st.floats(-1, 1))
+def test_agreement_is_dices_of_the_samples_above_the_cut(seed: int, members: int, cut: float) -> None:
+    rows = np.random.default_rng(seed).normal(size=(members, 60))
+    assert agreement_above([rows[0]] * members, np.zeros(members, int), 60, cut=cut) == 1.0
+    one, other = ({i for i in range(60) if row[i] > cut} for row in rows[:2])
+    wanted = 2 * len(one & other) / (len(one) + len(other))
+    assert agreement_above(rows[:2], np.arange(2), 60, cut=cut) == pytest.approx(wanted)
+
+
+def test_agreement_on_nobody_is_unknown() -> None:
+    rows = np.ones((4, 5))
+    assert np.isnan(agreement_above(rows, np.arange(4), 5, cut=2.0))
+    assert np.isnan(agreement_above(rows[:1], np.arange(1), 5, cut=0.5))
+    assert agreement_above(np.eye(2), np.arange(2), 2, cut=0.5) == 0.0
 
 
 def test_unseen_samples_do_not_count() -> None:
