@@ -240,7 +240,7 @@ class SupportsEnsemble(Protocol[StateIn, Batch]):
     """Many states evaluated in one call, where that is faster than one call each."""
 
     def stack(self, states: Sequence[StateIn], /) -> Any:
-        """The states as one value, in this order; opaque, independent of what becomes of them."""
+        """The states as one value, in this order; opaque, of use as long as none of them is given away."""
         ...
 
     def forward_many(self, stacked: Any, batch: Batch, /) -> Array:

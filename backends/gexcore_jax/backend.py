@@ -235,8 +235,9 @@ class JaxBackend:
     def forward_many(self, stacked: Stacked, batch: Any, /) -> jax.Array:
         """Losses of shape (m, b) in evaluation mode: row i is that of the i-th state."""
         call = self._placement.call(batch)
-        losses: jax.Array = self._program.ensemble(stacked, call.padded())
-        return losses[:, : call.size]
+        padded = call.padded()
+        losses: jax.Array = self._program.ensemble(stacked, padded)
+        return losses if padded is call else losses[:, : call.size]
 
     def dataset(self, data: Any, /) -> Dataset[Any] | None:
         """A tuple of JAX arrays as a gexcore dataset, else None."""

@@ -34,7 +34,8 @@ class Call(NamedTuple):
         A ragged last batch, and test sets of any size, then meet code that is compiled already.
         Only of use in evaluation mode, where no sample affects another.
         """
-        return self.rows(np.arange(roomy(self.size)))
+        size, room = self.size, roomy(self.size)
+        return self if room == size else self.rows(np.arange(room))
 
     def rows(self, indices: Indices) -> Call:
         """The samples at these positions; the last one stands for those beyond it."""
@@ -134,8 +135,11 @@ class Placement:
                     "encode them, or leave that column out of the data"
                 )
                 raise InvalidDataError(msg)
-        if jnp.issubdtype(value.dtype, jnp.floating) or (value.dtype == np.uint8 and not target):
-            return value.astype(self.dtype, copy=False) if value.dtype != self.dtype else value
+        dtype = value.dtype
+        if dtype == self.dtype or dtype.kind in "ib":
+            return value
+        if jnp.issubdtype(dtype, jnp.floating) or (dtype == np.uint8 and not target):
+            return value.astype(self.dtype, copy=False)
         return value
 
 

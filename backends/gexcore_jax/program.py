@@ -98,10 +98,12 @@ class Program:
         return factors(self._outputs, self._loss, params, buffers, call)
 
     def _ensemble(self, stacked: Stacked, call: Call) -> jax.Array:
-        def one(params: Any, own: Leaves) -> jax.Array:
+        def one(state: tuple[Any, Leaves]) -> jax.Array:
+            params, own = state
             return self._losses(params, merged(stacked.shared, own), call)
 
-        losses: jax.Array = jax.vmap(one)(stacked.params, stacked.own)
+        # one after the other: vectorised over states, convolutions and attention take half as long again
+        losses: jax.Array = jax.lax.map(one, (stacked.params, stacked.own))
         return losses
 
     def _training(self, params: Any, buffers: Any, call: Call, seed: Any) -> tuple[jax.Array, Leaves]:

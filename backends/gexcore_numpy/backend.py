@@ -37,6 +37,10 @@ class NumpyState(NamedTuple):
     memory: Memory = Memory()
 
 
+Stacked = list[tuple[list[Layer], tuple[Moments, ...]]]
+"""Layers and running statistics of each state."""
+
+
 class _Pass(NamedTuple):
     layers: list[Layer]
     outputs: Floats
@@ -122,6 +126,25 @@ class NumpyBackend:
         """Per-sample losses, shape (b,), with the running statistics."""
         done = self._pass(state, batch, training=False)
         return self._loss.value(done.outputs, done.targets)
+
+    def stack(self, states: Sequence[NumpyState], /) -> Stacked:
+        """The states' own parameters, cut into layers, and running statistics."""
+        return [(self._network.split(state.params), state.statistics) for state in states]
+
+    @_quiet
+    def forward_many(self, stacked: Stacked, batch: Any, /) -> Array:
+        """Losses of shape (m, b): the batch is read once, and the losses of all states are taken in one call."""
+        x, y = read(batch, width=self._network.sizes[0], dtype=self._initial.params.dtype)
+        many: Floats | None = None
+        for i, (layers, statistics) in enumerate(stacked):
+            outputs = self._network.forward(layers, x, statistics)[0]
+            if many is None:
+                targets = self._loss.targets(y, outputs)
+                many = np.empty((outputs.shape[1], len(stacked), len(outputs)), outputs.dtype)
+            many[:, i] = outputs.T
+        wanted = np.empty_like(many)
+        wanted[:] = targets.T[:, None]
+        return self._loss.value(*(part.reshape(len(part), -1).T for part in (many, wanted))).reshape(len(stacked), -1)
 
     def sgd_step(self, state: NumpyState, batch: Any, /, *, lr: float, seed: int) -> NumpyState:
         """State after one step on the mean loss of the batch."""

@@ -51,14 +51,14 @@ def _classes(y: NDArray[Any], f: Floats) -> Floats:
             f"cross-entropy needs integer labels 0 … {k - 1}, but these are {y.dtype}; convert them with y.astype(int)"
         )
         raise InvalidDataError(msg)
-    low, high = int(y.min()), int(y.max())
-    if low < 0 or high >= k:
-        msg = (
-            f"label {low if low < 0 else high} is outside 0 … {k - 1}, the {k} classes of the model; recode the labels"
-        )
+    places = y.astype(np.intp, copy=False)
+    # as unsigned a negative label is large: one pass instead of two
+    if places.view(np.uintp).max() >= k:
+        wrong = y[(y < 0) | (y >= k)].tolist()
+        msg = f"label {min(wrong)} is outside 0 … {k - 1}, the {k} classes of the model; recode the labels"
         raise InvalidDataError(msg)
-    one_hot = np.zeros(f.shape, f.dtype)
-    one_hot[np.arange(b), y.astype(np.intp, copy=False)] = 1
+    one_hot = np.zeros_like(f)
+    one_hot[np.arange(b), places] = 1
     return one_hot
 
 
@@ -78,8 +78,9 @@ def _softmax(f: Floats) -> Floats:
 
 def _cross_entropy(f: Floats, t: Floats) -> Floats:
     shifted = f - f.max(axis=1, keepdims=True)
-    log_sum = np.log(np.exp(shifted).sum(axis=1))
-    return np.asarray(t.sum(axis=1) * log_sum - (t * shifted).sum(axis=1))
+    shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    shifted *= t
+    return -shifted.sum(axis=1)
 
 
 def _cross_entropy_gradient(f: Floats, t: Floats) -> Floats:

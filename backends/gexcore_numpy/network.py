@@ -24,7 +24,7 @@ MOMENTUM = 0.1
 
 
 class Activation(NamedTuple):
-    """An activation; both derivatives are functions of its output."""
+    """An activation, which may work in the memory of its argument; both derivatives are functions of its output."""
 
     value: Callable[[Floats], Floats]
     slope: Callable[[Floats], Floats]
@@ -32,8 +32,8 @@ class Activation(NamedTuple):
 
 
 ACTIVATIONS = {
-    "relu": Activation(lambda u: np.maximum(u, 0), lambda a: (a > 0).astype(a.dtype), np.zeros_like),
-    "tanh": Activation(np.tanh, lambda a: 1 - a * a, lambda a: -2 * a * (1 - a * a)),
+    "relu": Activation(lambda u: np.maximum(u, np.zeros(u.shape[-1], u.dtype), out=u), lambda a: a > 0, np.zeros_like),
+    "tanh": Activation(lambda u: np.tanh(u, out=u), lambda a: 1 - a * a, lambda a: -2 * a * (1 - a * a)),
 }
 
 
@@ -125,10 +125,11 @@ class Network:
     def split(self, flat: NDArray[Any]) -> list[Layer]:
         """The layers' views into a flat vector of shape (p,)."""
         layers: list[Layer] = []
-        start = 0
+        start, nothing = 0, flat[:0]
         for width, (weight, bias, scale, offset) in zip(self.sizes, self._ends, strict=False):
             matrix = flat[start:weight].reshape(width, -1)
-            layers.append(Layer(matrix, flat[weight:bias], flat[bias:scale], flat[scale:offset]))
+            norm = (flat[bias:scale], flat[scale:offset]) if offset > bias else (nothing, nothing)
+            layers.append(Layer(matrix, flat[weight:bias], *norm))
             start = offset
         return layers
 
@@ -166,7 +167,8 @@ class Network:
             if depth < len(layers) - 1:
                 x = activate(x)
             traces.append(Trace(inputs, x, normalised, gain, moments))
-        return x, traces
+        # samples last in memory: sums over the few outputs of a sample then run along long rows
+        return np.asfortranarray(x), traces
 
     def gradient(self, layers: Sequence[Layer], traces: Sequence[Trace], cotangent: Floats) -> Floats:
         """Gradient of shape (p,) in training mode, from the derivative (b, k) by the outputs."""
@@ -179,12 +181,12 @@ class Network:
             if depth < len(steps) - 1:
                 d = d * slope(trace.outputs)
             if layer.scale.size:
-                np.sum(d, axis=0, out=out.offset)
-                np.sum(d * trace.normalised, axis=0, out=out.scale)
+                np.add.reduce(d, axis=0, out=out.offset)
+                np.add.reduce(d * trace.normalised, axis=0, out=out.scale)
                 # the batch's mean and variance move with every sample
                 d = (trace.gain * layer.scale) * (d - (out.offset + trace.normalised * out.scale) / len(d))
             np.matmul(trace.inputs.T, d, out=out.weight)
-            np.sum(d, axis=0, out=out.bias)
+            np.add.reduce(d, axis=0, out=out.bias)
             if depth:
                 d = d @ layer.weight.T
         return flat

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.ensembles.walker import Trail, training_batch
+from gexcore.ensembles.walker import Trail, training_batches
 from gexcore.evaluation import Refresher, checked, evaluate, gather
 from gexcore.passes import Passes
 from gexcore.plan import Plan, steering_size
@@ -123,11 +123,11 @@ class FreeHarvest:
         order = np.random.default_rng([self._plan.seed, 0xBA5E]).permutation(n)
         # the last batch reaches back into the one before it: a tiny batch has poor statistics
         starts = [*range(0, n - size, size), n - size]
-        state = self._backend.initial_state()
+        state, seen = self._backend.initial_state(), training_batches(self._train)
         losses: NDArray[Any] | None = None
         for seed, start in enumerate(starts):
             indices = order[start : start + size]
-            batch = training_batch(self._train, indices, seed=seed)
+            batch = seen(indices, seed)
             part = gather([checked(self._backend.training_losses(state, batch, seed=seed), size)])  # type: ignore[attr-defined]
             losses = np.empty(n, part.dtype) if losses is None else losses
             losses[indices] = part

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,11 +37,11 @@ class Trail(NamedTuple):
         return np.concatenate(self.indices), gather(self.losses)
 
 
-def training_batch(train: Dataset[Any], indices: Indices, *, seed: int) -> Any:
-    """The samples as a training step sees them: augmented, where the dataset can."""
+def training_batches(train: Dataset[Any]) -> Callable[[Indices, int], Any]:
+    """From positions and a seed to the samples as a training step sees them: augmented, where the dataset can."""
     if supports(train, SupportsAugmentation):
-        return train.augmented(indices, seed=seed)  # type: ignore[attr-defined]
-    return train.batch(indices)
+        return lambda indices, seed: train.augmented(indices, seed=seed)  # type: ignore[attr-defined]
+    return lambda indices, seed: train.batch(indices)
 
 
 class Walker:
@@ -65,7 +66,7 @@ class Walker:
         state: Any = None,
     ) -> None:
         self._backend = backend
-        self._train = train
+        self._batch = training_batches(train)
         self._order = training_order(len(train), plan.batch_size, seed=plan.seed, chain=chain)
         self._owned = supports(backend, SupportsDonation)
         for _ in range(done):
@@ -79,7 +80,7 @@ class Walker:
         trail = Trail([], [])
         for step in range(steps):
             indices, seed = next(self._order)
-            batch = training_batch(self._train, indices, seed=seed)
+            batch = self._batch(indices, seed)
             trail.indices.append(indices)
             if self._owned:
                 self.state, losses = self._backend.sgd_step_(  # type: ignore[attr-defined]

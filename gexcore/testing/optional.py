@@ -159,19 +159,18 @@ def check_params(problem: Problem) -> None:
 
 
 def check_ensemble(problem: Problem) -> None:
-    """Stacked states give the losses of each, in their order, whatever becomes of the states."""
+    """Stacked states give the losses of each, in their order, for every batch, and are as they were."""
     require(problem, SupportsEnsemble)
     backend: Any = problem.backend
     walked = [problem.walk(backend.initial_state(), steps) for steps in (0, 4, 2)]
     expected = np.stack([numbers(backend.forward(state, problem.everything())) for state in walked])
-    owned = [backend.copy(state) for state in walked] if supports(backend, SupportsDonation) else walked
-    stacked = backend.stack(owned)
-    assert_close(backend.forward_many(stacked, problem.everything()), expected, problem.tolerance)
-    if supports(backend, SupportsDonation):
-        for state in owned:
-            backend.sgd_step_(state, problem.batch(), lr=problem.lr, seed=0)
+    before = [problem.observe(state) for state in walked]
+    stacked = backend.stack(walked)
     assert_close(backend.forward_many(stacked, problem.everything()), expected, problem.tolerance)
     assert_close(backend.forward_many(stacked, problem.batch()), expected[:, : problem.batch_size], problem.tolerance)
+    assert_close(backend.forward_many(stacked, problem.everything()), expected, problem.tolerance)
+    for state, seen in zip(walked, before, strict=True):
+        problem.assert_seen(state, seen)
 
 
 LAWS = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from typing import Any, NamedTuple
 
@@ -251,24 +252,18 @@ class UnravelTransposes(NumpyBackend):
         return super().unravel(state, np.asarray(flat)[::-1])
 
 
-class Stacking(NumpyBackend):
-    """A proper ensemble."""
-
-    def stack(self, states, /):
-        return [self.copy(state) for state in states]
-
-    def forward_many(self, stacked, batch, /):
-        return np.stack([self.forward(state, batch) for state in stacked])
-
-
-class StacksViews(Stacking):
-    def stack(self, states, /):
-        return list(states)
-
-
-class ReversedRows(Stacking):
+class ReversedRows(NumpyBackend):
     def forward_many(self, stacked, batch, /):
         return super().forward_many(stacked[::-1], batch)
+
+
+class StackedBatches(NumpyBackend):
+    @functools.cached_property
+    def _first(self):
+        return {}
+
+    def forward_many(self, stacked, batch, /):
+        return self._first.setdefault(id(stacked), super().forward_many(stacked, batch))
 
 
 class WrongSignJvp(NumpyBackend):
@@ -622,8 +617,8 @@ CONTROLS = (
     Control(optional.check_params, UnravelKeepsTheVector),
     Control(optional.check_params, UnravelKeepsMomentum),
     Control(optional.check_params, UnravelTransposes),
-    Control(optional.check_ensemble, StacksViews),
     Control(optional.check_ensemble, ReversedRows),
+    Control(optional.check_ensemble, StackedBatches),
     Control(derivatives.check_jvp, WrongSignJvp),
     Control(derivatives.check_jvp, WrongSignJvp, "float32_adamw"),
     Control(derivatives.check_jvp, TransposedJvp),
@@ -707,11 +702,6 @@ def test_broken_backend_is_caught(control: Control) -> None:
 
 def test_every_law_has_a_control() -> None:
     assert {law.__name__ for law in LAWS} == {control.law.__name__ for control in CONTROLS}
-
-
-@pytest.mark.parametrize("toy", TOYS)
-def test_a_proper_ensemble_passes(toy: str) -> None:
-    optional.check_ensemble(_problem(Stacking, TOYS[toy], stochastic=False))
 
 
 @pytest.mark.parametrize("law", [law for law in LAWS if law not in oracle.LAWS], ids=lambda law: law.__name__)
