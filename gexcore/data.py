@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,21 @@ class HuggingFaceDataset:
     def batch(self, indices: Indices, /) -> dict[str, Any]:
         """The rows at these positions."""
         return {name: np.asarray(column) for name, column in self.rows[indices.tolist()].items()}
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some samples of a dataset."""
+
+    data: Dataset[Any]
+    positions: Indices
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def batch(self, indices: Indices, /) -> Any:
+        """The samples at these positions of the subset."""
+        return self.data.batch(self.positions[indices])
 
 
 def _as_slice(indices: Indices) -> Indices | slice:

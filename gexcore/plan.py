@@ -138,5 +138,6 @@ def training_order(n: int, batch_size: int, *, seed: int, chain: int) -> Iterato
     order, noise = (np.random.default_rng(s) for s in np.random.SeedSequence([seed, chain]).spawn(2))
     while True:
         epoch = order.permutation(n)
-        for start in range(0, n - batch_size + 1, batch_size):
-            yield epoch[start : start + batch_size], int(noise.integers(2**32))
+        starts = range(0, n - batch_size + 1, batch_size)
+        for start, seed in zip(starts, noise.integers(2**32, size=len(starts)).tolist(), strict=True):
+            yield epoch[start : start + batch_size], seed

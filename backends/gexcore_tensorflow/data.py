@@ -76,7 +76,8 @@ class Placement:
             return {name: self.place(item, target=target) for name, item in value.items()}
         if isinstance(value, tuple) or (isinstance(value, list) and any(hasattr(item, "shape") for item in value)):
             return [self.place(item, target=target) for item in value]
-        if tf.is_tensor(value):
+        # NumPy's first: TensorFlow takes long to say that one is no tensor
+        if not isinstance(value, np.ndarray) and tf.is_tensor(value):
             dtype = self._dtype(value.dtype, target)
             return value if dtype is None else tf.cast(value, dtype)
         array = to_numpy(value)

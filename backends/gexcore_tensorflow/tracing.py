@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -89,7 +89,12 @@ class Traced:
 
 
 def _kind(batch: Any, shape: Callable[[Any], str]) -> str:
-    return str(tf.nest.map_structure(lambda tensor: f"{tensor.dtype.name} {shape(tensor)}", batch))
+    # not by tf.nest.map_structure, which takes longer than a small network
+    if isinstance(batch, Mapping):
+        return str({name: _kind(batch[name], shape) for name in sorted(batch)})
+    if isinstance(batch, list | tuple):
+        return str([_kind(part, shape) for part in batch])
+    return f"{batch.dtype.name} {shape(batch)}"
 
 
 def _open_spec(tensor: tf.Tensor) -> tf.TensorSpec:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -19,13 +20,16 @@ from case import BATCH_SIZE, Case
 from gexcore.capabilities import supports
 from gexcore.costs import Kernel, interleaved, on_host
 from gexcore.data import as_dataset, to_numpy
-from gexcore.ensembles.walker import Walker
 from gexcore.evaluation import difference, directional, evaluate_many
-from gexcore.plan import Constant, Plan
-from gexcore.protocols import Backend, Dataset, SupportsDonation, SupportsJvp, SupportsParams, SupportsSampleGradients
+from gexcore.overheads import chunk
+from gexcore.protocols import SupportsJvp, SupportsParams, SupportsSampleGradients
 
 PACKAGES = {"sklearn": "scikit-learn"}
-MEMBERS, STEPS, DIRECTIONS = 8, 20, 16
+MEMBERS, BATCHES, STEPS, DIRECTIONS = 8, 4, 20, 16
+FEW, ROUNDS_OF_DERIVATIVES = 4, 3
+"""Directions that are timed one by one, and rounds for them: they take long."""
+AFFORDABLE = 0.5
+"""Seconds for a chunk of steps; of a slower model it has 5."""
 
 
 def repeated(work: Callable[[], Any], times: int) -> Kernel:
@@ -39,53 +43,67 @@ def repeated(work: Callable[[], Any], times: int) -> Kernel:
     return run
 
 
-def generation(backend: Backend[Any, Any], data: Dataset[Any]) -> Callable[[], Any]:
-    """The steps of one chunk of a chain, at a learning rate of 0."""
-    plan = Plan(chains=1, snapshots=1, steps=STEPS, heats=0, batch_size=BATCH_SIZE, harvest="free", seed=0)
-    walker = Walker(backend, data, plan, 0)
+def loop(case: Case) -> Callable[[], Any]:
+    """A step by hand on samples that are put into a new order before, by hand as well."""
+    columns, order = [to_numpy(column) for column in case.data], np.random.default_rng(0)
 
     def run() -> Any:
-        trail = walker.advance(Constant(0.0), STEPS)
-        if supports(backend, SupportsDonation):
-            return trail.losses[-1]
-        return backend.forward(walker.state, data.batch(np.arange(1)))
+        chosen = order.permutation(BATCH_SIZE)
+        for column in columns:
+            column[chosen]
+        return case.step()
 
     return run
 
 
 def kernels_of(case: Case) -> dict[str, Kernel]:
-    """What is timed."""
+    """Scoring and steps."""
     backend = case.backend
     data = as_dataset(case.data, backend)
-    states = [backend.initial_state() for _ in range(MEMBERS + 1)]
-    kernels = {
+    more = as_dataset(tuple(np.concatenate([to_numpy(column)] * BATCHES) for column in case.data), backend)
+    # other states in the same memory, like the model that is called by hand again and again
+    states = [backend.restart(backend.initial_state()) for _ in range(MEMBERS + 1)]
+    case.step()
+    started = time.perf_counter()
+    case.step()
+    steps = STEPS if STEPS * (time.perf_counter() - started) < AFFORDABLE else 5
+    return {
         "bare forwards": repeated(case.forward, MEMBERS + 1),
         "scoring": on_host(lambda: evaluate_many(backend, states, data, batch_size=BATCH_SIZE)),
-        "bare steps": repeated(case.step, STEPS),
-        "generation": on_host(generation(backend, data)),
+        "more bare forwards": repeated(case.forward, BATCHES * (MEMBERS + 1)),
+        "scoring more": on_host(lambda: evaluate_many(backend, states, more, batch_size=BATCH_SIZE)),
+        "bare steps": repeated(loop(case), steps),
+        "generation": chunk(backend, data, batch_size=BATCH_SIZE, steps=steps),
     }
-    if not supports(backend, SupportsParams):
-        return kernels
-    flat = to_numpy(backend.ravel(states[0]))
-    tangents = np.random.default_rng(0).standard_normal((DIRECTIONS, len(flat)), dtype=flat.dtype)
 
-    batch, engine = data.batch(np.arange(BATCH_SIZE)), backend
-    kernels["directions"] = on_host(lambda: directional(engine, states[:1], tangents, data, batch_size=BATCH_SIZE))
+
+def derivatives_of(case: Case) -> dict[str, Kernel]:
+    """Derivatives, as far as there are any."""
+    backend = case.backend
+    if not supports(backend, SupportsParams):
+        return {}
+    data = as_dataset(case.data, backend)
+    state, batch, engine = backend.initial_state(), data.batch(np.arange(BATCH_SIZE)), backend
+    flat = to_numpy(backend.ravel(state))
+    tangents = np.random.default_rng(0).standard_normal((DIRECTIONS, len(flat)), dtype=flat.dtype)
+    few = tangents[:FEW]
+    kernels = {"bare forward": on_host(case.forward)}
+    kernels["directions"] = on_host(lambda: directional(engine, [state], tangents, data, batch_size=BATCH_SIZE))
     if supports(backend, SupportsSampleGradients):
-        kernels["by gradients"] = on_host(lambda: tangents @ to_numpy(engine.sample_gradients(states[0], batch)).T)
+        kernels["by gradients"] = on_host(lambda: tangents @ to_numpy(engine.sample_gradients(state, batch)).T)
     if supports(backend, SupportsJvp):
-        kernels["by jvp"] = on_host(lambda: np.stack([to_numpy(engine.jvp(states[0], t, batch)) for t in tangents]))
-    kernels["by differences"] = on_host(lambda: np.stack([difference(engine, states[0], t, batch) for t in tangents]))
+        kernels["by jvp"] = on_host(lambda: np.stack([to_numpy(engine.jvp(state, t, batch)) for t in few]))
+    kernels["by differences"] = on_host(lambda: np.stack([difference(engine, state, t, batch) for t in few]))
     return kernels
 
 
 def main(framework: str, rounds: int) -> None:
     package = PACKAGES.get(framework, framework)
     for case in importlib.import_module(f"nets_{framework}").cases():
-        times = {name: found.tolist() for name, found in interleaved(kernels_of(case), repeats=rounds).items()}
-        print(
-            json.dumps({"framework": f"{package} {version(package)}", "model": case.name, "times": times}), flush=True
-        )
+        times = interleaved(kernels_of(case), repeats=rounds)
+        times |= interleaved(derivatives_of(case), repeats=min(rounds, ROUNDS_OF_DERIVATIVES))
+        told = {name: found.tolist() for name, found in times.items()}
+        print(json.dumps({"framework": f"{package} {version(package)}", "model": case.name, "times": told}), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
     python bench/speed/ratios.py [--framework torch] [--rounds 7] [--out rows.jsonl]
 
 Every framework is timed in a process of its own, with one thread; CPU time; in each round every
-piece of work once, in random order. The models are those of `bench/costs`. By hand are 9 forward
-passes over a batch in memory, for scoring θ* and 8 members, and 20 training steps on it, for a
-chunk of 20 steps, which reads batches in a new order. Derivatives along 16 directions are per
-direction, as ratios to one forward pass. Prints a Markdown table: medians with quartiles.
+piece of work once, in random order. The models are those of `bench/costs`. θ* and 8 members are
+scored, on one batch of 128 and on four; by hand are as many forward passes over a batch in memory.
+A chunk has 20 steps (5 where they would take more than half a second) and reads batches in a new
+order; by hand are as many training steps, with a permutation and indexing before each. Derivatives
+along 16 directions are per direction, as ratios to one forward pass; JVPs and central differences
+are timed for 4 directions, derivatives in 3 rounds. Prints a Markdown table: medians with quartiles.
 """
 
 from __future__ import annotations
@@ -25,9 +27,9 @@ sys.path.append(str(Path(__file__).parent.parent / "costs"))
 
 from study import FRAMEWORKS, ONE_THREAD, processor
 
-FORWARDS, DIRECTIONS = 9, 16
+WAYS = {"directions": 16, "by gradients": 16, "by jvp": 4, "by differences": 4}
 HEADS = (
-    "framework", "model", "scoring ÷ by hand", "20 steps ÷ by hand",
+    "framework", "model", "scoring, one batch", "scoring, four", "steps",
     "16 directions, each", "by gradients", "by JVP", "by central differences",
 )  # fmt: skip
 
@@ -39,11 +41,14 @@ def told(ratios: Any) -> str:
 
 def line(row: dict[str, Any]) -> str:
     times = {name: np.array(values) for name, values in row["times"].items()}
-    forward = times["bare forwards"] / FORWARDS
-    cells = [row["framework"], row["model"], told(times["scoring"] / times["bare forwards"])]
-    cells.append(told(times["generation"] / times["bare steps"]))
-    ways = ("directions", "by gradients", "by jvp", "by differences")
-    cells += [told(times[way] / forward / DIRECTIONS) if way in times else "–" for way in ways]
+    cells = [row["framework"], row["model"]]
+    for ours, bare in (
+        ("scoring", "bare forwards"),
+        ("scoring more", "more bare forwards"),
+        ("generation", "bare steps"),
+    ):
+        cells.append(told(times[ours] / times[bare]))
+    cells += [told(times[way] / times["bare forward"] / n) if way in times else "–" for way, n in WAYS.items()]
     return f"| {' | '.join(cells)} |"
 
 

@@ -17,13 +17,15 @@ from gexcore.data import to_numpy
 from gexcore.estimators.gex import GEX
 from gexcore.evaluation import Refresher, checked
 from gexcore.intake import open_inputs
+from gexcore.overheads import MEMBERS, STEPS, overheads
 from gexcore.passes import Passes
 from gexcore.plan import Optimizer
 from gexcore.protocols import Backend, Dataset
 
 DESCRIPTION = (
     "`gexcore bench costs MODEL DATA` measures the CPU time per sample of a forward pass, a training step and "
-    "derivatives, for a model of yours, and tells what a run of `gexcore score` would cost. Takes under a minute, "
+    "derivatives, for a model of yours, and tells what gexcore adds to them and what a run of `gexcore score` would "
+    "cost. Takes under a minute, "
     "unless the model is slow to compile, or needs more than a tenth of a second for one sample."
 )
 
@@ -71,6 +73,7 @@ def run(args: argparse.Namespace) -> None:
     costs = measure(backend, data, batch_size=size, repeats=rounds)
     print(f"{backend.name}, batches of {size} samples, CPU time of all threads, median of {rounds} rounds:")
     print(table(costs))
+    print(told(*overheads(backend, data, batch_size=size, repeats=rounds)))
     passes = planned_passes(plan, len(data), refreshed=Refresher(backend, data, seed=plan.seed).samples)
     print(
         f"a run of GEX on these {len(data)} samples: {plan.chains} × {plan.snapshots} snapshots, {plan.steps} steps "
@@ -94,6 +97,15 @@ def seconds_per_sample(backend: Backend[Any, Any], data: Dataset[Any]) -> float:
     started = time.perf_counter()
     to_numpy(backend.forward(state, batch))
     return (time.perf_counter() - started) / size
+
+
+def told(scoring: Cost, chunk: Cost) -> str:
+    """The ratios of what a run does to the passes and steps that it does it with."""
+    ratios = [f"{cost.ratio:.2f} ({cost.low:.2f} – {cost.high:.2f})" for cost in (scoring, chunk)]
+    return (
+        f"θ* and {MEMBERS} members scored on a batch: {ratios[0]} of reading it and {MEMBERS + 1} forward passes; "
+        f"{STEPS} steps of a chain: {ratios[1]} of reading and steps alone"
+    )
 
 
 def table(costs: list[Cost]) -> str:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.data import ArrayDataset, MappingDataset
+from gexcore.data import ArrayDataset, MappingDataset, Subset
 from gexcore.errors import InvalidModelError, InvalidSettingError
 from gexcore.estimators.settle import check_count
 from gexcore.evaluation import evaluate
@@ -30,21 +30,6 @@ Floats = NDArray[np.float64]
 
 Training = Callable[[Any, Any, int], Any]
 """``train(data, start, seed) -> model``; start is a copy of the trained model, or None for a cold start."""
-
-
-@dataclass(frozen=True)
-class Subset:
-    """Some samples of a dataset."""
-
-    data: Dataset[Any]
-    positions: Indices
-
-    def __len__(self) -> int:
-        return len(self.positions)
-
-    def batch(self, indices: Indices, /) -> Any:
-        """The samples at these positions of the subset."""
-        return self.data.batch(self.positions[indices])
 
 
 @dataclass(frozen=True, kw_only=True)

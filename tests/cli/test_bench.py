@@ -17,6 +17,7 @@ from gexcore.data import as_dataset
 from gexcore.errors import InvalidModelError, InvalidSettingError
 from gexcore.estimators.gex import GEX
 from gexcore.evaluation import Refresher
+from gexcore.overheads import overheads
 from gexcore.passes import Passes
 from gexcore_numpy import MLP, NumpyBackend
 
@@ -56,6 +57,15 @@ def test_the_table_and_what_a_run_would_cost(project, run):
     assert numbers[2] == "1.00"
     told = "a run of GEX on these 120 samples: 4 × 24 snapshots, 16 steps of 8 samples before each, harvest evaluated;"
     assert told in outcome.out
+    spread = r"(\d+\.\d\d) \(\d+\.\d\d – \d+\.\d\d\)"
+    ratios = re.search(
+        rf"^θ\* and 8 members scored on a batch: {spread} of reading it and 9 forward passes; "
+        rf"5 steps of a chain: {spread} of reading and steps alone$",
+        outcome.out,
+        re.MULTILINE,
+    )
+    assert ratios is not None
+    assert all(float(ratio) > 0 for ratio in ratios.groups())
     assert re.search(r"as much as 607 forward passes over the data, about [\d.,]+ s of CPU time", outcome.out)
 
 
@@ -162,6 +172,27 @@ def test_ratios_are_to_the_pass_written_by_hand(blobs):
     assert costs["bare"].ratio == 1.0
     assert 0.1 < costs["forward"].ratio < 0.5
     assert costs["bare"].seconds > 2 * costs["forward"].seconds
+
+
+@pytest.mark.parametrize("backend", [Plain(), NumpyBackend(MLP.init((2, 16, 2), seed=0))], ids=lambda b: b.name)
+def test_what_a_run_adds_is_measured_on_any_backend(blobs, backend):
+    costs = overheads(backend, as_dataset(blobs, backend), batch_size=64, repeats=3)
+    assert [cost.name for cost in costs] == ["scoring", "chunk"]
+    assert all(cost.seconds > 0 and cost.low <= cost.ratio <= cost.high for cost in costs)
+
+
+def test_wasted_passes_show(blobs):
+    class TwentyTimes(Plain):
+        def stack(self, states, /):
+            return states
+
+        def forward_many(self, stacked, batch, /):
+            return np.stack([self.forward(state, batch) for _ in range(20) for state in stacked])[-len(stacked) :]
+
+    def ratio(backend):
+        return overheads(backend, as_dataset(blobs, backend), batch_size=120, repeats=5)[0].ratio
+
+    assert ratio(TwentyTimes()) > 4 * ratio(Plain())
 
 
 def test_ratios_are_taken_round_by_round():
