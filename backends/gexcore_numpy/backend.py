@@ -135,16 +135,16 @@ class NumpyBackend:
     def forward_many(self, stacked: Stacked, batch: Any, /) -> Array:
         """Losses of shape (m, b): the batch is read once, and the losses of all states are taken in one call."""
         x, y = read(batch, width=self._network.sizes[0], dtype=self._initial.params.dtype)
-        many: Floats | None = None
-        for i, (layers, statistics) in enumerate(stacked):
-            outputs = self._network.forward(layers, x, statistics)[0]
-            if many is None:
-                targets = self._loss.targets(y, outputs)
-                many = np.empty((outputs.shape[1], len(stacked), len(outputs)), outputs.dtype)
-            many[:, i] = outputs.T
-        wanted = np.empty_like(many)
+        many = [self._network.forward(layers, x, statistics)[0] for layers, statistics in stacked]
+        targets = self._loss.targets(y, many[0])
+        # samples last, as the network gives them, so that sums over outputs run along long rows
+        outputs = np.empty((targets.shape[1], len(many), len(targets)), targets.dtype)
+        for i, scores in enumerate(many):
+            outputs[:, i] = scores.T
+        wanted = np.empty_like(outputs)
         wanted[:] = targets.T[:, None]
-        return self._loss.value(*(part.reshape(len(part), -1).T for part in (many, wanted))).reshape(len(stacked), -1)
+        k = len(outputs)
+        return self._loss.value(outputs.reshape(k, -1).T, wanted.reshape(k, -1).T).reshape(len(many), -1)
 
     def sgd_step(self, state: NumpyState, batch: Any, /, *, lr: float, seed: int) -> NumpyState:
         """State after one step on the mean loss of the batch."""

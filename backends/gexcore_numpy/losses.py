@@ -80,7 +80,7 @@ def _cross_entropy(f: Floats, t: Floats) -> Floats:
     shifted = f - f.max(axis=1, keepdims=True)
     shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     shifted *= t
-    return -shifted.sum(axis=1)
+    return np.asarray(-shifted.sum(axis=1))
 
 
 def _cross_entropy_gradient(f: Floats, t: Floats) -> Floats:

@@ -32,7 +32,9 @@ class Activation(NamedTuple):
 
 
 ACTIVATIONS = {
-    "relu": Activation(lambda u: np.maximum(u, np.zeros(u.shape[-1], u.dtype), out=u), lambda a: a > 0, np.zeros_like),
+    "relu": Activation(
+        lambda u: np.maximum(u, np.zeros(u.shape[-1], u.dtype), out=u), lambda a: (a > 0).astype(a.dtype), np.zeros_like
+    ),
     "tanh": Activation(lambda u: np.tanh(u, out=u), lambda a: 1 - a * a, lambda a: -2 * a * (1 - a * a)),
 }
 
