@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gexcore.ensembles.control import Thermostat
+from gexcore.uncertainty import ENOUGH
 
 if TYPE_CHECKING:
     from gexcore.loss_influence import LossInfluence
@@ -149,9 +150,9 @@ CHECKS = (
         "few_members",
         "members of the ensemble",
         lambda influence: len(influence.table),
-        8,
-        "{number:.0f} members are few (with none the scores are the plain losses of the trained model); give more "
-        "snapshots or chains",
+        ENOUGH,
+        "{number:.0f} members are few: in suspicion() the trained model takes the places of those that are missing, with "
+        "none it is the plain loss; give more snapshots or chains",
         least=True,
     ),
     Check(

@@ -23,7 +23,7 @@ from gexcore.influence import NO_MEMBERS, Influence
 from gexcore.protocols import SupportsLogits
 from gexcore.table import LossTable, by_parts
 from gexcore.top import highest
-from gexcore.uncertainty import agreement_above, jackknife, mean_over_members, member_groups, split_half
+from gexcore.uncertainty import ENOUGH, agreement_above, jackknife, mean_over_members, member_groups, split_half
 
 MIN_AGREEMENT = 0.7
 """Halves of an ensemble that agree less on the suspects have found parts of classes that they half forgot."""
@@ -104,7 +104,8 @@ class LossInfluence(Influence):
 
         Notes
         -----
-        A sample that no member saw has its loss at θ*, clipped.
+        Of fewer than eight members the missing ones count as θ*: a few members are worse than the plain
+        loss, with none it is the score. So it is for a sample that no member saw.
         """
         clip = self.clip if clip is None else clip
         if not clip > 0:
@@ -326,7 +327,10 @@ class LossInfluence(Influence):
         return self.clip if self.labels is None else THRESHOLD_CLIP
 
     def _clipped(self, clip: float, part: slice = slice(None)) -> Iterator[NDArray[np.float64]]:
-        return (np.minimum(row.astype(np.float64), clip) for row in self.losses[:, part])
+        """What suspicion is the mean of: each member's losses, with its share of the members that are missing."""
+        share = max(0, ENOUGH - len(self.table)) / ENOUGH
+        base = share * np.minimum(self.base_losses[part].astype(np.float64), clip)
+        return ((1 - share) * np.minimum(row.astype(np.float64), clip) + base for row in self.losses[:, part])
 
     def _remarks(self) -> list[str]:
         return []

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from gexcore.metrics import correlation
 
+ENOUGH = 8
+"""Members that a mean needs; of fewer, θ* takes the place of each that is missing."""
+
 BATCHES = 8
 SPLITS = 8
 
