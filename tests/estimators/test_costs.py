@@ -40,6 +40,11 @@ class Counted(NumpyBackend):
         chosen.counts = self.counts
         return chosen
 
+    def forward_many(self, stacked: Any, batch: Any, /) -> Any:
+        losses = super().forward_many(stacked, batch)
+        self.counts["forward"] += losses.size
+        return losses
+
 
 def _counting(kind: str, name: str) -> Any:
     def method(self: Any, state: Any, *rest: Any, **settings: Any) -> Any:
