@@ -27,7 +27,7 @@ MODULES = {
     "with_gexcore": None, "by_hand": None, "with_captum": "captum", "with_kronfluence": "kronfluence",
     "with_pydvl": "pydvl", "with_dattri": "dattri", "with_cleanlab": "cleanlab",
 }  # fmt: skip
-TIMEOUT = 1200
+TIMEOUT = 3600
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 
