@@ -20,26 +20,15 @@ import gexcore as gx
 from gexcore.errors import InvalidModelError, MissingCapabilityError, WorkerLostError
 from gexcore.executors import completed
 from gexcore_numpy import MLP, NumpyBackend
+from tests.distributed.same import TEST, assert_same
 
 SETTINGS: dict[str, Any] = {"chains": 4, "snapshots": 16, "steps_per_snapshot": 8, "batch_size": 16, "keep": 2}
-TEST = (np.ones((4, 5)), np.arange(4) % 3)
 
 
 def fit(problem: tuple[MLP, Any], method: Any = None, **how: Any) -> gx.LossInfluence:
     model, data = problem
     found: gx.LossInfluence = (method or gx.GEX(**SETTINGS)).fit(model, data, progress=False, **how)
     return found
-
-
-def assert_same(one: gx.LossInfluence, other: gx.LossInfluence) -> None:
-    """Equal to the bit: the table, its order, the record of every snapshot, and the kept states."""
-    np.testing.assert_array_equal(one.losses, other.losses)
-    np.testing.assert_array_equal(one.table.chains, other.table.chains)
-    assert one.run.snapshots == other.run.snapshots
-    assert one.run.passes == other.run.passes
-    np.testing.assert_array_equal(one.members.rows, other.members.rows)
-    np.testing.assert_array_equal(one.influence(TEST), other.influence(TEST))
-    np.testing.assert_array_equal(one.suggested_labels(), other.suggested_labels())
 
 
 @pytest.fixture(scope="module")

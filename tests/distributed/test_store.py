@@ -23,9 +23,9 @@ from gexcore.store import chains as chains_module
 from gexcore.store import merge_stores
 from gexcore.store.record import Record, decoded
 from gexcore_numpy import NumpyBackend
+from tests.distributed.same import TEST, assert_same
 
 SETTINGS: dict[str, Any] = {"chains": 2, "snapshots": 14, "steps_per_snapshot": 8, "batch_size": 16, "keep": 2}
-TEST = (np.ones((4, 5)), np.arange(4) % 3)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -38,18 +38,6 @@ def store_every_snapshot() -> Iterator[None]:
 def fit(problem: tuple[Any, Any], store: Any = None, method: Any = None, **how: Any) -> Any:
     model, data = problem
     return (method or gx.GEX(**SETTINGS)).fit(model, data, store=store, progress=False, **how)
-
-
-def assert_same(one: Any, other: Any) -> None:
-    """Equal to the bit, in all that a run gives."""
-    np.testing.assert_array_equal(one.losses, other.losses)
-    np.testing.assert_array_equal(one.base_losses, other.base_losses)
-    np.testing.assert_array_equal(one.table.chains, other.table.chains)
-    assert one.run.snapshots == other.run.snapshots
-    assert one.run.passes == other.run.passes
-    np.testing.assert_array_equal(one.members.rows, other.members.rows)
-    np.testing.assert_array_equal(one.influence(TEST), other.influence(TEST))
-    np.testing.assert_array_equal(one.suggested_labels(), other.suggested_labels())
 
 
 @pytest.fixture(scope="module")
