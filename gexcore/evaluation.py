@@ -82,9 +82,8 @@ def evaluate_many(
     if supports(backend, SupportsEnsemble):
         stacked = backend.stack(states)  # type: ignore[attr-defined]
         score = partial(backend.forward_many, stacked)  # type: ignore[attr-defined]
-        return np.concatenate(
-            [to_numpy(score(data.batch(indices))) for indices in in_order(len(data), batch_size)], axis=1
-        )
+        parts = [score(data.batch(indices)) for indices in in_order(len(data), batch_size)]
+        return np.concatenate([to_numpy(part) for part in parts], axis=1)
     rows: list[list[Array]] = [[] for _ in states]
     for indices in in_order(len(data), batch_size):
         batch = data.batch(indices)

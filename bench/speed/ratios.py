@@ -1,6 +1,6 @@
 """What scoring, making members and derivatives cost, as ratios to the same work written by hand.
 
-    python bench/speed/ratios.py [--framework torch] [--rounds 7] [--out rows.jsonl]
+    python bench/speed/ratios.py [--framework torch] [--rounds 5] [--out rows.jsonl]
 
 Every framework is timed in a process of its own, with one thread; CPU time; in each round every
 piece of work once, in random order. The models are those of `bench/costs`. θ* and 8 members are
@@ -55,7 +55,7 @@ def line(row: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--framework", choices=FRAMEWORKS, help="one only")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, help="where to write all rows as JSON lines")
     arguments = parser.parse_args()
     print(f"{processor()}, load average {os.getloadavg()[0]:.1f}\n\n| {' | '.join(HEADS)} |\n|{' --- |' * len(HEADS)}")
