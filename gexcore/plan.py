@@ -14,8 +14,8 @@ from gexcore.protocols import Indices
 Harvest = Literal["evaluated", "free"]
 """Where a snapshot's losses come from: a pass in evaluation mode, or its own training batches."""
 
-STEERING = 256
-"""Samples that steer an evaluated chain, at least; of large data an eighth."""
+STEERING, MOST_STEERING = 256, 512
+"""Samples that steer an evaluated chain: an eighth, within these bounds."""
 
 Schedule = Callable[[int], float]
 """Learning rate of each step of a member, counted from 0."""
@@ -126,7 +126,7 @@ class Plan:
 
 def steering_size(n: int) -> int:
     """How many of n samples steer an evaluated chain: enough for the medians of classes."""
-    return min(n, max(STEERING, n // 8))
+    return min(n, max(STEERING, min(n // 8, MOST_STEERING)))
 
 
 def training_order(n: int, batch_size: int, *, seed: int, chain: int) -> Iterator[tuple[Indices, int]]:

@@ -76,7 +76,7 @@ class GEX:
     budget : "auto", float or Budget
         The most that a run may cost. A number counts forward passes over the data (a training step
         counts as three); `gexcore.Budget` counts seconds or passes of single samples as well.
-        "auto" is a quarter of the pretraining where `pretraining_epochs` is known, else 15 from
+        "auto" is a quarter of the pretraining where `pretraining_epochs` is known, else 24 from
         10,000 samples on. What is set otherwise stays; what is "auto" is fitted to it.
     pretraining_epochs : float, optional
         Epochs that the model was trained for.

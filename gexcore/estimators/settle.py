@@ -13,6 +13,7 @@ from gexcore.ensembles.control import HEATS
 from gexcore.errors import InvalidSettingError
 from gexcore.plan import Harvest, Plan
 from gexcore.protocols import Backend, SupportsDonation, SupportsTrainingLosses
+from gexcore.uncertainty import ENOUGH
 
 Auto = Literal["auto"]
 
@@ -69,9 +70,10 @@ def settle(
     """The plan of a run over `n` samples.
 
     A snapshot comes after a quarter of an epoch in small batches, a look at a chain that is only
-    heated after a quarter of that. Below 5,000 samples each
-    snapshot is evaluated, by two chains (four below 3,000); from there on one chain harvests the
-    losses of its own training batches, which needs thousands of samples but no extra pass.
+    heated after a quarter of that. Below 5,000 samples each snapshot is evaluated, by two chains (four
+    below 3,000); from there on one chain harvests the losses of its own training batches, which takes no
+    extra pass. Where the budget does not pay for that, but for eight members, snapshots are evaluated: after a chunk of
+    an eighth of an epoch a pass gives every sample a loss, and training batches only an eighth of them.
 
     Where that is more than the budget, chunks are halved first, which costs least, then there are fewer
     chains, and at last shorter ones. What the user has set stays.
@@ -92,33 +94,31 @@ def settle(
     MissingCapabilityError
         For a free harvest on a backend without training losses.
     """
-    free_possible = supports(backend, SupportsTrainingLosses) and supports(backend, SupportsDonation)
     if harvest == "free":
         require(backend, SupportsTrainingLosses, SupportsDonation, by='harvest="free"')
-    chosen: Harvest
-    if harvest != "auto":
-        chosen = harvest
-    else:
-        chosen = "free" if feedback and free_possible and n >= FREE_FROM and optimizer != "adamw" else "evaluated"
     size = max(8, min(USER_BATCH_SIZE, n // 64)) if batch_size == "auto" else batch_size
     if batch_size != "auto" and size > n:
         raise InvalidSettingError(f"batch_size is {size}, and the data has {n} samples; choose at most that many")
     size = min(size, n)
-    usual = Plan(
-        chains=(1 if chosen == "free" else 4 if n < FEW_SAMPLES else 2) if chains == "auto" else chains,
-        snapshots=SNAPSHOTS[chosen] if snapshots == "auto" else snapshots,
-        steps=max(16, round(EPOCHS_PER_SNAPSHOT * n / size)) if steps == "auto" else steps,
-        heats=HEATS if feedback else 0,
-        batch_size=size,
-        harvest=chosen,
-        seed=seed,
-        tolerance=tolerance,
-    )
     free_to = {"chains": chains == "auto", "snapshots": snapshots == "auto", "steps": steps == "auto"}
-    for plan in _cheaper(usual, **free_to, least=LEAST_LENGTH if feedback else 1):
-        cost = planned_passes(plan, n, refreshed=refreshed)
-        if all(limit.allows(cost) for limit in limits):
-            return plan
+    pays = feedback and n >= FREE_FROM and optimizer != "adamw"
+    possible = pays and supports(backend, SupportsTrainingLosses) and supports(backend, SupportsDonation)
+    for chosen, least in _harvests(harvest, possible, limited=bool(limits)):
+        usual = Plan(
+            chains=(1 if chosen == "free" else 4 if n < FEW_SAMPLES else 2) if chains == "auto" else chains,
+            snapshots=SNAPSHOTS[chosen] if snapshots == "auto" else snapshots,
+            steps=max(16, round(EPOCHS_PER_SNAPSHOT * n / size)) if steps == "auto" else steps,
+            heats=HEATS if feedback else 0,
+            batch_size=size,
+            harvest=chosen,
+            seed=seed,
+            tolerance=tolerance,
+        )
+        ladder = [usual] if least is None else _cheaper(usual, **free_to, least=least if feedback else 1)
+        for plan in ladder:
+            cost = planned_passes(plan, n, refreshed=refreshed)
+            if all(limit.allows(cost) for limit in limits):
+                return plan
     if hard:
         msg = (
             f"the budget is too small: {plan.chains} × {plan.snapshots} snapshots of {plan.steps} steps, the least that "
@@ -127,6 +127,15 @@ def settle(
         )
         raise InvalidSettingError(msg)
     return plan
+
+
+def _harvests(harvest: Harvest | Auto, free: bool, *, limited: bool) -> list[tuple[Harvest, int | None]]:
+    """Harvests in the order in which they are to be tried, and the shortest chain of each; None: as usual or not at all."""
+    if harvest != "auto":
+        return [(harvest, LEAST_LENGTH)]
+    if not free:
+        return [("evaluated", LEAST_LENGTH)]
+    return [("free", None), ("evaluated", ENOUGH), ("free", LEAST_LENGTH)] if limited else [("free", LEAST_LENGTH)]
 
 
 def _cheaper(plan: Plan, *, chains: bool, snapshots: bool, steps: bool, least: int) -> Iterator[Plan]:

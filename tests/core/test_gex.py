@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import gexcore as gx
+from gexcore.budget import Limit, planned_passes
 from gexcore.data import ArrayDataset
 from gexcore.ensembles.control import OpenLoop, Thermostat
 from gexcore.errors import MissingCapabilityError
@@ -47,6 +48,14 @@ def settled(n: int, *, backend: Any = None, **settings: Any) -> Plan:
 def test_auto_follows_the_number_of_samples(n: int, chains: int, batch_size: int, steps: int, harvest: str) -> None:
     plan = settled(n)
     assert (plan.chains, plan.batch_size, plan.steps, plan.harvest) == (chains, batch_size, steps, harvest)
+
+
+def test_a_budget_is_spent_on_evaluated_snapshots() -> None:
+    limit = Limit(lambda passes: passes.epochs(60000), 17.0)
+    plan = settled(60000, limits=[limit])
+    assert (plan.harvest, plan.chains, plan.snapshots, plan.steps) == ("evaluated", 1, 8, 58)
+    assert limit.allows(planned_passes(plan, 60000, refreshed=0))
+    assert settled(60000, limits=[limit], harvest="free").harvest == "free"
 
 
 def test_a_free_harvest_is_chosen_only_where_it_works() -> None:
