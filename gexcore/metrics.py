@@ -67,7 +67,7 @@ def correlation(one: NDArray[Any], other: NDArray[Any]) -> float:
     --------
     >>> from gexcore.metrics import correlation
     >>> round(correlation([0.1, 0.4, 0.8], [1.0, 2.0, 9.0]), 3)
-    0.949
+    0.947
     """
     centred = [x - x.mean() if len(x) else x for x in (np.asarray(scores, dtype=np.float64) for scores in (one, other))]
     scale = float(np.sqrt(np.prod([(x**2).sum() for x in centred])))
