@@ -406,8 +406,9 @@ except StoreError as error:
 
 
 def in_a_process(store: Path, limit: str) -> str:
+    # compiles nothing: Python would leave modules cut off at the limit for those that come after
     done = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(store), str(Path(__file__).parent), limit],
+        [sys.executable, "-B", "-P", "-c", LIMITED, str(store), str(Path(__file__).parent), limit],
         capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     return done.stdout
