@@ -61,17 +61,22 @@ def cifar(folder: Path, seed: int, *, labels: str = "flipped", size: int = 5000,
     return Noisy(np.ascontiguousarray(x), noisy, noisy != clean, 10)
 
 
+def questions(folder: Path) -> tuple[list[str], NDArray[np.int64]]:
+    """The training questions of TREC and their classes."""
+    lines = gzip.decompress((folder / "text/trec.tsv.gz").read_bytes()).decode().splitlines()[1:]
+    rows = [row for row in (line.split("\t") for line in lines) if row[0] == "train"]
+    _, classes = np.unique([row[1] for row in rows], return_inverse=True)
+    return [row[3] for row in rows], classes.astype(np.int64)
+
+
 def trec(folder: Path, seed: int, *, rate: float = 0.1, length: int = 24, vocabulary: int = 6000) -> Noisy:
     """TREC questions with 6 classes, as token numbers; 0 is padding, 1 an unknown token."""
-    text = gzip.decompress((folder / "text/trec.tsv.gz").read_bytes()).decode()
-    rows = [line.split("\t") for line in text.splitlines()[1:]]
-    rows = [row for row in rows if row[0] == "train"]
-    tokens = [re.findall(r"\w+|[^\w\s]", row[3].lower()) for row in rows]
+    texts, clean = questions(folder)
+    tokens = [re.findall(r"\w+|[^\w\s]", text.lower()) for text in texts]
     known = {t: i + 2 for i, (t, _) in enumerate(Counter(t for ts in tokens for t in ts).most_common(vocabulary))}
-    x = np.zeros((len(rows), length), np.int64)
+    x = np.zeros((len(texts), length), np.int64)
     for row, ts in zip(x, tokens, strict=True):
         numbers = [known.get(t, 1) for t in ts[:length]]
         row[: len(numbers)] = numbers
-    _, clean = np.unique([row[1] for row in rows], return_inverse=True)
     noisy = flip(clean, 6, rate, seed)
     return Noisy(x, noisy, noisy != clean, 6)

@@ -11,7 +11,6 @@ fine-tuned until it fits nearly all of them. Scores are those of a budget of a q
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import platform
 import time
@@ -21,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from data import flip
+from data import flip, questions
 from torch import nn
 from transformers import AutoTokenizer, BertForSequenceClassification
 
@@ -41,17 +40,13 @@ def shipped() -> Path:
     return Path(found.origin).parent / "model"
 
 
-def questions(folder: Path, encoder: Path, size: int, seed: int) -> tuple[Data, np.ndarray]:
+def tokens(folder: Path, encoder: Path, size: int, seed: int) -> tuple[Data, np.ndarray]:
     """Tokens, masks and given labels of a random part of TREC, and which labels are wrong."""
-    rows = [
-        line.split("\t") for line in gzip.decompress((folder / "text/trec.tsv.gz").read_bytes()).decode().splitlines()
-    ]
-    rows = [row for row in rows[1:] if row[0] == "train"]
-    _, clean = np.unique([row[1] for row in rows], return_inverse=True)
-    part = np.sort(np.random.default_rng([seed, 2]).choice(len(rows), size, replace=False))
+    texts, clean = questions(folder)
+    part = np.sort(np.random.default_rng([seed, 2]).choice(len(texts), size, replace=False))
     given = flip(clean[part], CLASSES, RATE, seed)
     told = AutoTokenizer.from_pretrained(encoder)(
-        [rows[i][3] for i in part], padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt"
+        [texts[i] for i in part], padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt"
     )
     data = {name: told[name] for name in ("input_ids", "attention_mask")}
     return {**data, "labels": torch.from_numpy(given.astype(np.int64))}, given != clean[part]
@@ -74,7 +69,7 @@ def fine_tuned(encoder: Path, data: Data, *, epochs: int, seed: int) -> nn.Modul
 def run(arguments: argparse.Namespace, seed: int) -> list[dict[str, Any]]:
     """Fine-tune once, score by every setting."""
     encoder = arguments.encoder or shipped()
-    data, wrong = questions(arguments.data, encoder, arguments.size, seed)
+    data, wrong = tokens(arguments.data, encoder, arguments.size, seed)
     started = time.process_time()
     model = fine_tuned(encoder, data, epochs=arguments.epochs, seed=seed)
     about = {"seed": seed, "training_seconds": time.process_time() - started}

@@ -19,10 +19,7 @@ from gexcore.passes import Passes, sum_passes
 from gexcore.plan import Plan
 from gexcore.protocols import Backend, Dataset
 from gexcore.table import LossTable
-from gexcore.uncertainty import split_half
-
-FEWEST = 8
-"""Members of a chain before it may end for its ranking."""
+from gexcore.uncertainty import ENOUGH, split_half
 
 
 class Snapshot(NamedTuple):
@@ -172,7 +169,7 @@ def run_chain(
 
 def _stable(skill: Skill | None, tolerance: float | None, result: ChainResult) -> bool:
     """Whether a chain scores the samples so reliably by itself that more members would hardly change it."""
-    if tolerance is None or len(result.losses) < FEWEST or result.snapshots[-1].status != "member":
+    if tolerance is None or len(result.losses) < ENOUGH or result.snapshots[-1].status != "member":
         return False
     clip = default_clip(None) if skill is None else skill.ceiling
     rows = (np.minimum(row.astype(np.float64), clip) for row in result.losses)

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 import gexcore as gx
-from gexcore.ensembles.geometric import FEWEST
 from gexcore.errors import InvalidSettingError
-from gexcore.uncertainty import split_half
+from gexcore.uncertainty import ENOUGH, split_half
 
 SETTINGS: dict[str, Any] = {"chains": 3, "snapshots": 20, "lr": 0.1}
 
@@ -36,19 +35,19 @@ def test_a_chain_ends_at_the_first_member_that_makes_it_reliable(trained: Any, w
     for chain in range(3):
         rows = members_of(whole, chain)
         clipped = np.minimum(rows, whole.clip).astype(np.float64)
-        ends = (m for m in range(FEWEST, len(rows)) if split_half(clipped[:m], np.zeros(m, int), 96) >= tolerance)
+        ends = (m for m in range(ENOUGH, len(rows)) if split_half(clipped[:m], np.zeros(m, int), 96) >= tolerance)
         np.testing.assert_array_equal(members_of(found, chain), rows[: next(ends, len(rows))])
 
 
 def test_tolerances_between_never_and_at_once_end_chains_at_different_members(trained: Any, whole: Any) -> None:
     """The control of the test above: it compares something."""
     lengths = [len(fit(trained, tolerance=tolerance).table) for tolerance in (0.01, 0.9, 1.0)]
-    assert lengths[0] == 3 * FEWEST < lengths[1] < lengths[2] == len(whole.table)
+    assert lengths[0] == 3 * ENOUGH < lengths[1] < lengths[2] == len(whole.table)
 
 
 def test_what_is_saved_is_not_counted(trained: Any, whole: Any) -> None:
     found = fit(trained, tolerance=0.01)
-    assert found.run.passes.step == 3 * FEWEST * found.run.plan.steps * found.run.plan.batch_size
+    assert found.run.passes.step == 3 * ENOUGH * found.run.plan.steps * found.run.plan.batch_size
     assert found.run.passes.epochs(96) < whole.run.passes.epochs(96)
     assert found.run.planned == whole.run.planned
 
