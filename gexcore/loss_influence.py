@@ -21,9 +21,17 @@ from gexcore.ensembles.members import Members
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.influence import NO_MEMBERS, Influence
 from gexcore.protocols import SupportsLogits
-from gexcore.table import LossTable, by_parts
+from gexcore.table import LossTable, by_parts, cached_parts
 from gexcore.top import highest
-from gexcore.uncertainty import ENOUGH, agreement_above, jackknife, mean_over_members, member_groups, split_half
+from gexcore.uncertainty import (
+    ENOUGH,
+    RowBlocks,
+    agreement_above,
+    jackknife,
+    mean_over_members,
+    member_groups,
+    split_half_of_blocks,
+)
 
 MIN_AGREEMENT = 0.7
 """Halves of an ensemble that agree less on the suspects have found parts of classes that they half forgot."""
@@ -196,7 +204,7 @@ class LossInfluence(Influence):
         of the noise between runs, not of whether the score finds wrong labels. NaN where it cannot be told.
         """
         if of == "suspicion":
-            return split_half(self._clipped(self.clip), self.table.chains, len(self))
+            return split_half_of_blocks(self._clipped_blocks(self.clip), self.table.chains)
         if of != "self_influence":
             raise InvalidSettingError(f"no reliability of {of!r}; allowed are 'suspicion' and 'self_influence'")
         return super().reliability()
@@ -215,6 +223,14 @@ class LossInfluence(Influence):
         rate : float, optional
             For "known_rate", the share of wrong labels; for "quantile", the share to flag.
         """
+        if method != "auto" or rate is not None:
+            return self._suspects(method, rate)
+        if "suspects" not in self._cache:
+            self._cache["suspects"] = self._suspects(method, rate)
+        found: Suspects = self._cache["suspects"]
+        return found._replace(indices=found.indices.copy())
+
+    def _suspects(self, method: ThresholdMethod, rate: float | None) -> Suspects:
         if not len(self.table):
             return Suspects(np.empty(0, np.intp), Threshold(None, "refused", NO_MEMBERS))
         scores = self.suspicion(clip=self._threshold_clip)
@@ -311,8 +327,8 @@ class LossInfluence(Influence):
         """The threshold, or a refusal where the ensemble does not agree on who is above it."""
         if found.value is None:
             return found
-        rows = self._clipped(self._threshold_clip)
-        agreement = agreement_above(rows, self.table.chains, len(self), cut=found.value)
+        blocks = self._clipped_blocks(self._threshold_clip)
+        agreement = agreement_above(blocks, self.table.chains, cut=found.value)
         if not agreement < MIN_AGREEMENT:  # nor where nothing can be compared
             return found
         reason = (
@@ -331,6 +347,9 @@ class LossInfluence(Influence):
         share = max(0, ENOUGH - len(self.table)) / ENOUGH
         base = share * np.minimum(self.base_losses[part].astype(np.float64), clip)
         return ((1 - share) * np.minimum(row.astype(np.float64), clip) + base for row in self.losses[:, part])
+
+    def _clipped_blocks(self, clip: float) -> RowBlocks:
+        return ((part, self._clipped(clip, part)) for part in cached_parts(len(self.table), len(self)))
 
     def _remarks(self) -> list[str]:
         return []

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gexcore import deviations as dv
 from gexcore.top import Top, join, strongest
-from gexcore.uncertainty import jackknife, member_groups, split_half
+from gexcore.uncertainty import jackknife, member_groups, split_half_of_blocks
 
 BLOCK = 8192
 """Samples in a block of influences, at most, if not told otherwise."""
@@ -84,10 +84,15 @@ def block_size(tests: int) -> int:
     return max(1, min(BLOCK, HELD // max(1, tests)))
 
 
+def cached_parts(members: int, samples: int) -> Iterator[slice]:
+    """All samples, as many at a time as fit into the cache with a number for every member."""
+    return parts(samples, max(1, CACHED // max(1, members)))
+
+
 def by_parts(members: int, samples: int, score: Callable[[slice], NDArray[np.float64]]) -> NDArray[np.float64]:
     """A score of each sample, shape (samples,), from as many samples at a time as fit into the cache."""
     found = np.empty(samples)
-    for part in parts(samples, max(1, CACHED // max(1, members))):
+    for part in cached_parts(members, samples):
         found[part] = score(part)
     return found
 
@@ -139,7 +144,8 @@ class MemberTable(ABC):
         """Of the ranking by self-influence, from two halves of the chains, or draws; NaN where there are none."""
         if self.chains is None or self.weights is not None:
             return math.nan
-        return split_half((row**2 for row in self.rows()), self.chains, self.samples, squares=True)
+        blocks = ((part, self.block(part.start, part.stop) ** 2) for part in cached_parts(len(self), self.samples))
+        return split_half_of_blocks(blocks, self.chains, squares=True)
 
     def cross(self, tests: Self, /, *, size: int | None = None) -> Blocks:
         """I(z', z), `size` samples at a time."""

@@ -9,13 +9,16 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.metrics import correlation
+from gexcore.comoments import Comoments
 
 ENOUGH = 8
 """Members that a mean needs; of fewer, θ* takes the place of each that is missing."""
 
 BATCHES = 8
 SPLITS = 8
+
+RowBlocks = Iterable[tuple[slice, Iterable[NDArray[np.float64]]]]
+"""Rows, one per member, in blocks of samples: pairs of a slice and the rows of those samples."""
 
 
 def member_groups(chains: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -101,25 +104,30 @@ def split_half(
     >>> bool(abs(split_half(noise, np.arange(4), 1000)) < 0.2)
     True
     """
-    found = [
-        correlation(np.sqrt(one), np.sqrt(other)) if squares else correlation(one, other)
-        for one, other in _means_of_halves(rows, chains, samples)
-    ]
-    r = float(np.mean(found)) if found else math.nan
+    return split_half_of_blocks([(slice(0, samples), rows)], chains, squares=squares)
+
+
+def split_half_of_blocks(blocks: RowBlocks, chains: NDArray[np.intp], *, squares: bool = False) -> float:
+    """As `split_half`, of rows that come in blocks of samples: only one block is held at a time."""
+    found: dict[int, Comoments] = {}
+    for number, one, other in _means_of_halves(blocks, chains):
+        pair = (np.sqrt(one), np.sqrt(other)) if squares else (one, other)
+        found[number] = found.get(number, Comoments()).update(*pair)
+    r = float(np.mean([each.correlation() for each in found.values()])) if found else math.nan
     return 2 * r / (1 + r) if r > 0 else r
 
 
-def agreement_above(
-    rows: Iterable[NDArray[np.float64]], chains: NDArray[np.intp], samples: int, *, cut: float
-) -> float:
+def agreement_above(blocks: RowBlocks, chains: NDArray[np.intp], *, cut: float) -> float:
     """How far two halves of the chains agree on the samples above a cut: Dice's coefficient, 2|A ∩ B| / (|A| + |B|).
 
     Averaged over halves as in `split_half`, and not stepped up: the whole ensemble is surer.
 
     Parameters
     ----------
-    rows, chains, samples
-        As for `split_half`.
+    blocks : iterable of (slice, iterable of arrays)
+        Rows as for `split_half`, in blocks of samples.
+    chains : integer array, shape (members,)
+        The chain each member is from.
     cut : float
         Of the mean of the rows.
 
@@ -132,26 +140,40 @@ def agreement_above(
     --------
     >>> import numpy as np
     >>> from gexcore.uncertainty import agreement_above
-    >>> agreement_above(np.array([[0.0, 2.0, 2.0], [0.0, 2.0, 0.0]]), np.arange(2), 3, cut=1.0)
+    >>> agreement_above([(slice(0, 3), np.array([[0.0, 2.0, 2.0], [0.0, 2.0, 0.0]]))], np.arange(2), cut=1.0)
     0.6666666666666666
     """
-    found = []
-    for one, other in _means_of_halves(rows, chains, samples):
+    counts = np.zeros((SPLITS, 2), dtype=np.intp)
+    for number, one, other in _means_of_halves(blocks, chains):
         a, b = one > cut, other > cut
-        if a.any() or b.any():
-            found.append(2 * int((a & b).sum()) / int(a.sum() + b.sum()))
-    return float(np.mean(found)) if found else math.nan
+        counts[number] += np.count_nonzero(a & b), np.count_nonzero(a) + np.count_nonzero(b)
+    common, flagged = counts[counts[:, 1] > 0].T
+    return float(np.mean(2 * common / flagged)) if len(flagged) else math.nan
 
 
 def _means_of_halves(
-    rows: Iterable[NDArray[np.float64]], chains: NDArray[np.intp], samples: int
-) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Means over one half of the chains and over the other, of the samples that both saw."""
-    sums, seen = _sums(rows, member_groups(chains), samples)
-    for half in _halves(len(sums), related=len(np.unique(chains)) == 1):
-        known = (seen[half].sum(axis=0) > 0) & (seen[~half].sum(axis=0) > 0)
-        one, other = (sums[part][:, known].sum(axis=0) / seen[part][:, known].sum(axis=0) for part in (half, ~half))
-        yield one, other
+    blocks: RowBlocks, chains: NDArray[np.intp]
+) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
+    """Of each block and way to halve the chains: its number, and the means over both halves of what both saw."""
+    groups = member_groups(chains)
+    halves = list(_halves(int(groups.max(initial=-1)) + 1, related=len(np.unique(chains)) == 1))
+    for part, rows in blocks if halves else ():
+        sums, seen = _sums(rows, groups, part.stop - part.start)
+        for number, half in enumerate(halves):
+            weights = [_total(seen[side]) for side in (half, ~half)]
+            known = (weights[0] > 0) & (weights[1] > 0)
+            one, other = (
+                _total(sums[side])[known] / weight[known] for side, weight in zip((half, ~half), weights, strict=True)
+            )
+            yield number, one, other
+
+
+def _total(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Their sum, one after the other whatever the size of a block, so that it is the same to the bit."""
+    total = np.zeros(rows.shape[1])
+    for row in rows:
+        total += row
+    return total
 
 
 def _halves(groups: int, *, related: bool) -> Iterator[NDArray[np.bool_]]:

@@ -1,6 +1,6 @@
-"""Runs the methods of one peer on one case, in that peer's environment; prints one JSON line for each.
+"""Runs one method of a peer on one case, in that peer's environment; prints a JSON line.
 
-PYTHON one.py with_captum CASE_FOLDER
+PYTHON one.py with_captum CASE_FOLDER METHOD
 """
 
 from __future__ import annotations
@@ -42,27 +42,27 @@ def highest_size() -> int:
     return 1024 * int(found.split()[1])
 
 
-def main(name: str, folder: Path) -> None:
+def main(name: str, folder: Path, method: str) -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     case = read(folder)
     module = importlib.import_module(name)
-    for method, score in module.METHODS.items():
-        row: dict[str, Any] = {"method": method, "lines": lines_of(score, module)}
-        Path("/proc/self/clear_refs").write_text("5")  # the highest size starts anew from the present one
-        before, cpu, wall = highest_size(), time.process_time(), time.perf_counter()
-        try:
-            scores = np.asarray(torch.as_tensor(score(case)).detach().numpy(), dtype=np.float64).ravel()
-            if scores.shape != (len(case.y),):
-                raise ValueError(f"{scores.shape} scores for {len(case.y)} samples")
-            row["scores"] = scores.tolist()
-        except Exception as error:
-            traceback.print_exc()
-            row["error"] = f"{type(error).__name__}: {error}".splitlines()[0][:160]
-        row |= {"seconds": time.process_time() - cpu, "wall": time.perf_counter() - wall}
-        row["bytes"] = highest_size() - before
-        print("ROW " + json.dumps(row), flush=True)
+    score = module.METHODS[method]
+    row: dict[str, Any] = {"method": method, "lines": lines_of(score, module)}
+    Path("/proc/self/clear_refs").write_text("5")  # the highest size starts anew from the present one
+    before, cpu, wall = highest_size(), time.process_time(), time.perf_counter()
+    try:
+        scores = np.asarray(torch.as_tensor(score(case)).detach().numpy(), dtype=np.float64).ravel()
+        if scores.shape != (len(case.y),):
+            raise ValueError(f"{scores.shape} scores for {len(case.y)} samples")
+        row["scores"] = scores.tolist()
+    except Exception as error:
+        traceback.print_exc()
+        row["error"] = f"does not run: {type(error).__name__}: {error}".splitlines()[0][:160]
+    row |= {"seconds": time.process_time() - cpu, "wall": time.perf_counter() - wall}
+    row["bytes"] = highest_size() - before
+    print("ROW " + json.dumps(row), flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3])

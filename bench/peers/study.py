@@ -2,10 +2,10 @@
 
     python bench/peers/environments.py ENVIRONMENTS
     python bench/peers/study.py --data FOLDER --environments ENVIRONMENTS --work WORK [--problems digits,mnist,cifar]
-                                [--seeds 1] [--page docs/peers.md]
+                                [--seeds 1] [--methods GEX,EL2N] [--limit 900] [--page docs/peers.md]
 
-Every peer runs in its own environment and process, with one thread, after the other. Rows are kept
-in WORK: what is there is not run again. With --page the table is written into that page.
+Every method runs in its peer's environment and in a process of its own, with one thread, after the
+other. Rows are kept in WORK: what is there is not run again. With --page the table is written into that page.
 """
 
 from __future__ import annotations
@@ -27,35 +27,39 @@ MODULES = {
     "with_gexcore": None, "by_hand": None, "with_captum": "captum", "with_kronfluence": "kronfluence",
     "with_pydvl": "pydvl", "with_dattri": "dattri", "with_cleanlab": "cleanlab",
 }  # fmt: skip
-TIMEOUT = 3600
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 
 
-def rows_of(module: str, folder: Path, environments: Path) -> list[dict[str, Any]]:
-    """One row for each method of a peer; from an earlier run if there was one."""
+def rows_of(module: str, folder: Path, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """One row for each method of a peer that is asked for; from an earlier run if there was one."""
     kept = folder / f"{module}.json"
-    if not kept.exists():
-        environment = MODULES[module]
-        python = sys.executable if environment is None else str(environments / environment / "bin" / "python")
-        command = [python, str(Path(__file__).with_name("one.py")), module, str(folder)]
-        errors = (folder / f"{module}.log").open("w")
+    rows = list(json.loads(kept.read_text())) if kept.exists() else []
+    known = [row["method"] for row in rows]
+    for name in names(module):
+        if name not in known and any(part in name for part in arguments.methods.split(",")):
+            rows.append(row_of(name, module, folder, arguments))
+            kept.write_text(json.dumps(rows))
+    return rows
+
+
+def row_of(name: str, module: str, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Of one method, in a process of its own."""
+    environment = MODULES[module]
+    python = sys.executable if environment is None else str(arguments.environments / environment / "bin" / "python")
+    command = [python, str(Path(__file__).with_name("one.py")), module, str(folder), name]
+    with (folder / f"{module}.log").open("a") as errors:
         try:
             done = subprocess.run(
                 command, env={**os.environ, **ONE_THREAD}, stdout=subprocess.PIPE, stderr=errors, text=True,
-                timeout=TIMEOUT,
+                timeout=arguments.limit,
             )  # fmt: skip
-            printed, ended = done.stdout, f"the process ended with {done.returncode}"
         except FileNotFoundError:
-            printed, ended = "", "not installed"
-        except subprocess.TimeoutExpired as error:
-            output = error.stdout or b""
-            printed, ended = output if isinstance(output, str) else output.decode(), f"stopped after {TIMEOUT} s"
-        rows = [json.loads(line[4:]) for line in printed.splitlines() if line.startswith("ROW ")]
-        known = [row["method"] for row in rows]
-        rows += [{"method": name, "error": ended} for name in names(module) if name not in known]
-        kept.write_text(json.dumps(rows))
-    return list(json.loads(kept.read_text()))
+            return {"method": name, "error": "not installed"}
+        except subprocess.TimeoutExpired:
+            return {"method": name, "error": f"stopped after {arguments.limit / 60:.0f} min"}
+    found = [json.loads(line[4:]) for line in done.stdout.splitlines() if line.startswith("ROW ")]
+    return dict(found[0]) if found else {"method": name, "error": f"the process ended with {done.returncode}"}
 
 
 def names(module: str) -> list[str]:
@@ -70,7 +74,7 @@ def scored(rows: list[dict[str, Any]], wrong: Any) -> list[dict[str, Any]]:
     for row in rows:
         scores = np.array(row.pop("scores", []), dtype=float)
         if len(scores) and not np.isfinite(scores).any():
-            row["error"] = "not one finite score"
+            row["error"] = "does not run: not one finite score"
         elif len(scores):
             row["ap"] = average_precision(np.nan_to_num(scores, nan=scores[np.isfinite(scores)].min()), wrong)
     return rows
@@ -88,23 +92,24 @@ def table(found: list[dict[str, Any]]) -> str:
         told = f"{seeds} seed{'s' if seeds > 1 else ''}, {fitted:.0%} of the noise fitted, training {seconds:.0f} s"
         lines.append(f"| **{case.TRAININGS[about['problem']].title}** ({told}) | | | | |")
         methods = dict.fromkeys(row["method"] for row in part)
-        lines += [line([row for row in part if row["method"] == method]) for method in methods]
+        lines += [line([row for row in part if row["method"] == method], seeds) for method in methods]
     return "\n".join(lines)
 
 
-def line(rows: list[dict[str, Any]]) -> str:
+def line(rows: list[dict[str, Any]], seeds: int) -> str:
     """One method on one problem."""
     ran = [row for row in rows if "ap" in row]
     if not ran:
-        return f"| {rows[0]['method']} | does not run: {rows[0]['error'].replace('|', '/')} | | | {rows[0].get('lines', '')} |"
+        why = rows[0]["error"].replace("|", "/")
+        return f"| {rows[0]['method']} | {why} | | | {rows[0].get('lines', '')} |"
     ap = [row["ap"] for row in ran]
     spread = f" ± {np.std(ap):.3f}" if len(ap) > 1 else ""
-    failed = f" ({len(ran)} of {len(rows)} runs)" if len(ran) < len(rows) else ""
+    fewer = f" ({len(ran)} of {seeds} seeds)" if len(ran) < seeds else ""
     seconds = np.mean([row["seconds"] for row in ran])
     share = np.mean([row["seconds"] / row["training"] for row in ran])
     size = np.mean([row["bytes"] for row in ran]) / 1e6
     return (
-        f"| {ran[0]['method']} | {np.mean(ap):.3f}{spread}{failed} | {seconds:.3g}, {share:.0%} | {size:.0f} | "
+        f"| {ran[0]['method']} | {np.mean(ap):.3f}{spread}{fewer} | {seconds:.3g}, {share:.0%} | {size:.0f} | "
         f"{ran[0]['lines']} |"
     )
 
@@ -116,6 +121,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--problems", default=",".join(case.TRAININGS))
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--methods", default="", help="parts of their names, with commas between; all without it")
+    parser.add_argument("--limit", type=float, default=3600, help="seconds for a method")
     parser.add_argument("--page", type=Path, help="put the table between the marks of this page")
     arguments = parser.parse_args()
     case.torch.set_num_threads(1)
@@ -129,7 +136,7 @@ def main() -> None:
             wrong = np.load(folder / "data.npz")["wrong"]
             given = {"problem": problem, "seed": seed, "fitted": about["fitted"], "training": about["seconds"]}
             for module in MODULES:
-                rows = [given | row for row in scored(rows_of(module, folder, arguments.environments), wrong)]
+                rows = [given | row for row in scored(rows_of(module, folder, arguments), wrong)]
                 found += rows
                 for row in rows:
                     print(json.dumps(row), file=sys.stderr, flush=True)

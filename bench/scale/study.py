@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,12 @@ import numpy as np  # noqa: E402  (the thread count is read when it is loaded)
 
 from gexcore.decisions.otsu import otsu  # noqa: E402
 from gexcore.decisions.threshold import valley_or_refuse  # noqa: E402
+from gexcore.loss_influence import LossInfluence  # noqa: E402
 from gexcore.table import LossTable  # noqa: E402
 from gexcore.top import highest  # noqa: E402
 
 K, FIRST, BLOCK, BARE_SHARE = 10, 1000, 8192, 10
-GROUPS = 1000
+GROUPS, CLASSES = 1000, 1000
 PRODUCTS = "products alone, without the partitions"
 
 
@@ -84,6 +86,14 @@ def products_by_hand(tests: LossTable, table: LossTable) -> None:
         given @ (table.losses[:, part] - table.base_losses[part]).astype(np.float64)
 
 
+def influence(table: LossTable, chains: int) -> LossInfluence:
+    """What a run of so many chains returns, as far as its table goes."""
+    of = replace(table, chains=np.arange(len(table)) * chains // len(table))
+    labels = np.arange(table.samples) % CLASSES
+    nothing: Any = None
+    return LossInfluence(of, table.base_losses, labels, data=nothing, members=nothing, run=nothing)
+
+
 Work = Callable[[], Any]
 
 
@@ -96,7 +106,11 @@ def views(table: LossTable, tests: LossTable) -> dict[str, Work]:
         "Otsu's cut": lambda: otsu(scores),
         f"top {FIRST:,}": lambda: highest(scores, FIRST),
         "standard error": table.standard_error,
-        "default threshold": lambda: valley_or_refuse(scores),
+        "valley of the scores": lambda: valley_or_refuse(scores),
+        "default threshold, one chain": lambda: influence(table, 1).suspects(),
+        "default threshold, four chains": lambda: influence(table, 4).suspects(),
+        "reliability, one chain": lambda: influence(table, 1).reliability(),
+        "reliability, four chains": lambda: influence(table, 4).reliability(),
         f"influence of {GROUPS:,} groups": lambda: table.group_cross(tests, codes, GROUPS),
         f"cross-influence, top {K}": lambda: table.top(tests, K),
     }

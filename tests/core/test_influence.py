@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -121,10 +122,41 @@ def test_reliability_is_that_of_the_rows_a_score_is_the_mean_of() -> None:
     losses, base = random_table(4, members=8, samples=40)
     chains = np.repeat(np.arange(4), 2)
     found = influence_of(losses, base, chains=chains, clip=1.5, floor=0.3)
-    assert found.reliability() == split_half(np.minimum(losses, 1.5), chains, 40)
+    assert found.reliability() == pytest.approx(split_half(np.minimum(losses, 1.5), chains, 40))
     squares = (losses - np.maximum(base, 0.3)) ** 2
-    assert found.reliability(of="self_influence") == split_half(squares, chains, 40, squares=True)
+    wanted = split_half(squares, chains, 40, squares=True)
+    assert found.reliability(of="self_influence") == pytest.approx(wanted)
     assert math.isnan(influence_of(losses[:1], base).reliability())
+
+
+@pytest.mark.parametrize("of", ["suspicion", "self_influence", "suspects"])
+def test_no_second_table_is_held(of: str) -> None:
+    losses = np.random.default_rng(0).gamma(0.3, 1.0, (128, 20_000)) + 2 * (np.arange(20_000) % 10 == 0)
+    found = influence_of(losses, losses[0] / 2)
+    tracemalloc.start()
+    try:
+        assert len(found.suspects().indices) == 2000 if of == "suspects" else found.reliability(of=of) > 0.5  # type: ignore[arg-type]
+        peak = tracemalloc.get_traced_memory()[1]
+        wasteful = losses + 1  # the control
+        assert tracemalloc.get_traced_memory()[1] >= losses.nbytes
+    finally:
+        tracemalloc.stop()
+    assert len(wasteful) == 128
+    assert peak < losses.nbytes / 3
+
+
+def test_suspects_are_found_once_and_handed_out_as_copies() -> None:
+    losses = np.random.default_rng(0).gamma(0.3, 0.1, (8, 400)) + 2.5 * (np.arange(400) % 10 == 0)
+    found = influence_of(losses, losses[0])
+    first = found.suspects()
+    before = first.indices.copy()
+    first.indices[:] = -1
+    losses[:] = 0.0  # nothing would be found in these
+    np.testing.assert_array_equal(found.suspects().indices, before)
+    assert len(before) == 40
+    assert found.suspects("otsu").threshold.method == "refused"
+    with pytest.raises(InvalidSettingError, match="leave rate out"):
+        found.suspects(rate=0.1)
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.4])

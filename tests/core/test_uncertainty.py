@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gexcore.metrics import correlation
-from gexcore.uncertainty import BATCHES, agreement_above, jackknife, member_groups, split_half
+from gexcore.table import parts
+from gexcore.uncertainty import (
+    BATCHES,
+    _means_of_halves,
+    agreement_above,
+    jackknife,
+    member_groups,
+    split_half,
+    split_half_of_blocks,
+)
 
 
 def test_of_independent_members_it_is_the_standard_deviation_over_the_root_of_their_number() -> None:
@@ -124,21 +133,59 @@ def test_of_squares_the_largest_does_not_decide() -> None:
     assert rooted < 0.9
 
 
+def blocks_of(rows: np.ndarray, size: int | None = None) -> list[tuple[slice, np.ndarray]]:
+    """The rows in blocks of so many samples, or in one."""
+    samples = np.shape(rows)[1]
+    return [(part, np.asarray(rows)[:, part]) for part in parts(samples, size or samples)]
+
+
 @laws
 @given(seed=st.integers(0, 10**6), members=st.sampled_from([2, 3, 16]), cut=st.floats(-1, 1))
 def test_agreement_is_dices_of_the_samples_above_the_cut(seed: int, members: int, cut: float) -> None:
     rows = np.random.default_rng(seed).normal(size=(members, 60))
-    assert agreement_above([rows[0]] * members, np.zeros(members, int), 60, cut=cut) == 1.0
+    assert agreement_above(blocks_of([rows[0]] * members), np.zeros(members, int), cut=cut) == 1.0
     one, other = ({i for i in range(60) if row[i] > cut} for row in rows[:2])
     wanted = 2 * len(one & other) / (len(one) + len(other))
-    assert agreement_above(rows[:2], np.arange(2), 60, cut=cut) == pytest.approx(wanted)
+    assert agreement_above(blocks_of(rows[:2]), np.arange(2), cut=cut) == pytest.approx(wanted)
 
 
 def test_agreement_on_nobody_is_unknown() -> None:
     rows = np.ones((4, 5))
-    assert np.isnan(agreement_above(rows, np.arange(4), 5, cut=2.0))
-    assert np.isnan(agreement_above(rows[:1], np.arange(1), 5, cut=0.5))
-    assert agreement_above(np.eye(2), np.arange(2), 2, cut=0.5) == 0.0
+    assert np.isnan(agreement_above(blocks_of(rows), np.arange(4), cut=2.0))
+    assert np.isnan(agreement_above(blocks_of(rows[:1]), np.arange(1), cut=0.5))
+    assert agreement_above(blocks_of(np.eye(2)), np.arange(2), cut=0.5) == 0.0
+
+
+@laws
+@given(
+    seed=st.integers(0, 10**6),
+    chains=st.sampled_from([1, 2, 5, 40]),
+    missing=st.sampled_from([0.0, 0.5]),
+    size=st.sampled_from([1, 2, 7, 50, 70]),
+    squares=st.booleans(),
+)
+def test_blocks_of_samples_tell_the_same(seed: int, chains: int, missing: float, size: int, squares: bool) -> None:
+    rng = np.random.default_rng(seed)
+    rows = rng.gamma(0.3, 1.0, (40, 60)) + rng.gamma(0.3, 1.0, 60)
+    rows[rng.random(rows.shape) < missing] = np.nan
+    of = np.arange(40) * chains // 40
+    for cut in next(iter(_means_of_halves(blocks_of(rows), of)))[1][:5]:  # where the last bit decides
+        whole = agreement_above(blocks_of(rows), of, cut=cut)
+        assert agreement_above(blocks_of(rows, size), of, cut=cut) == pytest.approx(whole, rel=0, abs=0, nan_ok=True)
+    wanted = split_half(rows, of, 60, squares=squares)
+    assert split_half_of_blocks(blocks_of(rows, size), of, squares=squares) == pytest.approx(wanted, abs=1e-9)
+
+
+def test_what_blocks_tell_each_by_themselves_is_something_else() -> None:
+    """The control: neither number is a mean over blocks."""
+    rows = np.random.default_rng(10).gamma(0.3, 1.0, (8, 60)) + np.repeat([0.0, 1.0, 5.0], 20)
+    blocks = blocks_of(rows, 20)
+    alone = [(slice(0, 20), block) for _, block in blocks]
+    for tell in (
+        lambda found: agreement_above(found, np.arange(8), cut=1.5),
+        lambda found: split_half_of_blocks(found, np.arange(8)),
+    ):
+        assert abs(np.nanmean([tell([block]) for block in alone]) - tell(blocks)) > 0.1
 
 
 def test_unseen_samples_do_not_count() -> None:
