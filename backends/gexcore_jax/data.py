@@ -14,6 +14,8 @@ from gexcore.data import TARGET_KEYS, ArrayDataset, to_numpy
 from gexcore.errors import InvalidDataError
 from gexcore.protocols import Dataset, Indices
 
+ARRAYS = (jax.Array, np.ndarray)
+
 
 class Call(NamedTuple):
     """A batch as the model takes it: ``apply(…, *args, **kwargs)``, compared with `target`."""
@@ -25,6 +27,8 @@ class Call(NamedTuple):
     @property
     def size(self) -> int:
         """Number of samples b: the length of the first input that has one."""
+        if len(self.args) == 1 and isinstance(self.args[0], ARRAYS) and self.args[0].ndim:  # as it mostly is
+            return len(self.args[0])
         shapes = (np.shape(leaf) for leaf in jax.tree.leaves((self.args, self.kwargs)))
         return next((shape[0] for shape in shapes if shape), 1)
 
@@ -34,7 +38,8 @@ class Call(NamedTuple):
         A ragged last batch, and test sets of any size, then meet code that is compiled already.
         Only of use in evaluation mode, where no sample affects another.
         """
-        size, room = self.size, roomy(self.size)
+        size = self.size
+        room = roomy(size)
         return self if room == size else self.rows(np.arange(room))
 
     def rows(self, indices: Indices) -> Call:
@@ -121,6 +126,8 @@ class Placement:
         raise InvalidDataError(msg)
 
     def _placed(self, value: Any, *, target: bool = False) -> Any:
+        if isinstance(value, ARRAYS):
+            return self._array(value, target)
         return jax.tree.map(lambda leaf: self._array(leaf, target), value)
 
     def _array(self, value: Any, target: bool) -> Any:

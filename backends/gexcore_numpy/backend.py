@@ -163,8 +163,7 @@ class NumpyBackend:
     def sgd_step_(self, state: NumpyState, batch: Any, /, *, lr: float, seed: int) -> tuple[NumpyState, Array]:
         """As `sgd_step`, writing into the arrays of `state`; also the training losses before the step."""
         done = self._pass(state, batch, training=True)
-        losses = self._loss.value(done.outputs, done.targets)
-        cotangent = self._loss.gradient(done.outputs, done.targets)
+        losses, cotangent = self._loss.value_and_gradient(done.outputs, done.targets)
         cotangent /= len(cotangent)
         gradient = self._network.gradient(done.layers, done.traces, cotangent)
         trained = state.params[self._chosen]

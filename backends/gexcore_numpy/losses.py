@@ -30,6 +30,8 @@ class Loss(NamedTuple):
     draw : callable, optional
         (f, *, seed) to labels as they stand in a batch, drawn from the distribution whose negative
         log-likelihood the loss is; None if it is no likelihood.
+    both : callable, optional
+        (f, t) to `value` and `gradient` at once, where that is cheaper than one after the other.
     """
 
     targets: Callable[[NDArray[Any], Floats], Floats]
@@ -37,6 +39,11 @@ class Loss(NamedTuple):
     gradient: Callable[[Floats, Floats], Floats]
     curvature: Callable[[Floats, Floats, Floats], Floats]
     draw: Callable[..., NDArray[Any]] | None = None
+    both: Callable[[Floats, Floats], tuple[Floats, Floats]] | None = None
+
+    def value_and_gradient(self, f: Floats, t: Floats) -> tuple[Floats, Floats]:
+        """What `both` gives, or the two one after the other."""
+        return (self.value(f, t), self.gradient(f, t)) if self.both is None else self.both(f, t)
 
 
 def _classes(y: NDArray[Any], f: Floats) -> Floats:
@@ -88,6 +95,18 @@ def _cross_entropy_gradient(f: Floats, t: Floats) -> Floats:
     return np.asarray(_softmax(f) * t.sum(axis=1, keepdims=True) - t)
 
 
+def _cross_entropy_and_gradient(f: Floats, t: Floats) -> tuple[Floats, Floats]:
+    shifted = f - f.max(axis=1, keepdims=True)
+    p = np.exp(shifted)
+    total = p.sum(axis=1, keepdims=True)
+    p /= total
+    shifted -= np.log(total)
+    shifted *= t
+    p *= t.sum(axis=1, keepdims=True)
+    p -= t
+    return np.asarray(-shifted.sum(axis=1)), np.asarray(p)
+
+
 def _cross_entropy_curvature(f: Floats, t: Floats, v: Floats) -> Floats:
     p = _softmax(f)
     spread = v - (p * v).sum(axis=1, keepdims=True)
@@ -107,7 +126,11 @@ def _squared_error_curvature(f: Floats, t: Floats, v: Floats) -> Floats:
 
 
 LOSSES = {
-    "cross_entropy": Loss(_classes, _cross_entropy, _cross_entropy_gradient, _cross_entropy_curvature, sample_targets),
+    "cross_entropy": Loss(
+        *(_classes, _cross_entropy, _cross_entropy_gradient, _cross_entropy_curvature),
+        sample_targets,
+        _cross_entropy_and_gradient,
+    ),
     "squared_error": Loss(
         *(_numbers, _squared_error, _squared_error_gradient, _squared_error_curvature),
         functools.partial(sample_targets, squared_error=True),

@@ -32,9 +32,7 @@ class Activation(NamedTuple):
 
 
 ACTIVATIONS = {
-    "relu": Activation(
-        lambda u: np.maximum(u, np.zeros(u.shape[-1], u.dtype), out=u), lambda a: (a > 0).astype(a.dtype), np.zeros_like
-    ),
+    "relu": Activation(lambda u: np.maximum(u, np.zeros(u.shape[-1], u.dtype), out=u), lambda a: a > 0, np.zeros_like),
     "tanh": Activation(lambda u: np.tanh(u, out=u), lambda a: 1 - a * a, lambda a: -2 * a * (1 - a * a)),
 }
 
@@ -181,7 +179,7 @@ class Network:
         for depth in reversed(range(len(steps))):
             layer, trace, out = steps[depth]
             if depth < len(steps) - 1:
-                d = d * slope(trace.outputs)
+                d *= slope(trace.outputs)
             if layer.scale.size:
                 np.add.reduce(d, axis=0, out=out.offset)
                 np.add.reduce(d * trace.normalised, axis=0, out=out.scale)

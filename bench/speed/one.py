@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace
 
 sys.path.append(str(Path(__file__).parent.parent / "costs"))
 
@@ -26,6 +27,8 @@ from gexcore.protocols import SupportsJvp, SupportsParams, SupportsSampleGradien
 
 PACKAGES = {"sklearn": "scikit-learn"}
 MEMBERS, BATCHES, STEPS, DIRECTIONS = 8, 4, 20, 16
+EPOCH = 16
+"""Batches in an epoch of the training steps."""
 FEW, ROUNDS_OF_DERIVATIVES = 4, 3
 """Directions that are timed one by one, and rounds for them: they take long."""
 AFFORDABLE = 0.5
@@ -43,12 +46,29 @@ def repeated(work: Callable[[], Any], times: int) -> Kernel:
     return run
 
 
+def repeated_data(case: Case, times: int) -> tuple[Any, ...]:
+    """Its batch so many times over, in the framework's own arrays where those can be put together."""
+
+    def column_of(column: Any) -> Any:
+        try:
+            return array_namespace(column).concat([column] * times)
+        except TypeError:
+            return np.concatenate([to_numpy(column)] * times)
+
+    return tuple(map(column_of, case.data))
+
+
 def loop(case: Case) -> Callable[[], Any]:
     """A step by hand on samples that are put into a new order before, by hand as well."""
-    columns, order = [to_numpy(column) for column in case.data], np.random.default_rng(0)
+    columns = [to_numpy(column) for column in repeated_data(case, EPOCH)]
+    rng, batches = np.random.default_rng(0), iter(())
 
     def run() -> Any:
-        chosen = order.permutation(BATCH_SIZE)
+        nonlocal batches
+        chosen = next(batches, None)
+        if chosen is None:
+            batches = iter(rng.permutation(EPOCH * BATCH_SIZE).reshape(EPOCH, BATCH_SIZE))
+            chosen = next(batches)
         for column in columns:
             column[chosen]
         return case.step()
@@ -60,7 +80,8 @@ def kernels_of(case: Case) -> dict[str, Kernel]:
     """Scoring and steps."""
     backend = case.backend
     data = as_dataset(case.data, backend)
-    more = as_dataset(tuple(np.concatenate([to_numpy(column)] * BATCHES) for column in case.data), backend)
+    more = as_dataset(repeated_data(case, BATCHES), backend)
+    epoch = as_dataset(repeated_data(case, EPOCH), backend)
     # other states in the same memory, like the model that is called by hand again and again
     states = [backend.restart(backend.initial_state()) for _ in range(MEMBERS + 1)]
     case.step()
@@ -73,7 +94,7 @@ def kernels_of(case: Case) -> dict[str, Kernel]:
         "more bare forwards": repeated(case.forward, BATCHES * (MEMBERS + 1)),
         "scoring more": on_host(lambda: evaluate_many(backend, states, more, batch_size=BATCH_SIZE)),
         "bare steps": repeated(loop(case), steps),
-        "generation": chunk(backend, data, batch_size=BATCH_SIZE, steps=steps),
+        "generation": chunk(backend, epoch, batch_size=BATCH_SIZE, steps=steps),
     }
 
 

@@ -5,8 +5,9 @@
 Every framework is timed in a process of its own, with one thread; CPU time; in each round every
 piece of work once, in random order. The models are those of `bench/costs`. θ* and 8 members are
 scored, on one batch of 128 and on four; by hand are as many forward passes over a batch in memory.
-A chunk has 20 steps (5 where they would take more than half a second) and reads batches in a new
-order; by hand are as many training steps, with a permutation and indexing before each. Derivatives
+A chunk has 20 steps (5 where they would take more than half a second) and reads its batches, 16 to
+an epoch, in a new order; by hand are as many training steps, with a permutation before each epoch
+and indexing before each step. Derivatives
 along 16 directions are per direction, as ratios to one forward pass; JVPs and central differences
 are timed for 4 directions, derivatives in 3 rounds. Prints a Markdown table: medians with quartiles.
 """

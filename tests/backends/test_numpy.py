@@ -350,6 +350,17 @@ def test_a_loss_of_ones_own() -> None:
     assert backend.hvp(state, tangent, (X, y)) == pytest.approx(0.5 * other.hvp(state, tangent, (X, y)))
 
 
+@pytest.mark.parametrize("soft", [False, True])
+def test_value_and_gradient_at_once_are_those_of_the_loss_to_the_bit(soft: bool) -> None:
+    found = LOSSES["cross_entropy"]
+    outputs = np.asfortranarray(50 * RNG.normal(size=(9, 3)))
+    targets = found.targets(RNG.random((9, 3)) if soft else Y, outputs)
+    value, gradient = found.value_and_gradient(outputs, targets)
+    np.testing.assert_array_equal(value, found.value(outputs, targets))
+    np.testing.assert_array_equal(gradient, found.gradient(outputs, targets))
+    assert not np.array_equal(gradient, found._replace(both=None).value_and_gradient(outputs, 0.9 * targets)[1])
+
+
 def test_the_plugin_describes_the_backend() -> None:
     registry = BackendRegistry()
     registry.register(plugin, "numpy")
