@@ -24,10 +24,13 @@ MOMENTUM = 0.1
 
 
 class Activation(NamedTuple):
-    """An activation, which may work in the memory of its argument; both derivatives are functions of its output."""
+    """An activation, which may work in the memory of its argument; both derivatives are functions of its output.
+
+    A slope that is 0 or 1 may be false or true.
+    """
 
     value: Callable[[Floats], Floats]
-    slope: Callable[[Floats], Floats]
+    slope: Callable[[Floats], NDArray[Any]]
     bend: Callable[[Floats], Floats]
 
 

@@ -1,6 +1,6 @@
 """Runs one method of a peer on one case, in that peer's environment; prints a JSON line.
 
-PYTHON one.py with_captum CASE_FOLDER METHOD
+PYTHON one.py with_captum CASE_FOLDER METHOD CPU_SECONDS
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import ast
 import importlib
 import inspect
 import json
+import resource
 import sys
 import textwrap
 import time
@@ -42,7 +43,8 @@ def highest_size() -> int:
     return 1024 * int(found.split()[1])
 
 
-def main(name: str, folder: Path, method: str) -> None:
+def main(name: str, folder: Path, method: str, limit: int) -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 60))
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     case = read(folder)
@@ -65,4 +67,4 @@ def main(name: str, folder: Path, method: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3])
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -47,19 +48,19 @@ def row_of(name: str, module: str, folder: Path, arguments: argparse.Namespace) 
     """Of one method, in a process of its own."""
     environment = MODULES[module]
     python = sys.executable if environment is None else str(arguments.environments / environment / "bin" / "python")
-    command = [python, str(Path(__file__).with_name("one.py")), module, str(folder), name]
+    command = [python, str(Path(__file__).with_name("one.py")), module, str(folder), name, str(arguments.limit)]
     with (folder / f"{module}.log").open("a") as errors:
         try:
-            done = subprocess.run(
-                command, env={**os.environ, **ONE_THREAD}, stdout=subprocess.PIPE, stderr=errors, text=True,
-                timeout=arguments.limit,
-            )  # fmt: skip
+            variables = {**os.environ, **ONE_THREAD}
+            done = subprocess.run(command, env=variables, stdout=subprocess.PIPE, stderr=errors, text=True)
         except FileNotFoundError:
             return {"method": name, "error": "not installed"}
-        except subprocess.TimeoutExpired:
-            return {"method": name, "error": f"stopped after {arguments.limit / 60:.0f} min"}
     found = [json.loads(line[4:]) for line in done.stdout.splitlines() if line.startswith("ROW ")]
-    return dict(found[0]) if found else {"method": name, "error": f"the process ended with {done.returncode}"}
+    if found:
+        return dict(found[0])
+    if done.returncode == -signal.SIGXCPU:
+        return {"method": name, "error": f"stopped after {arguments.limit / 60:.0f} min of CPU time"}
+    return {"method": name, "error": f"does not run: the process ended with {done.returncode}"}
 
 
 def names(module: str) -> list[str]:
@@ -122,7 +123,7 @@ def main() -> None:
     parser.add_argument("--problems", default=",".join(case.TRAININGS))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--methods", default="", help="parts of their names, with commas between; all without it")
-    parser.add_argument("--limit", type=float, default=3600, help="seconds for a method")
+    parser.add_argument("--limit", type=int, default=3600, help="CPU seconds for a method")
     parser.add_argument("--page", type=Path, help="put the table between the marks of this page")
     arguments = parser.parse_args()
     case.torch.set_num_threads(1)
