@@ -42,7 +42,7 @@ class ArrayDataset:
 
     def batch(self, indices: Indices, /) -> tuple[Any, ...]:
         """The rows at these positions."""
-        rows = _as_slice(indices)
+        rows = as_slice(indices)
         return tuple(column[rows] for column in self.columns)
 
 
@@ -57,7 +57,7 @@ class MappingDataset:
 
     def batch(self, indices: Indices, /) -> dict[str, Any]:
         """The rows at these positions."""
-        rows = _as_slice(indices)
+        rows = as_slice(indices)
         return {name: column[rows] for name, column in self.columns.items()}
 
 
@@ -90,8 +90,8 @@ class Subset:
         return self.data.batch(self.positions[indices])
 
 
-def _as_slice(indices: Indices) -> Indices | slice:
-    # scoring passes read in order; a slice is a view where an index array is a copy
+def as_slice(indices: Indices) -> Indices | slice:
+    """The positions as a slice where they follow each other: that gives a view, and an index array a copy."""
     first, last = int(indices[0]), int(indices[-1])
     if last - first == len(indices) - 1 and np.array_equal(indices, np.arange(first, last + 1)):
         return slice(first, last + 1)

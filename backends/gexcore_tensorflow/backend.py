@@ -155,7 +155,8 @@ class TensorFlowBackend:
     ) -> tuple[TensorFlowState, NDArray[Any]]:
         """The same, and the losses before the update; `state` may be used again."""
         steps = state.memory.steps + 1
-        rates = tf.constant(self._rule.rates(float(lr), steps), tf.float64)
+        # each a scalar: a list takes several times as long to convert
+        rates = [tf.constant(rate, tf.float64) for rate in self._rule.rates(float(lr), steps)]
         params, slots, changed, losses = self._run(
             self._step, state, batch, state.memory.slots, rates, tf.constant(seed, tf.int64)
         )
@@ -280,7 +281,7 @@ class TensorFlowBackend:
             losses, done = self._train(call, bound, buffers, seed)
             loss = tf.reduce_mean(losses)
         gradient = curvature.dense(tape.gradient(loss, bound, unconnected_gradients="zero"))
-        params, slots = self._rule.step(params, gradient, slots, tf.unstack(rates))
+        params, slots = self._rule.step(params, gradient, slots, rates)
         return params, slots, done.changed, losses
 
     def _seen(self, call: Call, params: Any, buffers: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -81,13 +82,18 @@ class Placement:
             dtype = self._dtype(value.dtype, target)
             return value if dtype is None else tf.cast(value, dtype)
         array = to_numpy(value)
-        dtype = self._dtype(tf.as_dtype(array.dtype.newbyteorder("=")), target)
+        dtype = self._dtype(_native(array.dtype), target)
         return tf.constant(array if dtype is None else array.astype(dtype.as_numpy_dtype, copy=False))
 
     def _dtype(self, dtype: tf.DType, target: bool) -> Any:
         if dtype.is_floating or (dtype == tf.uint8 and not target):
             return self.dtype
         return tf.int64 if dtype.is_integer else None
+
+
+@functools.cache
+def _native(dtype: np.dtype[Any]) -> tf.DType:
+    return tf.as_dtype(dtype.newbyteorder("="))
 
 
 def dataset_of(data: Any) -> Dataset[Any] | None:

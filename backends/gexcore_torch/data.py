@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset, default_collate
 from torch.utils.data import Dataset as NativeDataset
 
-from gexcore.data import TARGET_KEYS, ArrayDataset
+from gexcore.data import TARGET_KEYS, ArrayDataset, as_slice
 from gexcore.errors import InvalidDataError
 from gexcore.protocols import Dataset, Indices
 from gexcore_torch.randomness import reseed, seeded
@@ -105,6 +105,18 @@ class Placement:
         return torch.int64
 
 
+class TensorColumns(ArrayDataset):
+    """Tensors with one sample per row; batches stay on their device."""
+
+    def batch(self, indices: Indices, /) -> tuple[Tensor, ...]:
+        """The rows at these positions."""
+        if isinstance(as_slice(indices), slice):
+            return super().batch(indices)
+        # indexing a tensor by a NumPy array takes several times as long
+        rows = from_numpy(indices)
+        return tuple(column.index_select(0, rows.to(column.device)) for column in self.columns)
+
+
 class TorchDataset:
     """A map-style dataset as a `Dataset`: samples by position, collated as its loader would.
 
@@ -154,7 +166,7 @@ def dataset_of(data: Any) -> Dataset[Any] | None:
         collate = data.collate_fn if data.batch_sampler is not None else default_collate
         data = data.dataset
     elif isinstance(data, tuple | list) and len(data) >= 2 and all(isinstance(c, Tensor) for c in data):
-        return ArrayDataset(*data)
+        return TensorColumns(*data)
     elif not isinstance(data, NativeDataset):
         return None
     if isinstance(data, IterableDataset) or not hasattr(data, "__len__"):
@@ -164,7 +176,7 @@ def dataset_of(data: Any) -> Dataset[Any] | None:
         )
         raise InvalidDataError(msg)
     if type(data) is TensorDataset and collate is default_collate:
-        return ArrayDataset(*data.tensors)
+        return TensorColumns(*data.tensors)
     return TorchDataset(data, collate)
 
 
