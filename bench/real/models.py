@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -78,28 +80,30 @@ def train(
     lr: float,
     batch_size: int,
     seed: int,
+    optimizer: str = "sgd",
     on_batch: Callable[[torch.Tensor, torch.Tensor], object] = lambda indices, logits: None,
     on_epoch: Callable[[int], object] = lambda epoch: None,
 ) -> nn.Module:
-    """SGD with momentum 0.9 and a cosine schedule to 0, no augmentation: long enough, it memorises.
+    """SGD with momentum 0.9, or AdamW, and a cosine schedule to 0, no augmentation: long enough, it memorises.
 
     `on_batch` is told the positions and the logits of every batch, `on_epoch` the number of every epoch from 1.
     """
     inputs, targets = torch.from_numpy(x), torch.from_numpy(labels)
-    optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
+    kinds: dict[str, Any] = {"sgd": partial(torch.optim.SGD, momentum=0.9), "adamw": torch.optim.AdamW}
+    stepper = kinds[optimizer](model.parameters(), lr=lr)
     steps = epochs * (len(x) // batch_size)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(stepper, steps)
     order = torch.Generator().manual_seed(seed)
     model.train()
     for epoch in range(1, epochs + 1):
         for chosen in torch.randperm(len(x), generator=order).split(batch_size):
             if len(chosen) < batch_size:
                 continue
-            optimizer.zero_grad()
+            stepper.zero_grad()
             logits = model(inputs[chosen])
             on_batch(chosen, logits.detach())
             F.cross_entropy(logits, targets[chosen]).backward()
-            optimizer.step()
+            stepper.step()
             schedule.step()
         on_epoch(epoch)
     return model.eval()

@@ -45,7 +45,7 @@ class GEX:
     Parameters
     ----------
     chains : int or "auto"
-        Independent runs from θ*. 1, 2 or 4 by the number of samples.
+        Independent runs from θ*. 4 below 3,000 samples, else 2; fewer under a budget.
     snapshots : int or "auto"
         Length of each chain, each snapshot starting from the one before: 24, in a free harvest 32, fewer
         under a budget; the short chunks that heat a chain come on top. One per chain is the independent
@@ -58,7 +58,8 @@ class GEX:
     steps_per_snapshot : int or "auto"
         A quarter of an epoch, at least 16.
     harvest : {"auto", "evaluated", "free"}
-        Measure each snapshot by a pass over the data, or use the losses of its training batches.
+        Measure each snapshot by a pass over the data, or use the losses of its training batches: "auto" does
+        where a budget does not pay for eight members otherwise.
     optimizer : {"sgd", "adamw"} or callable
         That of the training serves best. A callable is the framework's own factory.
     momentum, weight_decay : float
@@ -76,8 +77,8 @@ class GEX:
     budget : "auto", float or Budget
         The most that a run may cost. A number counts forward passes over the data (a training step
         counts as three); `gexcore.Budget` counts seconds or passes of single samples as well.
-        "auto" is a quarter of the pretraining where `pretraining_epochs` is known, else 24 from
-        10,000 samples on. What is set otherwise stays; what is "auto" is fitted to it.
+        "auto" is a quarter of the pretraining where `pretraining_epochs` is known, else 32 at 5,000
+        samples, 22 from 7,300 on, and none below. What is set otherwise stays; what is "auto" is fitted to it.
     pretraining_epochs : float, optional
         Epochs that the model was trained for.
     tolerance : float, optional

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from gexcore.budget import Limit, planned_passes
+from gexcore.budget import LARGE, Limit, planned_passes
 from gexcore.capabilities import require, supports
 from gexcore.ensembles.control import HEATS
 from gexcore.errors import InvalidSettingError
@@ -18,7 +18,6 @@ from gexcore.uncertainty import ENOUGH
 Auto = Literal["auto"]
 
 USER_BATCH_SIZE = 128
-FREE_FROM = 5000
 FEW_SAMPLES = 3000
 EPOCHS_PER_SNAPSHOT = 0.25
 SNAPSHOTS: dict[Harvest, int] = {"evaluated": 24, "free": 32}
@@ -26,6 +25,8 @@ SNAPSHOTS: dict[Harvest, int] = {"evaluated": 24, "free": 32}
 GOOD_LENGTH, LEAST_LENGTH = 16, 6
 """Snapshots of a chain: under a budget rather fewer chains than shorter ones."""
 LEAST_STEPS = 4
+FEWER_HEATS = 16
+"""Under a budget: enough for one way out of a deep minimum."""
 
 
 def check_count(name: str, value: Any, *, least: int = 1, auto: bool = True) -> None:
@@ -70,13 +71,12 @@ def settle(
     """The plan of a run over `n` samples.
 
     A snapshot comes after a quarter of an epoch in small batches, a look at a chain that is only
-    heated after a quarter of that. Below 5,000 samples each snapshot is evaluated, by two chains (four
-    below 3,000); from there on one chain harvests the losses of its own training batches, which takes no
-    extra pass. Where the budget does not pay for that, but for eight members, snapshots are evaluated: after a chunk of
-    an eighth of an epoch a pass gives every sample a loss, and training batches only an eighth of them.
+    heated after a quarter of that. Each snapshot is evaluated, of two chains, or four below 3,000 samples.
+    Where that is more than the budget, chunks are halved first, which costs least, and chains heated
+    for less long, then there are fewer chains, and at last shorter ones. What the user has set stays.
 
-    Where that is more than the budget, chunks are halved first, which costs least, then there are fewer
-    chains, and at last shorter ones. What the user has set stays.
+    From 5,000 samples on, where the budget does not pay for eight members, one chain harvests the losses
+    of its own training batches instead, which takes no extra pass.
 
     Parameters
     ----------
@@ -101,9 +101,9 @@ def settle(
         raise InvalidSettingError(f"batch_size is {size}, and the data has {n} samples; choose at most that many")
     size = min(size, n)
     free_to = {"chains": chains == "auto", "snapshots": snapshots == "auto", "steps": steps == "auto"}
-    pays = feedback and n >= FREE_FROM and optimizer != "adamw"
+    pays = feedback and n >= LARGE and optimizer != "adamw"
     possible = pays and supports(backend, SupportsTrainingLosses) and supports(backend, SupportsDonation)
-    for chosen, least in _harvests(harvest, possible, limited=bool(limits)):
+    for chosen, least in _harvests(harvest, possible):
         usual = Plan(
             chains=(1 if chosen == "free" else 4 if n < FEW_SAMPLES else 2) if chains == "auto" else chains,
             snapshots=SNAPSHOTS[chosen] if snapshots == "auto" else snapshots,
@@ -114,8 +114,7 @@ def settle(
             seed=seed,
             tolerance=tolerance,
         )
-        ladder = [usual] if least is None else _cheaper(usual, **free_to, least=least if feedback else 1)
-        for plan in ladder:
+        for plan in _cheaper(usual, **free_to, least=least if feedback else 1):
             cost = planned_passes(plan, n, refreshed=refreshed)
             if all(limit.allows(cost) for limit in limits):
                 return plan
@@ -129,13 +128,11 @@ def settle(
     return plan
 
 
-def _harvests(harvest: Harvest | Auto, free: bool, *, limited: bool) -> list[tuple[Harvest, int | None]]:
-    """Harvests in the order in which they are to be tried, and the shortest chain of each; None: as usual or not at all."""
+def _harvests(harvest: Harvest | Auto, free: bool) -> list[tuple[Harvest, int]]:
+    """Harvests in the order in which they are to be tried, and the shortest chain of each."""
     if harvest != "auto":
         return [(harvest, LEAST_LENGTH)]
-    if not free:
-        return [("evaluated", LEAST_LENGTH)]
-    return [("free", None), ("evaluated", ENOUGH), ("free", LEAST_LENGTH)] if limited else [("free", LEAST_LENGTH)]
+    return [("evaluated", ENOUGH), ("free", LEAST_LENGTH)] if free else [("evaluated", LEAST_LENGTH)]
 
 
 def _cheaper(plan: Plan, *, chains: bool, snapshots: bool, steps: bool, least: int) -> Iterator[Plan]:
@@ -145,7 +142,8 @@ def _cheaper(plan: Plan, *, chains: bool, snapshots: bool, steps: bool, least: i
         for length in range(plan.snapshots, shortest - 1, -1) if snapshots else [plan.snapshots]:
             yield replace(plan, snapshots=length)
 
-    halved = replace(plan, steps=max(LEAST_STEPS, plan.steps // 2)) if steps else plan
+    halved = replace(plan, heats=min(plan.heats, FEWER_HEATS))
+    halved = replace(halved, steps=max(LEAST_STEPS, plan.steps // 2)) if steps else halved
     yield plan
     yield from lengths(halved, GOOD_LENGTH)
     for number in range(plan.chains - 1, 0, -1) if chains else []:

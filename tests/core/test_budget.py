@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gexcore as gx
-from gexcore.budget import EPOCHS_OF_LARGE, limits, planned_passes
+from gexcore.budget import limits, planned_passes
 from gexcore.data import ArrayDataset
 from gexcore.errors import InvalidSettingError
 from gexcore.passes import Passes
@@ -63,7 +63,7 @@ def test_more_money_is_never_less_of_a_run(n: int, low: float, more: float) -> N
     assert larger.steps >= smaller.steps
 
 
-@pytest.mark.parametrize("n", [500, 2500, 4000, 9999])
+@pytest.mark.parametrize("n", [500, 2500, 4000, 4999])
 def test_a_budget_that_is_large_enough_changes_nothing(n: int) -> None:
     assert plan_of(n, budget=1e6) == plan_of(n)
 
@@ -78,9 +78,12 @@ def test_chunks_are_halved_before_chains_are_given_up_and_those_before_snapshots
     assert snapshots[-1] < 16
 
 
-@pytest.mark.parametrize("n", [10_000, 60_000, 500_000])
-def test_large_data_has_a_budget_by_default(n: int) -> None:
-    assert cost_of(plan_of(n), n) <= EPOCHS_OF_LARGE
+@pytest.mark.parametrize(("n", "most"), [(5000, 32), (6400, 25), (8000, 22), (60_000, 22), (500_000, 22)])
+def test_large_data_has_a_budget_by_default_and_is_evaluated(n: int, most: float) -> None:
+    plan = plan_of(n)
+    assert cost_of(plan, n) <= most
+    assert plan.harvest == "evaluated"
+    assert plan.snapshots >= 8
 
 
 def test_the_default_is_a_quarter_of_a_known_pretraining() -> None:

@@ -41,8 +41,8 @@ def settled(n: int, *, backend: Any = None, **settings: Any) -> Plan:
         (2999, 4, 46, 16, "evaluated"),
         (3000, 2, 46, 16, "evaluated"),
         (4999, 2, 78, 16, "evaluated"),
-        (5000, 1, 78, 16, "free"),
-        (60000, 1, 128, 117, "free"),
+        (5000, 2, 78, 16, "evaluated"),
+        (60000, 2, 128, 117, "evaluated"),
     ],
 )
 def test_auto_follows_the_number_of_samples(n: int, chains: int, batch_size: int, steps: int, harvest: str) -> None:
@@ -53,8 +53,11 @@ def test_auto_follows_the_number_of_samples(n: int, chains: int, batch_size: int
 def test_a_budget_is_spent_on_evaluated_snapshots() -> None:
     limit = Limit(lambda passes: passes.epochs(60000), 17.0)
     plan = settled(60000, limits=[limit])
-    assert (plan.harvest, plan.chains, plan.snapshots, plan.steps) == ("evaluated", 1, 8, 58)
+    assert (plan.harvest, plan.chains, plan.snapshots, plan.steps) == ("evaluated", 1, 9, 58)
     assert limit.allows(planned_passes(plan, 60000, refreshed=0))
+    small = limit._replace(most=12.0)  # does not pay for eight
+    assert settled(60000, limits=[small]).harvest == "free"
+    assert settled(4999, limits=[Limit(lambda passes: passes.epochs(4999), 20.0)]).harvest == "evaluated"
     assert settled(60000, limits=[limit], harvest="free").harvest == "free"
 
 
@@ -66,9 +69,10 @@ def test_a_free_harvest_is_chosen_only_where_it_works() -> None:
             super().__init__(MLP.init((2, 2), seed=0))
             self.unsupported = {SupportsTrainingLosses}
 
+    limit = Limit(lambda passes: passes.epochs(60000), 12.0)
     for settings in ({"backend": Silent()}, {"feedback": False}, {"optimizer": "adamw"}):
-        plan = settled(60000, **settings)
-        assert (plan.harvest, plan.chains) == ("evaluated", 2)
+        plan = settled(60000, limits=[limit], **settings)
+        assert plan.harvest == "evaluated"
     with pytest.raises(
         MissingCapabilityError, match=r'harvest="free" needs SupportsTrainingLosses \(training_losses\)'
     ):
