@@ -27,11 +27,29 @@ CAPABILITIES: dict[str, type] = {
 """Every optional capability of a backend, by the name that tables and errors use."""
 
 
+SHORTCUTS = {
+    protocols.SupportsEnsemble: ("forward_many", "forward"),
+    protocols.SupportsDonation: ("sgd_step_", "sgd_step"),
+}
+"""Capabilities that are a faster way to the same result: their method, and the one whose result that is."""
+
+
 def _declares(cls: type, capability: type) -> bool:
     # issubclass refuses protocols with data members, so look the methods up. On the type, not the
     # instance: an instance's __getattr__ counts as support on Python 3.11 and not on 3.12.
     methods = [name for name in vars(capability) if callable(vars(capability)[name]) and not name.startswith("_")]
-    return bool(methods) and all(callable(getattr(cls, name, None)) for name in methods)
+    if not methods or not all(callable(getattr(cls, name, None)) for name in methods):
+        return False
+    if capability not in SHORTCUTS:
+        return True
+    # a subclass that redefines the result, but not the way to it, must not be passed by
+    shortcut, result = (_depth(cls, name) for name in SHORTCUTS[capability])
+    return shortcut <= result
+
+
+def _depth(cls: type, method: str) -> int:
+    """How many classes up a method is defined; beyond all of them where it is not."""
+    return next((depth for depth, parent in enumerate(cls.__mro__) if method in vars(parent)), len(cls.__mro__))
 
 
 def supports(obj: object, capability: type) -> bool:

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gexcore import protocols
 from gexcore.capabilities import CAPABILITIES, describe, require, supports
+from gexcore.data import ArrayDataset
 from gexcore.errors import MissingCapabilityError
-from gexcore.protocols import SupportsBufferRefresh, SupportsDonation, SupportsHvp, SupportsJvp, SupportsLogits
+from gexcore.evaluation import evaluate_many
+from gexcore.protocols import (
+    SupportsBufferRefresh,
+    SupportsDonation,
+    SupportsEnsemble,
+    SupportsHvp,
+    SupportsJvp,
+    SupportsLogits,
+)
 from gexcore_numpy import MLP, NumpyBackend
 
 
@@ -48,6 +58,34 @@ def test_an_instance_opts_out() -> None:
     normalised = NumpyBackend(MLP.init((2, 3, 2), seed=0, batch_norm=True))
     assert [supports(b, SupportsBufferRefresh) for b in (plain, normalised)] == [False, True]
     assert not supports(NumpyBackend(MLP.init((2, 1), seed=0), loss="squared_error"), SupportsLogits)
+
+
+def test_a_subclass_with_another_result_loses_the_shortcut_to_the_old_one() -> None:
+    class Doubled(NumpyBackend):
+        def forward(self, state: Any, batch: Any, /) -> Any:
+            return 2 * super().forward(state, batch)
+
+        def sgd_step(self, state: Any, batch: Any, /, *, lr: float, seed: int) -> Any:
+            return super().sgd_step(state, batch, lr=0.0, seed=seed)
+
+    class Both(Doubled):
+        def forward_many(self, stacked: Any, batch: Any, /) -> Any:
+            return 2 * super().forward_many(stacked, batch)
+
+    model = MLP.init((2, 3, 2), seed=0)
+    asked = (SupportsEnsemble, SupportsDonation, SupportsJvp)
+    assert [[supports(cls(model), a) for a in asked] for cls in (NumpyBackend, Doubled, Both)] == [
+        [True, True, True],
+        [False, False, True],
+        [True, False, True],
+    ]
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(40, 2)), np.arange(40) % 2
+    once, twice = (
+        evaluate_many(b, [b.initial_state()] * 3, ArrayDataset(x, y), batch_size=16)
+        for b in (NumpyBackend(model), Doubled(model))
+    )
+    np.testing.assert_allclose(twice, 2 * once)
 
 
 def test_one_error_names_all_that_is_missing() -> None:
