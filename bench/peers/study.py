@@ -1,11 +1,12 @@
 """What finds wrong labels, at what cost: gexcore and its peers on the same trained models, data and noise.
 
     python bench/peers/environments.py ENVIRONMENTS
-    python bench/peers/study.py --data FOLDER --environments ENVIRONMENTS --work WORK [--problems digits,mnist,cifar]
-                                [--seeds 1] [--methods GEX,EL2N] [--limit 900] [--page docs/peers.md]
+    python bench/peers/study.py --data FOLDER --environments ENVIRONMENTS --work WORK [--problems digits:3,mnist:3,cifar]
+                                [--methods GEX,EL2N] [--limit 900] [--page docs/peers.md]
 
-Every method runs in its peer's environment and in a process of its own, with one thread, after the
-other. Rows are kept in WORK: what is there is not run again. With --page the table is written into that page.
+A number after a problem is that of its seeds. Every method runs in its peer's environment and in a process of its
+own, with one thread, after the other. Rows are kept in WORK: what is there is not run again, and is in the table
+whatever --methods says. With --page the table is written into that page.
 """
 
 from __future__ import annotations
@@ -121,15 +122,15 @@ def main() -> None:
     parser.add_argument("--environments", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--problems", default=",".join(case.TRAININGS))
-    parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--methods", default="", help="parts of their names, with commas between; all without it")
     parser.add_argument("--limit", type=int, default=3600, help="CPU seconds for a method")
     parser.add_argument("--page", type=Path, help="put the table between the marks of this page")
     arguments = parser.parse_args()
     case.torch.set_num_threads(1)
     found = []
-    for seed in range(arguments.seeds):
-        for problem in arguments.problems.split(","):
+    for asked in arguments.problems.split(","):
+        problem, _, seeds = asked.partition(":")
+        for seed in range(int(seeds or 1)):
             folder = arguments.work / f"{problem}_{seed}"
             if not (folder / "case.json").exists():
                 case.write(problem, arguments.data, seed, folder)
