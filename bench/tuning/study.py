@@ -141,10 +141,12 @@ def ours(cell: Cell, model: Any) -> Row:
         "flagged": len(found.indices) / len(x),
         "precision": hits / len(found.indices) if len(found.indices) else None,
         "recall": hits / int(wrong.sum()) if wrong.any() else None,
+        "fitted": float((usual.checkpoint_losses[wrong] < np.log(2)).mean()) if wrong.any() else None,
     }
     if not wrong.any():
         return row
     scores = {
+        "plain loss": usual.checkpoint_losses,
         "GEX() suspicion": usual.suspicion(),
         "GEX(pretraining_epochs=…)": capped.suspicion(),
         "GEX() self_influence": np.nan_to_num(usual.self_influence()),
@@ -158,9 +160,7 @@ def run(cell: Cell, backend: str) -> Row:
     x, y, wrong = load(cell)
     recorder = gx.Recorder(samples=len(x))
     model = trained(cell, backend, recorder)
-    losses = fit(cell, model, chains=1, snapshots=1, lr=1e-9).checkpoint_losses
-    fitted = float((losses[wrong] < np.log(2)).mean()) if wrong.any() else None
-    row: Row = {**cell._asdict(), "backend": backend, "fitted": fitted, **ours(cell, model)}
+    row: Row = {**cell._asdict(), "backend": backend, **ours(cell, model)}
     if not wrong.any():
         return row
     fixed = {}
@@ -177,7 +177,6 @@ def run(cell: Cell, backend: str) -> Row:
     )
     scores = {
         "paper's recipe, E2": np.nan_to_num(recipe.self_influence()),
-        "plain loss": losses,
         "EL2N (from scratch)": early,
         "5-fold confident learning": folds.fit(data=(x, y), progress=False).suspicion(),
     }

@@ -20,7 +20,7 @@ After = Literal["continue", "restart", "back", "reset"]
 Memory = TypeVar("Memory")
 
 HEATS = 28
-"""Two to four times the learning rate that many times: from far too small to far too large, and again."""
+"""Twice the learning rate that many times: from far too small to far too large for anything."""
 
 
 class Reading(NamedTuple):
@@ -113,15 +113,15 @@ class Heat(NamedTuple):
     heated : int
         How many heating chunks there have been.
     warmed : bool
-        Whether the chain has come into band since it last started at θ*.
+        Whether the chain has left θ* since it last started there.
     left : bool
-        Whether it has ever left θ*, if only to melt.
+        Whether it ever has.
     below : int
         How many snapshots in a row were below the target.
     loss : float
         Of the last snapshot that the chain went on from; 0 at θ*.
     returns : int
-        How often the chain went back to where a chunk began since it last went on, or came into band.
+        How often in a row the chain went back to where the same chunk began.
     """
 
     lr: float
@@ -138,23 +138,21 @@ class Heat(NamedTuple):
 class Thermostat:
     """Feedback on skill: no learning rate to choose.
 
-    A chain is heated in short chunks until its skill falls below `warm`, each at twice the learning
-    rate of the one before, at four times that where the loss did not rise by more than a share `still`;
-    then the learning rate follows a target that falls from `first` to `last` over the chain. Members
-    are the snapshots with low ≤ skill < warm.
+    A chain is heated in short chunks until its skill falls below `warm`; then the learning rate
+    follows a target that falls from `first` to `last` over the chain. Members are the snapshots
+    with low ≤ skill < warm.
 
     Out of a deep minimum losses grow by orders of magnitude, exponentially, before skill falls at
     all: where the mean loss grew more than e-fold the learning rate is lowered with its growth. A
     chain that melts (skill below `low`) goes back to where its chunk began with half the learning
-    rate, and is heated gently from there; after `returns` times in a row, or `stuck` snapshots in a
-    row below its target, it goes back to θ*.
+    rate; after `returns` times in a row, or `stuck` snapshots in a row below its target, to θ*.
 
     Parameters
     ----------
     lr : float
         Where heating starts; small enough to do nothing.
     snapshots : int
-        Length of a chain, heating apart: a member that it led to counts.
+        Length of a chain, heating apart; the member that it leads to counts.
     heats : int
         Heating chunks of a chain, at most: one that never left θ* then ends, one that has goes on by
         whole chunks.
@@ -171,8 +169,6 @@ class Thermostat:
     heats: int = HEATS
     slack: float = 0.02
     gain: float = 2.0
-    most: float = 1.25
-    still: float = 0.1
 
     def start(self) -> tuple[Heat, Chunk | None]:
         """Cold, at the initial learning rate."""
@@ -187,10 +183,10 @@ class Thermostat:
         s = reading.skill if math.isfinite(reading.skill) else 0.0
         target = self.target(memory.snapshot)
         heating = self._heats(memory)
-        status = self._status(s, reading.diverged)
-        warmed = memory.warmed or self.low <= s < self.warm
-        left = memory.left or s < self.warm
+        warmed = memory.warmed or s < self.warm
+        left = memory.left or warmed
         below = memory.below + 1 if s < target - self.slack else 0
+        status = self._status(s, reading.diverged)
         snapshot, heated = memory.snapshot + (not heating or status == "member"), memory.heated + heating
         if s < self.low and memory.returns < self.returns:
             after: After = "back"
@@ -199,10 +195,9 @@ class Thermostat:
             after, heat = "reset", Heat(memory.lr * 0.5, snapshot, heated, left=left)
         else:
             after = "continue"
-            factor = self._follow(s - target) if warmed else self._heat(memory, reading.loss)
+            factor = min(max(math.exp(self.gain * (s - target)), 0.5), 1.25) if warmed else 2.0
             factor = min(factor, self._brake(memory.loss, reading.loss))
-            returns = 0 if warmed else memory.returns
-            heat = Heat(memory.lr * factor, snapshot, heated, warmed, left, below, reading.loss, returns)
+            heat = Heat(memory.lr * factor, snapshot, heated, warmed, left, below, reading.loss)
         ends = snapshot >= self.snapshots or (heated >= self.heats and not left)
         chunk = None if ends else Chunk(Constant(heat.lr), heating=self._heats(heat))
         return heat, Decision(status, after, chunk)
@@ -210,16 +205,6 @@ class Thermostat:
     def _heats(self, memory: Heat) -> bool:
         """Whether the chunk to come is a short one."""
         return not memory.warmed and memory.heated < self.heats
-
-    def _follow(self, above: float) -> float:
-        """The factor for the learning rate of a chain whose skill is so far above its target."""
-        return min(max(math.exp(self.gain * above), 0.5), self.most)
-
-    def _heat(self, memory: Heat, loss: float) -> float:
-        """The factor for that of a chain that is heated: larger while nothing happens, smaller if it has just melted."""
-        if memory.returns:
-            return self.most
-        return 4.0 if memory.loss > 0.0 and loss < (1 + self.still) * memory.loss else 2.0
 
     @staticmethod
     def _brake(before: float, now: float) -> float:

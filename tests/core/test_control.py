@@ -66,14 +66,14 @@ def by_the_book(lr: float, readings: list[Reading], C: int, heats: int) -> Itera
     for given_skill, loss, _ in readings:
         s = given_skill if math.isfinite(given_skill) else 0.0
         target = 0.95 - 0.45 * t / (C - 1) if C > 1 else 0.95
-        band = LO <= s < WARM
         if warmed or heated >= heats:
             t += 1
         else:
             heated += 1
-            t += band
-        left = left or s < WARM
-        warmed = warmed or band
+            t += LO <= s < WARM
+        if s < WARM:
+            warmed = left = True
+        band = LO <= s < WARM
         below = below + 1 if s < target - 0.02 else 0
         if s < LO and returns < RETURNS:
             lr, returns, below, then = lr * 0.5, returns + 1, 0, "back"
@@ -81,13 +81,9 @@ def by_the_book(lr: float, readings: list[Reading], C: int, heats: int) -> Itera
             lr, returns, below, then, warmed, before = lr * 0.5, 0, 0, "reset", False, None
         else:
             change = min(max(math.exp(2 * (s - target)), 0.5), 1.25) if warmed else 2.0
-            if not warmed and returns:
-                change = 1.25
-            elif not warmed and before and loss < 1.1 * before:
-                change = 4.0
             if before and loss > before * math.e:
                 change = min(change, max(0.1, math.exp(-0.5 * (math.log(loss / before) - 1))))
-            lr, returns, then, before = lr * change, 0 if warmed else returns, "continue", loss
+            lr, returns, then, before = lr * change, 0, "continue", loss
         over = t >= C or (heated >= heats and not left)
         yield lr, then, band, "none" if over else "whole" if warmed or heated >= heats else "short"
         if over:
@@ -116,7 +112,7 @@ def test_the_learning_rate_stays_finite_and_positive_and_rises_gently(lr: float,
     for memory, decision in run(Thermostat(lr, 100, heats=100), readings):
         after = rate(decision)
         assert math.isfinite(after)
-        assert 0.1 * before <= after <= (1.25 if memory.warmed else 4.0) * before * (1 + 1e-12)
+        assert 0.1 * before <= after <= (1.25 if memory.warmed else 2.0) * before * (1 + 1e-12)
         before = after
     assert before > 0
 
@@ -151,26 +147,15 @@ def test_equal_histories_give_equal_decisions(lr: float, readings: list[Reading]
     assert thermostat == Thermostat(lr, len(readings))
 
 
-def test_heating_is_in_short_chunks_until_the_first_warm_snapshot() -> None:
-    losses = [0.1, 0.1, 0.12, 0.13, 0.13, 0.13]
-    ran = list(run(Thermostat(1e-3, 40), list(map(Reading, [1.0, 0.99, 0.97, 0.96, 1.0, 1.0], losses))))
+def test_heating_doubles_in_short_chunks_until_the_first_warm_snapshot() -> None:
+    ran = list(run(Thermostat(1e-3, 40), [1.0, 0.99, 0.97, 0.96, 1.0, 1.0]))
     rates = [rate(decision) for _, decision in ran]
-    # in fourfold steps while the loss does not rise
-    assert rates[:3] == [2e-3, 8e-3, 16e-3]
-    assert rates[3] == pytest.approx(16e-3 * math.exp(2 * (0.96 - 0.95)))
+    assert rates[:3] == [2e-3, 4e-3, 8e-3]
+    assert rates[3] == pytest.approx(8e-3 * math.exp(2 * (0.96 - 0.95)))
     assert all(b / a <= 1.25 for a, b in pairwise(rates[2:]))
     assert [decision.chunk.heating for _, decision in ran if decision.chunk] == [True] * 3 + [False] * 3
     # heating takes nothing from the length of the chain, but for the member that it leads to
     assert [memory.snapshot for memory, _ in ran] == [0, 0, 0, 1, 2, 3]
-
-
-def test_a_chain_that_melts_while_it_is_heated_is_heated_gently_from_there() -> None:
-    ran = list(run(Thermostat(1e-3, 40), [1.0, 1.0, 0.1, 1.0, 1.0, 0.1, 0.1, 1.0, 0.9]))
-    after = [decision.after for _, decision in ran]
-    assert after == ["continue", "continue", "back", "continue", "continue", "back", "reset", "continue", "continue"]
-    assert [rate(decision) / 1e-3 for _, decision in ran][:6] == [2, 8, 4, 5, 6.25, 3.125]
-    assert [decision.chunk.heating for _, decision in ran if decision.chunk] == [True] * 8 + [False]
-    assert [memory.snapshot for memory, _ in ran] == [0] * 8 + [1]
 
 
 def test_a_chain_that_never_leaves_the_start_ends_without_a_member() -> None:
