@@ -61,6 +61,8 @@ def row_of(name: str, module: str, folder: Path, arguments: argparse.Namespace) 
         return dict(found[0])
     if done.returncode == -signal.SIGXCPU:
         return {"method": name, "error": f"stopped after {arguments.limit / 60:.0f} min of CPU time"}
+    if done.returncode == -signal.SIGKILL:
+        return {"method": name, "error": "does not run: the process was killed"}
     return {"method": name, "error": f"does not run: the process ended with {done.returncode}"}
 
 
