@@ -169,6 +169,10 @@ class CopyIsTheState(NumpyBackend):
     def sgd_step(self, state, batch, /, *, lr, seed):
         return super().sgd_step_(super().copy(state), batch, lr=lr, seed=seed)[0]
 
+    # redefined as well: a way to a result that only that is redefined of is not taken
+    def sgd_step_(self, state, batch, /, *, lr, seed):
+        return super().sgd_step_(state, batch, lr=lr, seed=seed)
+
 
 class CopyForgets(NumpyBackend):
     def copy(self, state, /):
