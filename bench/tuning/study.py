@@ -5,8 +5,8 @@
                                  [--backend numpy|sklearn] [--out rows.jsonl]
 
 scikit-learn's own data and multilayer perceptrons. Prints one line per run as it finishes, then
-tables over all runs. `--again rows.jsonl …` works out the columns of `GEX()` again for rows that were
-written before, `--table rows.jsonl …` only prints their tables.
+tables over all runs. `--again rows.jsonl …` works out again what GEX and the plain loss find in rows that
+were written before, `--table rows.jsonl …` only prints their tables.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def fit(cell: Cell, model: Any, **settings: Any) -> gx.LossInfluence:
 
 
 def ours(cell: Cell, model: Any) -> Row:
-    """What `GEX()` finds."""
+    """What GEX finds, by its defaults and in hindsight."""
     x, _, wrong = load(cell)
     usual, capped = fit(cell, model), fit(cell, model, pretraining_epochs=EPOCHS[cell.fit])
     found = usual.suspects()
@@ -152,7 +152,13 @@ def ours(cell: Cell, model: Any) -> Row:
         "GEX() self_influence": np.nan_to_num(usual.self_influence()),
         "GEX() mean member loss": np.nan_to_num(usual.suspicion(clip=np.inf), posinf=1e9),
     }
-    return {**row, "ap": {name: average_precision(value, wrong) for name, value in scores.items()}}
+    fixed = {}
+    for lr in GRID[cell.optimizer]:
+        with suppress(AllMembersDivergedError):  # it is not the best one then
+            fixed[lr] = average_precision(fit(cell, model, lr=lr, chains=1).suspicion(), wrong)
+    best = max(fixed, key=fixed.__getitem__)
+    found_aps = {name: average_precision(value, wrong) for name, value in scores.items()}
+    return {**row, "ap": {**found_aps, "oracle lr": fixed[best]}, "oracle": best}
 
 
 def run(cell: Cell, backend: str) -> Row:
@@ -163,10 +169,6 @@ def run(cell: Cell, backend: str) -> Row:
     row: Row = {**cell._asdict(), "backend": backend, **ours(cell, model)}
     if not wrong.any():
         return row
-    fixed = {}
-    for lr in GRID[cell.optimizer]:
-        with suppress(AllMembersDivergedError):  # it is not the best one then
-            fixed[lr] = average_precision(fit(cell, model, lr=lr, chains=1).suspicion(), wrong)
     paper = gx.GEX.paper(chains=8, steps=200, batch_size=min(32, len(x) // 4), seed=cell.seed)
     recipe = paper.fit(model, (x, y), progress=False)
     folds = gx.ConfidentLearning(
@@ -180,13 +182,11 @@ def run(cell: Cell, backend: str) -> Row:
         "EL2N (from scratch)": early,
         "5-fold confident learning": folds.fit(data=(x, y), progress=False).suspicion(),
     }
-    others = {name: average_precision(value, wrong) for name, value in scores.items()}
-    best = max(fixed, key=fixed.__getitem__)
-    return {**row, "ap": {**row["ap"], **others, "oracle lr": fixed[best]}, "oracle": best}
+    return {**row, "ap": {**row["ap"], **{name: average_precision(value, wrong) for name, value in scores.items()}}}
 
 
 def again(row: Row) -> Row:
-    """A row that was written before, with what `GEX()` finds now."""
+    """A row that was written before, with what GEX finds now."""
     cell = Cell(*(row[name] for name in Cell._fields))
     new = ours(cell, trained(cell, row["backend"]))
     return {**row, **new, **({"ap": {**row["ap"], **new["ap"]}} if "ap" in row else {})}
@@ -253,7 +253,7 @@ def main() -> None:
     parser.add_argument("--backend", default="numpy", choices=("numpy", "sklearn"))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, help="rows as JSON lines, each as soon as it is there")
-    parser.add_argument("--again", type=Path, nargs="+", help="work out the columns of GEX() of these rows again")
+    parser.add_argument("--again", type=Path, nargs="+", help="work out again what GEX finds in these rows")
     parser.add_argument("--table", type=Path, nargs="+", help="print the tables of these rows")
     arguments = parser.parse_args()
     if arguments.table:

@@ -26,7 +26,7 @@ GOOD_LENGTH, LEAST_LENGTH = 16, 6
 """Snapshots of a chain: under a budget rather fewer chains than shorter ones."""
 LEAST_STEPS = 4
 FEWER_HEATS = 16
-"""Under a budget: enough for one way out of a deep minimum."""
+"""Of large data under a budget, where looks cost most: enough for one way out of a deep minimum, not for two."""
 
 
 def check_count(name: str, value: Any, *, least: int = 1, auto: bool = True) -> None:
@@ -72,11 +72,11 @@ def settle(
 
     A snapshot comes after a quarter of an epoch in small batches, a look at a chain that is only
     heated after a quarter of that. Each snapshot is evaluated, of two chains, or four below 3,000 samples.
-    Where that is more than the budget, chunks are halved first, which costs least, and chains heated
-    for less long, then there are fewer chains, and at last shorter ones. What the user has set stays.
+    Where that is more than the budget, chunks are halved first, which costs least, then there are fewer
+    chains, and at last shorter ones. What the user has set stays.
 
-    From 5,000 samples on, where the budget does not pay for eight members, one chain harvests the losses
-    of its own training batches instead, which takes no extra pass.
+    From 5,000 samples on chains are then heated for less long, and where the budget does not pay for
+    eight members, one chain harvests the losses of its own training batches, which takes no extra pass.
 
     Parameters
     ----------
@@ -114,7 +114,8 @@ def settle(
             seed=seed,
             tolerance=tolerance,
         )
-        for plan in _cheaper(usual, **free_to, least=least if feedback else 1):
+        heats = min(usual.heats, FEWER_HEATS) if n >= LARGE else usual.heats
+        for plan in _cheaper(usual, heats, **free_to, least=least if feedback else 1):
             cost = planned_passes(plan, n, refreshed=refreshed)
             if all(limit.allows(cost) for limit in limits):
                 return plan
@@ -135,15 +136,14 @@ def _harvests(harvest: Harvest | Auto, free: bool) -> list[tuple[Harvest, int]]:
     return [("evaluated", ENOUGH), ("free", LEAST_LENGTH)] if free else [("evaluated", LEAST_LENGTH)]
 
 
-def _cheaper(plan: Plan, *, chains: bool, snapshots: bool, steps: bool, least: int) -> Iterator[Plan]:
-    """The plan, then others in the order in which they are to be preferred; the last is the cheapest."""
+def _cheaper(plan: Plan, heats: int, *, chains: bool, snapshots: bool, steps: bool, least: int) -> Iterator[Plan]:
+    """The plan, then others in the order in which they are to be preferred, heated so often; the last is the cheapest."""
 
     def lengths(plan: Plan, shortest: int) -> Iterator[Plan]:
         for length in range(plan.snapshots, shortest - 1, -1) if snapshots else [plan.snapshots]:
             yield replace(plan, snapshots=length)
 
-    halved = replace(plan, heats=min(plan.heats, FEWER_HEATS))
-    halved = replace(halved, steps=max(LEAST_STEPS, plan.steps // 2)) if steps else halved
+    halved = replace(plan, heats=heats, steps=max(LEAST_STEPS, plan.steps // 2) if steps else plan.steps)
     yield plan
     yield from lengths(halved, GOOD_LENGTH)
     for number in range(plan.chains - 1, 0, -1) if chains else []:
