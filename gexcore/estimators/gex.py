@@ -77,8 +77,8 @@ class GEX:
     budget : "auto", float or Budget
         The most that a run may cost. A number counts forward passes over the data (a training step
         counts as three); `gexcore.Budget` counts seconds or passes of single samples as well.
-        "auto" is a quarter of the pretraining where `pretraining_epochs` is known, else 32 at 5,000
-        samples, 22 from 7,300 on, and none below. What is set otherwise stays; what is "auto" is fitted to it.
+        "auto" is a quarter of the pretraining where `pretraining_epochs` is known, else 48 at 5,000
+        samples, 24 from 10,000 on, and none below. What is set otherwise stays; what is "auto" is fitted to it.
     pretraining_epochs : float, optional
         Epochs that the model was trained for.
     tolerance : float, optional
