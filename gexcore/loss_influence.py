@@ -30,7 +30,7 @@ from gexcore.uncertainty import (
     jackknife,
     mean_over_members,
     member_groups,
-    split_half_of_blocks,
+    split_half,
 )
 
 MIN_AGREEMENT = 0.7
@@ -204,7 +204,7 @@ class LossInfluence(Influence):
         of the noise between runs, not of whether the score finds wrong labels. NaN where it cannot be told.
         """
         if of == "suspicion":
-            return split_half_of_blocks(self._clipped_blocks(self.clip), self.table.chains)
+            return split_half(self._clipped_blocks(self.clip), self.table.chains)
         if of != "self_influence":
             raise InvalidSettingError(f"no reliability of {of!r}; allowed are 'suspicion' and 'self_influence'")
         return super().reliability()

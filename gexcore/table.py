@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gexcore import deviations as dv
 from gexcore.top import Top, join, strongest
-from gexcore.uncertainty import jackknife, member_groups, split_half_of_blocks
+from gexcore.uncertainty import jackknife, member_groups, split_half
 
 BLOCK = 8192
 """Samples in a block of influences, at most, if not told otherwise."""
@@ -145,7 +145,7 @@ class MemberTable(ABC):
         if self.chains is None or self.weights is not None:
             return math.nan
         blocks = ((part, self.block(part.start, part.stop) ** 2) for part in cached_parts(len(self), self.samples))
-        return split_half_of_blocks(blocks, self.chains, squares=True)
+        return split_half(blocks, self.chains, squares=True)
 
     def cross(self, tests: Self, /, *, size: int | None = None) -> Blocks:
         """I(z', z), `size` samples at a time."""

@@ -69,9 +69,7 @@ def jackknife(rows: Iterable[NDArray[np.float64]], groups: NDArray[np.intp], sam
     return np.where(usable >= 2, np.sqrt(variance), np.nan)
 
 
-def split_half(
-    rows: Iterable[NDArray[np.float64]], chains: NDArray[np.intp], samples: int, *, squares: bool = False
-) -> float:
+def split_half(blocks: RowBlocks, chains: NDArray[np.intp], *, squares: bool = False) -> float:
     """Reliability of a score: the correlation to expect with that of another run of the same size.
 
     Pearson's correlation r between the means over two halves of the chains, averaged over the
@@ -81,8 +79,9 @@ def split_half(
 
     Parameters
     ----------
-    rows : iterable of arrays, shape (samples,)
-        One per member, whose mean is the score; NaN where missing.
+    blocks : iterable of (slice, iterable of arrays)
+        Rows, one per member, whose mean is the score; NaN where missing. They come in blocks of samples,
+        of which one is held at a time.
     chains : integer array, shape (members,)
         The chain each member is from.
     squares : bool
@@ -99,16 +98,11 @@ def split_half(
     >>> import numpy as np
     >>> from gexcore.uncertainty import split_half
     >>> truth, noise = np.random.default_rng(0).normal(size=(2, 4, 1000))
-    >>> bool(split_half(truth[:1] + noise, np.arange(4), 1000) > 0.7)
+    >>> bool(split_half([(slice(0, 1000), truth[:1] + noise)], np.arange(4)) > 0.7)
     True
-    >>> bool(abs(split_half(noise, np.arange(4), 1000)) < 0.2)
+    >>> bool(abs(split_half([(slice(0, 1000), noise)], np.arange(4))) < 0.2)
     True
     """
-    return split_half_of_blocks([(slice(0, samples), rows)], chains, squares=squares)
-
-
-def split_half_of_blocks(blocks: RowBlocks, chains: NDArray[np.intp], *, squares: bool = False) -> float:
-    """As `split_half`, of rows that come in blocks of samples: only one block is held at a time."""
     found: dict[int, Comoments] = {}
     for number, one, other in _means_of_halves(blocks, chains):
         pair = (np.sqrt(one), np.sqrt(other)) if squares else (one, other)

@@ -4,11 +4,10 @@
                                [--noise 0,0.02,0.1,0.3,pair] [--seeds 3] [--paper 3] [--hindsight 1] [--folds 1]
                                [--out rows.jsonl]
 
-Rows are those of `bench/tuning/study.py`, one per model, and so are their columns. "aggre" and "worse" are CIFAR-10's labels
-as people gave them. For the first `--paper` seeds its recipe is tried, 8
-members of 100 steps, for the first `--hindsight` seeds fixed learning rates are tried,
-for the first `--folds` seeds networks are trained without a fifth of the data each. `--table rows.jsonl …` only prints the
-tables of rows that were written before.
+Rows are those of `bench/tuning/study.py`, one per model, and so are their columns. "aggre" and "worse" are CIFAR-10's
+labels as people gave them. For the first `--paper` seeds the paper's recipe is tried, with 8 members of 100 steps, for the
+first `--hindsight` seeds fixed learning rates, and for the first `--folds` seeds five more trainings, each without a
+fifth of the data. `--table rows.jsonl …` only prints the tables of rows that were written before.
 """
 
 from __future__ import annotations

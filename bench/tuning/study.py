@@ -16,6 +16,7 @@ import json
 import platform
 import warnings
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -60,6 +61,7 @@ class Noisy(NamedTuple):
     wrong: NDArray[np.bool_]
 
 
+@lru_cache(maxsize=1)
 def load(cell: Cell) -> Noisy:
     """The cell's data, standardised, with its noise."""
     x, y = DATA[cell.data](return_X_y=True)

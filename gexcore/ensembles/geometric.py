@@ -174,7 +174,7 @@ def _stable(skill: Skill | None, tolerance: float | None, result: ChainResult) -
     clip = default_clip(None) if skill is None else skill.ceiling
     rows = (np.minimum(row.astype(np.float64), clip) for row in result.losses)
     chains = np.zeros(len(result.losses), np.intp)
-    return split_half(rows, chains, len(result.losses[0])) >= tolerance
+    return split_half([(slice(0, len(result.losses[0])), rows)], chains) >= tolerance
 
 
 def chain_cost(problem: Problem, plan: Plan, result: ChainResult) -> Passes:

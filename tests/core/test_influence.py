@@ -122,9 +122,9 @@ def test_reliability_is_that_of_the_rows_a_score_is_the_mean_of() -> None:
     losses, base = random_table(4, members=8, samples=40)
     chains = np.repeat(np.arange(4), 2)
     found = influence_of(losses, base, chains=chains, clip=1.5, floor=0.3)
-    assert found.reliability() == pytest.approx(split_half(np.minimum(losses, 1.5), chains, 40))
+    assert found.reliability() == pytest.approx(split_half([(slice(0, 40), np.minimum(losses, 1.5))], chains))
     squares = (losses - np.maximum(base, 0.3)) ** 2
-    wanted = split_half(squares, chains, 40, squares=True)
+    wanted = split_half([(slice(0, 40), squares)], chains, squares=True)
     assert found.reliability(of="self_influence") == pytest.approx(wanted)
     assert math.isnan(influence_of(losses[:1], base).reliability())
 

@@ -35,7 +35,11 @@ def test_a_chain_ends_at_the_first_member_that_makes_it_reliable(trained: Any, w
     for chain in range(3):
         rows = members_of(whole, chain)
         clipped = np.minimum(rows, whole.clip).astype(np.float64)
-        ends = (m for m in range(ENOUGH, len(rows)) if split_half(clipped[:m], np.zeros(m, int), 96) >= tolerance)
+        ends = (
+            m
+            for m in range(ENOUGH, len(rows))
+            if split_half([(slice(0, 96), clipped[:m])], np.zeros(m, int)) >= tolerance
+        )
         np.testing.assert_array_equal(members_of(found, chain), rows[: next(ends, len(rows))])
 
 

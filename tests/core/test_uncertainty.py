@@ -16,7 +16,6 @@ from gexcore.uncertainty import (
     jackknife,
     member_groups,
     split_half,
-    split_half_of_blocks,
 )
 
 
@@ -77,6 +76,12 @@ def test_a_single_chain_is_cut_into_consecutive_parts() -> None:
 laws = settings(derandomize=True, database=None, deadline=None, max_examples=25)
 
 
+def blocks_of(rows: np.ndarray, size: int | None = None) -> list[tuple[slice, np.ndarray]]:
+    """The rows in blocks of so many samples, or in one."""
+    samples = np.shape(rows)[1]
+    return [(part, np.asarray(rows)[:, part]) for part in parts(samples, size or samples)]
+
+
 def simulated(rng: np.random.Generator, *, chains: int, length: int, noise: float, samples: int = 800) -> np.ndarray:
     """Members that see the same scores through noise of their chain and noise of their own."""
     truth = rng.normal(size=samples)
@@ -90,14 +95,14 @@ def simulated(rng: np.random.Generator, *, chains: int, length: int, noise: floa
 def test_equal_members_are_perfectly_reliable(seed: int, members: int, one_chain: bool) -> None:
     row = np.random.default_rng(seed).normal(size=30)
     chains = np.zeros(members, int) if one_chain else np.arange(members)
-    assert split_half([row] * members, chains, 30) == pytest.approx(1.0)
+    assert split_half(blocks_of([row] * members), chains) == pytest.approx(1.0)
 
 
 @laws
 @given(seed=st.integers(0, 10**6), chains=st.integers(2, 20))
 def test_noise_is_not_reliable(seed: int, chains: int) -> None:
     rows = np.random.default_rng(seed).normal(size=(2 * chains, 2000))
-    assert abs(split_half(rows, np.repeat(np.arange(chains), 2), 2000)) < 0.2
+    assert abs(split_half(blocks_of(rows), np.repeat(np.arange(chains), 2))) < 0.2
 
 
 @laws
@@ -107,36 +112,30 @@ def test_it_is_the_correlation_with_another_run(seed: int, chains: int, length: 
     rows = simulated(rng, chains=2 * chains, length=length, noise=noise, samples=4000)
     one, other = np.split(rows, 2)
     wanted = correlation(one.mean(axis=0), other.mean(axis=0))
-    assert split_half(one, np.repeat(np.arange(chains), length), 4000) == pytest.approx(wanted, abs=0.06)
+    assert split_half(blocks_of(one), np.repeat(np.arange(chains), length)) == pytest.approx(wanted, abs=0.06)
 
 
 def test_halves_that_share_a_chain_would_be_too_sure() -> None:
     """The control: members of one chain on both sides agree about the noise of that chain."""
     rows = simulated(np.random.default_rng(5), chains=4, length=6, noise=1.5)
     chains = np.repeat(np.arange(4), 6)
-    assert split_half(rows, np.arange(24), 800) > split_half(rows, chains, 800) + 0.1
+    assert split_half(blocks_of(rows), np.arange(24)) > split_half(blocks_of(rows), chains) + 0.1
 
 
 def test_of_a_single_chain_it_is_by_every_other_part() -> None:
     rows = np.random.default_rng(6).normal(size=(16, 50)) + np.random.default_rng(7).normal(size=50)
     parts = rows.reshape(8, 2, 50).mean(axis=1)
     r = correlation(parts[::2].mean(axis=0), parts[1::2].mean(axis=0))
-    assert split_half(rows, np.zeros(16, int), 50) == pytest.approx(2 * r / (1 + r))
+    assert split_half(blocks_of(rows), np.zeros(16, int)) == pytest.approx(2 * r / (1 + r))
 
 
 def test_of_squares_the_largest_does_not_decide() -> None:
     rng = np.random.default_rng(9)
     deviations = rng.normal(size=(8, 400))
     deviations[:, 0] = 10.0  # one sample that every member agrees about, and noise
-    plain, rooted = (split_half(deviations**2, np.arange(8), 400, squares=squares) for squares in (False, True))
+    plain, rooted = (split_half(blocks_of(deviations**2), np.arange(8), squares=squares) for squares in (False, True))
     assert plain > 0.98
     assert rooted < 0.9
-
-
-def blocks_of(rows: np.ndarray, size: int | None = None) -> list[tuple[slice, np.ndarray]]:
-    """The rows in blocks of so many samples, or in one."""
-    samples = np.shape(rows)[1]
-    return [(part, np.asarray(rows)[:, part]) for part in parts(samples, size or samples)]
 
 
 @laws
@@ -172,8 +171,8 @@ def test_blocks_of_samples_tell_the_same(seed: int, chains: int, missing: float,
     for cut in next(iter(_means_of_halves(blocks_of(rows), of)))[1][:5]:  # where the last bit decides
         whole = agreement_above(blocks_of(rows), of, cut=cut)
         assert agreement_above(blocks_of(rows, size), of, cut=cut) == pytest.approx(whole, rel=0, abs=0, nan_ok=True)
-    wanted = split_half(rows, of, 60, squares=squares)
-    assert split_half_of_blocks(blocks_of(rows, size), of, squares=squares) == pytest.approx(wanted, abs=1e-9)
+    wanted = split_half(blocks_of(rows), of, squares=squares)
+    assert split_half(blocks_of(rows, size), of, squares=squares) == pytest.approx(wanted, abs=1e-9)
 
 
 def test_what_blocks_tell_each_by_themselves_is_something_else() -> None:
@@ -183,7 +182,7 @@ def test_what_blocks_tell_each_by_themselves_is_something_else() -> None:
     alone = [(slice(0, 20), block) for _, block in blocks]
     for tell in (
         lambda found: agreement_above(found, np.arange(8), cut=1.5),
-        lambda found: split_half_of_blocks(found, np.arange(8)),
+        lambda found: split_half(found, np.arange(8)),
     ):
         assert abs(np.nanmean([tell([block]) for block in alone]) - tell(blocks)) > 0.1
 
@@ -195,9 +194,9 @@ def test_unseen_samples_do_not_count() -> None:
     rows = np.concatenate([rows, np.tile(wild, (12, 1))], axis=1)
     rows[3:, 800:] = np.nan
     chains = np.repeat(np.arange(4), 3)
-    assert split_half(rows, chains, 1600) == pytest.approx(split_half(rows[:, :800], chains, 800))
+    assert split_half(blocks_of(rows), chains) == pytest.approx(split_half(blocks_of(rows[:, :800]), chains))
 
 
 @pytest.mark.parametrize("rows", [np.empty((0, 5)), np.ones((1, 5)), np.ones((4, 5)), np.full((4, 5), np.nan)])
 def test_where_nothing_can_be_compared_it_is_unknown(rows: np.ndarray) -> None:
-    assert np.isnan(split_half(rows, np.arange(len(rows)), 5))
+    assert np.isnan(split_half([(slice(0, 5), rows)], np.arange(len(rows))))
