@@ -129,14 +129,14 @@ def run(cell: Cell, folder: Path, *, paper: bool, hindsight: bool, folds: bool) 
     if not wrong.any():
         return row
     capped = fit(pretraining_epochs=epochs)
-    early = range(min(EARLY, epochs))
+    by_epoch = [gx.EL2N(recorder=recorder, epoch=e).fit().values for e in range(min(EARLY, epochs))]
     scores = {
         "GEX() suspicion": ours.suspicion(),
         "GEX(pretraining_epochs=…)": capped.suspicion(),
         "GEX() self_influence": np.nan_to_num(ours.self_influence()),
         "GEX() mean member loss": np.nan_to_num(ours.suspicion(clip=np.inf), posinf=1e9),
         "plain loss": ours.checkpoint_losses,
-        "EL2N (from scratch)": np.nanmean([gx.EL2N(recorder=recorder, epoch=e).fit().values for e in early], axis=0),
+        "EL2N (from scratch)": np.nan_to_num(np.nanmean(by_epoch, axis=0)),  # a batch that is not full is left out
     }
     if paper:
         recipe = gx.GEX.paper(chains=8, steps=100, seed=cell.seed).fit(model, (x, y), progress=False)
