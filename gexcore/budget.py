@@ -15,7 +15,7 @@ from gexcore.plan import Plan, steering_size
 from gexcore.protocols import Backend, Dataset
 
 PART_OF_PRETRAINING = 0.25
-LARGE, EPOCHS_OF_LARGE, SAMPLES_OF_LARGE = 5_000, 24.0, 240_000
+LARGE, EPOCHS_OF_LARGE, SAMPLES_OF_LARGE = 5_000, 20.0, 170_000
 """From so many samples on, a run costs so many passes over the data, or over single samples if that is
 more, unless it is told otherwise."""
 
@@ -100,7 +100,7 @@ def limits(budget: Budget | None, backend: Backend[Any, Any], data: Dataset[Any]
 
 
 def default_budget(n: int, pretraining_epochs: float | None) -> Budget | None:
-    """A quarter of the pretraining where that is known, else 48 epochs at 5,000 samples, 24 from 10,000 on; else none."""
+    """A quarter of the pretraining where that is known, else 34 epochs at 5,000 samples, 20 from 8,500 on; else none."""
     if pretraining_epochs is not None:
         return Budget(epochs=PART_OF_PRETRAINING * Passes(step=1).epochs(1) * pretraining_epochs)
     return Budget(epochs=max(EPOCHS_OF_LARGE, SAMPLES_OF_LARGE / n)) if n >= LARGE else None

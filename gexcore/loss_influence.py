@@ -36,6 +36,9 @@ from gexcore.uncertainty import (
 MIN_AGREEMENT = 0.7
 """Halves of an ensemble that agree less on the suspects have found parts of classes that they half forgot."""
 
+LEAST_MEMBERS = 4
+"""Of fewer, no two halves can be told from two members."""
+
 THRESHOLD_CLIP = 3.0
 """Thresholds are found on losses clipped here, whatever the clip of the ranking: their modes show best."""
 
@@ -327,6 +330,12 @@ class LossInfluence(Influence):
         """The threshold, or a refusal where the ensemble does not agree on who is above it."""
         if found.value is None:
             return found
+        if len(self.table) < LEAST_MEMBERS:
+            reason = (
+                f"the ensemble has {len(self.table)} members, at least {LEAST_MEMBERS} are needed to compare its halves; "
+                "use the scores as a ranking, or raise the budget"
+            )
+            return found._replace(value=None, method="refused", reason=reason)
         blocks = self._clipped_blocks(self._threshold_clip)
         agreement = agreement_above(blocks, self.table.chains, cut=found.value)
         if not agreement < MIN_AGREEMENT:  # nor where nothing can be compared

@@ -18,7 +18,7 @@ from gexcore.ensembles.geometric import ChainResult, Snapshot, chain_cost, kept_
 from gexcore.ensembles.skill import ClassSkill, Losses, LossSkill, Skill, chance_loss, default_clip
 from gexcore.errors import AllMembersDivergedError, InvalidModelError, InvalidSettingError
 from gexcore.estimators.selection import Parameters, selected
-from gexcore.estimators.settle import USER_BATCH_SIZE, Auto, check_count, check_number, settle
+from gexcore.estimators.settle import USER_BATCH_SIZE, Auto, band_of, check_count, check_number, settle
 from gexcore.evaluation import Refresher
 from gexcore.intake import Inputs, Intake, open_inputs, take_in
 from gexcore.loss_influence import LossInfluence
@@ -59,7 +59,7 @@ class GEX:
         A quarter of an epoch, at least 16.
     harvest : {"auto", "evaluated", "free"}
         Measure each snapshot by a pass over the data, or use the losses of its training batches: "auto" does
-        where a budget does not pay for eight members otherwise.
+        where a budget does not pay for six passes.
     optimizer : {"sgd", "adamw"} or callable
         That of the training serves best. A callable is the framework's own factory.
     momentum, weight_decay : float
@@ -77,8 +77,8 @@ class GEX:
     budget : "auto", float or Budget
         The most that a run may cost. A number counts forward passes over the data (a training step
         counts as three); `gexcore.Budget` counts seconds or passes of single samples as well.
-        "auto" is a quarter of the pretraining where `pretraining_epochs` is known, else 48 at 5,000
-        samples, 24 from 10,000 on, and none below. What is set otherwise stays; what is "auto" is fitted to it.
+        "auto" is a quarter of the pretraining where `pretraining_epochs` is known, else 34 at 5,000
+        samples, 20 from 8,500 on, and none below. What is set otherwise stays; what is "auto" is fitted to it.
     pretraining_epochs : float, optional
         Epochs that the model was trained for.
     tolerance : float, optional
@@ -259,7 +259,7 @@ class GEX:
         refresh = Refresher(engine, samples, seed=plan.seed)
         planned = planned_passes(plan, len(samples), refreshed=refresh.samples)
         free = plan.harvest == "free"
-        controller = self._controller(plan)
+        controller = self._controller(plan, len(samples))
         during = None if tests is None or free else len(tests)
 
         def fingerprint() -> dict[str, Any]:
@@ -270,7 +270,7 @@ class GEX:
 
         with storage_of(store, plan, fingerprint, engine, self.keep) as storage:
             base = storage.base(lambda: harvest_of(inputs, plan).base(), seen, during)
-            skill = self._skill(seen, base, loss, by_size=not free)
+            skill = self._skill(seen, base, loss, plan)
             work = Work(recipe, plan, controller, skill, self.keep, tests is not None)
             title = f"GEX, {planned.epochs(len(samples)):.0f} passes over the data"
             results = self._run(work, inputs, executor, storage, title=title, progress=progress)
@@ -336,9 +336,12 @@ class GEX:
         )
         return replace(plan, first_chain=self.first_chain)
 
-    def _skill(self, seen: Intake, base: Losses, loss: object, *, by_size: bool) -> Skill | None:
+    def _skill(self, seen: Intake, base: Losses, loss: object, plan: Plan) -> Skill | None:
+        quantile = band_of(len(base), plan.harvest).quantile
         if seen.labels is not None and seen.classes is not None:
-            skill: Skill = ClassSkill(seen.labels, seen.classes, base, by_size=by_size)
+            skill: Skill = ClassSkill(
+                seen.labels, seen.classes, base, by_size=plan.harvest != "free", quantile=quantile
+            )
         else:
             chance = chance_loss(loss, seen.targets) if self.chance_loss is None else self.chance_loss
             if chance is None:
@@ -350,7 +353,7 @@ class GEX:
                     "that knows nothing would have, or lr to a number"
                 )
                 raise InvalidSettingError(msg)
-            skill = LossSkill(chance, base)
+            skill = LossSkill(chance, base, quantile=quantile)
         if self.lr == "auto" and not np.isfinite(skill(base, np.arange(len(base)))):
             msg = (
                 "the model predicts the given targets no better than a guess; the method starts from a trained model: "
@@ -359,10 +362,10 @@ class GEX:
             raise InvalidModelError(msg)
         return skill
 
-    def _controller(self, plan: Plan) -> AnyController:
+    def _controller(self, plan: Plan, n: int) -> AnyController:
         if self.lr == "auto":
             name = self.optimizer if isinstance(self.optimizer, str) else "sgd"
-            return Thermostat(HEATING_FROM[name], plan.snapshots, heats=plan.heats)
+            return Thermostat(HEATING_FROM[name], plan.snapshots, band_of(n, plan.harvest), heats=plan.heats)
         if callable(self.lr):
             return OpenLoop(self.lr, plan.snapshots)
         return OpenLoop(Constant(self.lr), plan.snapshots)

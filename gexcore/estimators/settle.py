@@ -9,11 +9,10 @@ from typing import Any, Literal
 
 from gexcore.budget import LARGE, Limit, planned_passes
 from gexcore.capabilities import require, supports
-from gexcore.ensembles.control import HEATS
+from gexcore.ensembles.control import HEATS, Band
 from gexcore.errors import InvalidSettingError
 from gexcore.plan import Harvest, Plan
 from gexcore.protocols import Backend, SupportsDonation, SupportsTrainingLosses
-from gexcore.uncertainty import ENOUGH
 
 Auto = Literal["auto"]
 
@@ -25,6 +24,9 @@ SNAPSHOTS: dict[Harvest, int] = {"evaluated": 24, "free": 32}
 GOOD_LENGTH, LEAST_LENGTH = 16, 6
 """Snapshots of a chain: under a budget rather fewer chains than shorter ones."""
 LEAST_STEPS = 4
+MILD, HOT = Band(0.5, 0.95, 0.6, quantile=0.6), Band(0.2, 0.5, 0.3)
+"""Of few samples the rare and the wrong are forgotten alike by members that know little; of many it is the wrong that
+are forgotten, and members that have kept more know them still."""
 FEWER_HEATS = 16
 """Of large data under a budget, where looks cost most: enough for one way out of a deep minimum, not for two."""
 
@@ -44,6 +46,11 @@ def check_number(name: str, value: Any, *, least: float = 0.0, above: bool = Fal
     if not ok or value < least or (above and value == least):
         told = f"a finite number {'above' if above else 'from'} {least:g}{'' if above else ' up'}"
         raise InvalidSettingError(f"{name} is {value!r}, and must be {told}")
+
+
+def band_of(n: int, harvest: Harvest) -> Band:
+    """How much members of so many samples are to forget."""
+    return HOT if n >= LARGE and harvest == "evaluated" else MILD
 
 
 def longest(snapshots: int | Auto) -> int:
@@ -75,8 +82,8 @@ def settle(
     Where that is more than the budget, chunks are halved first, which costs least, then there are fewer
     chains, and at last shorter ones. What the user has set stays.
 
-    From 5,000 samples on chains are then heated for less long, and where the budget does not pay for
-    eight members, one chain harvests the losses of its own training batches, which takes no extra pass.
+    From 5,000 samples on chains are then heated for less long, and where the budget does not pay for the
+    shortest, one chain harvests the losses of its own training batches, which takes no extra pass.
 
     Parameters
     ----------
@@ -103,7 +110,7 @@ def settle(
     free_to = {"chains": chains == "auto", "snapshots": snapshots == "auto", "steps": steps == "auto"}
     pays = feedback and n >= LARGE and optimizer != "adamw"
     possible = pays and supports(backend, SupportsTrainingLosses) and supports(backend, SupportsDonation)
-    for chosen, least in _harvests(harvest, possible):
+    for chosen in _harvests(harvest, free=possible):
         usual = Plan(
             chains=(1 if chosen == "free" else 4 if n < FEW_SAMPLES else 2) if chains == "auto" else chains,
             snapshots=SNAPSHOTS[chosen] if snapshots == "auto" else snapshots,
@@ -115,7 +122,7 @@ def settle(
             tolerance=tolerance,
         )
         heats = min(usual.heats, FEWER_HEATS) if n >= LARGE else usual.heats
-        for plan in _cheaper(usual, heats, **free_to, least=least if feedback else 1):
+        for plan in _cheaper(usual, heats, **free_to, least=LEAST_LENGTH if feedback else 1):
             cost = planned_passes(plan, n, refreshed=refreshed)
             if all(limit.allows(cost) for limit in limits):
                 return plan
@@ -129,11 +136,11 @@ def settle(
     return plan
 
 
-def _harvests(harvest: Harvest | Auto, free: bool) -> list[tuple[Harvest, int]]:
-    """Harvests in the order in which they are to be tried, and the shortest chain of each."""
+def _harvests(harvest: Harvest | Auto, *, free: bool) -> tuple[Harvest, ...]:
+    """Harvests in the order in which they are to be tried."""
     if harvest != "auto":
-        return [(harvest, LEAST_LENGTH)]
-    return [("evaluated", ENOUGH), ("free", LEAST_LENGTH)] if free else [("evaluated", LEAST_LENGTH)]
+        return (harvest,)
+    return ("evaluated", "free") if free else ("evaluated",)
 
 
 def _cheaper(plan: Plan, heats: int, *, chains: bool, snapshots: bool, steps: bool, least: int) -> Iterator[Plan]:

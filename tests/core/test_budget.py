@@ -78,7 +78,7 @@ def test_chunks_are_halved_before_chains_are_given_up_and_those_before_snapshots
     assert snapshots[-1] < 16
 
 
-@pytest.mark.parametrize(("n", "most"), [(5000, 48), (8000, 30), (10_000, 24), (60_000, 24), (500_000, 24)])
+@pytest.mark.parametrize(("n", "most"), [(5000, 34), (8000, 21.25), (10_000, 20), (60_000, 20), (500_000, 20)])
 def test_large_data_has_a_budget_by_default_and_is_evaluated(n: int, most: float) -> None:
     plan = plan_of(n)
     assert cost_of(plan, n) <= most

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gexcore.ensembles.control import Chunk, Decision, Heat, OpenLoop, Reading, Thermostat
+from gexcore.ensembles.control import Band, Chunk, Decision, Heat, OpenLoop, Reading
+from gexcore.ensembles.control import Thermostat as AnyThermostat
 from gexcore.plan import Constant, Cosine
 
 laws = settings(derandomize=True, database=None, deadline=None)
+
+Thermostat = partial(AnyThermostat, band=Band(low=0.4, first=0.95, last=0.5))
 
 EDGES = [
     0.4,
@@ -49,7 +53,7 @@ def rate(decision: Decision) -> float:
 
 
 def run(
-    thermostat: Thermostat, readings: Sequence[Reading | float], *, warm: bool = False
+    thermostat: AnyThermostat, readings: Sequence[Reading | float], *, warm: bool = False
 ) -> Iterator[tuple[Heat, Decision]]:
     memory, _ = thermostat.start()
     memory = memory._replace(warmed=warm)

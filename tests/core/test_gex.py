@@ -13,7 +13,7 @@ from gexcore.budget import Limit, planned_passes
 from gexcore.data import ArrayDataset
 from gexcore.ensembles.control import OpenLoop, Thermostat
 from gexcore.errors import MissingCapabilityError
-from gexcore.estimators.settle import settle
+from gexcore.estimators.settle import HOT, MILD, settle
 from gexcore.intake import take_in
 from gexcore.plan import Plan
 from gexcore.protocols import SupportsTrainingLosses
@@ -55,7 +55,7 @@ def test_a_budget_is_spent_on_evaluated_snapshots() -> None:
     plan = settled(60000, limits=[limit])
     assert (plan.harvest, plan.chains, plan.snapshots, plan.steps) == ("evaluated", 1, 9, 58)
     assert limit.allows(planned_passes(plan, 60000, refreshed=0))
-    small = limit._replace(most=12.0)  # does not pay for eight
+    small = limit._replace(most=10.0)  # does not pay for six
     assert settled(60000, limits=[small]).harvest == "free"
     assert settled(4999, limits=[Limit(lambda passes: passes.epochs(4999), 20.0)]).harvest == "evaluated"
     assert settled(60000, limits=[limit], harvest="free").harvest == "free"
@@ -69,9 +69,9 @@ def test_a_free_harvest_is_chosen_only_where_it_works() -> None:
             super().__init__(MLP.init((2, 2), seed=0))
             self.unsupported = {SupportsTrainingLosses}
 
-    limit = Limit(lambda passes: passes.epochs(60000), 12.0)
+    limit = Limit(lambda passes: passes.epochs(60000), 10.0)
     for settings in ({"backend": Silent()}, {"feedback": False}, {"optimizer": "adamw"}):
-        plan = settled(60000, limits=[limit], **settings)
+        plan = settled(60000, limits=[limit], hard=False, **settings)
         assert plan.harvest == "evaluated"
     with pytest.raises(
         MissingCapabilityError, match=r'harvest="free" needs SupportsTrainingLosses \(training_losses\)'
@@ -95,12 +95,20 @@ def test_the_learning_rate_chooses_the_controller() -> None:
     plan = settled(100)
     schedule = gx.Cosine(0.1, 5)
     for settings, wanted in [
-        ({}, Thermostat(1e-3, 24)),
-        ({"optimizer": "adamw"}, Thermostat(1e-5, 24)),
+        ({}, Thermostat(1e-3, 24, MILD)),
+        ({"optimizer": "adamw"}, Thermostat(1e-5, 24, MILD)),
         ({"lr": 0.3}, OpenLoop(gx.Constant(0.3), 24)),
         ({"lr": schedule}, OpenLoop(schedule, 24)),
     ]:
-        assert gx.GEX(**settings)._controller(plan) == wanted
+        assert gx.GEX(**settings)._controller(plan, 100) == wanted
+
+
+def test_members_of_many_samples_forget_more_but_not_in_a_free_harvest() -> None:
+    for n, harvest, wanted in [(4999, "evaluated", MILD), (5000, "evaluated", HOT), (5000, "free", MILD)]:
+        plan = settled(n, harvest=harvest)
+        assert gx.GEX()._controller(plan, n).band == wanted
+    assert MILD.low < MILD.last < MILD.first < 0.97
+    assert HOT.low < HOT.last < HOT.first < MILD.last
 
 
 def test_members_step_on_the_training_data_and_are_scored_on_the_data(trained: Any) -> None:
