@@ -9,6 +9,7 @@ labels as people gave them. For the first `--paper` seeds the paper's recipe is 
 first `--hindsight` seeds fixed learning rates, and for the first `--folds` seeds five more trainings, each without a
 fifth of the data. `--again rows.jsonl …` works out again what GEX and the plain loss find in rows that were written
 before, for the models in `--cache` or trained anew; `--table rows.jsonl …` only prints their tables.
+`--band mild|hot` has members of that kind whatever the number of samples.
 """
 
 from __future__ import annotations
@@ -30,11 +31,14 @@ from trained import NOISE, PROBLEMS, Cell, Trained, epochs, load, train, trained
 
 import gexcore as gx
 from gexcore.errors import AllMembersDivergedError
+from gexcore.estimators import gex
+from gexcore.estimators.settle import HOT, MILD
 from gexcore.metrics import average_precision
 
 GRID = {"sgd": tuple(0.02 * 2.0**k for k in range(7)), "adamw": tuple(1e-3 * 2.0**k for k in range(7))}
 """Fixed learning rates; the best of them by the true mask is the oracle."""
 FOLDS = 5
+BANDS = {"mild": MILD, "hot": HOT}
 
 
 def fit(cell: Cell, model: torch.nn.Module, folder: Path, **settings: Any) -> gx.LossInfluence:
@@ -148,7 +152,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="rows as JSON lines, each as soon as it is there")
     parser.add_argument("--again", type=Path, nargs="+", help="work out again what GEX finds in these rows")
     parser.add_argument("--table", type=Path, nargs="+", help="print the tables of these rows")
+    parser.add_argument("--band", choices=BANDS, help="members of this kind only")
     arguments = parser.parse_args()
+    if arguments.band:
+        gex.band_of = lambda n, harvest: BANDS[arguments.band]  # no setting: users need none
     if arguments.table:
         print(tables(list(read(arguments.table))))
         return

@@ -6,7 +6,8 @@
 
 scikit-learn's own data and multilayer perceptrons. Prints one line per run as it finishes, then
 tables over all runs. `--again rows.jsonl …` works out again what GEX and the plain loss find in rows that
-were written before, `--table rows.jsonl …` only prints their tables.
+were written before, `--table rows.jsonl …` only prints their tables. `--band mild|hot` has members of that kind whatever
+the number of samples.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from sklearn import datasets
 
 import gexcore as gx
 from gexcore.errors import AllMembersDivergedError
+from gexcore.estimators import gex
+from gexcore.estimators.settle import HOT, MILD
 from gexcore.metrics import average_precision
 from gexcore.plan import Optimizer, training_order
 from gexcore_numpy import MLP, NumpyBackend
@@ -41,6 +44,7 @@ EARLY = 10
 GRID = {"sgd": tuple(0.02 * 2.0**k for k in range(7)), "adamw": tuple(1e-3 * 2.0**k for k in range(7))}
 """Fixed learning rates; the best of them by the true mask is the oracle."""
 FOLDS = 5
+BANDS = {"mild": MILD, "hot": HOT}
 
 
 class Cell(NamedTuple):
@@ -257,7 +261,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="rows as JSON lines, each as soon as it is there")
     parser.add_argument("--again", type=Path, nargs="+", help="work out again what GEX finds in these rows")
     parser.add_argument("--table", type=Path, nargs="+", help="print the tables of these rows")
+    parser.add_argument("--band", choices=BANDS, help="members of this kind only")
     arguments = parser.parse_args()
+    if arguments.band:
+        gex.band_of = lambda n, harvest: BANDS[arguments.band]  # no setting: users need none
     if arguments.table:
         print(tables(read(arguments.table)))
         return

@@ -50,7 +50,7 @@ def check_number(name: str, value: Any, *, least: float = 0.0, above: bool = Fal
 
 def band_of(n: int, harvest: Harvest) -> Band:
     """How much members of so many samples are to forget."""
-    return HOT if n >= LARGE and harvest == "evaluated" else MILD
+    return HOT if n >= FEW_SAMPLES and harvest == "evaluated" else MILD
 
 
 def longest(snapshots: int | Auto) -> int:

@@ -104,7 +104,7 @@ def test_the_learning_rate_chooses_the_controller() -> None:
 
 
 def test_members_of_many_samples_forget_more_but_not_in_a_free_harvest() -> None:
-    for n, harvest, wanted in [(4999, "evaluated", MILD), (5000, "evaluated", HOT), (5000, "free", MILD)]:
+    for n, harvest, wanted in [(2999, "evaluated", MILD), (3000, "evaluated", HOT), (3000, "free", MILD)]:
         plan = settled(n, harvest=harvest)
         assert gx.GEX()._controller(plan, n).band == wanted
     assert MILD.low < MILD.last < MILD.first < 0.97
