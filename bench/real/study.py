@@ -17,26 +17,26 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from tables import Row, tables
 from trained import NOISE, PROBLEMS, Cell, Trained, epochs, load, train, trained
 
 import gexcore as gx
-from gexcore.errors import AllMembersDivergedError
 from gexcore.estimators import gex
 from gexcore.estimators.settle import HOT, MILD
-from gexcore.metrics import average_precision
 
-GRID = {"sgd": tuple(0.02 * 2.0**k for k in range(7)), "adamw": tuple(1e-3 * 2.0**k for k in range(7))}
-"""Fixed learning rates; the best of them by the true mask is the oracle."""
+sys.path.append(str(Path(__file__).parent.parent / "tuning"))
+
+from rows import Row, found_by_gex, found_in_hindsight, merged, precisions
+from tables import tables
+
 FOLDS = 5
 BANDS = {"mild": MILD, "hot": HOT}
 
@@ -49,39 +49,13 @@ def fit(cell: Cell, model: torch.nn.Module, folder: Path, **settings: Any) -> gx
 
 def ours(cell: Cell, known: Trained, folder: Path) -> Row:
     """What GEX and the plain loss find."""
-    _, y, wrong, _ = load(cell, folder)
+    wrong = load(cell, folder).wrong
     started = time.process_time()
     usual = fit(cell, known.model, folder)
     seconds = time.process_time() - started
     capped = fit(cell, known.model, folder, pretraining_epochs=epochs(cell))
-    found = usual.suspects()
-    hits = int(wrong[found.indices].sum())
-    cost, less = (100 * run.run.passes.epochs(len(y)) / (3 * epochs(cell)) for run in (usual, capped))
-    row: Row = {
-        "wrong": float(wrong.mean()),
-        "fitted": float((usual.checkpoint_losses[wrong] < np.log(2)).mean()) if wrong.any() else None,
-        "members": usual.run.count()["member"],
-        "seconds": seconds,
-        "training_seconds": known.seconds,
-        "percent_of_pretraining": cost,
-        "percent_capped": less,
-        "findings": [finding.name for finding in usual.diagnose()],
-        "capped_findings": [finding.name for finding in capped.diagnose()],
-        "threshold": found.threshold.method,
-        "flagged": len(found.indices) / len(y),
-        "precision": hits / len(found.indices) if len(found.indices) else None,
-        "recall": hits / int(wrong.sum()) if wrong.any() else None,
-    }
-    if not wrong.any():
-        return row
-    scores = {
-        "GEX() suspicion": usual.suspicion(),
-        "GEX(pretraining_epochs=…)": capped.suspicion(),
-        "GEX() self_influence": np.nan_to_num(usual.self_influence()),
-        "GEX() mean member loss": np.nan_to_num(usual.suspicion(clip=np.inf), posinf=1e9),
-        "plain loss": usual.checkpoint_losses,
-    }
-    return {**row, "ap": {name: average_precision(value, wrong) for name, value in scores.items()}}
+    found = found_by_gex(usual, capped, wrong, epochs=epochs(cell))
+    return {**found, "wrong": float(wrong.mean()), "seconds": seconds, "training_seconds": known.seconds}
 
 
 def others(cell: Cell, known: Trained, folder: Path, *, paper: bool, hindsight: bool, folds: bool) -> Row:
@@ -94,20 +68,10 @@ def others(cell: Cell, known: Trained, folder: Path, *, paper: bool, hindsight: 
     if folds:
         learning = gx.ConfidentLearning(train=partial(train, cell, classes=classes), folds=FOLDS, seed=cell.seed)
         scores["5-fold confident learning"] = learning.fit(data=(x, y), progress=False).suspicion()
-    row: Row = {"ap": {name: average_precision(value, wrong) for name, value in scores.items()}}
-    if hindsight:
-        by_rate = {}
-        for lr in GRID[cell.optimizer]:
-            with suppress(AllMembersDivergedError):  # it is not the best one then
-                by_rate[lr] = average_precision(fit(cell, known.model, folder, lr=lr, chains=1).suspicion(), wrong)
-        row["oracle"] = max(by_rate, key=by_rate.__getitem__)
-        row["ap"]["oracle lr"] = by_rate[row["oracle"]]
-    return row
-
-
-def merged(old: Row, new: Row) -> Row:
-    """One row of two, of their APs too."""
-    return {**old, **new, **({"ap": {**old["ap"], **new["ap"]}} if "ap" in old and "ap" in new else {})}
+    row: Row = {"ap": precisions(scores, wrong)}
+    if not hindsight:
+        return row
+    return merged(row, found_in_hindsight(partial(fit, cell, known.model, folder), wrong, optimizer=cell.optimizer))
 
 
 def read(paths: list[Path]) -> Iterator[Row]:

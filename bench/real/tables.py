@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-
-Row = dict[str, Any]
-OURS = ("GEX() suspicion", "GEX(pretraining_epochs=…)", "GEX() self_influence", "GEX() mean member loss")
-OTHERS = ("oracle lr", "paper's recipe, E2", "plain loss", "EL2N (from scratch)", "5-fold confident learning")
+from rows import COLUMNS, Row
 
 
 def mean(values: list[float]) -> str:
@@ -20,7 +15,7 @@ def mean(values: list[float]) -> str:
 
 def tables(rows: list[Row]) -> str:
     """Average precision by problem, and what the thresholds decided, as Markdown."""
-    names = [*OURS[:2], OTHERS[0], *OURS[2:], *OTHERS[1:]]
+    names = [name for name in COLUMNS if any(name in row.get("ap", {}) for row in rows)]
     lines = ["| data | model | noise | runs | fitted | " + " | ".join(names) + " |", "| --- " * (len(names) + 5) + "|"]
     kinds = dict.fromkeys((row["data"], row["optimizer"], row["fit"], row["noise"]) for row in rows)
     parts = {kind: [r for r in rows if (r["data"], r["optimizer"], r["fit"], r["noise"]) == kind] for kind in kinds}

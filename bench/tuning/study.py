@@ -16,24 +16,22 @@ import argparse
 import json
 import platform
 import warnings
-from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from rows import COLUMNS, Row, found_by_gex, found_in_hindsight, merged, precisions
 from sklearn import datasets
 
 import gexcore as gx
-from gexcore.errors import AllMembersDivergedError
 from gexcore.estimators import gex
 from gexcore.estimators.settle import HOT, MILD
-from gexcore.metrics import average_precision
 from gexcore.plan import Optimizer, training_order
 from gexcore_numpy import MLP, NumpyBackend
 
-Row = dict[str, Any]
 DATA = {"digits": datasets.load_digits, "wine": datasets.load_wine, "breast_cancer": datasets.load_breast_cancer}
 NOISE = ("0", "0.02", "0.1", "0.3", "pair")
 PAIR_RATE = 0.2
@@ -41,8 +39,6 @@ RATES = {"sgd": 0.05, "adamw": 2e-3}
 EPOCHS = {"memorised": 150, "early": 8}
 EARLY = 10
 """EL2N is the mean over so many first epochs, as the study that this table continues has it."""
-GRID = {"sgd": tuple(0.02 * 2.0**k for k in range(7)), "adamw": tuple(1e-3 * 2.0**k for k in range(7))}
-"""Fixed learning rates; the best of them by the true mask is the oracle."""
 FOLDS = 5
 BANDS = {"mild": MILD, "hot": HOT}
 
@@ -132,39 +128,11 @@ def fit(cell: Cell, model: Any, **settings: Any) -> gx.LossInfluence:
 
 def ours(cell: Cell, model: Any) -> Row:
     """What GEX finds, by its defaults and in hindsight."""
-    x, _, wrong = load(cell)
-    usual, capped = fit(cell, model), fit(cell, model, pretraining_epochs=EPOCHS[cell.fit])
-    found = usual.suspects()
-    hits = int(wrong[found.indices].sum())
-    cost, less = (100 * run.run.passes.epochs(len(x)) / (3 * EPOCHS[cell.fit]) for run in (usual, capped))
-    row: Row = {
-        "members": usual.run.count()["member"],
-        "percent_of_pretraining": cost,
-        "percent_capped": less,
-        "findings": [finding.name for finding in usual.diagnose()],
-        "capped_findings": [finding.name for finding in capped.diagnose()],
-        "threshold": found.threshold.method,
-        "flagged": len(found.indices) / len(x),
-        "precision": hits / len(found.indices) if len(found.indices) else None,
-        "recall": hits / int(wrong.sum()) if wrong.any() else None,
-        "fitted": float((usual.checkpoint_losses[wrong] < np.log(2)).mean()) if wrong.any() else None,
-    }
+    wrong, epochs = load(cell).wrong, EPOCHS[cell.fit]
+    found = found_by_gex(fit(cell, model), fit(cell, model, pretraining_epochs=epochs), wrong, epochs=epochs)
     if not wrong.any():
-        return row
-    scores = {
-        "plain loss": usual.checkpoint_losses,
-        "GEX() suspicion": usual.suspicion(),
-        "GEX(pretraining_epochs=…)": capped.suspicion(),
-        "GEX() self_influence": np.nan_to_num(usual.self_influence()),
-        "GEX() mean member loss": np.nan_to_num(usual.suspicion(clip=np.inf), posinf=1e9),
-    }
-    fixed = {}
-    for lr in GRID[cell.optimizer]:
-        with suppress(AllMembersDivergedError):  # it is not the best one then
-            fixed[lr] = average_precision(fit(cell, model, lr=lr, chains=1).suspicion(), wrong)
-    best = max(fixed, key=fixed.__getitem__)
-    found_aps = {name: average_precision(value, wrong) for name, value in scores.items()}
-    return {**row, "ap": {**found_aps, "oracle lr": fixed[best]}, "oracle": best}
+        return found
+    return merged(found, found_in_hindsight(partial(fit, cell, model), wrong, optimizer=cell.optimizer))
 
 
 def run(cell: Cell, backend: str) -> Row:
@@ -188,20 +156,19 @@ def run(cell: Cell, backend: str) -> Row:
         "EL2N (from scratch)": early,
         "5-fold confident learning": folds.fit(data=(x, y), progress=False).suspicion(),
     }
-    return {**row, "ap": {**row["ap"], **{name: average_precision(value, wrong) for name, value in scores.items()}}}
+    return merged(row, {"ap": precisions(scores, wrong)})
 
 
 def again(row: Row) -> Row:
     """A row that was written before, with what GEX finds now."""
     cell = Cell(*(row[name] for name in Cell._fields))
-    new = ours(cell, trained(cell, row["backend"]))
-    return {**row, **new, **({"ap": {**row["ap"], **new["ap"]}} if "ap" in row else {})}
+    return merged(row, ours(cell, trained(cell, row["backend"])))
 
 
 def tables(rows: list[Row]) -> str:
     """AP by noise and fit, and what the targets of the default ask for."""
     noisy = [row for row in rows if "ap" in row]
-    names = list(noisy[0]["ap"]) if noisy else []
+    names = [name for name in COLUMNS if any(name in row["ap"] for row in noisy)]
     lines = ["| model | noise | runs | " + " | ".join(names) + " |", "| --- " * (len(names) + 3) + "|"]
     for fit in EPOCHS:
         for noise in NOISE[1:]:
@@ -226,11 +193,11 @@ def tables(rows: list[Row]) -> str:
                 f"- {name}: below plain loss by more than .02 in {len(below)} of {len(noisy)} runs, "
                 f"of which diagnose() warned in {told}"
             )
-    for noise in NOISE:
-        part = [row for row in rows if row["noise"] == noise and row["fit"] == "memorised"]
+    for fit, noise in product(EPOCHS, NOISE):
+        part = [row for row in rows if (row["fit"], row["noise"]) == (fit, noise)]
         decided = [row for row in part if row["threshold"] != "refused"]
         if part:
-            told = f"- memorised, noise {noise}: threshold decided in {len(decided)} of {len(part)}"
+            told = f"- {fit}, noise {noise}: threshold decided in {len(decided)} of {len(part)}"
             if noise == "0":
                 told += f", flagged at most {max(row['flagged'] for row in part):.1%}"
             elif decided:
