@@ -173,8 +173,8 @@ class Thermostat:
     snapshots : int
         Length of a chain, heating apart; the member that it leads to counts.
     heats : int
-        Heating chunks of a chain, at most: one that never left θ* then ends, one that has goes on by
-        whole chunks.
+        Short heating chunks of a chain, at most; it then goes on by whole ones. One that has not left θ*
+        after `HEATS` of both kinds ends.
     """
 
     lr: float
@@ -216,7 +216,8 @@ class Thermostat:
             factor = min(max(math.exp(self.gain * (s - target)), 0.5), 1.25) if warmed else 2.0
             factor = min(factor, self._brake(memory.loss, reading.loss))
             heat = Heat(memory.lr * factor, snapshot, heated, warmed, left, below, reading.loss)
-        ends = snapshot >= self.snapshots or (heated >= self.heats and not left)
+        given_up = not left and heated + snapshot >= max(self.heats, HEATS)
+        ends = snapshot >= self.snapshots or given_up
         chunk = None if ends else Chunk(Constant(heat.lr), heating=self._heats(heat))
         return heat, Decision(status, after, chunk)
 

@@ -88,7 +88,7 @@ def by_the_book(lr: float, readings: list[Reading], C: int, heats: int) -> Itera
             if before and loss > before * math.e:
                 change = min(change, max(0.1, math.exp(-0.5 * (math.log(loss / before) - 1))))
             lr, returns, then, before = lr * change, 0, "continue", loss
-        over = t >= C or (heated >= heats and not left)
+        over = t >= C or (not left and heated + t >= max(heats, 28))
         yield lr, then, band, "none" if over else "whole" if warmed or heated >= heats else "short"
         if over:
             return
@@ -163,8 +163,9 @@ def test_heating_doubles_in_short_chunks_until_the_first_warm_snapshot() -> None
 
 
 def test_a_chain_that_never_leaves_the_start_ends_without_a_member() -> None:
-    ran = list(run(Thermostat(1e-3, 40, heats=10), [1.0] * 10))
-    assert [decision.chunk is None for _, decision in ran] == [False] * 9 + [True]
+    ran = list(run(Thermostat(1e-3, 40, heats=10), [1.0] * 28))
+    assert [decision.chunk is None for _, decision in ran] == [False] * 27 + [True]
+    assert [decision.chunk.heating for _, decision in ran if decision.chunk] == [True] * 9 + [False] * 18
     assert {decision.status for _, decision in ran} == {"cold"}
 
 
