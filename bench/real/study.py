@@ -15,7 +15,6 @@ before, for the models in `--cache` or trained anew; `--table rows.jsonl …` on
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import sys
 import time
@@ -29,16 +28,13 @@ import torch
 from trained import NOISE, PROBLEMS, Cell, Trained, epochs, load, train, trained
 
 import gexcore as gx
-from gexcore.estimators import gex
-from gexcore.estimators.settle import HOT, MILD
 
 sys.path.append(str(Path(__file__).parent.parent / "tuning"))
 
-from rows import Row, found_by_gex, found_in_hindsight, merged, precisions
+from rows import BANDS, Row, found_by_gex, found_in_hindsight, merged, only_band, precisions, read, written
 from tables import tables
 
 FOLDS = 5
-BANDS = {"mild": MILD, "hot": HOT}
 
 
 def fit(cell: Cell, model: torch.nn.Module, folder: Path, **settings: Any) -> gx.LossInfluence:
@@ -72,11 +68,6 @@ def others(cell: Cell, known: Trained, folder: Path, *, paper: bool, hindsight: 
     if not hindsight:
         return row
     return merged(row, found_in_hindsight(partial(fit, cell, known.model, folder), wrong, optimizer=cell.optimizer))
-
-
-def read(paths: list[Path]) -> Iterator[Row]:
-    """Rows that were written before."""
-    return (json.loads(line) for path in paths for line in path.read_text().splitlines())
 
 
 def work(arguments: argparse.Namespace) -> Iterator[Row]:
@@ -119,18 +110,12 @@ def main() -> None:
     parser.add_argument("--band", choices=BANDS, help="members of this kind only")
     arguments = parser.parse_args()
     if arguments.band:
-        gex.band_of = lambda n, harvest: BANDS[arguments.band]  # no setting: users need none
+        only_band(arguments.band)
     if arguments.table:
-        print(tables(list(read(arguments.table))))
+        print(tables(read(arguments.table)))
         return
     torch.set_num_threads(1)
-    rows = []
-    for row in work(arguments):
-        rows.append(row)
-        print(json.dumps(row), flush=True)
-        if arguments.out:
-            with arguments.out.open("a") as file:
-                print(json.dumps(row), file=file)
+    rows = written(work(arguments), arguments.out)
     print(f"\n{platform.machine()}, one thread, torch {torch.__version__}\n\n{tables(rows)}")
 
 

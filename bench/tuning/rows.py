@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,8 @@ from numpy.typing import NDArray
 
 import gexcore as gx
 from gexcore.errors import AllMembersDivergedError
+from gexcore.estimators import gex
+from gexcore.estimators.settle import HOT, MILD
 from gexcore.metrics import average_precision
 
 Row = dict[str, Any]
@@ -25,6 +29,7 @@ COLUMNS = (
     "EL2N (from scratch)",
     "5-fold confident learning",
 )
+BANDS = {"mild": MILD, "hot": HOT}
 GRID = {"sgd": tuple(0.02 * 2.0**k for k in range(7)), "adamw": tuple(1e-3 * 2.0**k for k in range(7))}
 """Fixed learning rates; the best of them by the true mask is the oracle."""
 
@@ -78,3 +83,25 @@ def merged(*rows: Row) -> Row:
     whole = {name: value for row in rows for name, value in row.items()}
     aps = {name: value for row in rows for name, value in row.get("ap", {}).items()}
     return {**whole, **({"ap": aps} if aps else {})}
+
+
+def read(paths: Iterable[Path]) -> list[Row]:
+    """Rows that were written before."""
+    return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+
+
+def written(rows: Iterable[Row], out: Path | None) -> list[Row]:
+    """The rows, each printed and appended to `out` as soon as it is there."""
+    done = []
+    for row in rows:
+        done.append(row)
+        print(json.dumps(row), flush=True)
+        if out:
+            with out.open("a") as file:
+                print(json.dumps(row), file=file)
+    return done
+
+
+def only_band(name: str) -> None:
+    """Members of one kind whatever the number of samples; no setting, since users need none."""
+    gex.band_of = lambda n, harvest: BANDS[name]

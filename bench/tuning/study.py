@@ -13,7 +13,6 @@ the number of samples.
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import warnings
 from functools import lru_cache, partial
@@ -23,12 +22,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rows import COLUMNS, Row, found_by_gex, found_in_hindsight, merged, precisions
+from rows import BANDS, COLUMNS, Row, found_by_gex, found_in_hindsight, merged, only_band, precisions, read, written
 from sklearn import datasets
 
 import gexcore as gx
-from gexcore.estimators import gex
-from gexcore.estimators.settle import HOT, MILD
 from gexcore.plan import Optimizer, training_order
 from gexcore_numpy import MLP, NumpyBackend
 
@@ -40,7 +37,6 @@ EPOCHS = {"memorised": 150, "early": 8}
 EARLY = 10
 """EL2N is the mean over so many first epochs, as the study that this table continues has it."""
 FOLDS = 5
-BANDS = {"mild": MILD, "hot": HOT}
 
 
 class Cell(NamedTuple):
@@ -214,11 +210,6 @@ def tables(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def read(paths: list[Path]) -> list[Row]:
-    """Rows that were written before."""
-    return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for flag, choices in (("data", DATA), ("optimizers", RATES), ("noise", NOISE), ("fits", EPOCHS)):
@@ -231,7 +222,7 @@ def main() -> None:
     parser.add_argument("--band", choices=BANDS, help="members of this kind only")
     arguments = parser.parse_args()
     if arguments.band:
-        gex.band_of = lambda n, harvest: BANDS[arguments.band]  # no setting: users need none
+        only_band(arguments.band)
     if arguments.table:
         print(tables(read(arguments.table)))
         return
@@ -245,14 +236,7 @@ def main() -> None:
         for noise in lists[3]
     ]
     work = map(again, read(arguments.again)) if arguments.again else (run(cell, arguments.backend) for cell in cells)
-    rows = []
-    for row in work:
-        rows.append(row)
-        print(json.dumps(row), flush=True)
-        if arguments.out:
-            with arguments.out.open("a") as file:
-                print(json.dumps(row), file=file)
-    print(tables(rows))
+    print(tables(written(work, arguments.out)))
     print(f"\nPython {platform.python_version()}, NumPy {np.__version__}, {platform.machine()}")
 
 

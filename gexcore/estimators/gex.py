@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gexcore.budget import Budget, default_budget, limits, planned_passes
-from gexcore.ensembles.control import AnyController, OpenLoop, Thermostat
+from gexcore.ensembles.control import AnyController, Band, OpenLoop, Thermostat
 from gexcore.ensembles.execution import Storage, Work, harvest_of, run_chains
 from gexcore.ensembles.geometric import ChainResult, Snapshot, chain_cost, kept_members, loss_table, loss_table_on_test
 from gexcore.ensembles.skill import ClassSkill, Losses, LossSkill, Skill, chance_loss, default_clip
@@ -259,7 +259,8 @@ class GEX:
         refresh = Refresher(engine, samples, seed=plan.seed)
         planned = planned_passes(plan, len(samples), refreshed=refresh.samples)
         free = plan.harvest == "free"
-        controller = self._controller(plan, len(samples))
+        band = band_of(len(samples), plan.harvest)
+        controller = self._controller(plan, band)
         during = None if tests is None or free else len(tests)
 
         def fingerprint() -> dict[str, Any]:
@@ -270,7 +271,7 @@ class GEX:
 
         with storage_of(store, plan, fingerprint, engine, self.keep) as storage:
             base = storage.base(lambda: harvest_of(inputs, plan).base(), seen, during)
-            skill = self._skill(seen, base, loss, plan)
+            skill = self._skill(seen, base, loss, by_size=not free, quantile=band.quantile)
             work = Work(recipe, plan, controller, skill, self.keep, tests is not None)
             title = f"GEX, {planned.epochs(len(samples)):.0f} passes over the data"
             results = self._run(work, inputs, executor, storage, title=title, progress=progress)
@@ -336,12 +337,9 @@ class GEX:
         )
         return replace(plan, first_chain=self.first_chain)
 
-    def _skill(self, seen: Intake, base: Losses, loss: object, plan: Plan) -> Skill | None:
-        quantile = band_of(len(base), plan.harvest).quantile
+    def _skill(self, seen: Intake, base: Losses, loss: object, *, by_size: bool, quantile: float) -> Skill | None:
         if seen.labels is not None and seen.classes is not None:
-            skill: Skill = ClassSkill(
-                seen.labels, seen.classes, base, by_size=plan.harvest != "free", quantile=quantile
-            )
+            skill: Skill = ClassSkill(seen.labels, seen.classes, base, by_size=by_size, quantile=quantile)
         else:
             chance = chance_loss(loss, seen.targets) if self.chance_loss is None else self.chance_loss
             if chance is None:
@@ -362,10 +360,10 @@ class GEX:
             raise InvalidModelError(msg)
         return skill
 
-    def _controller(self, plan: Plan, n: int) -> AnyController:
+    def _controller(self, plan: Plan, band: Band) -> AnyController:
         if self.lr == "auto":
             name = self.optimizer if isinstance(self.optimizer, str) else "sgd"
-            return Thermostat(HEATING_FROM[name], plan.snapshots, band_of(n, plan.harvest), heats=plan.heats)
+            return Thermostat(HEATING_FROM[name], plan.snapshots, band, heats=plan.heats)
         if callable(self.lr):
             return OpenLoop(self.lr, plan.snapshots)
         return OpenLoop(Constant(self.lr), plan.snapshots)

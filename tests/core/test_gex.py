@@ -13,7 +13,7 @@ from gexcore.budget import Limit, planned_passes
 from gexcore.data import ArrayDataset
 from gexcore.ensembles.control import OpenLoop, Thermostat
 from gexcore.errors import MissingCapabilityError
-from gexcore.estimators.settle import HOT, MILD, settle
+from gexcore.estimators.settle import HOT, MILD, band_of, settle
 from gexcore.intake import take_in
 from gexcore.plan import Plan
 from gexcore.protocols import SupportsTrainingLosses
@@ -100,13 +100,12 @@ def test_the_learning_rate_chooses_the_controller() -> None:
         ({"lr": 0.3}, OpenLoop(gx.Constant(0.3), 24)),
         ({"lr": schedule}, OpenLoop(schedule, 24)),
     ]:
-        assert gx.GEX(**settings)._controller(plan, 100) == wanted
+        assert gx.GEX(**settings)._controller(plan, MILD) == wanted
 
 
 def test_members_of_many_samples_forget_more_but_not_in_a_free_harvest() -> None:
     for n, harvest, wanted in [(2999, "evaluated", MILD), (3000, "evaluated", HOT), (3000, "free", MILD)]:
-        plan = settled(n, harvest=harvest)
-        assert gx.GEX()._controller(plan, n).band == wanted
+        assert band_of(n, harvest) == wanted
     assert MILD.low < MILD.last < MILD.first < 0.97
     assert HOT.low < HOT.last < HOT.first < MILD.last
 
