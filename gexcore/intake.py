@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,17 +45,29 @@ def open_inputs(
     test: Any = None,
     loss: str | Callable[..., Any] | None = None,
     backend: str | None = None,
-    optimizer: Optimizer | None = None,
+    optimizer: Optimizer | Callable[[int], Optimizer] | None = None,
 ) -> Inputs:
-    """Find the backend of a model and wrap the data; see `gexcore.GEX.fit` for the arguments."""
+    """Find the backend of a model and wrap the data; see `gexcore.GEX.fit` for the arguments.
+
+    Parameters
+    ----------
+    optimizer : Optimizer or callable, optional
+        What is to be stepped with; a callable chooses it by the number of samples.
+    """
     # what finds plugins takes longer to import than all the rest of gexcore
     from gexcore.registry import default_registry
 
+    create = partial(default_registry().create, made(model), backend=backend, loss=loss)
+    engine = create(optimizer=None if callable(optimizer) else optimizer)
+    dataset = as_dataset(made(data), engine)
+    if callable(optimizer):  # how many samples there are may be known to the backend only
+        optimizer = optimizer(len(dataset))
+        engine = create(optimizer=optimizer)
+    if engine is model:  # a backend steps as it was made to
+        optimizer = None
     recipe = Recipe(
         model=model, data=data, train_data=train_data, test=test, loss=loss, backend=backend, optimizer=optimizer
     )
-    engine = default_registry().create(made(model), backend=backend, loss=loss, optimizer=optimizer)
-    dataset = as_dataset(made(data), engine)
     train = dataset if train_data is None else as_dataset(made(train_data), engine)
     if len(train) != len(dataset):
         msg = f"train_data has {len(train)} samples and data {len(dataset)}; give the same samples in the same order"

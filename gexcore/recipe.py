@@ -55,3 +55,8 @@ class Recipe:
     backend: str | None = None
     optimizer: Optimizer | None = None
     parameters: tuple[str, ...] | None = None
+
+    def chosen(self) -> dict[str, Any]:
+        """The weight decay that was settled, where it is not that of a factory or of the user's own backend."""
+        optimizer = self.optimizer
+        return {} if optimizer is None or callable(optimizer.name) else {"weight_decay": optimizer.weight_decay}

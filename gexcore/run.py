@@ -39,7 +39,7 @@ class Run:
     seconds : float
         Wall time of the fit.
     chosen : mapping
-        What a method without chains settled or found, such as the number of parameters.
+        What was settled or found beside the plan, such as the weight decay of members or the number of parameters.
     planned : Passes, optional
         What `passes` was to be, as settled before the work.
     """

@@ -9,7 +9,6 @@ labels as people gave them. For the first `--paper` seeds the paper's recipe is 
 first `--hindsight` seeds fixed learning rates, and for the first `--folds` seeds five more trainings, each without a
 fifth of the data. `--again rows.jsonl …` works out again what GEX and the plain loss find in rows that were written
 before, for the models in `--cache` or trained anew; `--table rows.jsonl …` only prints their tables.
-`--band mild|hot` has members of that kind whatever the number of samples.
 """
 
 from __future__ import annotations
@@ -31,15 +30,17 @@ import gexcore as gx
 
 sys.path.append(str(Path(__file__).parent.parent / "tuning"))
 
-from rows import BANDS, Row, found_by_gex, found_in_hindsight, merged, only_band, precisions, read, written
+from rows import Row, found_by_gex, found_in_hindsight, merged, precisions, read, written
 from tables import tables
 
 FOLDS = 5
+TOLD: dict[str, Any] = {}
+"""What the command line sets of every run of GEX."""
 
 
 def fit(cell: Cell, model: torch.nn.Module, folder: Path, **settings: Any) -> gx.LossInfluence:
     """GEX on the cell."""
-    own = {"optimizer": cell.optimizer, "seed": cell.seed, **settings}
+    own = {"optimizer": cell.optimizer, "seed": cell.seed, **TOLD, **settings}
     return gx.GEX(**own).fit(model, load(cell, folder)[:2], progress=False)
 
 
@@ -107,10 +108,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="rows as JSON lines, each as soon as it is there")
     parser.add_argument("--again", type=Path, nargs="+", help="work out again what GEX finds in these rows")
     parser.add_argument("--table", type=Path, nargs="+", help="print the tables of these rows")
-    parser.add_argument("--band", choices=BANDS, help="members of this kind only")
+    parser.add_argument("--weight-decay", type=float, help="of the members of GEX, instead of its own choice")
     arguments = parser.parse_args()
-    if arguments.band:
-        only_band(arguments.band)
+    if arguments.weight_decay is not None:
+        TOLD["weight_decay"] = arguments.weight_decay
     if arguments.table:
         print(tables(read(arguments.table)))
         return

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 import gexcore as gx
 from gexcore.errors import AllMembersDivergedError
-from gexcore.estimators import gex
-from gexcore.estimators.settle import HOT, MILD
 from gexcore.metrics import average_precision
 
 Row = dict[str, Any]
@@ -29,7 +27,6 @@ COLUMNS = (
     "EL2N (from scratch)",
     "5-fold confident learning",
 )
-BANDS = {"mild": MILD, "hot": HOT}
 GRID = {"sgd": tuple(0.02 * 2.0**k for k in range(7)), "adamw": tuple(1e-3 * 2.0**k for k in range(7))}
 """Fixed learning rates; the best of them by the true mask is the oracle."""
 
@@ -100,8 +97,3 @@ def written(rows: Iterable[Row], out: Path | None) -> list[Row]:
             with out.open("a") as file:
                 print(json.dumps(row), file=file)
     return done
-
-
-def only_band(name: str) -> None:
-    """Members of one kind whatever the number of samples; no setting, since users need none."""
-    gex.band_of = lambda n, harvest: BANDS[name]

@@ -6,8 +6,7 @@
 
 scikit-learn's own data and multilayer perceptrons. Prints one line per run as it finishes, then
 tables over all runs. `--again rows.jsonl …` works out again what GEX and the plain loss find in rows that
-were written before, `--table rows.jsonl …` only prints their tables. `--band mild|hot` has members of that kind whatever
-the number of samples.
+were written before, `--table rows.jsonl …` only prints their tables.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rows import BANDS, COLUMNS, Row, found_by_gex, found_in_hindsight, merged, only_band, precisions, read, written
+from rows import COLUMNS, Row, found_by_gex, found_in_hindsight, merged, precisions, read, written
 from sklearn import datasets
 
 import gexcore as gx
@@ -37,6 +36,8 @@ EPOCHS = {"memorised": 150, "early": 8}
 EARLY = 10
 """EL2N is the mean over so many first epochs, as the study that this table continues has it."""
 FOLDS = 5
+TOLD: dict[str, Any] = {}
+"""What the command line sets of every run of GEX."""
 
 
 class Cell(NamedTuple):
@@ -118,7 +119,7 @@ def trained(cell: Cell, backend: str, recorder: gx.Recorder | None = None) -> An
 def fit(cell: Cell, model: Any, **settings: Any) -> gx.LossInfluence:
     """GEX on the cell."""
     x, y, _ = load(cell)
-    own = {"optimizer": cell.optimizer, "seed": cell.seed, **settings}
+    own = {"optimizer": cell.optimizer, "seed": cell.seed, **TOLD, **settings}
     return gx.GEX(**own).fit(model, (x, y), progress=False)
 
 
@@ -219,10 +220,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="rows as JSON lines, each as soon as it is there")
     parser.add_argument("--again", type=Path, nargs="+", help="work out again what GEX finds in these rows")
     parser.add_argument("--table", type=Path, nargs="+", help="print the tables of these rows")
-    parser.add_argument("--band", choices=BANDS, help="members of this kind only")
+    parser.add_argument("--weight-decay", type=float, help="of the members of GEX, instead of its own choice")
     arguments = parser.parse_args()
-    if arguments.band:
-        only_band(arguments.band)
+    if arguments.weight_decay is not None:
+        TOLD["weight_decay"] = arguments.weight_decay
     if arguments.table:
         print(tables(read(arguments.table)))
         return

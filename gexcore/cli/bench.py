@@ -19,7 +19,6 @@ from gexcore.evaluation import Refresher, checked
 from gexcore.intake import open_inputs
 from gexcore.overheads import MEMBERS, STEPS, overheads
 from gexcore.passes import Passes
-from gexcore.plan import Optimizer
 from gexcore.protocols import Backend, Dataset
 
 DESCRIPTION = (
@@ -63,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
         read_data(paths, args.label),
         loss=args.loss,
         backend=args.backend,
-        optimizer=Optimizer(momentum=method.momentum, weight_decay=method.weight_decay),
+        optimizer=method.steps_with,
     )
     backend, data = inputs.backend, inputs.data
     plan = method.settled(backend, data)

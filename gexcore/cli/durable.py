@@ -30,7 +30,7 @@ def is_durable(method: Any, model: Any, backend: str | None, loss: str | None) -
         return False
     if not all(importlib.util.find_spec(name) for name in NEEDED):
         return False
-    engine = default_registry().create(model, backend=backend, loss=loss, optimizer=method.steps_with())
+    engine = default_registry().create(model, backend=backend, loss=loss)
     return supports(engine, SupportsSerialization)
 
 

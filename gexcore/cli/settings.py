@@ -20,7 +20,7 @@ HELP = {
     "harvest": "where a member's losses come from",
     "optimizer": "that of the training serves best",
     "momentum": "of sgd",
-    "weight_decay": "that of the training serves best",
+    "weight_decay": "of the members; of a Hessian, that of the training",
     "budget": "most that it may cost, in passes over the data, or with a unit: 90s",
     "pretraining_epochs": "of the model, a quarter of which is then the budget",
     "tolerance": "reliability of its own scores at which a chain ends",

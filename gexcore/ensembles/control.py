@@ -41,25 +41,6 @@ class Reading(NamedTuple):
     diverged: bool = False
 
 
-class Band(NamedTuple):
-    """Which skill members have, and what a chain aims at.
-
-    Parameters
-    ----------
-    low : float
-        Of members, at least.
-    first, last : float
-        Target at the start of a chain and at its end.
-    quantile : float
-        Of p_y within a class: what the class is said to know.
-    """
-
-    low: float
-    first: float
-    last: float
-    quantile: float = 0.5
-
-
 class Chunk(NamedTuple):
     """How a chain steps until the next look at it.
 
@@ -158,12 +139,12 @@ class Thermostat:
     """Feedback on skill: no learning rate to choose.
 
     A chain is heated in short chunks until its skill falls below `warm`; then the learning rate
-    follows a target that falls from `band.first` to `band.last` over the chain. Members are the
-    snapshots with band.low ≤ skill < warm.
+    follows a target that falls from `first` to `last` over the chain. Members are the snapshots
+    with low ≤ skill < warm.
 
     Out of a deep minimum losses grow by orders of magnitude, exponentially, before skill falls at
     all: where the mean loss grew more than e-fold the learning rate is lowered with its growth. A
-    chain that melts (skill below `band.low`) goes back to where its chunk began with half the learning
+    chain that melts (skill below `low`) goes back to where its chunk began with half the learning
     rate; after `returns` times in a row, or `stuck` snapshots in a row below its target, to θ*.
 
     Parameters
@@ -179,8 +160,10 @@ class Thermostat:
 
     lr: float
     snapshots: int
-    band: Band
+    low: float = 0.2
     warm: float = 0.97
+    first: float = 0.5
+    last: float = 0.3
     stuck: int = 5
     returns: int = 2
     heats: int = HEATS
@@ -193,8 +176,7 @@ class Thermostat:
 
     def target(self, snapshot: int) -> float:
         """Skill to aim at after this many snapshots."""
-        first, last = self.band.first, self.band.last
-        return first - (first - last) * snapshot / max(1, self.snapshots - 1)
+        return self.first - (self.first - self.last) * snapshot / max(1, self.snapshots - 1)
 
     def update(self, memory: Heat, reading: Reading, /) -> tuple[Heat, Decision]:
         """One turn of the feedback loop."""
@@ -206,10 +188,10 @@ class Thermostat:
         below = memory.below + 1 if s < target - self.slack else 0
         status = self._status(s, reading.diverged)
         snapshot, heated = memory.snapshot + (not heating or status == "member"), memory.heated + heating
-        if s < self.band.low and memory.returns < self.returns:
+        if s < self.low and memory.returns < self.returns:
             after: After = "back"
             heat = Heat(memory.lr * 0.5, snapshot, heated, warmed, left, 0, memory.loss, memory.returns + 1)
-        elif s < self.band.low or below >= self.stuck:
+        elif s < self.low or below >= self.stuck:
             after, heat = "reset", Heat(memory.lr * 0.5, snapshot, heated, left=left)
         else:
             after = "continue"
@@ -235,7 +217,7 @@ class Thermostat:
     def _status(self, s: float, diverged: bool) -> Status:
         if diverged:
             return "diverged"
-        if s < self.band.low:
+        if s < self.low:
             return "melted"
         return "member" if s < self.warm else "cold"
 

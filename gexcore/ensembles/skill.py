@@ -38,9 +38,9 @@ class Skill(Protocol):
 
 
 class ClassSkill:
-    """For a loss with exp(−loss) = p_y: the mean over classes of a quantile of p_y in the class, above chance.
+    """For a loss with exp(−loss) = p_y: the mean over classes of the class median of p_y, above chance.
 
-    A quantile per class ignores a minority of wrong labels in it and does not let a large class
+    A median per class ignores a minority of wrong labels in it and does not let a large class
     hide that a small one has melted.
 
     Parameters
@@ -54,18 +54,13 @@ class ClassSkill:
     by_size : bool
         Weight classes by their number of samples; where few samples of a small class are seen
         at a time its median is noisy, and equal weights have proved better.
-    quantile : float
-        0.5 is the median.
     """
 
-    def __init__(
-        self, labels: NDArray[Any], classes: int, base_losses: Losses, *, by_size: bool, quantile: float = 0.5
-    ) -> None:
+    def __init__(self, labels: NDArray[Any], classes: int, base_losses: Losses, *, by_size: bool) -> None:
         self._labels = labels
         self._classes = classes
         self._base = base_losses
         self._by_size = by_size
-        self._quantile = quantile
         self.ceiling = default_clip(classes)
 
     def __call__(self, losses: Losses, indices: Indices, /) -> float:
@@ -77,10 +72,10 @@ class ClassSkill:
         p = np.exp(-finite(losses).astype(np.float64))
         order = np.argsort(labels, kind="stable")
         present, starts = np.unique(labels[order], return_index=True)
-        known = [float(np.quantile(part, self._quantile)) for part in np.split(p[order], starts[1:])]
+        medians = [float(np.median(part)) for part in np.split(p[order], starts[1:])]
         sizes = np.diff(np.append(starts, len(labels)))
         weights = sizes if self._by_size else np.ones(len(present))
-        return float(np.average(known, weights=weights)) - 1.0 / self._classes
+        return float(np.average(medians, weights=weights)) - 1.0 / self._classes
 
 
 def chance_loss(loss: object, targets: NDArray[Any] | None) -> float | None:
@@ -102,7 +97,7 @@ def chance_loss(loss: object, targets: NDArray[Any] | None) -> float | None:
 
 
 class LossSkill:
-    """For any other loss: 1 − a quantile of the losses ÷ the median loss of a model that knows nothing.
+    """For any other loss: 1 − median loss ÷ the median loss of a model that knows nothing.
 
     Parameters
     ----------
@@ -110,19 +105,13 @@ class LossSkill:
         That second median.
     base_losses : array, shape (samples,)
         At θ*, in the mode in which members are going to be measured.
-    quantile : float
-        Of what is known; of losses, which are the lower the more is known, it is 1 − quantile.
     """
 
-    def __init__(self, chance: float, base_losses: Losses, *, quantile: float = 0.5) -> None:
+    def __init__(self, chance: float, base_losses: Losses) -> None:
         self._chance = chance
         self.ceiling = 3.0 * chance
         self._base = base_losses
-        self._quantile = quantile
 
     def __call__(self, losses: Losses, indices: Indices, /) -> float:
-        base = self._absolute(self._base[indices])
-        return self._absolute(losses) / base if base > 0 else float("nan")
-
-    def _absolute(self, losses: Losses) -> float:
-        return 1.0 - float(np.quantile(finite(losses), 1.0 - self._quantile)) / self._chance
+        base = 1.0 - float(np.median(finite(self._base[indices]))) / self._chance
+        return (1.0 - float(np.median(finite(losses))) / self._chance) / base if base > 0 else float("nan")

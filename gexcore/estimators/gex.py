@@ -12,13 +12,13 @@ from typing import Any, Literal
 import numpy as np
 
 from gexcore.budget import Budget, default_budget, limits, planned_passes
-from gexcore.ensembles.control import AnyController, Band, OpenLoop, Thermostat
+from gexcore.ensembles.control import AnyController, OpenLoop, Thermostat
 from gexcore.ensembles.execution import Storage, Work, harvest_of, run_chains
 from gexcore.ensembles.geometric import ChainResult, Snapshot, chain_cost, kept_members, loss_table, loss_table_on_test
 from gexcore.ensembles.skill import ClassSkill, Losses, LossSkill, Skill, chance_loss, default_clip
 from gexcore.errors import AllMembersDivergedError, InvalidModelError, InvalidSettingError
 from gexcore.estimators.selection import Parameters, selected
-from gexcore.estimators.settle import USER_BATCH_SIZE, Auto, band_of, check_count, check_number, settle
+from gexcore.estimators.settle import USER_BATCH_SIZE, Auto, check_count, check_number, settle, settled_optimizer
 from gexcore.evaluation import Refresher
 from gexcore.intake import Inputs, Intake, open_inputs, take_in
 from gexcore.loss_influence import LossInfluence
@@ -45,7 +45,7 @@ class GEX:
     Parameters
     ----------
     chains : int or "auto"
-        Independent runs from θ*. 4 below 3,000 samples, else 2; fewer under a budget.
+        Independent runs from θ*: 2, fewer under a budget.
     snapshots : int or "auto"
         Length of each chain, each snapshot starting from the one before: 24, in a free harvest 32, fewer
         under a budget; the short chunks that heat a chain come on top. One per chain is the independent
@@ -62,8 +62,11 @@ class GEX:
         where a budget does not pay for six passes.
     optimizer : {"sgd", "adamw"} or callable
         That of the training serves best. A callable is the framework's own factory.
-    momentum, weight_decay : float
-        Of that optimiser; the training's own weight decay serves best.
+    momentum : float
+        Of SGD.
+    weight_decay : "auto" or float
+        Of SGD or AdamW. "auto" is far more than trainings have, 0.25 ÷ batch size and 2: so members forget what was
+        memorised before what generalises. A factory has its own.
     batch_size : int or "auto"
         Small batches (8 to 128) cost least.
     floor : float
@@ -116,7 +119,7 @@ class GEX:
     harvest: Harvest | Auto = "auto"
     optimizer: Literal["sgd", "adamw"] | Callable[..., Any] = "sgd"
     momentum: float = 0.9
-    weight_decay: float = 0.0
+    weight_decay: float | Auto = "auto"
     batch_size: int | Auto = "auto"
     floor: float = 0.0
     ceiling: float | Auto | None = "auto"
@@ -138,8 +141,10 @@ class GEX:
             check_number("lr", self.lr, above=True)
         for name in ("keep", "first_chain", "seed"):
             check_count(name, getattr(self, name), least=0, auto=False)
-        for name in ("momentum", "weight_decay", "floor"):
+        for name in ("momentum", "floor"):
             check_number(name, getattr(self, name))
+        if self.weight_decay != "auto":
+            check_number("weight_decay", self.weight_decay)
         if self.ceiling != "auto" and self.ceiling is not None:
             check_number("ceiling", self.ceiling, least=self.floor, above=True)
         for name in ("chance_loss", "pretraining_epochs"):
@@ -230,14 +235,15 @@ class GEX:
         """
         started = time.perf_counter()
         inputs = open_inputs(
-            model, data, train_data=train_data, test=test, loss=loss, backend=backend, optimizer=self.steps_with()
+            model, data, train_data=train_data, test=test, loss=loss, backend=backend, optimizer=self.steps_with
         )
         inputs = selected(inputs, self.parameters, by="GEX")
         return self.fit_opened(inputs, loss=loss, store=store, executor=executor, progress=progress, started=started)
 
-    def steps_with(self) -> Optimizer:
-        """The optimiser that the members step with."""
-        return Optimizer(name=self.optimizer, momentum=self.momentum, weight_decay=self.weight_decay)
+    def steps_with(self, samples: int) -> Optimizer:
+        """The optimiser that members step with over so many samples."""
+        usual = Optimizer(name=self.optimizer, momentum=self.momentum)
+        return settled_optimizer(usual, samples, batch_size=self.batch_size, weight_decay=self.weight_decay)
 
     def fit_opened(
         self,
@@ -259,8 +265,7 @@ class GEX:
         refresh = Refresher(engine, samples, seed=plan.seed)
         planned = planned_passes(plan, len(samples), refreshed=refresh.samples)
         free = plan.harvest == "free"
-        band = band_of(len(samples), plan.harvest)
-        controller = self._controller(plan, band)
+        controller = self._controller(plan)
         during = None if tests is None or free else len(tests)
 
         def fingerprint() -> dict[str, Any]:
@@ -271,7 +276,7 @@ class GEX:
 
         with storage_of(store, plan, fingerprint, engine, self.keep) as storage:
             base = storage.base(lambda: harvest_of(inputs, plan).base(), seen, during)
-            skill = self._skill(seen, base, loss, by_size=not free, quantile=band.quantile)
+            skill = self._skill(seen, base, loss, by_size=not free)
             work = Work(recipe, plan, controller, skill, self.keep, tests is not None)
             title = f"GEX, {planned.epochs(len(samples)):.0f} passes over the data"
             results = self._run(work, inputs, executor, storage, title=title, progress=progress)
@@ -301,6 +306,7 @@ class GEX:
                     [Passes(forward=2 * len(samples), copies=COPIES), *(chain_cost(problem, plan, r) for r in results)]
                 ),
                 seconds=time.perf_counter() - started,
+                chosen={} if recipe is None else recipe.chosen(),
             ),
             test_table=test_table,
             floor=self.floor,
@@ -337,9 +343,9 @@ class GEX:
         )
         return replace(plan, first_chain=self.first_chain)
 
-    def _skill(self, seen: Intake, base: Losses, loss: object, *, by_size: bool, quantile: float) -> Skill | None:
+    def _skill(self, seen: Intake, base: Losses, loss: object, *, by_size: bool) -> Skill | None:
         if seen.labels is not None and seen.classes is not None:
-            skill: Skill = ClassSkill(seen.labels, seen.classes, base, by_size=by_size, quantile=quantile)
+            skill: Skill = ClassSkill(seen.labels, seen.classes, base, by_size=by_size)
         else:
             chance = chance_loss(loss, seen.targets) if self.chance_loss is None else self.chance_loss
             if chance is None:
@@ -351,7 +357,7 @@ class GEX:
                     "that knows nothing would have, or lr to a number"
                 )
                 raise InvalidSettingError(msg)
-            skill = LossSkill(chance, base, quantile=quantile)
+            skill = LossSkill(chance, base)
         if self.lr == "auto" and not np.isfinite(skill(base, np.arange(len(base)))):
             msg = (
                 "the model predicts the given targets no better than a guess; the method starts from a trained model: "
@@ -360,10 +366,10 @@ class GEX:
             raise InvalidModelError(msg)
         return skill
 
-    def _controller(self, plan: Plan, band: Band) -> AnyController:
+    def _controller(self, plan: Plan) -> AnyController:
         if self.lr == "auto":
             name = self.optimizer if isinstance(self.optimizer, str) else "sgd"
-            return Thermostat(HEATING_FROM[name], plan.snapshots, band, heats=plan.heats)
+            return Thermostat(HEATING_FROM[name], plan.snapshots, heats=plan.heats)
         if callable(self.lr):
             return OpenLoop(self.lr, plan.snapshots)
         return OpenLoop(Constant(self.lr), plan.snapshots)

@@ -76,7 +76,7 @@ class GEXLin(GEX):
         """
         started = time.perf_counter()
         inputs = open_inputs(
-            model, data, train_data=train_data, test=test, loss=loss, backend=backend, optimizer=self.steps_with()
+            model, data, train_data=train_data, test=test, loss=loss, backend=backend, optimizer=self.steps_with
         )
         require(inputs.backend, SupportsParams, by="GEXLin")
         inputs = selected(inputs, self.parameters, by="GEXLin")

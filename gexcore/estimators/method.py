@@ -91,8 +91,8 @@ class GradientMethod(ABC, Generic[Result]):
         """Those it asks whatever the parameters are."""
         return (SupportsParams,)
 
-    def _optimizer(self) -> Optimizer | None:
-        """What it steps with, if it does."""
+    def _optimizer(self) -> Callable[[int], Optimizer] | None:
+        """What it steps with, by the number of samples, if it does."""
         return None
 
     @abstractmethod

@@ -9,24 +9,23 @@ from typing import Any, Literal
 
 from gexcore.budget import LARGE, Limit, planned_passes
 from gexcore.capabilities import require, supports
-from gexcore.ensembles.control import HEATS, Band
+from gexcore.ensembles.control import HEATS
 from gexcore.errors import InvalidSettingError
-from gexcore.plan import Harvest, Plan
+from gexcore.plan import Harvest, Optimizer, Plan
 from gexcore.protocols import Backend, SupportsDonation, SupportsTrainingLosses
 
 Auto = Literal["auto"]
 
 USER_BATCH_SIZE = 128
-FEW_SAMPLES = 3000
+DECAY_OF_SGD, DECAY_OF_ADAMW = 0.25, 2.0
+"""Weight decay of members: of SGD for a batch of one sample, since the learning rates that melt a model grow with the
+batch. What was memorised decays and is not learnt again in so few steps; what generalises is."""
 EPOCHS_PER_SNAPSHOT = 0.25
 SNAPSHOTS: dict[Harvest, int] = {"evaluated": 24, "free": 32}
 """A free snapshot holds a quarter of the samples only: each needs to be seen often enough for a threshold."""
 GOOD_LENGTH, LEAST_LENGTH = 16, 6
 """Snapshots of a chain: under a budget rather fewer chains than shorter ones."""
 LEAST_STEPS = 4
-MILD, HOT = Band(0.5, 0.95, 0.6, quantile=0.6), Band(0.2, 0.5, 0.3)
-"""Of few samples the rare and the wrong are forgotten alike by members that know little; of many it is the wrong that
-are forgotten, and members that have kept more know them still."""
 FEWER_HEATS = 16
 """Of large data under a budget, where looks cost most: enough for one way out of a deep minimum, not for two."""
 
@@ -48,9 +47,17 @@ def check_number(name: str, value: Any, *, least: float = 0.0, above: bool = Fal
         raise InvalidSettingError(f"{name} is {value!r}, and must be {told}")
 
 
-def band_of(n: int, harvest: Harvest) -> Band:
-    """How much members of so many samples are to forget."""
-    return HOT if n >= FEW_SAMPLES and harvest == "evaluated" else MILD
+def batch_size_of(n: int) -> int:
+    """Samples per step of a chain over so many."""
+    return min(n, max(8, min(USER_BATCH_SIZE, n // 64)))
+
+
+def settled_optimizer(usual: Optimizer, n: int, *, batch_size: int | Auto, weight_decay: float | Auto) -> Optimizer:
+    """What the members of so many samples step with."""
+    if isinstance(weight_decay, str):
+        size = batch_size_of(n) if isinstance(batch_size, str) else batch_size
+        weight_decay = DECAY_OF_ADAMW if usual.name == "adamw" else DECAY_OF_SGD / size
+    return replace(usual, weight_decay=weight_decay)
 
 
 def longest(snapshots: int | Auto) -> int:
@@ -78,7 +85,7 @@ def settle(
     """The plan of a run over `n` samples.
 
     A snapshot comes after a quarter of an epoch in small batches, a look at a chain that is only
-    heated after a quarter of that. Each snapshot is evaluated, of two chains, or four below 3,000 samples.
+    heated after a quarter of that. Each snapshot is evaluated, of two chains.
     Where that is more than the budget, chunks are halved first, which costs least, then there are fewer
     chains, and at last shorter ones. What the user has set stays.
 
@@ -103,16 +110,15 @@ def settle(
     """
     if harvest == "free":
         require(backend, SupportsTrainingLosses, SupportsDonation, by='harvest="free"')
-    size = max(8, min(USER_BATCH_SIZE, n // 64)) if batch_size == "auto" else batch_size
-    if batch_size != "auto" and size > n:
+    size = batch_size_of(n) if batch_size == "auto" else batch_size
+    if size > n:
         raise InvalidSettingError(f"batch_size is {size}, and the data has {n} samples; choose at most that many")
-    size = min(size, n)
     free_to = {"chains": chains == "auto", "snapshots": snapshots == "auto", "steps": steps == "auto"}
     pays = feedback and n >= LARGE and optimizer != "adamw"
     possible = pays and supports(backend, SupportsTrainingLosses) and supports(backend, SupportsDonation)
     for chosen in _harvests(harvest, free=possible):
         usual = Plan(
-            chains=(1 if chosen == "free" else 4 if n < FEW_SAMPLES else 2) if chains == "auto" else chains,
+            chains=(1 if chosen == "free" else 2) if chains == "auto" else chains,
             snapshots=SNAPSHOTS[chosen] if snapshots == "auto" else snapshots,
             steps=max(16, round(EPOCHS_PER_SNAPSHOT * n / size)) if steps == "auto" else steps,
             heats=HEATS if feedback else 0,

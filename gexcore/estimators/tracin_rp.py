@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -77,8 +77,8 @@ class TracInRP(GradientMethod[Influence]):
     def _needs(self) -> tuple[type, ...]:
         return (SupportsParams,) if self.checkpoints is None else (SupportsParams, SupportsCheckpoints)
 
-    def _optimizer(self) -> Optimizer | None:
-        return None if self.ensemble is None else self.ensemble.steps_with()
+    def _optimizer(self) -> Callable[[int], Optimizer] | None:
+        return None if self.ensemble is None else self.ensemble.steps_with
 
     def _score(self, job: Job) -> Influence:
         states, cost = self._states(job)

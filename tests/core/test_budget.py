@@ -69,11 +69,11 @@ def test_a_budget_that_is_large_enough_changes_nothing(n: int) -> None:
 
 
 def test_chunks_are_halved_before_chains_are_given_up_and_those_before_snapshots() -> None:
-    plans = [plan_of(2000, budget=budget) for budget in (1000.0, 170.0, 120.0, 60.0, 24.0)]
+    plans = [plan_of(2000, budget=budget) for budget in (1000.0, 90.0, 70.0, 60.0, 24.0)]
     steps, chains, snapshots = ([getattr(plan, name) for plan in plans] for name in ("steps", "chains", "snapshots"))
     assert steps == [16, 8, 8, 8, 8]
     assert chains == sorted(chains, reverse=True)
-    assert (chains[0], chains[-1]) == (4, 1)
+    assert (chains[0], chains[-1]) == (2, 1)
     assert snapshots[0] == 24 > min(snapshots[:-1]) >= 16
     assert snapshots[-1] < 16
 

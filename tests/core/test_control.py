@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gexcore.ensembles.control import Band, Chunk, Decision, Heat, OpenLoop, Reading
+from gexcore.ensembles.control import Chunk, Decision, Heat, OpenLoop, Reading
 from gexcore.ensembles.control import Thermostat as AnyThermostat
 from gexcore.plan import Constant, Cosine
 
 laws = settings(derandomize=True, database=None, deadline=None)
 
-Thermostat = partial(AnyThermostat, band=Band(low=0.4, first=0.95, last=0.5))
+Thermostat = partial(AnyThermostat, low=0.4, first=0.95, last=0.5)
 
 EDGES = [
     0.4,

@@ -13,7 +13,7 @@ from gexcore.budget import Limit, planned_passes
 from gexcore.data import ArrayDataset
 from gexcore.ensembles.control import OpenLoop, Thermostat
 from gexcore.errors import MissingCapabilityError
-from gexcore.estimators.settle import HOT, MILD, band_of, settle
+from gexcore.estimators.settle import settle
 from gexcore.intake import take_in
 from gexcore.plan import Plan
 from gexcore.protocols import SupportsTrainingLosses
@@ -35,11 +35,10 @@ def settled(n: int, *, backend: Any = None, **settings: Any) -> Plan:
 @pytest.mark.parametrize(
     ("n", "chains", "batch_size", "steps", "harvest"),
     [
-        (5, 4, 5, 16, "evaluated"),
-        (100, 4, 8, 16, "evaluated"),
-        (1000, 4, 15, 17, "evaluated"),
-        (2999, 4, 46, 16, "evaluated"),
-        (3000, 2, 46, 16, "evaluated"),
+        (5, 2, 5, 16, "evaluated"),
+        (100, 2, 8, 16, "evaluated"),
+        (1000, 2, 15, 17, "evaluated"),
+        (2999, 2, 46, 16, "evaluated"),
         (4999, 2, 78, 16, "evaluated"),
         (5000, 2, 78, 16, "evaluated"),
         (60000, 2, 128, 117, "evaluated"),
@@ -95,19 +94,33 @@ def test_the_learning_rate_chooses_the_controller() -> None:
     plan = settled(100)
     schedule = gx.Cosine(0.1, 5)
     for settings, wanted in [
-        ({}, Thermostat(1e-3, 24, MILD)),
-        ({"optimizer": "adamw"}, Thermostat(1e-5, 24, MILD)),
+        ({}, Thermostat(1e-3, 24)),
+        ({"optimizer": "adamw"}, Thermostat(1e-5, 24)),
         ({"lr": 0.3}, OpenLoop(gx.Constant(0.3), 24)),
         ({"lr": schedule}, OpenLoop(schedule, 24)),
     ]:
-        assert gx.GEX(**settings)._controller(plan, MILD) == wanted
+        assert gx.GEX(**settings)._controller(plan) == wanted
 
 
-def test_members_of_many_samples_forget_more_but_not_in_a_free_harvest() -> None:
-    for n, harvest, wanted in [(2999, "evaluated", MILD), (3000, "evaluated", HOT), (3000, "free", MILD)]:
-        assert band_of(n, harvest) == wanted
-    assert MILD.low < MILD.last < MILD.first < 0.97
-    assert HOT.low < HOT.last < HOT.first < MILD.last
+def test_weight_decay_goes_with_the_batch_of_sgd_and_not_with_that_of_adamw() -> None:
+    for settings, samples, wanted in [
+        ({}, 100, 0.25 / 8),
+        ({}, 5, 0.25 / 5),
+        ({}, 60_000, 0.25 / 128),
+        ({"batch_size": 50}, 60_000, 0.25 / 50),
+        ({"optimizer": "adamw"}, 100, 2.0),
+        ({"optimizer": "adamw"}, 60_000, 2.0),
+        ({"weight_decay": 1e-3}, 100, 1e-3),
+        ({"weight_decay": 0.0, "optimizer": "adamw"}, 100, 0.0),
+    ]:
+        assert gx.GEX(**settings).steps_with(samples).weight_decay == pytest.approx(wanted, rel=1e-12)
+
+
+def test_the_run_tells_the_weight_decay_that_was_chosen_unless_the_backend_has_its_own(trained: Any) -> None:
+    model, data = trained.model, trained.data
+    assert fit(model, data).run.chosen == {"weight_decay": 0.25 / 16}
+    assert fit(model, data, settings={"weight_decay": 0.5}).record()["chosen"] == {"weight_decay": 0.5}
+    assert fit(NumpyBackend(model), data).run.chosen == {}
 
 
 def test_members_step_on_the_training_data_and_are_scored_on_the_data(trained: Any) -> None:
