@@ -63,8 +63,6 @@ def open_inputs(
     if callable(optimizer):  # how many samples there are may be known to the backend only
         optimizer = optimizer(len(dataset))
         engine = create(optimizer=optimizer)
-    if engine is model:  # a backend steps as it was made to
-        optimizer = None
     recipe = Recipe(
         model=model, data=data, train_data=train_data, test=test, loss=loss, backend=backend, optimizer=optimizer
     )

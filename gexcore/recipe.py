@@ -57,6 +57,6 @@ class Recipe:
     parameters: tuple[str, ...] | None = None
 
     def chosen(self) -> dict[str, Any]:
-        """The weight decay that was settled, where it is not that of a factory or of the user's own backend."""
+        """The weight decay that was settled; a factory has its own."""
         optimizer = self.optimizer
         return {} if optimizer is None or callable(optimizer.name) else {"weight_decay": optimizer.weight_decay}

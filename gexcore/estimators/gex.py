@@ -66,7 +66,7 @@ class GEX:
         Of SGD.
     weight_decay : "auto" or float
         Of SGD or AdamW. "auto" is far more than trainings have, 0.25 ÷ batch size and 2: so members forget what was
-        memorised before what generalises. A factory has its own.
+        memorised before what generalises. A factory and a backend of your own making have their own: see `steps_with`.
     batch_size : int or "auto"
         Small batches (8 to 128) cost least.
     floor : float
@@ -306,7 +306,7 @@ class GEX:
                     [Passes(forward=2 * len(samples), copies=COPIES), *(chain_cost(problem, plan, r) for r in results)]
                 ),
                 seconds=time.perf_counter() - started,
-                chosen={} if recipe is None else recipe.chosen(),
+                chosen={} if recipe is None or engine is recipe.model else recipe.chosen(),
             ),
             test_table=test_table,
             floor=self.floor,

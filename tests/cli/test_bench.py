@@ -55,7 +55,7 @@ def test_the_table_and_what_a_run_would_cost(project, run):
     assert numbers is not None
     assert float(numbers[1]) > 0
     assert numbers[2] == "1.00"
-    told = "a run of GEX on these 120 samples: 4 × 24 snapshots, 16 steps of 8 samples before each, harvest evaluated;"
+    told = "a run of GEX on these 120 samples: 2 × 24 snapshots, 16 steps of 8 samples before each, harvest evaluated;"
     assert told in outcome.out
     spread = r"(\d+\.\d\d) \(\d+\.\d\d – \d+\.\d\d\)"
     ratios = re.search(
@@ -66,7 +66,7 @@ def test_the_table_and_what_a_run_would_cost(project, run):
     )
     assert ratios is not None
     assert all(float(ratio) > 0 for ratio in ratios.groups())
-    assert re.search(r"as much as 607 forward passes over the data, about [\d.,]+ s of CPU time", outcome.out)
+    assert re.search(r"as much as 304 forward passes over the data, about [\d.,]+ s of CPU time", outcome.out)
 
 
 def test_the_batch_size_and_the_columns_of_a_table(project, run, blobs):

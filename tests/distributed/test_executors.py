@@ -22,7 +22,14 @@ from gexcore.executors import completed
 from gexcore_numpy import MLP, NumpyBackend
 from tests.distributed.same import TEST, assert_same
 
-SETTINGS: dict[str, Any] = {"chains": 4, "snapshots": 16, "steps_per_snapshot": 8, "batch_size": 16, "keep": 2}
+SETTINGS: dict[str, Any] = {
+    "chains": 4,
+    "snapshots": 16,
+    "steps_per_snapshot": 8,
+    "batch_size": 16,
+    "keep": 2,
+    "weight_decay": 0.0,
+}
 
 
 def fit(problem: tuple[MLP, Any], method: Any = None, **how: Any) -> gx.LossInfluence:

@@ -25,7 +25,14 @@ from gexcore.store.record import Record, decoded
 from gexcore_numpy import NumpyBackend
 from tests.distributed.same import TEST, assert_same
 
-SETTINGS: dict[str, Any] = {"chains": 2, "snapshots": 14, "steps_per_snapshot": 8, "batch_size": 16, "keep": 2}
+SETTINGS: dict[str, Any] = {
+    "chains": 2,
+    "snapshots": 14,
+    "steps_per_snapshot": 8,
+    "batch_size": 16,
+    "keep": 2,
+    "weight_decay": 0.0,
+}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -133,7 +140,7 @@ def test_every_kind_of_run_resumes_to_the_bit(problem: Any, settings: dict[str, 
 
 
 def test_linear_deviations_resume(problem: Any, tmp_path: Path) -> None:
-    method = gx.GEXLin(chains=2, snapshots=4, lr=0.05, steps_per_snapshot=4, batch_size=16)
+    method = gx.GEXLin(weight_decay=0.0, chains=2, snapshots=4, lr=0.05, steps_per_snapshot=4, batch_size=16)
     stopped(problem, tmp_path / "s", 22, method)
     found, whole = fit(problem, tmp_path / "s", method), fit(problem, method=method)
     np.testing.assert_array_equal(found.influence(TEST), whole.influence(TEST))
@@ -388,7 +395,7 @@ from gexcore.errors import StoreError
 import gexcore.store.chains
 gexcore.store.chains.SHARE = 1e9
 model, data = train()
-method = gx.GEX(chains=2, snapshots=14, steps_per_snapshot=8, batch_size=16, keep=2)
+method = gx.GEX(chains=2, snapshots=14, steps_per_snapshot=8, batch_size=16, keep=2, weight_decay=0.0)
 if sys.argv[3] == "unprivileged":
     libc = ctypes.CDLL(None, use_errno=True)
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)

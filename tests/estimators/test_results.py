@@ -17,6 +17,7 @@ from gexcore_numpy import MLP, NumpyBackend
 
 QUIET = {"progress": False}
 CHAINS = {"chains": 2, "snapshots": 3, "lr": 0.05, "steps_per_snapshot": 4, "batch_size": 7}
+COLD = {**CHAINS, "lr": "auto", "snapshots": 1, "weight_decay": 0.0}
 
 
 def methods(model: MLP) -> dict[str, Any]:
@@ -132,7 +133,7 @@ def test_a_run_without_members_says_so(trained_cold: Any, written: Any) -> None:
     assert found.suspects().threshold.reason == "the run has no usable member"
     with pytest.raises(ValueError, match="the run has no usable member, and influence is a mean over members"):
         found.influence()
-    cold = gx.GEX(**{**CHAINS, "lr": "auto", "snapshots": 1})
+    cold = gx.GEX(**COLD)
     with pytest.raises(ValueError, match="the run has no usable member to take gradients at"):
         gx.TracInRP(ensemble=cold).fit(*memorised(), **QUIET)
 
@@ -145,7 +146,7 @@ def memorised() -> Any:
 
 @pytest.fixture(scope="module")
 def trained_cold() -> gx.Influence:
-    return gx.GEXLin(**{**CHAINS, "lr": "auto", "snapshots": 1}).fit(*memorised(), **QUIET)
+    return gx.GEXLin(**COLD).fit(*memorised(), **QUIET)
 
 
 def test_parameters_restrict_every_method(written: Any) -> None:
