@@ -60,12 +60,12 @@ def found_by_gex(usual: gx.LossInfluence, capped: gx.LossInfluence, wrong: NDArr
     return {**row, "ap": precisions(scores, wrong)}
 
 
-def found_in_hindsight(fit: Callable[..., gx.LossInfluence], wrong: NDArray[np.bool_], *, optimizer: str) -> Row:
-    """Of the best of the fixed learning rates, by the true mask."""
-    by_rate = {}
+def found_in_hindsight(fit: Callable[..., gx.LossInfluence], wrong: NDArray[np.bool_], *, optimizer: Any) -> Row:
+    """Of the best of the fixed learning rates, by the true mask, with the weight decay of the default."""
+    by_rate, decay = {}, gx.GEX(optimizer=optimizer).steps_with(len(wrong)).weight_decay
     for lr in GRID[optimizer]:
         with suppress(AllMembersDivergedError):  # it is not the best one then
-            by_rate[lr] = average_precision(fit(lr=lr, chains=1).suspicion(), wrong)
+            by_rate[lr] = average_precision(fit(lr=lr, chains=1, weight_decay=decay).suspicion(), wrong)
     best = max(by_rate, key=by_rate.__getitem__)
     return {"oracle": best, "ap": {"oracle lr": by_rate[best]}}
 

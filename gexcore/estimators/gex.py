@@ -18,7 +18,7 @@ from gexcore.ensembles.geometric import ChainResult, Snapshot, chain_cost, kept_
 from gexcore.ensembles.skill import ClassSkill, Losses, LossSkill, Skill, chance_loss, default_clip
 from gexcore.errors import AllMembersDivergedError, InvalidModelError, InvalidSettingError
 from gexcore.estimators.selection import Parameters, selected
-from gexcore.estimators.settle import USER_BATCH_SIZE, Auto, check_count, check_number, settle, settled_optimizer
+from gexcore.estimators.settle import USER_BATCH_SIZE, Auto, check_count, check_number, decay_of, settle
 from gexcore.evaluation import Refresher
 from gexcore.intake import Inputs, Intake, open_inputs, take_in
 from gexcore.loss_influence import LossInfluence
@@ -65,8 +65,8 @@ class GEX:
     momentum : float
         Of SGD.
     weight_decay : "auto" or float
-        Of SGD or AdamW. "auto" is far more than trainings have, 0.25 ÷ batch size and 2: so members forget what was
-        memorised before what generalises. A factory and a backend of your own making have their own: see `steps_with`.
+        Of SGD or AdamW. "auto" is 0.25 ÷ batch size or 2, far more than in trainings: members forget first what was
+        memorised. It is none where you set `lr`; a factory, and a backend that you made, have their own.
     batch_size : int or "auto"
         Small batches (8 to 128) cost least.
     floor : float
@@ -242,8 +242,10 @@ class GEX:
 
     def steps_with(self, samples: int) -> Optimizer:
         """The optimiser that members step with over so many samples."""
-        usual = Optimizer(name=self.optimizer, momentum=self.momentum)
-        return settled_optimizer(usual, samples, batch_size=self.batch_size, weight_decay=self.weight_decay)
+        decay = self.weight_decay
+        if isinstance(decay, str):  # a learning rate of the user's own does not give way to it
+            decay = decay_of(self.optimizer, samples, batch_size=self.batch_size) if self.lr == "auto" else 0.0
+        return Optimizer(name=self.optimizer, momentum=self.momentum, weight_decay=decay)
 
     def fit_opened(
         self,

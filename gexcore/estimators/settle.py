@@ -11,7 +11,7 @@ from gexcore.budget import LARGE, Limit, planned_passes
 from gexcore.capabilities import require, supports
 from gexcore.ensembles.control import HEATS
 from gexcore.errors import InvalidSettingError
-from gexcore.plan import Harvest, Optimizer, Plan
+from gexcore.plan import Harvest, Plan
 from gexcore.protocols import Backend, SupportsDonation, SupportsTrainingLosses
 
 Auto = Literal["auto"]
@@ -52,12 +52,10 @@ def batch_size_of(n: int) -> int:
     return min(n, max(8, min(USER_BATCH_SIZE, n // 64)))
 
 
-def settled_optimizer(usual: Optimizer, n: int, *, batch_size: int | Auto, weight_decay: float | Auto) -> Optimizer:
-    """What the members of so many samples step with."""
-    if isinstance(weight_decay, str):
-        size = batch_size_of(n) if isinstance(batch_size, str) else batch_size
-        weight_decay = DECAY_OF_ADAMW if usual.name == "adamw" else DECAY_OF_SGD / size
-    return replace(usual, weight_decay=weight_decay)
+def decay_of(optimizer: Any, n: int, *, batch_size: int | Auto) -> float:
+    """Weight decay of members that step with it over so many samples."""
+    size = batch_size_of(n) if isinstance(batch_size, str) else batch_size
+    return DECAY_OF_ADAMW if optimizer == "adamw" else DECAY_OF_SGD / size
 
 
 def longest(snapshots: int | Auto) -> int:

@@ -46,8 +46,8 @@ def runs(trained: Any) -> Callable[[str], gx.LossInfluence]:
         "sound, with a floor": {"floor": 0.05},
         "frozen": {"lr": 1e-6, "floor": 0.05},
         "short": {"chains": 1, "snapshots": 3, "lr": 0.1},
-        "hot": {"lr": 3.0, "weight_decay": 0.0},
-        "hot, without a ceiling": {"lr": 3.0, "weight_decay": 0.0, "ceiling": None},
+        "hot": {"lr": 3.0},
+        "hot, without a ceiling": {"lr": 3.0, "ceiling": None},
     }
     made: dict[str, gx.LossInfluence] = {}
 

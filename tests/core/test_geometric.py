@@ -119,7 +119,7 @@ def test_an_evaluated_chain_is_the_straight_line_of_the_paper(fixture: str, requ
 
 def test_a_free_row_holds_the_samples_seen_and_no_others(normalised: Any) -> None:
     found = fit(normalised.model, normalised.data, **{**OPEN, "steps_per_snapshot": 4}, harvest="free")
-    backend = NumpyBackend(normalised.model, optimizer=Optimizer(weight_decay=0.25 / 16))
+    backend = NumpyBackend(normalised.model, optimizer=Optimizer())
     row = 0
     for chain in range(2):
         order = training_order(96, 16, seed=0, chain=chain)

@@ -102,7 +102,7 @@ def test_the_learning_rate_chooses_the_controller() -> None:
         assert gx.GEX(**settings)._controller(plan) == wanted
 
 
-def test_weight_decay_goes_with_the_batch_of_sgd_and_not_with_that_of_adamw() -> None:
+def test_weight_decay_goes_with_the_batch_of_sgd_and_is_left_to_who_sets_the_learning_rate() -> None:
     for settings, samples, wanted in [
         ({}, 100, 0.25 / 8),
         ({}, 5, 0.25 / 5),
@@ -110,6 +110,8 @@ def test_weight_decay_goes_with_the_batch_of_sgd_and_not_with_that_of_adamw() ->
         ({"batch_size": 50}, 60_000, 0.25 / 50),
         ({"optimizer": "adamw"}, 100, 2.0),
         ({"optimizer": "adamw"}, 60_000, 2.0),
+        ({"lr": 0.1}, 100, 0.0),
+        ({"lr": 0.1, "weight_decay": 1e-3}, 100, 1e-3),
         ({"weight_decay": 1e-3}, 100, 1e-3),
         ({"weight_decay": 0.0, "optimizer": "adamw"}, 100, 0.0),
     ]:

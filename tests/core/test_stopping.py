@@ -12,7 +12,7 @@ import gexcore as gx
 from gexcore.errors import InvalidSettingError
 from gexcore.uncertainty import ENOUGH, split_half
 
-SETTINGS: dict[str, Any] = {"chains": 3, "snapshots": 20, "lr": 0.1, "weight_decay": 0.0}
+SETTINGS: dict[str, Any] = {"chains": 3, "snapshots": 20, "lr": 0.1}
 
 
 def fit(trained: Any, *, executor: Any = None, **settings: Any) -> gx.LossInfluence:

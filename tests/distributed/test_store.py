@@ -140,7 +140,7 @@ def test_every_kind_of_run_resumes_to_the_bit(problem: Any, settings: dict[str, 
 
 
 def test_linear_deviations_resume(problem: Any, tmp_path: Path) -> None:
-    method = gx.GEXLin(weight_decay=0.0, chains=2, snapshots=4, lr=0.05, steps_per_snapshot=4, batch_size=16)
+    method = gx.GEXLin(chains=2, snapshots=4, lr=0.05, steps_per_snapshot=4, batch_size=16)
     stopped(problem, tmp_path / "s", 22, method)
     found, whole = fit(problem, tmp_path / "s", method), fit(problem, method=method)
     np.testing.assert_array_equal(found.influence(TEST), whole.influence(TEST))
