@@ -8,7 +8,8 @@ Rows are those of `bench/tuning/study.py`, one per model, and so are their colum
 labels as people gave them. For the first `--paper` seeds the paper's recipe is tried, with 8 members of 100 steps, for the
 first `--hindsight` seeds fixed learning rates, and for the first `--folds` seeds five more trainings, each without a
 fifth of the data. `--again rows.jsonl …` works out again what GEX and the plain loss find in rows that were written
-before, for the models in `--cache` or trained anew; `--table rows.jsonl …` only prints their tables.
+before, for the models in `--cache` or trained anew; `--table rows.jsonl …` only prints their tables. `--weight-decay`
+is that of the members of GEX, instead of its own choice.
 """
 
 from __future__ import annotations
@@ -34,23 +35,21 @@ from rows import Row, found_by_gex, found_in_hindsight, merged, precisions, read
 from tables import tables
 
 FOLDS = 5
-TOLD: dict[str, Any] = {}
-"""What the command line sets of every run of GEX."""
 
 
 def fit(cell: Cell, model: torch.nn.Module, folder: Path, **settings: Any) -> gx.LossInfluence:
     """GEX on the cell."""
-    own = {"optimizer": cell.optimizer, "seed": cell.seed, **TOLD, **settings}
+    own = {"optimizer": cell.optimizer, "seed": cell.seed, **settings}
     return gx.GEX(**own).fit(model, load(cell, folder)[:2], progress=False)
 
 
-def ours(cell: Cell, known: Trained, folder: Path) -> Row:
+def ours(cell: Cell, known: Trained, folder: Path, **settings: Any) -> Row:
     """What GEX and the plain loss find."""
     wrong = load(cell, folder).wrong
     started = time.process_time()
-    usual = fit(cell, known.model, folder)
+    usual = fit(cell, known.model, folder, **settings)
     seconds = time.process_time() - started
-    capped = fit(cell, known.model, folder, pretraining_epochs=epochs(cell))
+    capped = fit(cell, known.model, folder, pretraining_epochs=epochs(cell), **settings)
     found = found_by_gex(usual, capped, wrong, epochs=epochs(cell))
     return {**found, "wrong": float(wrong.mean()), "seconds": seconds, "training_seconds": known.seconds}
 
@@ -74,9 +73,10 @@ def others(cell: Cell, known: Trained, folder: Path, *, paper: bool, hindsight: 
 def work(arguments: argparse.Namespace) -> Iterator[Row]:
     """Rows as they get done."""
     folder, cache = arguments.data, arguments.cache
+    settings = {} if arguments.weight_decay is None else {"weight_decay": arguments.weight_decay}
     for row in read(arguments.again or []):
         cell = Cell(*(row[name] for name in Cell._fields))
-        yield merged(row, ours(cell, trained(cell, folder, cache), folder))
+        yield merged(row, ours(cell, trained(cell, folder, cache), folder, **settings))
     if arguments.again:
         return
     problems, optimizers, fits, noises = (
@@ -88,7 +88,7 @@ def work(arguments: argparse.Namespace) -> Iterator[Row]:
             Cell(d, o, f, noise, seed) for noise in noises for d in problems for o in optimizers for f in fits
         ):
             known = trained(cell, folder, cache)
-            row = {**cell._asdict(), **ours(cell, known, folder)}
+            row = {**cell._asdict(), **ours(cell, known, folder, **settings)}
             yield merged(row, others(cell, known, folder, **extra)) if "ap" in row else row
 
 
@@ -108,10 +108,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="rows as JSON lines, each as soon as it is there")
     parser.add_argument("--again", type=Path, nargs="+", help="work out again what GEX finds in these rows")
     parser.add_argument("--table", type=Path, nargs="+", help="print the tables of these rows")
-    parser.add_argument("--weight-decay", type=float, help="of the members of GEX, instead of its own choice")
+    parser.add_argument("--weight-decay", type=float, help="of the members of GEX")
     arguments = parser.parse_args()
-    if arguments.weight_decay is not None:
-        TOLD["weight_decay"] = arguments.weight_decay
     if arguments.table:
         print(tables(read(arguments.table)))
         return

@@ -36,8 +36,6 @@ EPOCHS = {"memorised": 150, "early": 8}
 EARLY = 10
 """EL2N is the mean over so many first epochs, as the study that this table continues has it."""
 FOLDS = 5
-TOLD: dict[str, Any] = {}
-"""What the command line sets of every run of GEX."""
 
 
 class Cell(NamedTuple):
@@ -119,7 +117,7 @@ def trained(cell: Cell, backend: str, recorder: gx.Recorder | None = None) -> An
 def fit(cell: Cell, model: Any, **settings: Any) -> gx.LossInfluence:
     """GEX on the cell."""
     x, y, _ = load(cell)
-    own = {"optimizer": cell.optimizer, "seed": cell.seed, **TOLD, **settings}
+    own = {"optimizer": cell.optimizer, "seed": cell.seed, **settings}
     return gx.GEX(**own).fit(model, (x, y), progress=False)
 
 
@@ -220,10 +218,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="rows as JSON lines, each as soon as it is there")
     parser.add_argument("--again", type=Path, nargs="+", help="work out again what GEX finds in these rows")
     parser.add_argument("--table", type=Path, nargs="+", help="print the tables of these rows")
-    parser.add_argument("--weight-decay", type=float, help="of the members of GEX, instead of its own choice")
     arguments = parser.parse_args()
-    if arguments.weight_decay is not None:
-        TOLD["weight_decay"] = arguments.weight_decay
     if arguments.table:
         print(tables(read(arguments.table)))
         return

@@ -241,7 +241,7 @@ class GEX:
         return self.fit_opened(inputs, loss=loss, store=store, executor=executor, progress=progress, started=started)
 
     def steps_with(self, samples: int) -> Optimizer:
-        """The optimiser that members step with over so many samples."""
+        """The optimiser that members step with over so many samples: what to give a backend that you make."""
         decay = self.weight_decay
         if isinstance(decay, str):  # a learning rate of the user's own does not give way to it
             decay = decay_of(self.optimizer, samples, batch_size=self.batch_size) if self.lr == "auto" else 0.0

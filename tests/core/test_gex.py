@@ -125,6 +125,14 @@ def test_the_run_tells_the_weight_decay_that_was_chosen_unless_the_backend_has_i
     assert fit(NumpyBackend(model), data).run.chosen == {}
 
 
+def test_a_backend_that_steps_with_what_the_method_would_take_scores_alike(trained: Any) -> None:
+    model, data = trained.model, trained.data
+    wanted = fit(model, data)
+    optimizer = gx.GEX(**QUICK).steps_with(len(data[1]))
+    np.testing.assert_array_equal(fit(NumpyBackend(model, optimizer=optimizer), data).losses, wanted.losses)
+    assert not np.array_equal(fit(NumpyBackend(model), data).losses, wanted.losses)
+
+
 def test_members_step_on_the_training_data_and_are_scored_on_the_data(trained: Any) -> None:
     class Recording(ArrayDataset):
         def __init__(self, *columns: Any) -> None:

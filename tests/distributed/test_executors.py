@@ -28,7 +28,7 @@ SETTINGS: dict[str, Any] = {
     "steps_per_snapshot": 8,
     "batch_size": 16,
     "keep": 2,
-    "weight_decay": 0.0,
+    "weight_decay": 0.0,  # as the backends have it that tests put in the place of the model
 }
 
 
