@@ -5,26 +5,30 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from gexcore._version import __version__ as __version__
+
 if TYPE_CHECKING:
-    from gexcore.budget import Budget
+    from gexcore.backend.optimizer import Optimizer
+    from gexcore.backend.protocols import Backend, Dataset
     from gexcore.decisions.clean import Cleaned
     from gexcore.decisions.threshold import Suspects
+    from gexcore.deviations.ranking import Top
+    from gexcore.ensembles.budget import Budget
+    from gexcore.ensembles.plan import Constant, Cosine
     from gexcore.estimators.arnoldi import Arnoldi
     from gexcore.estimators.gex import GEX
     from gexcore.estimators.gexlin import GEXLin
     from gexcore.estimators.influence_function import IF
     from gexcore.estimators.laplace import Laplace
+    from gexcore.estimators.last_layer import LastLayer
     from gexcore.estimators.lissa import LiSSA
     from gexcore.estimators.loo import LOO
     from gexcore.estimators.randproj import RandProj
-    from gexcore.estimators.selection import LastLayer
     from gexcore.estimators.tracin import TracIn
     from gexcore.estimators.tracin_rp import TracInRP
-    from gexcore.influence import Influence
-    from gexcore.loss_influence import LossInfluence
-    from gexcore.plan import Constant, Cosine, Optimizer
-    from gexcore.protocols import Backend, Dataset
-    from gexcore.recipe import Factory
+    from gexcore.evaluation.recipe import Factory
+    from gexcore.influence.influence import Influence
+    from gexcore.influence.loss_influence import LossInfluence
     from gexcore.scores import (
         AUM,
         EL2N,
@@ -38,7 +42,6 @@ if TYPE_CHECKING:
         Recorder,
         Scores,
     )
-    from gexcore.top import Top
 
 __all__ = [
     "AUM",
@@ -77,42 +80,40 @@ __all__ = [
     "TracInRP",
 ]
 
-__version__ = "0.1.0"
-
 # names are imported when they are asked for: a program that uses one method does not wait for twenty
 _HOMES = {
     "AUM": "gexcore.scores",
     "Arnoldi": "gexcore.estimators.arnoldi",
-    "Backend": "gexcore.protocols",
-    "Budget": "gexcore.budget",
+    "Backend": "gexcore.backend.protocols",
+    "Budget": "gexcore.ensembles.budget",
     "Cleaned": "gexcore.decisions.clean",
     "ConfidentLearning": "gexcore.scores",
-    "Constant": "gexcore.plan",
-    "Cosine": "gexcore.plan",
-    "Dataset": "gexcore.protocols",
+    "Constant": "gexcore.ensembles.plan",
+    "Cosine": "gexcore.ensembles.plan",
+    "Dataset": "gexcore.backend.protocols",
     "DeepKNN": "gexcore.scores",
     "EL2N": "gexcore.scores",
-    "Factory": "gexcore.recipe",
+    "Factory": "gexcore.evaluation.recipe",
     "Forgetting": "gexcore.scores",
     "GEX": "gexcore.estimators.gex",
     "GEXLin": "gexcore.estimators.gexlin",
     "GraNd": "gexcore.scores",
     "IF": "gexcore.estimators.influence_function",
-    "Influence": "gexcore.influence",
+    "Influence": "gexcore.influence.influence",
     "LOO": "gexcore.estimators.loo",
     "Laplace": "gexcore.estimators.laplace",
-    "LastLayer": "gexcore.estimators.selection",
+    "LastLayer": "gexcore.estimators.last_layer",
     "LiSSA": "gexcore.estimators.lissa",
     "Loss": "gexcore.scores",
-    "LossInfluence": "gexcore.loss_influence",
+    "LossInfluence": "gexcore.influence.loss_influence",
     "Margin": "gexcore.scores",
     "MeanMemberLoss": "gexcore.scores",
-    "Optimizer": "gexcore.plan",
+    "Optimizer": "gexcore.backend.optimizer",
     "RandProj": "gexcore.estimators.randproj",
     "Recorder": "gexcore.scores",
     "Scores": "gexcore.scores",
     "Suspects": "gexcore.decisions.threshold",
-    "Top": "gexcore.top",
+    "Top": "gexcore.deviations.ranking",
     "TracIn": "gexcore.estimators.tracin",
     "TracInRP": "gexcore.estimators.tracin_rp",
 }

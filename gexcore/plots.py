@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.decisions.metrics import correlation
 from gexcore.errors import InvalidDataError, InvalidSettingError, MissingExtraError
-from gexcore.metrics import correlation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from gexcore.decisions.curve import CurvePoint
-    from gexcore.loss_influence import LossInfluence
+    from gexcore.influence.loss_influence import LossInfluence
     from gexcore.report.samples import Renderer
 
 QUIET, ACCENT, INK = "#93a4b4", "#b5431d", "#1d1c1a"

@@ -28,6 +28,7 @@ OMP_NUM_THREADS=1 "$environment-peers/bin/pytest" tests/peers
 "$bin/ruff" check .
 "$bin/ruff" format --check .
 "$bin/mypy"
+"$bin/lint-imports"
 
 # One thread per process and one process per core: two thread pools on a small machine slow each
 # other tenfold. Each framework has a process of its own: importing two in one is fragile.
@@ -37,9 +38,9 @@ xargs -P "$(env -u OMP_NUM_THREADS nproc)" -L 1 sh -c "$run" "$bin" <<'GROUPS'
 tests/backends/test_tensorflow*.py
 tests/backends/test_jax*.py
 tests/backends/test_torch*.py
-tests/core tests/kit tests/registry tests/docs
+tests/test_layout.py tests/backend tests/evaluation tests/deviations tests/influence tests/testing tests/docs
+tests/ensembles tests/store
 tests/estimators tests/scores tests/theory
-tests/distributed
 tests/cli tests/decisions tests/outputs
 tests/report
 tests/backends/test_numpy.py tests/backends/test_sklearn.py

@@ -10,9 +10,9 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend.optimizer import Optimizer
+from gexcore.backend.protocols import Dataset, KroneckerBlock, SupportsBufferRefresh, SupportsLogits
 from gexcore.errors import InvalidDataError, InvalidModelError
-from gexcore.plan import Optimizer
-from gexcore.protocols import Dataset, KroneckerBlock, SupportsBufferRefresh, SupportsLogits
 from gexcore_jax import buffers as kept
 from gexcore_jax import curvature, gradients, kronecker, sampling, selection, serialization
 from gexcore_jax.adapters import functional

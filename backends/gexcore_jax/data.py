@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gexcore.data import TARGET_KEYS, ArrayDataset, to_numpy
+from gexcore.backend.data import TARGET_KEYS, ArrayDataset, to_numpy
+from gexcore.backend.protocols import Dataset, Indices
 from gexcore.errors import InvalidDataError
-from gexcore.protocols import Dataset, Indices
 
 ARRAYS = (jax.Array, np.ndarray)
 
@@ -105,7 +105,7 @@ class Placement:
         ----------
         batch : (x, y), (x1, …, xn, y) or mapping
             Of arrays, nested as the model likes them. The target of a mapping is the first of
-            `gexcore.data.TARGET_KEYS`; the model gets the other entries as keywords.
+            `gexcore.backend.data.TARGET_KEYS`; the model gets the other entries as keywords.
 
         Raises
         ------

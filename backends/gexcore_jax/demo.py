@@ -9,7 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from gexcore.plan import Optimizer, training_order
+from gexcore.backend.batches import training_order
+from gexcore.backend.optimizer import Optimizer
 from gexcore_jax.backend import JaxBackend
 
 WIDTHS = (128, 128)

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from gexcore.backend.optimizer import Optimizer
 from gexcore.errors import InvalidModelError
-from gexcore.plan import Optimizer
 
 BETA1, BETA2 = 0.9, 0.999
 EPS = 1e-8

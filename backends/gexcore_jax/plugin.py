@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gexcore._hookspecs import hookimpl
-from gexcore.registry import BackendSpec
+from gexcore.backend import BackendSpec, hookimpl
 
 NNX = ("flax.nnx.module.Module",)
 LINEN = ("flax.linen.module.Module",)

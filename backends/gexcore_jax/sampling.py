@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gexcore.data import to_numpy
-from gexcore.sampling import DRAWABLE, not_drawable, sample_targets
+from gexcore.backend.data import to_numpy
+from gexcore.backend.drawing import DRAWABLE, not_drawable, sample_targets
 from gexcore_jax.data import Call
 from gexcore_jax.losses import IGNORED
 

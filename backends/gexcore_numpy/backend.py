@@ -10,17 +10,17 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.data import to_numpy
+from gexcore.backend.data import to_numpy
+from gexcore.backend.optimizer import Optimizer
+from gexcore.backend.protocols import Array, Indices, KroneckerBlock, SupportsBufferRefresh, SupportsLogits
+from gexcore.backend.rules import Memory, Reals, advance, check_optimizer
 from gexcore.errors import InvalidModelError, InvalidSettingError
-from gexcore.plan import Optimizer
-from gexcore.protocols import Array, Indices, KroneckerBlock, SupportsBufferRefresh, SupportsLogits
 from gexcore_numpy import network as net
 from gexcore_numpy.curvature import pull_back, push_forward
 from gexcore_numpy.data import read
 from gexcore_numpy.losses import Loss, find_loss
-from gexcore_numpy.models import MLP, Floats
+from gexcore_numpy.models import MLP
 from gexcore_numpy.network import Layer, Moments, Trace
-from gexcore_numpy.optimizers import Memory, advance, check_optimizer
 from gexcore_numpy.selection import mask
 from gexcore_numpy.serialization import Parts, from_arrays, to_arrays
 from gexcore_numpy.statistics import Signal, kronecker, sample_gradients, signals
@@ -32,7 +32,7 @@ R = TypeVar("R")
 class NumpyState(NamedTuple):
     """All parameters, frozen ones too; running statistics per normalised layer; the optimiser's memory."""
 
-    params: Floats
+    params: Reals
     statistics: tuple[Moments, ...] = ()
     memory: Memory = Memory()
 
@@ -43,8 +43,8 @@ Stacked = list[tuple[list[Layer], tuple[Moments, ...]]]
 
 class _Pass(NamedTuple):
     layers: list[Layer]
-    outputs: Floats
-    targets: Floats
+    outputs: Reals
+    targets: Reals
     traces: list[Trace]
 
 
@@ -314,7 +314,7 @@ class NumpyBackend:
         cotangent = self._loss.gradient(done.outputs, done.targets)
         return signals(self._network, done.layers, done.traces, cotangent)
 
-    def _tangent(self, flat: Array) -> Floats:
+    def _tangent(self, flat: Array) -> Reals:
         vector = self._vector(flat)
         if vector.size == self._network.size:
             return vector
@@ -322,7 +322,7 @@ class NumpyBackend:
         everywhere[self._chosen] = vector
         return everywhere
 
-    def _vector(self, flat: Array) -> Floats:
+    def _vector(self, flat: Array) -> Reals:
         vector = to_numpy(flat).astype(self._initial.params.dtype, copy=False)
         p = sum(self._names.values())
         if vector.shape != (p,):

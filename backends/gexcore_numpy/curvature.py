@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gexcore_numpy.models import Floats
+from gexcore.backend.rules import Reals
 from gexcore_numpy.network import ACTIVATIONS, Layer, Network, Trace
 
 
@@ -27,14 +27,14 @@ class Push(NamedTuple):
     layer: Layer
     along: Layer
     trace: Trace
-    inputs: Floats
-    normalised: Floats
-    activated: Floats
+    inputs: Reals
+    normalised: Reals
+    activated: Reals
 
 
 def push_forward(
     network: Network, layers: Sequence[Layer], direction: Sequence[Layer], traces: Sequence[Trace]
-) -> tuple[Floats, list[Push]]:
+) -> tuple[Reals, list[Push]]:
     """Derivative of the outputs along `direction`, shape (b, k), and what each layer had on the way."""
     slope = ACTIVATIONS[network.activation].slope
     moved = np.zeros_like(traces[0].inputs)
@@ -54,7 +54,7 @@ def push_forward(
     return moved, pushes
 
 
-def pull_back(network: Network, pushes: Sequence[Push], cotangent: Floats, turned: Floats) -> Floats:
+def pull_back(network: Network, pushes: Sequence[Push], cotangent: Reals, turned: Reals) -> Reals:
     """Derivative of the gradient along the direction of `pushes`, shape (p,).
 
     Parameters

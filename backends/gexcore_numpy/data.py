@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from gexcore.data import to_numpy
+from gexcore.backend.data import to_numpy
+from gexcore.backend.rules import Reals
 from gexcore.errors import InvalidDataError
-from gexcore_numpy.models import Floats
 
 
-def read(batch: Any, *, width: int, dtype: DTypeLike) -> tuple[Floats, NDArray[Any]]:
+def read(batch: Any, *, width: int, dtype: DTypeLike) -> tuple[Reals, NDArray[Any]]:
     """Inputs of shape (b, width) and the targets as they are.
 
     Parameters

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.plan import Optimizer, training_order
+from gexcore.backend.batches import training_order
+from gexcore.backend.optimizer import Optimizer
 from gexcore_numpy.backend import NumpyBackend
 from gexcore_numpy.models import MLP
 

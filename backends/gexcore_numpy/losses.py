@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend.drawing import sample_targets
+from gexcore.backend.rules import Reals
 from gexcore.errors import InvalidDataError, InvalidModelError
-from gexcore.sampling import sample_targets
-from gexcore_numpy.models import Floats
 
 
 class Loss(NamedTuple):
@@ -34,19 +34,19 @@ class Loss(NamedTuple):
         (f, t) to `value` and `gradient` at once, where that is cheaper than one after the other.
     """
 
-    targets: Callable[[NDArray[Any], Floats], Floats]
-    value: Callable[[Floats, Floats], Floats]
-    gradient: Callable[[Floats, Floats], Floats]
-    curvature: Callable[[Floats, Floats, Floats], Floats]
+    targets: Callable[[NDArray[Any], Reals], Reals]
+    value: Callable[[Reals, Reals], Reals]
+    gradient: Callable[[Reals, Reals], Reals]
+    curvature: Callable[[Reals, Reals, Reals], Reals]
     draw: Callable[..., NDArray[Any]] | None = None
-    both: Callable[[Floats, Floats], tuple[Floats, Floats]] | None = None
+    both: Callable[[Reals, Reals], tuple[Reals, Reals]] | None = None
 
-    def value_and_gradient(self, f: Floats, t: Floats) -> tuple[Floats, Floats]:
+    def value_and_gradient(self, f: Reals, t: Reals) -> tuple[Reals, Reals]:
         """What `both` gives, or the two one after the other."""
         return (self.value(f, t), self.gradient(f, t)) if self.both is None else self.both(f, t)
 
 
-def _classes(y: NDArray[Any], f: Floats) -> Floats:
+def _classes(y: NDArray[Any], f: Reals) -> Reals:
     b, k = f.shape
     if y.shape == (b, k):
         return y.astype(f.dtype, copy=False)
@@ -69,7 +69,7 @@ def _classes(y: NDArray[Any], f: Floats) -> Floats:
     return one_hot
 
 
-def _numbers(y: NDArray[Any], f: Floats) -> Floats:
+def _numbers(y: NDArray[Any], f: Reals) -> Reals:
     targets = y.reshape(-1, 1) if y.ndim == 1 else y
     if targets.shape != f.shape:
         msg = f"targets of shape {y.shape} do not fit outputs of shape {f.shape}; give one number per output"
@@ -77,25 +77,25 @@ def _numbers(y: NDArray[Any], f: Floats) -> Floats:
     return targets.astype(f.dtype, copy=False)
 
 
-def _softmax(f: Floats) -> Floats:
+def _softmax(f: Reals) -> Reals:
     p = np.exp(f - f.max(axis=1, keepdims=True))
     p /= p.sum(axis=1, keepdims=True)
     return np.asarray(p)
 
 
-def _cross_entropy(f: Floats, t: Floats) -> Floats:
+def _cross_entropy(f: Reals, t: Reals) -> Reals:
     shifted = f - f.max(axis=1, keepdims=True)
     shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     shifted *= t
     return np.asarray(-shifted.sum(axis=1))
 
 
-def _cross_entropy_gradient(f: Floats, t: Floats) -> Floats:
+def _cross_entropy_gradient(f: Reals, t: Reals) -> Reals:
     # soft labels need not sum to one
     return np.asarray(_softmax(f) * t.sum(axis=1, keepdims=True) - t)
 
 
-def _cross_entropy_and_gradient(f: Floats, t: Floats) -> tuple[Floats, Floats]:
+def _cross_entropy_and_gradient(f: Reals, t: Reals) -> tuple[Reals, Reals]:
     shifted = f - f.max(axis=1, keepdims=True)
     p = np.exp(shifted)
     total = p.sum(axis=1, keepdims=True)
@@ -107,21 +107,21 @@ def _cross_entropy_and_gradient(f: Floats, t: Floats) -> tuple[Floats, Floats]:
     return np.asarray(-shifted.sum(axis=1)), np.asarray(p)
 
 
-def _cross_entropy_curvature(f: Floats, t: Floats, v: Floats) -> Floats:
+def _cross_entropy_curvature(f: Reals, t: Reals, v: Reals) -> Reals:
     p = _softmax(f)
     spread = v - (p * v).sum(axis=1, keepdims=True)
     return np.asarray(p * spread * t.sum(axis=1, keepdims=True))
 
 
-def _squared_error(f: Floats, t: Floats) -> Floats:
+def _squared_error(f: Reals, t: Reals) -> Reals:
     return np.asarray(((f - t) ** 2).sum(axis=1))
 
 
-def _squared_error_gradient(f: Floats, t: Floats) -> Floats:
+def _squared_error_gradient(f: Reals, t: Reals) -> Reals:
     return 2 * (f - t)
 
 
-def _squared_error_curvature(f: Floats, t: Floats, v: Floats) -> Floats:
+def _squared_error_curvature(f: Reals, t: Reals, v: Reals) -> Reals:
     return 2 * v
 
 

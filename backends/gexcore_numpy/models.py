@@ -9,11 +9,11 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
+from gexcore.backend.rules import Reals
 from gexcore.errors import InvalidModelError
 
-Floats = NDArray[np.floating[Any]]
 ActivationName = Literal["relu", "tanh"]
 
 
@@ -29,10 +29,10 @@ class BatchNorm:
         Running statistics, used in evaluation mode.
     """
 
-    scale: Floats
-    offset: Floats
-    mean: Floats
-    var: Floats
+    scale: Reals
+    offset: Reals
+    mean: Reals
+    var: Reals
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +62,8 @@ class MLP:
     (64, 128, 10)
     """
 
-    weights: Sequence[Floats]
-    biases: Sequence[Floats]
+    weights: Sequence[Reals]
+    biases: Sequence[Reals]
     activation: ActivationName = "relu"
     batch_norm: Sequence[BatchNorm] | None = None
 

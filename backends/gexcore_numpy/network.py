@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend.rules import Reals
 from gexcore.errors import InvalidDataError
-from gexcore_numpy.models import MLP, ActivationName, BatchNorm, Floats
+from gexcore_numpy.models import MLP, ActivationName, BatchNorm
 
 EPS = 1e-5
 MOMENTUM = 0.1
@@ -29,9 +30,9 @@ class Activation(NamedTuple):
     A slope that is 0 or 1 may be false or true.
     """
 
-    value: Callable[[Floats], Floats]
-    slope: Callable[[Floats], NDArray[Any]]
-    bend: Callable[[Floats], Floats]
+    value: Callable[[Reals], Reals]
+    slope: Callable[[Reals], NDArray[Any]]
+    bend: Callable[[Reals], Reals]
 
 
 ACTIVATIONS = {
@@ -46,17 +47,17 @@ class Layer(NamedTuple):
     `scale` and `offset` are empty where the layer does not normalise.
     """
 
-    weight: Floats
-    bias: Floats
-    scale: Floats
-    offset: Floats
+    weight: Reals
+    bias: Reals
+    scale: Reals
+    offset: Reals
 
 
 class Moments(NamedTuple):
     """Mean and variance of a hidden layer before normalisation, each of shape (width,)."""
 
-    mean: Floats
-    var: Floats
+    mean: Reals
+    var: Reals
 
 
 class Trace(NamedTuple):
@@ -73,10 +74,10 @@ class Trace(NamedTuple):
         Of the batch, with the unbiased variance; only of a layer that normalises, in training mode.
     """
 
-    inputs: Floats
-    outputs: Floats
-    normalised: Floats
-    gain: Floats
+    inputs: Reals
+    outputs: Reals
+    normalised: Reals
+    gain: Reals
     moments: Moments | None
 
 
@@ -137,8 +138,8 @@ class Network:
         return layers
 
     def forward(
-        self, layers: Sequence[Layer], x: Floats, statistics: Sequence[Moments] | None
-    ) -> tuple[Floats, list[Trace]]:
+        self, layers: Sequence[Layer], x: Reals, statistics: Sequence[Moments] | None
+    ) -> tuple[Reals, list[Trace]]:
         """Outputs of shape (b, k), and one trace per layer.
 
         Parameters
@@ -173,7 +174,7 @@ class Network:
         # samples last in memory: sums over the few outputs of a sample then run along long rows
         return np.asfortranarray(x), traces
 
-    def gradient(self, layers: Sequence[Layer], traces: Sequence[Trace], cotangent: Floats) -> Floats:
+    def gradient(self, layers: Sequence[Layer], traces: Sequence[Trace], cotangent: Reals) -> Reals:
         """Gradient of shape (p,) in training mode, from the derivative (b, k) by the outputs."""
         flat = np.empty(self.size, cotangent.dtype)
         slope = ACTIVATIONS[self.activation].slope
@@ -195,9 +196,9 @@ class Network:
         return flat
 
 
-def flatten(model: MLP) -> Floats:
+def flatten(model: MLP) -> Reals:
     """The model's parameters as one new vector of shape (p,)."""
-    parts: list[Floats] = []
+    parts: list[Reals] = []
     norms = [*(model.batch_norm or ()), *([None] * len(model.weights))]
     for weight, bias, norm in zip(model.weights, model.biases, norms, strict=False):
         parts += [weight.ravel(), bias, *((norm.scale, norm.offset) if norm else ())]
@@ -214,7 +215,7 @@ def batch_moments(traces: Sequence[Trace]) -> tuple[Moments, ...]:
     return tuple(trace.moments for trace in traces if trace.moments is not None)
 
 
-def assemble(network: Network, flat: Floats, statistics: Sequence[Moments]) -> MLP:
+def assemble(network: Network, flat: Reals, statistics: Sequence[Moments]) -> MLP:
     """The model with these parameters and running statistics, copied."""
     layers = network.split(flat.copy())
     norms = [

@@ -8,15 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore_numpy.models import Floats
+from gexcore.backend.rules import Memory, Reals
 from gexcore_numpy.network import Moments
-from gexcore_numpy.optimizers import Memory
 
 
 class Parts(NamedTuple):
     """What a state is made of."""
 
-    params: Floats
+    params: Reals
     statistics: tuple[Moments, ...]
     memory: Memory
 

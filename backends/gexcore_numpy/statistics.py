@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gexcore.protocols import Indices, KroneckerBlock
-from gexcore_numpy.models import Floats
+from gexcore.backend.protocols import Indices, KroneckerBlock
+from gexcore.backend.rules import Reals
 from gexcore_numpy.network import ACTIVATIONS, Layer, Network, Trace
 
 
@@ -21,11 +21,11 @@ class Signal(NamedTuple):
         Equal where the layer does not normalise.
     """
 
-    linear: Floats
-    normalised: Floats
+    linear: Reals
+    normalised: Reals
 
 
-def signals(network: Network, layers: Sequence[Layer], traces: Sequence[Trace], cotangent: Floats) -> list[Signal]:
+def signals(network: Network, layers: Sequence[Layer], traces: Sequence[Trace], cotangent: Reals) -> list[Signal]:
     """One signal per layer, from the derivative (b, k) of the losses by the outputs."""
     slope = ACTIVATIONS[network.activation].slope
     found: list[Signal] = []
@@ -40,9 +40,9 @@ def signals(network: Network, layers: Sequence[Layer], traces: Sequence[Trace], 
     return found[::-1]
 
 
-def sample_gradients(layers: Sequence[Layer], traces: Sequence[Trace], found: Sequence[Signal]) -> Floats:
+def sample_gradients(layers: Sequence[Layer], traces: Sequence[Trace], found: Sequence[Signal]) -> Reals:
     """Gradients of every sample's loss, shape (b, p)."""
-    parts: list[Floats] = []
+    parts: list[Reals] = []
     for layer, trace, (linear, normalised) in zip(layers, traces, found, strict=True):
         weight = trace.inputs[:, :, None] * linear[:, None, :]
         parts += [weight.reshape(len(linear), -1), linear]

@@ -13,9 +13,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from gexcore.backend.optimizer import Optimizer
+from gexcore.backend.protocols import Array, Dataset, SupportsLogits, SupportsSerialization, SupportsTrainingLosses
 from gexcore.errors import InvalidModelError
-from gexcore.plan import Optimizer
-from gexcore.protocols import Array, Dataset, SupportsLogits, SupportsSerialization, SupportsTrainingLosses
 from gexcore_sklearn.data import Batch, Reader, dataset_of
 from gexcore_sklearn.losses import check_loss, cross_entropy, outputs_of, squared_error
 from gexcore_sklearn.optimizers import SklearnState, trainer_of

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import Bunch, _safe_indexing, check_array
 
-from gexcore.capabilities import supports
+from gexcore.backend.capabilities import supports
+from gexcore.backend.protocols import Dataset, Indices, SupportsAugmentation
 from gexcore.errors import InvalidDataError
-from gexcore.protocols import Dataset, Indices, SupportsAugmentation
 
 SHOWN = 10
 """Classes that an error message lists."""

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from sklearn.linear_model import Perceptron, SGDClassifier, SGDRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
+from gexcore.backend.optimizer import Optimizer
+from gexcore.backend.rules import Memory, advance
 from gexcore.errors import InvalidModelError
-from gexcore.plan import Optimizer
-from gexcore_numpy.optimizers import Memory, advance
 from gexcore_sklearn.data import Batch
 from gexcore_sklearn.losses import Outputs, log_probabilities, outputs_of
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore_numpy.optimizers import Memory
+from gexcore.backend.rules import Memory
 from gexcore_sklearn.optimizers import SklearnState
 
 WEIGHTS = ("coefs_", "intercepts_")

@@ -12,10 +12,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from gexcore.data import to_numpy
-from gexcore.errors import InvalidDataError
-from gexcore.plan import Optimizer
-from gexcore.protocols import (
+from gexcore.backend.data import to_numpy
+from gexcore.backend.optimizer import Optimizer
+from gexcore.backend.protocols import (
     Dataset,
     KroneckerBlock,
     SupportsBufferRefresh,
@@ -23,6 +22,7 @@ from gexcore.protocols import (
     SupportsKronecker,
     SupportsLogits,
 )
+from gexcore.errors import InvalidDataError
 from gexcore_tensorflow import curvature, serialization
 from gexcore_tensorflow.batchnorm import batch_statistics, normalising
 from gexcore_tensorflow.data import Call, Placement, dataset_of

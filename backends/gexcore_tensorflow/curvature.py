@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from gexcore.data import to_numpy
+from gexcore.backend.data import to_numpy
 from gexcore.errors import InvalidDataError
 
 LossesOf = Callable[[], tf.Tensor]

@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from gexcore.data import TARGET_KEYS, ArrayDataset, MappingDataset, to_numpy
+from gexcore.backend.data import TARGET_KEYS, ArrayDataset, MappingDataset, to_numpy
+from gexcore.backend.protocols import Dataset
 from gexcore.errors import InvalidDataError
-from gexcore.protocols import Dataset
 
 
 class Call(NamedTuple):
@@ -49,7 +49,7 @@ class Placement:
         ----------
         batch : (x, y), (x1, …, xn, y) or mapping
             Of arrays of any library, nested as the model likes them. The target of a mapping is
-            the first of `gexcore.data.TARGET_KEYS`. Several inputs are given to the model as a
+            the first of `gexcore.backend.data.TARGET_KEYS`. Several inputs are given to the model as a
             list, those of a mapping as a mapping; a single one is given as it is.
 
         Raises

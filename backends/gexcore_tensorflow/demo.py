@@ -8,7 +8,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.plan import Optimizer, training_order
+from gexcore.backend.batches import training_order
+from gexcore.backend.optimizer import Optimizer
 from gexcore_tensorflow.backend import TensorFlowBackend
 
 WIDTHS = (128, 128)

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, Protocol
 import keras
 import tensorflow as tf
 
+from gexcore.backend.optimizer import Optimizer
 from gexcore.errors import InvalidModelError
-from gexcore.plan import Optimizer
 from gexcore_tensorflow.network import Tensors, values_of
 
 BETA1, BETA2 = 0.9, 0.999

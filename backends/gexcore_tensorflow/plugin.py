@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from gexcore._hookspecs import hookimpl
-from gexcore.registry import BackendSpec
+from gexcore.backend import BackendSpec, hookimpl
 
 
 @hookimpl

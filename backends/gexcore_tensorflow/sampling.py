@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.sampling import not_drawable, sample_targets
+from gexcore.backend.drawing import not_drawable, sample_targets
 from gexcore_tensorflow.losses import IGNORED, Loss, cross_entropy, squared_error
 
 

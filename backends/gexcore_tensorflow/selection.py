@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from gexcore.data import to_numpy
+from gexcore.backend.data import to_numpy
 from gexcore.errors import InvalidModelError, InvalidSettingError
 from gexcore_tensorflow.network import Network, Tensors
 

@@ -11,9 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gexcore.errors import InvalidSettingError
-from gexcore.plan import Optimizer
-from gexcore.protocols import (
+from gexcore.backend.optimizer import Optimizer
+from gexcore.backend.protocols import (
     Dataset,
     KroneckerBlock,
     SupportsBufferRefresh,
@@ -21,6 +20,7 @@ from gexcore.protocols import (
     SupportsKronecker,
     SupportsLogits,
 )
+from gexcore.errors import InvalidSettingError
 from gexcore_torch import curvature, hooks, kronecker, serialization
 from gexcore_torch.batchnorm import estimating_anew, tracking
 from gexcore_torch.curvature import differentiating

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset, default_collate
 from torch.utils.data import Dataset as NativeDataset
 
-from gexcore.data import TARGET_KEYS, ArrayDataset, as_slice
+from gexcore.backend.data import TARGET_KEYS, ArrayDataset, as_slice
+from gexcore.backend.protocols import Dataset, Indices
 from gexcore.errors import InvalidDataError
-from gexcore.protocols import Dataset, Indices
 from gexcore_torch.randomness import reseed, seeded
 
 # a product that keeps the samples of one seed away from those of the next
@@ -59,7 +59,7 @@ class Placement:
         ----------
         batch : (x, y), (x1, …, xn, y) or mapping
             Of NumPy arrays and tensors, nested as the model likes them. The target of a mapping is
-            the first of `gexcore.data.TARGET_KEYS`; the model gets the other entries as keywords,
+            the first of `gexcore.backend.data.TARGET_KEYS`; the model gets the other entries as keywords,
             never the target, since it would return one loss for the whole batch.
 
         Raises

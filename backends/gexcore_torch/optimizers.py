@@ -8,8 +8,8 @@ from functools import partial
 import torch
 from torch import nn
 
+from gexcore.backend.optimizer import Optimizer
 from gexcore.errors import InvalidModelError
-from gexcore.plan import Optimizer
 
 MakeOptimizer = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 

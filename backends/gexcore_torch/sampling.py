@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gexcore.data import to_numpy
-from gexcore.sampling import DRAWABLE, not_drawable, sample_targets
+from gexcore.backend.data import to_numpy
+from gexcore.backend.drawing import DRAWABLE, not_drawable, sample_targets
 from gexcore_torch.data import full
 from gexcore_torch.losses import IGNORED, Loss
 

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 import gexcore as gx
-from gexcore.metrics import auc, correlation, rank_correlation
-from gexcore.plan import Optimizer
+from gexcore.backend.optimizer import Optimizer
+from gexcore.decisions.metrics import auc, correlation, rank_correlation
 from gexcore_numpy import MLP, NumpyBackend
 
 Row = dict[str, Any]

@@ -9,8 +9,8 @@ from importlib.metadata import version
 
 import numpy as np
 
-from gexcore.costs import interleaved, kernels_of, on_host
-from gexcore.data import as_dataset
+from gexcore.backend.data import as_dataset
+from gexcore.evaluation.timing import interleaved, kernels_of, on_host
 
 PACKAGES = {"sklearn": "scikit-learn"}
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from gexcore.costs import Cost, compare
+from gexcore.evaluation.timing import Cost, compare
 
 FRAMEWORKS = ("numpy", "sklearn", "torch", "jax", "tensorflow")
 ONE_THREAD = {

@@ -28,8 +28,8 @@ import models
 import gexcore as gx
 from gexcore.decisions.clean import METHODS, Cleaned, clean
 from gexcore.decisions.curve import pruning_curve
+from gexcore.decisions.retrain import accuracy
 from gexcore.decisions.separate import separate
-from gexcore.retrain import accuracy
 
 Row = dict[str, Any]
 THRESHOLDS = ("auto", "otsu", "mixture")

@@ -17,7 +17,7 @@ import numpy as np
 
 import gexcore as gx
 from gexcore.estimators.lissa import Solved
-from gexcore.passes import Passes, sum_passes
+from gexcore.evaluation.passes import Passes, sum_passes
 from gexcore_numpy import MLP
 
 N, FEATURES, HIDDEN, CLASSES = 240, 6, 12, 3
@@ -32,7 +32,7 @@ class Row(NamedTuple):
     cache, scores, copies : str
         The paper's, without constants and without P.
     expected : dict
-        Those in numbers of `gexcore.passes.Passes`, for all N samples; where the paper gives none, left out.
+        Those in numbers of `gexcore.evaluation.passes.Passes`, for all N samples; where the paper gives none, left out.
     note : str
         Why ours differs.
     """

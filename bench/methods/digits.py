@@ -10,8 +10,9 @@ import numpy as np
 from trained import EARLY_RUNS, Trained, kept
 
 import gexcore as gx
+from gexcore.backend.batches import training_order
+from gexcore.backend.optimizer import Optimizer
 from gexcore.cli.demo import digits
-from gexcore.plan import Optimizer, training_order
 from gexcore_numpy import MLP, NumpyBackend
 
 EPOCHS, EARLY = 100, 10

@@ -24,8 +24,8 @@ from methods import METHODS, Method
 from trained import Trained
 
 import gexcore as gx
+from gexcore.decisions.metrics import auc, average_precision
 from gexcore.errors import GexError
-from gexcore.metrics import auc, average_precision
 
 Row = dict[str, Any]
 PROBLEMS = ("digits", "mnist")

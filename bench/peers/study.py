@@ -23,7 +23,7 @@ from typing import Any
 import case
 import numpy as np
 
-from gexcore.metrics import average_precision
+from gexcore.decisions.metrics import average_precision
 
 MODULES = {
     "with_gexcore": None, "by_hand": None, "with_captum": "captum", "with_kronfluence": "kronfluence",

@@ -25,7 +25,7 @@ from torch import nn
 from transformers import AutoTokenizer, BertForSequenceClassification
 
 import gexcore as gx
-from gexcore.metrics import auc, average_precision
+from gexcore.decisions.metrics import auc, average_precision
 
 CLASSES, LENGTH, RATE, LR, BATCH_SIZE = 6, 16, 0.1, 1e-4, 32
 

@@ -30,9 +30,9 @@ import numpy as np  # noqa: E402  (the thread count is read when it is loaded)
 
 from gexcore.decisions.otsu import otsu  # noqa: E402
 from gexcore.decisions.threshold import valley_or_refuse  # noqa: E402
-from gexcore.loss_influence import LossInfluence  # noqa: E402
-from gexcore.table import LossTable  # noqa: E402
-from gexcore.top import highest  # noqa: E402
+from gexcore.deviations.ranking import highest  # noqa: E402
+from gexcore.deviations.table import LossTable  # noqa: E402
+from gexcore.influence.loss_influence import LossInfluence  # noqa: E402
 
 K, FIRST, BLOCK, BARE_SHARE = 10, 1000, 8192, 10
 GROUPS, CLASSES = 1000, 1000

@@ -24,9 +24,9 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from gexcore.data import as_dataset
+from gexcore.backend.data import as_dataset
 from gexcore.ensembles.members import Members
-from gexcore.evaluation import Refresher
+from gexcore.evaluation.statistics import Refresher
 from gexcore_torch.backend import TorchBackend
 
 SIZE, BATCH_SIZE = 64, 64

@@ -18,12 +18,13 @@ sys.path.append(str(Path(__file__).parent.parent / "costs"))
 
 from case import BATCH_SIZE, Case
 
-from gexcore.capabilities import supports
-from gexcore.costs import Kernel, interleaved, on_host
-from gexcore.data import as_dataset, to_numpy
-from gexcore.evaluation import difference, directional, evaluate_many
-from gexcore.overheads import chunk
-from gexcore.protocols import SupportsJvp, SupportsParams, SupportsSampleGradients
+from gexcore.backend.capabilities import supports
+from gexcore.backend.data import as_dataset, to_numpy
+from gexcore.backend.protocols import SupportsJvp, SupportsParams, SupportsSampleGradients
+from gexcore.ensembles.overheads import chunk
+from gexcore.evaluation.derivatives import difference, directional
+from gexcore.evaluation.losses import evaluate_many
+from gexcore.evaluation.timing import Kernel, interleaved, on_host
 
 PACKAGES = {"sklearn": "scikit-learn"}
 MEMBERS, BATCHES, STEPS, DIRECTIONS = 8, 4, 20, 16

@@ -27,7 +27,7 @@ sys.path.append(str(Path(__file__).parent.parent / "costs"))
 import nets_torch
 
 import gexcore as gx
-from gexcore.costs import compare, interleaved, on_host
+from gexcore.evaluation.timing import compare, interleaved, on_host
 from gexcore_torch.backend import TorchBackend
 
 ROUNDS, EPOCHS, SNAPSHOTS = 9, 15, 8

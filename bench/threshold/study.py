@@ -26,7 +26,7 @@ from sklearn.datasets import make_classification
 
 import gexcore as gx
 from gexcore.decisions.threshold import find_threshold
-from gexcore.loss_influence import THRESHOLD_CLIP
+from gexcore.influence.loss_influence import THRESHOLD_CLIP
 
 METHODS = ("auto", "valley", "otsu", "mixture")
 SMALL = ("digits", "wine", "breast_cancer", "synthetic")

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import gexcore as gx
+from gexcore.decisions.metrics import average_precision
 from gexcore.errors import AllMembersDivergedError
-from gexcore.metrics import average_precision
 
 Row = dict[str, Any]
 COLUMNS = (

@@ -25,7 +25,8 @@ from rows import COLUMNS, Row, found_by_gex, found_in_hindsight, merged, precisi
 from sklearn import datasets
 
 import gexcore as gx
-from gexcore.plan import Optimizer, training_order
+from gexcore.backend.batches import training_order
+from gexcore.backend.optimizer import Optimizer
 from gexcore_numpy import MLP, NumpyBackend
 
 DATA = {"digits": datasets.load_digits, "wine": datasets.load_wine, "breast_cancer": datasets.load_breast_cancer}

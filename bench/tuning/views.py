@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from study import DATA, EPOCHS, Cell, load, train
 
 import gexcore as gx
-from gexcore.metrics import average_precision
+from gexcore.decisions.metrics import average_precision
 
 
 def views(found: gx.LossInfluence) -> dict[str, NDArray[Any]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import NamedTuple
 
-from gexcore.capabilities import CAPABILITIES, describe
+from gexcore.backend.capabilities import CAPABILITIES, describe
+from gexcore.backend.registry import BackendRegistry, default_registry
 from gexcore.cli.text import aligned
-from gexcore.registry import BackendRegistry, default_registry
 
 DESCRIPTION = "Lists every backend: what it can do, or what is missing to use it."
 

@@ -8,18 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from gexcore.budget import planned_passes
+from gexcore.backend.data import to_numpy
+from gexcore.backend.protocols import Backend, Dataset
 from gexcore.cli.files import data_paths, read_data
 from gexcore.cli.model import load_model
 from gexcore.cli.text import aligned
-from gexcore.costs import Cost, measure
-from gexcore.data import to_numpy
+from gexcore.ensembles.budget import planned_passes
+from gexcore.ensembles.overheads import MEMBERS, STEPS, overheads
 from gexcore.estimators.gex import GEX
-from gexcore.evaluation import Refresher, checked
-from gexcore.intake import open_inputs
-from gexcore.overheads import MEMBERS, STEPS, overheads
-from gexcore.passes import Passes
-from gexcore.protocols import Backend, Dataset
+from gexcore.evaluation.losses import checked
+from gexcore.evaluation.opening import open_inputs
+from gexcore.evaluation.passes import Passes
+from gexcore.evaluation.statistics import Refresher
+from gexcore.evaluation.timing import Cost, measure
 
 DESCRIPTION = (
     "`gexcore bench costs MODEL DATA` measures the CPU time per sample of a forward pass, a training step and "

@@ -8,9 +8,9 @@ from pathlib import Path
 from gexcore.cli.files import Columns
 from gexcore.cli.scored import Scored, add_rate, add_scored, open_scored
 from gexcore.decisions.clean import RELABELLINGS, Cleaned, clean
+from gexcore.decisions.targets import new_targets
 from gexcore.outputs.diff import diff
 from gexcore.outputs.tables import check_columns, write_columns
-from gexcore.outputs.targets import new_targets
 
 DESCRIPTION = (
     "Writes a new file with the data that `gexcore score` scored, its suspects relabelled or left out, "

@@ -14,17 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 import gexcore
+from gexcore.backend.plugins import BackendSpec
+from gexcore.backend.registry import BackendRegistry, default_registry
 from gexcore.cli import output
 from gexcore.cli.outcome import outcome_of, summary
 from gexcore.cli.settings import add_settings, given, named
 from gexcore.cli.text import aligned, most_suspect
+from gexcore.decisions.metrics import auc, average_precision
 from gexcore.decisions.threshold import Suspects
 from gexcore.errors import InvalidSettingError, MissingExtraError, OutputExistsError
-from gexcore.loss_influence import THRESHOLD_CLIP, LossInfluence
-from gexcore.metrics import auc, average_precision
+from gexcore.influence.loss_influence import THRESHOLD_CLIP, LossInfluence
+from gexcore.influence.record import settings_of
 from gexcore.plots import plot_histogram
-from gexcore.registry import BackendRegistry, BackendSpec, default_registry
-from gexcore.run import settings_of
 
 DESCRIPTION = (
     "Flips some labels of scikit-learn's digits, trains a model until it has memorised them, scores the data from "

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gexcore.capabilities import supports
+from gexcore.backend.capabilities import supports
+from gexcore.backend.protocols import SupportsSerialization
+from gexcore.backend.registry import default_registry
 from gexcore.cli.output import RUN, begin
 from gexcore.errors import AllMembersDivergedError
-from gexcore.protocols import SupportsSerialization
-from gexcore.registry import default_registry
 
 STORE = "store"
 NEEDED = ("fsspec", "safetensors", "zarr")

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import gexcore
+from gexcore.backend.digests import file_digest
+from gexcore.cli.catalogue import Method
 from gexcore.cli.files import UNREADABLE
 from gexcore.cli.model import load_callable
 from gexcore.cli.settings import flag
 from gexcore.errors import InvalidDataError, InvalidModelError, InvalidSettingError
-from gexcore.fingerprint import file_digest
-from gexcore.methods import Method
 from gexcore.scores.fitting import check_checkpoints
 
 FROM_CODE = "it must be file.py:callable or package.module:callable, where the callable"

@@ -7,10 +7,10 @@ import json
 from dataclasses import MISSING, fields
 from typing import Any
 
+from gexcore.backend.registry import default_registry
 from gexcore.cli.backends import Row, rows
+from gexcore.cli.catalogue import METHODS, SYMBOLS, Method, Way
 from gexcore.cli.text import aligned
-from gexcore.methods import METHODS, SYMBOLS, Method, Way
-from gexcore.registry import default_registry
 
 DESCRIPTION = (
     "Lists every method: what it takes beside model and data, which capabilities of a backend it needs "

@@ -13,10 +13,10 @@ from gexcore.cli.text import doubts
 from gexcore.decisions.threshold import Suspects
 from gexcore.estimators.lissa import Solved
 from gexcore.estimators.loo import Retrained
-from gexcore.influence import Influence
-from gexcore.loss_influence import THRESHOLD_CLIP, LossInfluence
-from gexcore.passes import sum_passes
-from gexcore.run import Run
+from gexcore.evaluation.passes import sum_passes
+from gexcore.influence.influence import Influence
+from gexcore.influence.loss_influence import THRESHOLD_CLIP, LossInfluence
+from gexcore.influence.record import Run
 from gexcore.scores.result import Scores
 
 

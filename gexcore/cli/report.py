@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend.digests import file_digest
 from gexcore.cli.files import data_paths, read_data
 from gexcore.errors import InvalidDataError, InvalidSettingError
-from gexcore.fingerprint import file_digest
 from gexcore.report import LIMIT, check_target, write_report
 from gexcore.report.audit import read_audit
 

@@ -13,8 +13,8 @@ from gexcore.cli.prune import pruned
 from gexcore.cli.scored import Scored, add_rate, add_scored, open_scored
 from gexcore.cli.text import aligned
 from gexcore.decisions.clean import METHODS, Cleaned, clean
+from gexcore.decisions.retrain import Trial, retrain
 from gexcore.errors import InvalidSettingError
-from gexcore.retrain import Trial, retrain
 
 DESCRIPTION = (
     "Trains by your recipe on the scored data as it is, with its suspects dropped or relabelled, and pruned, and "

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import gexcore
+from gexcore.backend.digests import file_digest, parameters_digest
+from gexcore.backend.registry import default_registry
 from gexcore.cli import output
+from gexcore.cli.catalogue import Method
 from gexcore.cli.durable import is_durable, stored_in
 from gexcore.cli.extras import Extra, add_extras, taken
 from gexcore.cli.files import data_paths, read_data
@@ -18,11 +21,8 @@ from gexcore.cli.scored import PREDICTIONS, stored_predictions
 from gexcore.cli.settings import add_settings, given, named
 from gexcore.cli.text import most_suspect
 from gexcore.errors import InvalidModelError
-from gexcore.fingerprint import file_digest, parameters_digest
-from gexcore.loss_influence import LossInfluence
-from gexcore.methods import Method
-from gexcore.registry import default_registry
-from gexcore.run import settings_of
+from gexcore.influence.loss_influence import LossInfluence
+from gexcore.influence.record import settings_of
 
 NO_MODEL = "-"
 DESCRIPTION = (

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend.digests import file_digest
 from gexcore.cli.files import UNREADABLE, XY, Columns, data_paths, inputs_and_targets, read_columns
 from gexcore.decisions.clean import Predictions
 from gexcore.decisions.threshold import Suspects
 from gexcore.errors import InvalidDataError, InvalidSettingError
-from gexcore.fingerprint import file_digest
-from gexcore.loss_influence import LossInfluence
+from gexcore.influence.loss_influence import LossInfluence
 from gexcore.report.audit import Audit, read_audit
 
 PREDICTIONS = "predictions.npz"

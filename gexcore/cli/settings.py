@@ -7,9 +7,9 @@ import types
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
-from gexcore.budget import Budget
+from gexcore.cli.catalogue import METHODS, Method, by_name
+from gexcore.ensembles.budget import Budget
 from gexcore.errors import InvalidSettingError
-from gexcore.methods import METHODS, Method, by_name
 
 HELP = {
     "chains": "independent runs from the checkpoint",

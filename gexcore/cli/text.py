@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.diagnose import Finding
+from gexcore.influence.diagnose import Finding
 from gexcore.report.audit import score_of
 
 TOLD = 10

@@ -11,8 +11,8 @@ from typing import Any
 
 from array_api_compat import array_namespace, device
 
+from gexcore.backend.protocols import Array
 from gexcore.errors import InvalidDataError
-from gexcore.protocols import Array
 
 SUM_TOLERANCE = 1e-3
 """Rows of probabilities may miss one by this much, as rows stored in half precision do."""

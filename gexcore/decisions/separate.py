@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gexcore.decisions.metrics import auc, average_precision
 from gexcore.errors import InvalidDataError
-from gexcore.metrics import auc, average_precision
 
 
 class Detection(NamedTuple):

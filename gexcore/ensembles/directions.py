@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.data import as_dataset
-from gexcore.evaluation import directional, directional_passes
-from gexcore.passes import Passes, sum_passes
-from gexcore.protocols import Backend
-from gexcore.table import DeviationTable
+from gexcore.backend.data import as_dataset
+from gexcore.backend.protocols import Backend
+from gexcore.deviations.table import DeviationTable
+from gexcore.evaluation.derivatives import directional, directional_passes
+from gexcore.evaluation.passes import Passes, sum_passes
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,22 +6,21 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-from numpy.typing import NDArray
-
-from gexcore.capabilities import supports
-from gexcore.ensembles.control import AnyController
-from gexcore.ensembles.geometric import ChainResult, Position, Problem, Snapshot, run_chain
+from gexcore.backend.capabilities import supports
+from gexcore.backend.protocols import Backend, SupportsSerialization
+from gexcore.ensembles.chain import ChainResult, Position, Problem, Snapshot, run_chain
+from gexcore.ensembles.executors import completed
 from gexcore.ensembles.harvest import EvaluatedHarvest, FreeHarvest, Harvest
+from gexcore.ensembles.plan import Plan
 from gexcore.ensembles.skill import Skill
+from gexcore.ensembles.storage import Storage
+from gexcore.ensembles.thermostat import AnyController
 from gexcore.errors import MissingCapabilityError
-from gexcore.evaluation import Refresher
-from gexcore.executors import completed
-from gexcore.intake import Inputs, Intake, reopened
-from gexcore.plan import Plan
-from gexcore.protocols import Backend, SupportsSerialization
-from gexcore.recipe import Recipe
+from gexcore.evaluation.opening import Inputs, reopened
+from gexcore.evaluation.recipe import Recipe
+from gexcore.evaluation.statistics import Refresher
 
 
 def harvest_of(inputs: Inputs, plan: Plan) -> Harvest:
@@ -62,37 +61,6 @@ class Work:
         """The same in another process, from the recipe."""
         assert self.recipe is not None
         return self.here(reopened(self.recipe))
-
-
-class Storage(Protocol):
-    """What remembers a run."""
-
-    def base(self, measure: Callable[[], NDArray[Any]], seen: Intake, tests: int | None) -> NDArray[Any]:
-        """The losses of θ* by the harvest of the run."""
-        ...
-
-    def position(self, chain: int) -> Position | None:
-        """Where a chain stands; None where nothing is known of it."""
-        ...
-
-    def save(self, position: Position) -> None:
-        """Remember where a chain stands."""
-        ...
-
-
-class NotStored:
-    """Remembers nothing."""
-
-    def base(self, measure: Callable[[], NDArray[Any]], seen: Intake, tests: int | None) -> NDArray[Any]:
-        """Measured."""
-        return measure()
-
-    def position(self, chain: int) -> Position | None:
-        """None."""
-        return None
-
-    def save(self, position: Position) -> None:
-        """Nothing."""
 
 
 def run_chains(

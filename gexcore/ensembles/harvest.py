@@ -7,11 +7,12 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend.protocols import Backend, Dataset, Indices
+from gexcore.ensembles.plan import Plan, steering_size
 from gexcore.ensembles.walker import Trail, training_batches
-from gexcore.evaluation import Refresher, checked, evaluate, gather
-from gexcore.passes import Passes
-from gexcore.plan import Plan, steering_size
-from gexcore.protocols import Backend, Dataset, Indices
+from gexcore.evaluation.losses import checked, evaluate, gather
+from gexcore.evaluation.passes import Passes
+from gexcore.evaluation.statistics import Refresher
 
 
 class Look(NamedTuple):

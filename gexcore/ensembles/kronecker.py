@@ -9,12 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.data import to_numpy
+from gexcore.backend.data import to_numpy
+from gexcore.backend.protocols import Backend, Dataset, Floats
 from gexcore.errors import InvalidModelError
-from gexcore.evaluation import in_order
-from gexcore.protocols import Backend, Dataset
-
-Floats = NDArray[np.float64]
+from gexcore.evaluation.losses import in_order
 
 
 class _Layer(NamedTuple):

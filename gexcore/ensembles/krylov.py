@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from gexcore.ensembles.laplace import Floats, Product, Spectrum
+from gexcore.backend.protocols import Floats
+from gexcore.ensembles.spectrum import Product, Spectrum
 
 CONVERGED = 1e-6
 """The Krylov space is exhausted where a new direction is shorter than this share of the largest product."""

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.capabilities import require
-from gexcore.data import as_dataset, to_numpy
-from gexcore.evaluation import Refresher, evaluate, evaluate_many, in_order, outputs
-from gexcore.logits import class_scores, softmax
-from gexcore.protocols import Backend, Dataset, SupportsLogits
-from gexcore.table import LossTable
+from gexcore.backend.capabilities import require
+from gexcore.backend.classes import class_scores, softmax
+from gexcore.backend.data import as_dataset, to_numpy
+from gexcore.backend.protocols import Backend, Dataset, SupportsLogits
+from gexcore.deviations.table import LossTable
+from gexcore.evaluation.losses import evaluate, evaluate_many, in_order, outputs
+from gexcore.evaluation.statistics import Refresher
 
 
 @dataclass(frozen=True)

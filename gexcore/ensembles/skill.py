@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.protocols import Indices
+from gexcore.backend.protocols import Indices
 
 Losses = NDArray[Any]
 

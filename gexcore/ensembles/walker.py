@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.capabilities import supports
-from gexcore.evaluation import checked, gather
-from gexcore.plan import Plan, Schedule, training_order
-from gexcore.protocols import Array, Backend, Dataset, Indices, SupportsAugmentation, SupportsDonation
+from gexcore.backend.batches import training_order
+from gexcore.backend.capabilities import supports
+from gexcore.backend.protocols import Array, Backend, Dataset, Indices, SupportsAugmentation, SupportsDonation
+from gexcore.ensembles.plan import Plan, Schedule
+from gexcore.evaluation.losses import checked, gather
 
 
 class Trail(NamedTuple):

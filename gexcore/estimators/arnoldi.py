@@ -7,17 +7,17 @@ from typing import Any, Literal
 
 import numpy as np
 
+from gexcore.backend.protocols import SupportsHvp, SupportsParams
 from gexcore.ensembles.krylov import arnoldi
 from gexcore.errors import InvalidSettingError
 from gexcore.estimators.influence_function import curved
 from gexcore.estimators.job import Job
 from gexcore.estimators.method import GradientMethod
-from gexcore.estimators.settle import check_count, check_number
-from gexcore.evaluation import hessian_product
-from gexcore.influence import Influence
-from gexcore.passes import Passes
+from gexcore.evaluation.derivatives import hessian_product
+from gexcore.evaluation.passes import Passes
+from gexcore.influence.influence import Influence
 from gexcore.progress import progress_bar
-from gexcore.protocols import SupportsHvp, SupportsParams
+from gexcore.settings import check_count, check_number
 
 
 @dataclass(frozen=True, kw_only=True)

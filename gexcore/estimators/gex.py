@@ -11,22 +11,26 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gexcore.budget import Budget, default_budget, limits, planned_passes
-from gexcore.ensembles.control import AnyController, OpenLoop, Thermostat
-from gexcore.ensembles.execution import Storage, Work, harvest_of, run_chains
-from gexcore.ensembles.geometric import ChainResult, Snapshot, chain_cost, kept_members, loss_table, loss_table_on_test
+from gexcore.backend.optimizer import Optimizer
+from gexcore.backend.protocols import Backend, Dataset, SupportsDonation, SupportsSelection, SupportsTrainingLosses
+from gexcore.ensembles.budget import Budget, default_budget, limits, planned_passes
+from gexcore.ensembles.chain import ChainResult, Snapshot, chain_cost, kept_members, loss_table, loss_table_on_test
+from gexcore.ensembles.execution import Work, harvest_of, run_chains
+from gexcore.ensembles.plan import Constant, Cosine, Harvest, Plan, Schedule
+from gexcore.ensembles.resolve import USER_BATCH_SIZE, decay_of, settle
 from gexcore.ensembles.skill import ClassSkill, Losses, LossSkill, Skill, chance_loss, default_clip
+from gexcore.ensembles.storage import Storage
+from gexcore.ensembles.thermostat import AnyController, OpenLoop, Thermostat
 from gexcore.errors import AllMembersDivergedError, InvalidModelError, InvalidSettingError
-from gexcore.estimators.selection import Parameters, selected
-from gexcore.estimators.settle import USER_BATCH_SIZE, Auto, check_count, check_number, decay_of, settle
-from gexcore.evaluation import Refresher
-from gexcore.intake import Inputs, Intake, open_inputs, take_in
-from gexcore.loss_influence import LossInfluence
-from gexcore.passes import Passes, sum_passes
-from gexcore.plan import Constant, Cosine, Harvest, Optimizer, Plan, Schedule
+from gexcore.evaluation.first_look import Intake, take_in
+from gexcore.evaluation.opening import Inputs, open_inputs
+from gexcore.evaluation.passes import Passes, sum_passes
+from gexcore.evaluation.selection import Parameters, selected
+from gexcore.evaluation.statistics import Refresher
+from gexcore.influence.loss_influence import LossInfluence
+from gexcore.influence.record import Run, settings_of
 from gexcore.progress import progress_bar
-from gexcore.protocols import Backend, Dataset, SupportsDonation, SupportsSelection, SupportsTrainingLosses
-from gexcore.run import Run, settings_of
+from gexcore.settings import Auto, check_count, check_number
 from gexcore.store import Place, storage_of
 
 HEATING_FROM = {"sgd": 1e-3, "adamw": 1e-5}
@@ -51,7 +55,7 @@ class GEX:
         under a budget; the short chunks that heat a chain come on top. One per chain is the independent
         restart of Algorithm 2, line 5.
     lr : "auto", float or schedule
-        "auto" is feedback: see `gexcore.ensembles.control.Thermostat`. A number, or a callable
+        "auto" is feedback: see `gexcore.ensembles.thermostat.Thermostat`. A number, or a callable
         from a member's step to its learning rate, is used as it is; with a fixed learning rate
         the scores are often no better than plain loss, since the right one differs between
         problems by orders of magnitude.
@@ -70,7 +74,7 @@ class GEX:
     batch_size : int or "auto"
         Small batches (8 to 128) cost least.
     floor : float
-        Lower bound of the base loss in deviations; see `gexcore.deviations.deviations`.
+        Lower bound of the base loss in deviations; see `gexcore.deviations.equation.deviations`.
     ceiling : "auto", float or None
         Upper bound of every loss in deviations; "auto" is the clip of `suspicion`, None is none, the
         paper's equation as printed.
@@ -86,7 +90,7 @@ class GEX:
         Epochs that the model was trained for.
     tolerance : float, optional
         A chain of at least eight members ends early once its own scores have this reliability (split
-        half, see `gexcore.uncertainty.split_half`); at most 1. What other chains do has no part in it.
+        half, see `gexcore.deviations.uncertainty.split_half`); at most 1. What other chains do has no part in it.
     keep : int
         Member states kept in memory for test sets and label suggestions after the fit.
     parameters : str or sequence of str, optional

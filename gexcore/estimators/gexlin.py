@@ -10,18 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from gexcore.capabilities import require
-from gexcore.data import to_numpy
+from gexcore.backend.capabilities import require
+from gexcore.backend.data import to_numpy
+from gexcore.backend.protocols import SupportsParams
 from gexcore.ensembles.directions import Tangents
+from gexcore.ensembles.resolve import longest
 from gexcore.estimators.gex import GEX
 from gexcore.estimators.job import Job
-from gexcore.estimators.selection import selected
-from gexcore.estimators.settle import longest
-from gexcore.influence import Influence
-from gexcore.intake import Intake, open_inputs
-from gexcore.passes import sum_passes
-from gexcore.protocols import SupportsParams
-from gexcore.run import settings_of
+from gexcore.evaluation.first_look import Intake
+from gexcore.evaluation.opening import open_inputs
+from gexcore.evaluation.passes import sum_passes
+from gexcore.evaluation.selection import selected
+from gexcore.influence.influence import Influence
+from gexcore.influence.record import settings_of
 from gexcore.store import Place
 
 

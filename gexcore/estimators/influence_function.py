@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gexcore.backend.protocols import SupportsHvp, SupportsParams
 from gexcore.ensembles.directions import Tangents
-from gexcore.ensembles.laplace import Spectrum, full_spectrum
+from gexcore.ensembles.spectrum import Spectrum, full_spectrum
 from gexcore.errors import InvalidSettingError
 from gexcore.estimators.job import Job
 from gexcore.estimators.method import GradientMethod
-from gexcore.estimators.settle import check_count, check_number
-from gexcore.evaluation import hessian_product
-from gexcore.influence import Influence
-from gexcore.passes import Passes
+from gexcore.evaluation.derivatives import hessian_product
+from gexcore.evaluation.passes import Passes
+from gexcore.influence.influence import Influence
 from gexcore.progress import progress_bar
-from gexcore.protocols import SupportsHvp, SupportsParams
+from gexcore.settings import check_count, check_number
 
 
 @dataclass(frozen=True, kw_only=True)

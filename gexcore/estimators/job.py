@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend.protocols import Backend, Dataset
+from gexcore.deviations.table import Table
 from gexcore.ensembles.directions import Tangents
 from gexcore.errors import InvalidSettingError
-from gexcore.influence import Influence, Source
-from gexcore.intake import Intake
-from gexcore.passes import Passes, sum_passes
+from gexcore.evaluation.first_look import Intake
+from gexcore.evaluation.passes import Passes, sum_passes
+from gexcore.influence.influence import Influence, Source
+from gexcore.influence.record import Run, settings_of
 from gexcore.progress import progress_bar
-from gexcore.protocols import Backend, Dataset
-from gexcore.run import Run, settings_of
-from gexcore.table import Table
 
 LARGEST_HESSIAN = 5000
 """Parameters up to which a Hessian is held as a matrix."""

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend.protocols import Dataset, SupportsHvp, SupportsKronecker, SupportsParams
+from gexcore.deviations.table import LossTable, parts
 from gexcore.ensembles.kronecker import kronecker_posterior
 from gexcore.ensembles.members import Members
 from gexcore.ensembles.skill import default_clip
@@ -17,13 +19,12 @@ from gexcore.errors import AllMembersDivergedError, InvalidSettingError
 from gexcore.estimators.influence_function import exact_spectrum
 from gexcore.estimators.job import Job
 from gexcore.estimators.method import GradientMethod
-from gexcore.estimators.settle import check_count, check_number
-from gexcore.evaluation import STATE_BUDGET, Refresher, evaluate_many
-from gexcore.loss_influence import LossInfluence
-from gexcore.passes import Passes
+from gexcore.evaluation.losses import STATE_BUDGET, evaluate_many
+from gexcore.evaluation.passes import Passes
+from gexcore.evaluation.statistics import Refresher
+from gexcore.influence.loss_influence import LossInfluence
 from gexcore.progress import progress_bar
-from gexcore.protocols import Dataset, SupportsHvp, SupportsKronecker, SupportsParams
-from gexcore.table import LossTable, parts
+from gexcore.settings import check_count, check_number
 
 Losses = NDArray[Any]
 Draw = Callable[[np.random.Generator], NDArray[np.float64]]

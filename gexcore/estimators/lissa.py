@@ -7,20 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gexcore.data import as_dataset, to_numpy
+from gexcore.backend.data import as_dataset, to_numpy
+from gexcore.backend.protocols import Dataset, Floats, SupportsHvp, SupportsParams, SupportsSampleGradients
 from gexcore.errors import InvalidSettingError
 from gexcore.estimators.job import Job
 from gexcore.estimators.method import GradientMethod
-from gexcore.estimators.settle import check_count, check_number
-from gexcore.evaluation import GRADIENT_BUDGET, directional, hessian_product
-from gexcore.passes import Passes
+from gexcore.evaluation.derivatives import GRADIENT_BUDGET, directional, hessian_product
+from gexcore.evaluation.passes import Passes
+from gexcore.influence.record import Run
 from gexcore.progress import progress_bar
-from gexcore.protocols import Dataset, SupportsHvp, SupportsParams, SupportsSampleGradients
-from gexcore.run import Run
-
-Floats = NDArray[np.float64]
+from gexcore.settings import check_count, check_number
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,19 +14,18 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.data import ArrayDataset, MappingDataset, Subset
+from gexcore.backend.data import ArrayDataset, MappingDataset, Subset
+from gexcore.backend.protocols import Dataset, Floats, Indices
+from gexcore.ensembles.executors import completed
 from gexcore.errors import InvalidModelError, InvalidSettingError
-from gexcore.estimators.settle import check_count
-from gexcore.evaluation import evaluate
-from gexcore.executors import completed
-from gexcore.intake import Inputs, Intake, open_inputs, reopened, take_in
-from gexcore.passes import Passes
+from gexcore.evaluation.first_look import Intake, take_in
+from gexcore.evaluation.losses import evaluate
+from gexcore.evaluation.opening import Inputs, open_inputs, reopened
+from gexcore.evaluation.passes import Passes
+from gexcore.evaluation.recipe import Recipe, made
+from gexcore.influence.record import Run, settings_of
 from gexcore.progress import progress_bar
-from gexcore.protocols import Dataset, Indices
-from gexcore.recipe import Recipe, made
-from gexcore.run import Run, settings_of
-
-Floats = NDArray[np.float64]
+from gexcore.settings import check_count
 
 Training = Callable[[Any, Any, int], Any]
 """``train(data, start, seed) -> model``; start is a copy of the trained model, or None for a cold start."""

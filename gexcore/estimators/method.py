@@ -8,14 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from gexcore.capabilities import require
-from gexcore.data import to_numpy
+from gexcore.backend.capabilities import require
+from gexcore.backend.data import to_numpy
+from gexcore.backend.optimizer import Optimizer
+from gexcore.backend.protocols import SupportsParams, SupportsSelection
 from gexcore.estimators.job import Job
-from gexcore.estimators.selection import Parameters, selected
-from gexcore.estimators.settle import check_count
-from gexcore.intake import open_inputs, take_in
-from gexcore.plan import Optimizer
-from gexcore.protocols import SupportsParams, SupportsSelection
+from gexcore.evaluation.first_look import take_in
+from gexcore.evaluation.opening import open_inputs
+from gexcore.evaluation.selection import Parameters, selected
+from gexcore.settings import check_count
 
 Result = TypeVar("Result", covariant=True)
 

@@ -9,8 +9,8 @@ import numpy as np
 from gexcore.ensembles.directions import Tangents, isotropic
 from gexcore.estimators.job import Job
 from gexcore.estimators.method import GradientMethod
-from gexcore.estimators.settle import check_count
-from gexcore.influence import Influence
+from gexcore.influence.influence import Influence
+from gexcore.settings import check_count
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gexcore.backend.protocols import SupportsCheckpoints, SupportsParams, SupportsSampleGradients
 from gexcore.ensembles.checkpoints import Gradients, load_states
 from gexcore.estimators.job import Job
 from gexcore.estimators.method import GradientMethod
-from gexcore.influence import Influence
+from gexcore.influence.influence import Influence
 from gexcore.progress import progress_bar
-from gexcore.protocols import SupportsCheckpoints, SupportsParams, SupportsSampleGradients
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,18 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from gexcore.backend.optimizer import Optimizer
+from gexcore.backend.protocols import SupportsCheckpoints, SupportsParams
 from gexcore.ensembles.checkpoints import load_states
 from gexcore.ensembles.directions import Tangents, isotropic
+from gexcore.ensembles.resolve import longest
 from gexcore.errors import InvalidSettingError
 from gexcore.estimators.gex import GEX
 from gexcore.estimators.job import Job
 from gexcore.estimators.method import GradientMethod
-from gexcore.estimators.settle import check_count, longest
-from gexcore.influence import NO_MEMBERS, Influence
-from gexcore.intake import Inputs
-from gexcore.passes import Passes
-from gexcore.plan import Optimizer
-from gexcore.protocols import SupportsCheckpoints, SupportsParams
+from gexcore.evaluation.opening import Inputs
+from gexcore.evaluation.passes import Passes
+from gexcore.influence.influence import NO_MEMBERS, Influence
+from gexcore.settings import check_count
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from gexcore.decisions.targets import new_targets
 from gexcore.outputs.cleanlab import issue_frame
 from gexcore.outputs.diff import diff
 from gexcore.outputs.huggingface import with_scores, with_targets
 from gexcore.outputs.label_studio import label_studio_tasks, write_tasks
 from gexcore.outputs.tables import write_columns
-from gexcore.outputs.targets import new_targets
 
 __all__ = [
     "diff",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import gexcore
+from gexcore._version import __version__
 from gexcore.errors import InvalidDataError
 from gexcore.outputs.files import write_new
 
@@ -66,7 +66,7 @@ def label_studio_tasks(
         if suggested is not None:
             choice = {"from_name": from_name, "to_name": to_name, "type": "choices"}
             result = {**choice, "value": {"choices": [name(suggested)]}}
-            task["predictions"] = [{"model_version": f"gexcore {gexcore.__version__}", "result": [result]}]
+            task["predictions"] = [{"model_version": f"gexcore {__version__}", "result": [result]}]
         tasks.append(task)
     return tasks
 

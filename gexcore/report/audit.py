@@ -7,16 +7,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.decisions.threshold import Threshold
+from gexcore.decisions.cuts import Threshold
 from gexcore.errors import InvalidDataError
-
-if TYPE_CHECKING:
-    from gexcore.influence import Influence
 
 SCORES, RUN = "scores.csv", "run.json"
 FINISHED = "give the folder of a finished `gexcore score`"
@@ -51,6 +48,35 @@ class Audit:
     threshold: Threshold
     run: Mapping[str, Any]
 
+    @classmethod
+    def of(cls, columns: Mapping[str, NDArray[Any]], threshold: Threshold, run: Mapping[str, Any]) -> Self:
+        """The audit of a fit: its columns, its threshold and its record.
+
+        Raises
+        ------
+        InvalidDataError
+            Where a sample has no finite score.
+        """
+        suspicion = np.asarray(columns[score_of(columns)], dtype=np.float64)
+        # negative suspicion is that of a margin; negative self-influence, from negative curvature, is as unsuspicious as none
+        suspicion = suspicion - min(0.0, suspicion.min()) if "suspicion" in columns else np.maximum(suspicion, 0.0)
+        unknown = np.full(len(suspicion), np.nan)
+        if not np.isfinite(suspicion).all():
+            position = int(np.argmin(np.isfinite(suspicion)))
+            raise InvalidDataError(
+                f"sample {position} has no finite {score_of(columns).replace('_', '-')}; a report ranks by it: score the data anew"
+            )
+        return cls(
+            suspicion,
+            np.asarray(columns.get("standard_error", unknown), dtype=np.float64),
+            np.asarray(columns.get("self_influence", unknown), dtype=np.float64),
+            np.asarray(columns["suspect"], dtype=bool),
+            _classes(columns["label"]),
+            _classes(columns["suggested_label"]) if "suggested_label" in columns else None,
+            threshold,
+            run,
+        )
+
     def __len__(self) -> int:
         return len(self.suspicion)
 
@@ -71,11 +97,6 @@ class Audit:
         return float((ordered[count - 1] + ordered[count]) / 2)
 
 
-def audit_of(influence: Influence) -> Audit:
-    """The audit of a fit."""
-    return _audit(influence.columns(), influence.suspects().threshold, influence.record())
-
-
 def read_audit(folder: Path) -> Audit:
     """The audit of a finished folder.
 
@@ -94,29 +115,7 @@ def read_audit(folder: Path) -> Audit:
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         told = (str(error).splitlines() or [type(error).__name__])[0]
         raise InvalidDataError(f"{folder} cannot be read as scores ({told}); {FINISHED}") from error
-    return _audit(columns, threshold, run)
-
-
-def _audit(columns: Mapping[str, NDArray[Any]], threshold: Threshold, run: Mapping[str, Any]) -> Audit:
-    suspicion = np.asarray(columns[score_of(columns)], dtype=np.float64)
-    # negative suspicion is that of a margin; negative self-influence, from negative curvature, is as unsuspicious as none
-    suspicion = suspicion - min(0.0, suspicion.min()) if "suspicion" in columns else np.maximum(suspicion, 0.0)
-    unknown = np.full(len(suspicion), np.nan)
-    if not np.isfinite(suspicion).all():
-        position = int(np.argmin(np.isfinite(suspicion)))
-        raise InvalidDataError(
-            f"sample {position} has no finite {score_of(columns).replace('_', '-')}; a report ranks by it: score the data anew"
-        )
-    return Audit(
-        suspicion,
-        np.asarray(columns.get("standard_error", unknown), dtype=np.float64),
-        np.asarray(columns.get("self_influence", unknown), dtype=np.float64),
-        np.asarray(columns["suspect"], dtype=bool),
-        _classes(columns["label"]),
-        _classes(columns["suggested_label"]) if "suggested_label" in columns else None,
-        threshold,
-        run,
-    )
+    return Audit.of(columns, threshold, run)
 
 
 def score_of(columns: Mapping[str, Any]) -> str:

@@ -16,9 +16,9 @@ import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-import gexcore
+from gexcore._version import __version__
+from gexcore.backend.protocols import Backend
 from gexcore.errors import InvalidDataError, InvalidSettingError
-from gexcore.protocols import Backend
 from gexcore.report import LIMIT, check_target
 from gexcore.report.audit import Audit
 from gexcore.report.payload import payload
@@ -101,7 +101,7 @@ def page(data: Mapping[str, Any], title: str, run_facts: Sequence[tuple[str, str
     template = _templates().get_template("page.html")
     return template.render(
         title=title,
-        version=gexcore.__version__,
+        version=__version__,
         key=key,
         data=Markup(_inert(encoded)),
         counts={"samples": data["samples"], "classes": len(data["classes"]), "listed": len(data["listed"]["position"])},

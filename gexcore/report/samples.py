@@ -12,9 +12,9 @@ from array_api_compat import is_array_api_obj
 from numpy.typing import NDArray
 from PIL import Image
 
-from gexcore.data import TARGET_KEYS, as_dataset, to_numpy
+from gexcore.backend.data import TARGET_KEYS, as_dataset, to_numpy
+from gexcore.backend.protocols import Backend, Dataset
 from gexcore.errors import InvalidDataError
-from gexcore.protocols import Backend, Dataset
 
 Renderer = Callable[[Any], Any]
 """From one sample to what is shown of it: a text, a picture (array or PIL), or values (array or dict)."""

@@ -7,9 +7,9 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.data import to_numpy
+from gexcore.backend.classes import class_scores
+from gexcore.backend.data import to_numpy
 from gexcore.errors import InvalidDataError
-from gexcore.logits import class_scores
 from gexcore.scores.classes import error_norms, margins
 
 Curve = Literal["losses", "errors", "margins", "correct"]
@@ -35,7 +35,7 @@ class RecordedBatch(NamedTuple):
 
 
 def read_batch(indices: Any, losses: Any, logits: Any, labels: Any, *, samples: int) -> RecordedBatch:
-    """Check one batch of a training loop; see `gexcore.scores.Recorder.add`.
+    """Check one batch of a training loop; see `gexcore.scores.recorder.Recorder.add`.
 
     Raises
     ------

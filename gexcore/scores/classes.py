@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.logits import softmax
-
-Floats = NDArray[np.float64]
+from gexcore.backend.classes import softmax
+from gexcore.backend.protocols import Floats
 
 
 def margins(scores: Floats, labels: NDArray[Any]) -> Floats:

@@ -10,16 +10,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.data import ArrayDataset, to_numpy
+from gexcore.backend.data import ArrayDataset, to_numpy
+from gexcore.backend.protocols import SupportsLogits
 from gexcore.errors import InvalidDataError, InvalidSettingError
-from gexcore.estimators.settle import check_count
-from gexcore.passes import Passes
-from gexcore.protocols import SupportsLogits
+from gexcore.evaluation.passes import Passes
 from gexcore.scores.fitting import columns_of, given_labels, make_scores, open_data
 from gexcore.scores.folds import Fold, Train, hold_out, make_folds, refuse_uncovered
 from gexcore.scores.joint import checked
 from gexcore.scores.quality import Quality, check_quality, cleanlab_quality, label_quality
 from gexcore.scores.result import Scores
+from gexcore.settings import check_count
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,16 +8,22 @@ from typing import Any
 
 import numpy as np
 
+from gexcore.backend.protocols import (
+    Floats,
+    SupportsCheckpoints,
+    SupportsLogits,
+    SupportsParams,
+    SupportsSampleGradients,
+)
 from gexcore.errors import InvalidDataError
-from gexcore.estimators.settle import check_count
-from gexcore.protocols import SupportsCheckpoints, SupportsLogits, SupportsParams, SupportsSampleGradients
-from gexcore.scores.classes import Floats, error_norms
+from gexcore.scores.classes import error_norms
 from gexcore.scores.fitting import check_checkpoints
 from gexcore.scores.method import EitherScore, ModelScore
 from gexcore.scores.recorder import Recorder
 from gexcore.scores.result import Scores
 from gexcore.scores.runs import Runs, check_sources, known_mean
 from gexcore.scores.sweep import Sweep
+from gexcore.settings import check_count
 
 
 @dataclass(frozen=True, kw_only=True)

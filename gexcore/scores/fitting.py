@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.data import ArrayDataset, as_dataset, targets_of
+from gexcore.backend.data import ArrayDataset, as_dataset, targets_of
+from gexcore.backend.protocols import Dataset
 from gexcore.errors import InvalidDataError, InvalidSettingError
-from gexcore.evaluation import in_order
-from gexcore.intake import open_inputs
-from gexcore.passes import Passes
-from gexcore.protocols import Dataset
-from gexcore.run import Run, settings_of
+from gexcore.evaluation.losses import in_order
+from gexcore.evaluation.opening import open_inputs
+from gexcore.evaluation.passes import Passes
+from gexcore.influence.record import Run, settings_of
 from gexcore.scores.result import High, Scores
 
 BATCH_SIZE = 512

@@ -9,20 +9,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.capabilities import require
-from gexcore.data import as_dataset
+from gexcore.backend.capabilities import require
+from gexcore.backend.classes import class_scores, softmax
+from gexcore.backend.data import as_dataset
+from gexcore.backend.protocols import Backend, Floats, SupportsLogits
+from gexcore.backend.registry import default_registry
 from gexcore.errors import InvalidDataError, InvalidModelError, InvalidSettingError
-from gexcore.evaluation import outputs
-from gexcore.logits import class_scores, softmax
-from gexcore.passes import Passes
+from gexcore.evaluation.losses import outputs
+from gexcore.evaluation.passes import Passes
 from gexcore.progress import progress_bar
-from gexcore.protocols import Backend, SupportsLogits
-from gexcore.registry import default_registry
-from gexcore.scores.classes import Floats
 from gexcore.scores.fitting import BATCH_SIZE
 
 Train = Callable[..., Any]
-"""``train(x, y) -> model``, or ``train(x, y, *, seed) -> model``, as for `gexcore.retrain.retrain`."""
+"""``train(x, y) -> model``, or ``train(x, y, *, seed) -> model``, as for `gexcore.decisions.retrain.retrain`."""
 
 Fold = NDArray[np.intp]
 """Positions that one model is not trained on and then scores."""

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend.protocols import Floats
 from gexcore.errors import InvalidDataError, InvalidSettingError
-from gexcore.scores.classes import Floats
 
 ROUNDING = 1e-6
 """A probability this little below its threshold reaches it, as in cleanlab."""

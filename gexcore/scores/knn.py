@@ -9,15 +9,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend.protocols import Floats, SupportsCheckpoints, SupportsFeatures, SupportsLogits
 from gexcore.errors import InvalidSettingError
-from gexcore.estimators.settle import check_count
-from gexcore.protocols import SupportsCheckpoints, SupportsFeatures, SupportsLogits
-from gexcore.scores.classes import Floats
 from gexcore.scores.fitting import check_checkpoints
 from gexcore.scores.method import ModelScore
 from gexcore.scores.neighbours import Metric, label_shares
 from gexcore.scores.result import Scores
 from gexcore.scores.sweep import Sweep
+from gexcore.settings import check_count
 
 LARGEST_K = 500
 

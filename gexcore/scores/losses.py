@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from gexcore.protocols import SupportsCheckpoints, SupportsLogits
+from gexcore.backend.protocols import SupportsCheckpoints, SupportsLogits
 from gexcore.scores.classes import margins
 from gexcore.scores.method import EitherScore, ModelScore
 from gexcore.scores.recorder import Recorder
@@ -70,7 +70,7 @@ class MeanMemberLoss(EitherScore):
     Parameters
     ----------
     checkpoints : list
-        In the framework's own form (`gexcore.protocols.SupportsCheckpoints`); evaluated on the data.
+        In the framework's own form (`gexcore.backend.protocols.SupportsCheckpoints`); evaluated on the data.
     recorder : Recorder, or list of them
         Instead of checkpoints: losses as the training loop told them, averaged over epochs, then runs.
 

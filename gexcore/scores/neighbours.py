@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.scores.classes import Floats
+from gexcore.backend.protocols import Floats
 
 Metric = Literal["euclidean", "cosine"]
 

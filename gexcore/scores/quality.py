@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from gexcore.backend.protocols import Floats
 from gexcore.errors import InvalidSettingError, MissingExtraError
-from gexcore.scores.classes import Floats
 from gexcore.scores.joint import ROUNDING, checked, confident_thresholds
 
 Quality = Literal["self_confidence", "normalized_margin", "confidence_weighted_entropy"]

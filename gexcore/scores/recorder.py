@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.errors import InvalidDataError, InvalidSettingError
-from gexcore.estimators.settle import check_count
 from gexcore.scores.batch import CURVES, Curve, never_told, read_batch, refuse_conflicts
 from gexcore.scores.recorder_file import Recorded, read_recorded, write_recorded
+from gexcore.settings import check_count
 
 
 class Recorder:

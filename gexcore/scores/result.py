@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.decisions.threshold import Method, Suspects, Threshold, find_threshold
-from gexcore.run import Run
+from gexcore.decisions.cuts import Threshold
+from gexcore.decisions.threshold import Method, Suspects, find_threshold
+from gexcore.influence.record import Run
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend.protocols import Floats
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.scores.batch import Curve
-from gexcore.scores.classes import Floats
 from gexcore.scores.fitting import check_checkpoints, make_scores, open_data
 from gexcore.scores.recorder import Recorder
 from gexcore.scores.result import High, Scores

@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.capabilities import require
-from gexcore.data import to_numpy
+from gexcore.backend.capabilities import require
+from gexcore.backend.classes import class_scores
+from gexcore.backend.data import to_numpy
+from gexcore.backend.protocols import Backend, Floats
 from gexcore.errors import InvalidDataError, InvalidModelError
-from gexcore.evaluation import GRADIENT_BUDGET, evaluate, in_order, outputs
-from gexcore.intake import open_inputs, take_in
-from gexcore.logits import class_scores
-from gexcore.passes import Passes, sum_passes
+from gexcore.evaluation.derivatives import GRADIENT_BUDGET
+from gexcore.evaluation.first_look import take_in
+from gexcore.evaluation.losses import evaluate, in_order, outputs
+from gexcore.evaluation.opening import open_inputs
+from gexcore.evaluation.passes import Passes, sum_passes
 from gexcore.progress import progress_bar
-from gexcore.protocols import Backend
-from gexcore.scores.classes import Floats
 from gexcore.scores.fitting import BATCH_SIZE, make_scores
 from gexcore.scores.result import High, Scores
 

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.decisions.threshold import Suspects, Threshold
+from gexcore.decisions.cuts import Threshold
+from gexcore.decisions.threshold import Suspects
 from gexcore.errors import InvalidDataError, InvalidSettingError
-from gexcore.estimators.settle import check_count
 from gexcore.scores.result import Scores
+from gexcore.settings import check_count
 
 
 class ThresholdClass(NamedTuple):

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from gexcore.ensembles.execution import NotStored, Storage
-from gexcore.plan import Plan
-from gexcore.protocols import Backend
+from gexcore.backend.protocols import Backend
+from gexcore.ensembles.plan import Plan
+from gexcore.ensembles.storage import NotStored, Storage
 
 Place = str | os.PathLike[str] | None
 """A folder, an fsspec URL, or nowhere."""

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.capabilities import supports
+from gexcore.backend.capabilities import supports
+from gexcore.backend.protocols import Backend, SupportsSerialization
+from gexcore.ensembles.chain import ChainResult, Position
 from gexcore.ensembles.execution import check_portable
-from gexcore.ensembles.geometric import ChainResult, Position
+from gexcore.ensembles.plan import Plan
 from gexcore.errors import StoreError, StoreMismatchError
-from gexcore.intake import Intake
-from gexcore.plan import Plan
-from gexcore.protocols import Backend, SupportsSerialization
+from gexcore.evaluation.first_look import Intake
 from gexcore.store.folder import Folder, check_place, folder_at, told, zarr_store
 from gexcore.store.lock import only_writer
 from gexcore.store.record import Record, decoded, digest_of, kept_file, name_of, opened, row_digest, sealed, told_of

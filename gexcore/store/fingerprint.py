@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-import gexcore
-from gexcore.data import ArrayDataset, MappingDataset
-from gexcore.ensembles.control import AnyController, OpenLoop
-from gexcore.fingerprint import columns_digest, parameters_digest
-from gexcore.intake import Inputs, Intake
-from gexcore.plan import Plan
-from gexcore.protocols import Dataset
+from gexcore._version import __version__
+from gexcore.backend.data import ArrayDataset, MappingDataset
+from gexcore.backend.digests import columns_digest, parameters_digest
+from gexcore.backend.protocols import Dataset
+from gexcore.ensembles.plan import Plan
+from gexcore.ensembles.thermostat import AnyController, OpenLoop
+from gexcore.evaluation.first_look import Intake
+from gexcore.evaluation.opening import Inputs
 
 LARGEST = 2**32
 """Bytes of a column up to which its content is read for a digest."""
@@ -87,14 +88,14 @@ def _named(value: Any) -> Any:
 
 def _versions(backend: str) -> dict[str, str]:
     # what finds plugins takes longer to import than all the rest of gexcore
+    from gexcore.backend.registry import default_registry
     from gexcore.errors import UnknownBackendError
-    from gexcore.registry import default_registry
 
     try:
         needed = default_registry().spec(backend).requires
     except UnknownBackendError:  # a backend that was made by hand
         needed = ()
-    found = {"gexcore": gexcore.__version__}
+    found = {"gexcore": __version__}
     for name in ("numpy", *needed):
         try:
             found[name] = version(DISTRIBUTIONS.get(name, name))

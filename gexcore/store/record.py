@@ -10,8 +10,8 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.ensembles.control import Status
-from gexcore.ensembles.geometric import Snapshot
+from gexcore.ensembles.chain import Snapshot
+from gexcore.ensembles.thermostat import Status
 from gexcore.errors import StoreError
 
 Told = tuple[float, float, float, str, bool, bool]

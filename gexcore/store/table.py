@@ -8,7 +8,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.ensembles.control import Status
+from gexcore.ensembles.thermostat import Status
 from gexcore.errors import StoreError, StoreMismatchError
 from gexcore.store.folder import zarr_store
 from gexcore.store.record import Record, row_digest

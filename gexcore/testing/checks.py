@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.capabilities import CAPABILITIES, supports
-from gexcore.protocols import Backend, SupportsParams, SupportsTrainingLosses
-from gexcore.registry import check_signatures
+from gexcore.backend.capabilities import CAPABILITIES, supports
+from gexcore.backend.protocols import Backend, SupportsParams, SupportsTrainingLosses
+from gexcore.backend.registry import check_signatures
 from gexcore.testing._hypothesis import law, pytest
 from gexcore.testing.compare import assert_close, numbers
 from gexcore.testing.problems import Problem

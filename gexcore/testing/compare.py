@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.data import to_numpy
-from gexcore.protocols import Array
+from gexcore.backend.data import to_numpy
+from gexcore.backend.protocols import Array
 
 
 def numbers(array: Array) -> NDArray[np.float64]:

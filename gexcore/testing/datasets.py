@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.capabilities import supports
-from gexcore.data import targets_of, to_numpy
-from gexcore.protocols import Dataset, SupportsAugmentation
+from gexcore.backend.capabilities import supports
+from gexcore.backend.data import targets_of, to_numpy
+from gexcore.backend.protocols import Dataset, SupportsAugmentation
 from gexcore.testing._hypothesis import law
 from gexcore.testing.strategies import positions
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.protocols import SupportsHvp, SupportsJvp, SupportsParams
+from gexcore.backend.protocols import SupportsHvp, SupportsJvp, SupportsParams
 from gexcore.testing._hypothesis import SEEDS, law
 from gexcore.testing.checks import require
 from gexcore.testing.compare import assert_close, numbers

@@ -6,8 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from gexcore.capabilities import supports
-from gexcore.protocols import SupportsFeatures, SupportsJvp, SupportsLogits, SupportsParams, SupportsSampleGradients
+from gexcore.backend.capabilities import supports
+from gexcore.backend.protocols import (
+    SupportsFeatures,
+    SupportsJvp,
+    SupportsLogits,
+    SupportsParams,
+    SupportsSampleGradients,
+)
 from gexcore.testing._hypothesis import SEEDS, law
 from gexcore.testing.checks import require
 from gexcore.testing.compare import assert_close, numbers

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.errors import InvalidSettingError
-from gexcore.protocols import (
+from gexcore.backend.drawing import sample_targets
+from gexcore.backend.protocols import (
     KroneckerBlock,
     SupportsKronecker,
     SupportsLogits,
     SupportsParams,
     SupportsSampleGradients,
 )
-from gexcore.sampling import sample_targets
+from gexcore.errors import InvalidSettingError
 from gexcore.testing._hypothesis import pytest
 from gexcore.testing.checks import require
 from gexcore.testing.compare import assert_close, numbers

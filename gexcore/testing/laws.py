@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore import deviations as dv
 from gexcore.decisions import relabel
 from gexcore.decisions.otsu import otsu
+from gexcore.deviations import equation as dv
 from gexcore.errors import InvalidDataError
 from gexcore.testing._hypothesis import pytest, st
 from gexcore.testing.compare import assert_close, numbers

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.capabilities import supports
-from gexcore.data import targets_of
-from gexcore.protocols import (
+from gexcore.backend.capabilities import supports
+from gexcore.backend.data import targets_of
+from gexcore.backend.protocols import (
     SupportsBufferRefresh,
     SupportsDonation,
     SupportsEnsemble,

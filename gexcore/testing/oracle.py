@@ -11,11 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.capabilities import supports
-from gexcore.estimators.gex import GEX
-from gexcore.estimators.gexlin import GEXLin
-from gexcore.plan import Cosine
-from gexcore.protocols import (
+from gexcore.backend.capabilities import supports
+from gexcore.backend.protocols import (
     SupportsBufferRefresh,
     SupportsFeatures,
     SupportsHvp,
@@ -26,6 +23,9 @@ from gexcore.protocols import (
     SupportsSampleGradients,
     SupportsTrainingLosses,
 )
+from gexcore.ensembles.plan import Cosine
+from gexcore.estimators.gex import GEX
+from gexcore.estimators.gexlin import GEXLin
 from gexcore.testing._hypothesis import pytest
 from gexcore.testing.checks import require
 from gexcore.testing.compare import assert_close, numbers

@@ -10,10 +10,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.capabilities import supports
-from gexcore.data import as_dataset
-from gexcore.plan import Optimizer
-from gexcore.protocols import Backend, Dataset, SupportsBufferRefresh, SupportsParams
+from gexcore.backend.capabilities import supports
+from gexcore.backend.data import as_dataset
+from gexcore.backend.optimizer import Optimizer
+from gexcore.backend.protocols import Backend, Dataset, SupportsBufferRefresh, SupportsParams
 from gexcore.testing.compare import assert_close, numbers
 from gexcore_numpy.backend import NumpyBackend
 from gexcore_numpy.models import MLP, BatchNorm

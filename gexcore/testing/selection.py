@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.capabilities import supports
-from gexcore.errors import InvalidSettingError
-from gexcore.protocols import (
+from gexcore.backend.capabilities import supports
+from gexcore.backend.protocols import (
     SupportsCheckpoints,
     SupportsHvp,
     SupportsJvp,
@@ -20,6 +19,7 @@ from gexcore.protocols import (
     SupportsSampleGradients,
     SupportsSelection,
 )
+from gexcore.errors import InvalidSettingError
 from gexcore.testing._hypothesis import pytest
 from gexcore.testing.checks import require
 from gexcore.testing.compare import assert_close, numbers

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gexcore.capabilities import supports
-from gexcore.protocols import SupportsDonation, SupportsSerialization
+from gexcore.backend.capabilities import supports
+from gexcore.backend.protocols import SupportsDonation, SupportsSerialization
 from gexcore.testing.checks import require
 from gexcore.testing.compare import numbers
 from gexcore.testing.problems import Problem

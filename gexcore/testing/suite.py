@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from gexcore.protocols import Backend
+from gexcore.backend.protocols import Backend
 from gexcore.testing import checks, derivatives, gradients, kronecker, optional, oracle, selection, serialization
 from gexcore.testing._hypothesis import pytest
 from gexcore.testing.problems import TOYS, Problem, Toy

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend.protocols import Floats
 from gexcore.errors import InvalidDataError, InvalidSettingError
 
-Floats = NDArray[np.float64]
 NODES = 200
 REACH = 16
 """Ends of the contour, in units of the width of the saddle."""

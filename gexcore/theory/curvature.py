@@ -7,20 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gexcore.capabilities import require
-from gexcore.data import to_numpy
-from gexcore.ensembles.laplace import full_spectrum
+from gexcore.backend.capabilities import require
+from gexcore.backend.data import to_numpy
+from gexcore.backend.protocols import Floats, SupportsHvp, SupportsParams, SupportsSampleGradients
+from gexcore.ensembles.spectrum import full_spectrum
 from gexcore.errors import InvalidSettingError
 from gexcore.estimators.job import LARGEST_HESSIAN
-from gexcore.estimators.selection import Parameters, selected
-from gexcore.estimators.settle import check_number
-from gexcore.evaluation import hessian_product, in_order
-from gexcore.intake import open_inputs
-from gexcore.protocols import SupportsHvp, SupportsParams, SupportsSampleGradients
-
-Floats = NDArray[np.float64]
+from gexcore.evaluation.derivatives import hessian_product
+from gexcore.evaluation.losses import in_order
+from gexcore.evaluation.opening import open_inputs
+from gexcore.evaluation.selection import Parameters, selected
+from gexcore.settings import check_number
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,17 +7,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gexcore.capabilities import require
-from gexcore.data import to_numpy
+from gexcore.backend.capabilities import require
+from gexcore.backend.data import to_numpy
+from gexcore.backend.protocols import Floats, SupportsParams
 from gexcore.errors import InvalidDataError
-from gexcore.estimators.settle import check_count
-from gexcore.evaluation import directional
-from gexcore.intake import open_inputs
-from gexcore.protocols import SupportsParams
-
-Floats = NDArray[np.float64]
+from gexcore.evaluation.derivatives import directional
+from gexcore.evaluation.opening import open_inputs
+from gexcore.settings import check_count
 
 
 class Normality(NamedTuple):

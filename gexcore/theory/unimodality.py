@@ -6,13 +6,12 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gexcore.backend.protocols import Floats
 from gexcore.decisions.mixture import fit_mixture
-from gexcore.estimators.settle import check_count
+from gexcore.settings import check_count
 from gexcore.theory.normality import finite_row
 
-Floats = NDArray[np.float64]
 LARGEST_SIMULATED = 1000
 """Samples of the simulation, at most: √n times the dip of a uniform sample has a limit distribution."""
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from flax import linen
 
-from gexcore.data import as_dataset
+from gexcore.backend.data import as_dataset
+from gexcore.backend.optimizer import Optimizer
 from gexcore.errors import InvalidDataError, InvalidModelError
-from gexcore.plan import Optimizer
 from gexcore_jax import JaxModel
 from gexcore_jax.backend import JaxBackend
 

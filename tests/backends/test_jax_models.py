@@ -14,7 +14,7 @@ import optax
 import pytest
 from flax import linen, nnx
 
-from gexcore.plan import Optimizer
+from gexcore.backend.optimizer import Optimizer
 from gexcore.testing.problems import Problem
 from gexcore.testing.suite import BackendTests
 from gexcore_jax import JaxModel

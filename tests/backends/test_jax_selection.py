@@ -12,8 +12,8 @@ import optax
 import pytest
 from flax import nnx
 
+from gexcore.backend.optimizer import Optimizer
 from gexcore.errors import InvalidModelError, InvalidSettingError
-from gexcore.plan import Optimizer
 from gexcore_jax import JaxModel
 from gexcore_jax.backend import JaxBackend
 

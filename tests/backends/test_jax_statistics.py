@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from gexcore.backend.drawing import sample_targets
 from gexcore.errors import InvalidDataError, InvalidModelError, InvalidSettingError
-from gexcore.sampling import sample_targets
 from gexcore_jax import JaxModel, gradients, kronecker
 from gexcore_jax.backend import JaxBackend
 

@@ -17,10 +17,10 @@ import optax
 import pytest
 from flax import linen, nnx
 
-from gexcore.capabilities import supports
-from gexcore.plan import Optimizer
-from gexcore.protocols import SupportsBufferRefresh, SupportsLogits
-from gexcore.registry import BackendRegistry
+from gexcore.backend.capabilities import supports
+from gexcore.backend.optimizer import Optimizer
+from gexcore.backend.protocols import SupportsBufferRefresh, SupportsLogits
+from gexcore.backend.registry import BackendRegistry
 from gexcore_jax import JaxModel, plugin
 from gexcore_jax.backend import JaxBackend
 from gexcore_jax.demo import mlp, train
@@ -247,7 +247,7 @@ def test_finding_the_backend_imports_no_jax() -> None:
     run_alone("""
         import sys
         import numpy as np
-        from gexcore.registry import BackendRegistry
+        from gexcore.backend.registry import BackendRegistry
         import gexcore_jax.plugin
 
         registry = BackendRegistry()

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gexcore.capabilities import supports
+from gexcore.backend.capabilities import supports
+from gexcore.backend.optimizer import Optimizer
+from gexcore.backend.protocols import SupportsBufferRefresh, SupportsLogits
+from gexcore.backend.registry import BackendRegistry
 from gexcore.errors import InvalidDataError, InvalidModelError, InvalidSettingError
-from gexcore.plan import Optimizer
-from gexcore.protocols import SupportsBufferRefresh, SupportsLogits
-from gexcore.registry import BackendRegistry
 from gexcore.testing import oracle
 from gexcore.testing.problems import Toy
 from gexcore.testing.suite import LAWS, BackendTests

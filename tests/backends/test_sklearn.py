@@ -31,11 +31,11 @@ from sklearn.utils import Bunch
 
 import gexcore as gx
 import gexcore_sklearn.backend
-from gexcore.capabilities import require
-from gexcore.data import as_dataset
+from gexcore.backend.capabilities import require
+from gexcore.backend.data import as_dataset
+from gexcore.backend.optimizer import Optimizer
+from gexcore.backend.protocols import SupportsJvp
 from gexcore.errors import InvalidDataError, InvalidModelError, MissingCapabilityError
-from gexcore.plan import Optimizer
-from gexcore.protocols import SupportsJvp
 from gexcore.testing import checks, optional
 from gexcore.testing.compare import assert_close
 from gexcore.testing.datasets import check_dataset

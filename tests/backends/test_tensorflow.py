@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gexcore.plan import Optimizer
+from gexcore.backend.optimizer import Optimizer
 from gexcore.testing import oracle
 from gexcore.testing.problems import Problem, Toy
 from gexcore.testing.suite import LAWS, BackendTests

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gexcore.data import as_dataset
+from gexcore.backend.data import as_dataset
 from gexcore.errors import InvalidDataError
 from gexcore.testing.datasets import check_dataset
 from gexcore_tensorflow.backend import TensorFlowBackend

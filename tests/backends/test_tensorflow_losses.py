@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gexcore.capabilities import supports
+from gexcore.backend.capabilities import supports
+from gexcore.backend.optimizer import Optimizer
+from gexcore.backend.protocols import SupportsLogits
 from gexcore.errors import GexError, InvalidDataError, InvalidModelError
-from gexcore.plan import Optimizer
-from gexcore.protocols import SupportsLogits
 from gexcore.testing.compare import assert_close
 from gexcore_tensorflow.backend import TensorFlowBackend
 from gexcore_tensorflow.losses import cross_entropy

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gexcore.capabilities import supports
+from gexcore.backend.capabilities import supports
+from gexcore.backend.protocols import SupportsBufferRefresh
 from gexcore.errors import InvalidDataError
-from gexcore.protocols import SupportsBufferRefresh
 from gexcore.testing.compare import assert_close
 from gexcore_numpy import MLP, NumpyBackend
 from gexcore_tensorflow import plugin

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gexcore.capabilities import supports
+from gexcore.backend.capabilities import supports
+from gexcore.backend.optimizer import Optimizer
+from gexcore.backend.protocols import SupportsFeatures, SupportsKronecker
 from gexcore.errors import InvalidModelError, InvalidSettingError
-from gexcore.plan import Optimizer
-from gexcore.protocols import SupportsFeatures, SupportsKronecker
 from gexcore_tensorflow.backend import TensorFlowBackend
 
 layers = keras.layers

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gexcore.capabilities import supports
+from gexcore.backend.capabilities import supports
+from gexcore.backend.drawing import sample_targets
+from gexcore.backend.protocols import KroneckerBlock, SupportsFeatures, SupportsKronecker
 from gexcore.errors import InvalidDataError, InvalidModelError, InvalidSettingError
-from gexcore.protocols import KroneckerBlock, SupportsFeatures, SupportsKronecker
-from gexcore.sampling import sample_targets
 from gexcore.testing.compare import assert_close
 from gexcore_tensorflow import gradients
 from gexcore_tensorflow.backend import TensorFlowBackend

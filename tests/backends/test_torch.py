@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gexcore.plan import Optimizer
+from gexcore.backend.optimizer import Optimizer
 from gexcore.testing import checks, derivatives, gradients, kronecker, optional, selection
 from gexcore.testing.problems import Problem, Toy
 from gexcore.testing.suite import BackendTests

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
-from gexcore.data import ArrayDataset, as_dataset
+from gexcore.backend.data import ArrayDataset, as_dataset
 from gexcore.errors import InvalidDataError
 from gexcore.testing.datasets import check_dataset
 from gexcore_torch.backend import TorchBackend

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
-from gexcore.capabilities import supports
+from gexcore.backend.capabilities import supports
+from gexcore.backend.drawing import sample_targets
+from gexcore.backend.protocols import KroneckerBlock, SupportsKronecker
 from gexcore.errors import InvalidDataError, InvalidSettingError
-from gexcore.protocols import KroneckerBlock, SupportsKronecker
-from gexcore.sampling import sample_targets
 from gexcore_torch.backend import TorchBackend
 
 N = 6

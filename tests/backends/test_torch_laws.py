@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from gexcore.data import to_numpy
+from gexcore.backend.data import to_numpy
 from gexcore.testing import laws
 
 

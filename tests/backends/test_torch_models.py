@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from gexcore.capabilities import supports
+from gexcore.backend.capabilities import supports
+from gexcore.backend.optimizer import Optimizer
+from gexcore.backend.protocols import SupportsBufferRefresh, SupportsLogits
+from gexcore.backend.registry import BackendRegistry
 from gexcore.errors import InvalidModelError, InvalidSettingError
-from gexcore.plan import Optimizer
-from gexcore.protocols import SupportsBufferRefresh, SupportsLogits
-from gexcore.registry import BackendRegistry
 from gexcore_torch.backend import TorchBackend
 from gexcore_torch.plugin import gexcore_register_backend
 

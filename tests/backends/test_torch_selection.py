@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import nn
 
-from gexcore.capabilities import supports
+from gexcore.backend.capabilities import supports
+from gexcore.backend.optimizer import Optimizer
+from gexcore.backend.protocols import SupportsKronecker
 from gexcore.errors import InvalidModelError, InvalidSettingError
-from gexcore.plan import Optimizer
-from gexcore.protocols import SupportsKronecker
 from gexcore_torch.backend import TorchBackend
 
 X = np.random.default_rng(0).normal(size=(8, 5)).astype(np.float32)

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
-from gexcore.capabilities import supports
+from gexcore.backend.capabilities import supports
+from gexcore.backend.protocols import SupportsFeatures
 from gexcore.errors import InvalidDataError, InvalidModelError
-from gexcore.protocols import SupportsFeatures
 from gexcore_torch import gradients
 from gexcore_torch.backend import TorchBackend
 

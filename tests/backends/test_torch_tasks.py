@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import gexcore as gx
-from gexcore.metrics import average_precision
+from gexcore.decisions.metrics import average_precision
 
 WINDOW = 24
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gexcore.data import to_numpy
-from gexcore.plan import Optimizer
+from gexcore.backend.data import to_numpy
+from gexcore.backend.optimizer import Optimizer
 from gexcore_torch.backend import TorchBackend
 from gexcore_torch.demo import train
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gexcore._hookspecs import hookimpl
-from gexcore.capabilities import CAPABILITIES
+from gexcore.backend.capabilities import CAPABILITIES
+from gexcore.backend.plugins import BackendSpec, hookimpl
+from gexcore.backend.registry import BackendRegistry
 from gexcore.cli.backends import markdown, rows, table
-from gexcore.registry import BackendRegistry, BackendSpec
 
 ABSENT = "backend 'absent' needs no_such_framework, which is not installed; try: pip install 'a[b]'"
 

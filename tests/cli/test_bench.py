@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 import gexcore as gx
-from gexcore.budget import planned_passes
+from gexcore.backend.data import as_dataset
 from gexcore.cli import bench
-from gexcore.costs import compare, measure
-from gexcore.data import as_dataset
+from gexcore.ensembles.budget import planned_passes
+from gexcore.ensembles.overheads import overheads
 from gexcore.errors import InvalidModelError, InvalidSettingError
 from gexcore.estimators.gex import GEX
-from gexcore.evaluation import Refresher
-from gexcore.overheads import overheads
-from gexcore.passes import Passes
+from gexcore.evaluation.passes import Passes
+from gexcore.evaluation.statistics import Refresher
+from gexcore.evaluation.timing import compare, measure
 from gexcore_numpy import MLP, NumpyBackend
 
 COSTS = ("bench", "costs", "model.py:build", "data.npz")

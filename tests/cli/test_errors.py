@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from gexcore._hookspecs import hookimpl
-from gexcore.registry import BackendSpec, default_registry
+from gexcore.backend.plugins import BackendSpec, hookimpl
+from gexcore.backend.registry import default_registry
 
 SCORE = ("score", "model.py:build", "data.npz", "--out", "audit")
 FEW = ("--chains", "1", "--snapshots", "2", "--lr", "0.1")

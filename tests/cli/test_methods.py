@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 import gexcore as gx
-from gexcore.capabilities import CAPABILITIES
+from gexcore.backend.capabilities import CAPABILITIES
 from gexcore.cli.backends import Row
+from gexcore.cli.catalogue import METHODS, PLACEHOLDERS, SYMBOLS, by_name
 from gexcore.cli.methods import holes, on_backends
 from gexcore.cli.settings import HELP
-from gexcore.methods import METHODS, PLACEHOLDERS, SYMBOLS, by_name
-from gexcore.passes import Passes
+from gexcore.evaluation.passes import Passes
 
 
 def test_every_public_method_is_listed() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from gexcore.decisions.clean import Cleaned
+from gexcore.decisions.retrain import GIVEN, accuracy, retrain
 from gexcore.errors import InvalidDataError, InvalidModelError, InvalidSettingError
-from gexcore.retrain import GIVEN, accuracy, retrain
 from gexcore_numpy import MLP
 
 RECIPE = """

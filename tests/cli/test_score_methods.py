@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import gexcore as gx
+from gexcore.cli.catalogue import METHODS
 from gexcore.cli.model import load_model
-from gexcore.methods import METHODS
 from gexcore_numpy import MLP, NumpyBackend
 
 EXTRAS = """

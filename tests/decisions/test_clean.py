@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import gexcore as gx
+from gexcore.backend.protocols import SupportsLogits
 from gexcore.decisions.clean import METHODS, RELABELLINGS, Predictions, clean
 from gexcore.decisions.relabel import relabel_complementary, relabel_eq16
 from gexcore.errors import InvalidDataError, InvalidSettingError, MissingCapabilityError
-from gexcore.protocols import SupportsLogits
 from gexcore_numpy import MLP, NumpyBackend
 
 

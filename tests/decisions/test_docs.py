@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gexcore as gx
-from gexcore.retrain import accuracy
+from gexcore.decisions.retrain import accuracy
 from gexcore_numpy import MLP, NumpyBackend
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "decisions.md"

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 import gexcore as gx
-from gexcore.methods import METHODS
-from gexcore.registry import DISABLE, default_registry
+from gexcore.backend.registry import DISABLE, default_registry
+from gexcore.cli.catalogue import METHODS
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "methods.md").read_text(encoding="utf-8")
 TABLES = re.compile(r"<!-- methods: .*? -->\n(.*?)\n<!-- end of methods -->", re.DOTALL)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gexcore.registry import DISABLE, default_registry
+from gexcore.backend.registry import DISABLE, default_registry
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "backends.md").read_text(encoding="utf-8")
 TABLE = re.compile(r"<!-- capabilities: .*? -->\n(.*?)\n<!-- end of capabilities -->", re.DOTALL)
@@ -21,8 +21,8 @@ SECTIONS = {"torch": "PyTorch", "jax": "JAX", "tensorflow": "TensorFlow", "sklea
 SCRIPT = """
 import sys
 from gexcore.cli import main
-from gexcore.evaluation import evaluate
-from gexcore.intake import open_inputs
+from gexcore.evaluation.losses import evaluate
+from gexcore.evaluation.opening import open_inputs
 
 assert main(["backends", "--markdown"]) == 0
 for block in sys.argv[1:]:

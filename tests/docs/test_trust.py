@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import gexcore as gx
-from gexcore.diagnose import CHECKS
+from gexcore.influence.diagnose import CHECKS
 from gexcore_numpy import MLP
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "trust.md").read_text(encoding="utf-8")

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import gexcore as gx
-from gexcore import evaluation
+from gexcore.cli.catalogue import METHODS
 from gexcore.estimators.lissa import Solved
-from gexcore.methods import METHODS
-from gexcore.passes import Passes, sum_passes
+from gexcore.evaluation import derivatives
+from gexcore.evaluation.passes import Passes, sum_passes
 from gexcore_numpy import MLP, NumpyBackend
 
 N, P = 14, 31
@@ -110,7 +110,7 @@ def test_every_way_that_costs_passes_is_counted() -> None:
 @pytest.mark.parametrize("label", LABELS)
 def test_recorded_stated_and_seen_are_the_same(written: Any, label: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # so few directions would be taken one by one
-    monkeypatch.setattr(evaluation, "FEWEST_DIRECTIONS", 2)
+    monkeypatch.setattr(derivatives, "FEWEST_DIRECTIONS", 2)
     method, symbols = cases(written.model)[label]
     backend = Counted(written.model)
     backend.intakes = 2 if "ensemble" in label else 1

@@ -10,7 +10,7 @@ import pytest
 
 import gexcore as gx
 from gexcore.ensembles.krylov import arnoldi
-from gexcore.ensembles.laplace import Spectrum, full_spectrum
+from gexcore.ensembles.spectrum import Spectrum, full_spectrum
 from gexcore.errors import InvalidSettingError
 
 EXACT = {"rtol": 1e-8, "atol": 1e-10}

@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gexcore as gx
-from gexcore.data import ArrayDataset
-from gexcore.ensembles import checkpoints
+from gexcore.backend.data import ArrayDataset
+from gexcore.backend.protocols import SupportsJvp, SupportsSampleGradients
+from gexcore.deviations import gradients
 from gexcore.ensembles.directions import Tangents
-from gexcore.ensembles.laplace import full_spectrum
-from gexcore.evaluation import directional, evaluate
-from gexcore.protocols import SupportsJvp, SupportsSampleGradients
+from gexcore.ensembles.spectrum import full_spectrum
+from gexcore.evaluation.derivatives import directional
+from gexcore.evaluation.losses import evaluate
 from gexcore_numpy import MLP, NumpyBackend
 
 from .conftest import gradients_of
@@ -77,7 +78,7 @@ def test_tracin_never_holds_all_gradients(written: Any, path: Any, monkeypatch: 
             held.append(len(batch[0]))
             return super().sample_gradients(state, batch)
 
-    monkeypatch.setattr(checkpoints, "GRADIENT_BUDGET", 4 * written.size)
+    monkeypatch.setattr(gradients, "GRADIENT_BUDGET", 4 * written.size)
     found = gx.TracIn(checkpoints=path).fit(Watched(written.model), written.data, test=written.test, **QUIET)
     blocks = [block for _, block in found.influence_blocks(size=5)]
     assert max(held) == 4

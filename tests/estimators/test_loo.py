@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import gexcore as gx
+from gexcore.backend.optimizer import Optimizer
 from gexcore.errors import InvalidModelError, InvalidSettingError
-from gexcore.plan import Optimizer
 from gexcore_numpy import MLP, NumpyBackend
 
 QUIET = {"progress": False}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gexcore as gx
-from gexcore.data import ArrayDataset
+from gexcore.backend.data import ArrayDataset
 from gexcore.ensembles.kronecker import kronecker_posterior
 from gexcore.errors import InvalidSettingError
 from gexcore_numpy import NumpyBackend

@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 
 import gexcore as gx
-from gexcore.errors import InvalidSettingError, MissingCapabilityError
-from gexcore.estimators.selection import last_layer
-from gexcore.protocols import (
+from gexcore.backend.protocols import (
     SupportsCheckpoints,
     SupportsHvp,
     SupportsKronecker,
@@ -18,6 +16,8 @@ from gexcore.protocols import (
     SupportsSampleGradients,
     SupportsSelection,
 )
+from gexcore.errors import InvalidSettingError, MissingCapabilityError
+from gexcore.evaluation.selection import last_layer
 from gexcore_numpy import MLP, NumpyBackend
 
 QUIET = {"progress": False}
@@ -67,7 +67,7 @@ def test_a_missing_capability_is_named_before_any_work(method: Any, lacks: type,
 
 @pytest.mark.parametrize("method", [gx.RandProj(directions=2), gx.GEXLin(lr=0.1, snapshots=2, chains=1)])
 def test_losses_and_parameters_are_enough_for_linear_deviations(method: Any) -> None:
-    from gexcore.protocols import SupportsJvp
+    from gexcore.backend.protocols import SupportsJvp
 
     found = method.fit(Lacking(SupportsJvp, SupportsHvp, SupportsSampleGradients), (X, Y), **QUIET)
     assert found.self_influence().shape == (6,)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import gexcore as gx
-from gexcore.report.audit import audit_of
+from gexcore.report.audit import Audit
 from gexcore_numpy import MLP, NumpyBackend
 
 QUIET = {"progress": False}
@@ -102,7 +102,7 @@ def test_a_method_without_losses_ranks_by_self_influence(found: gx.Influence, tm
     if isinstance(found, gx.LossInfluence):
         return
     assert list(columns) == ["index", "label", "self_influence", "standard_error", "suspect"]
-    audit = audit_of(found)
+    audit = Audit.of(found.columns(), found.suspects().threshold, found.record())
     np.testing.assert_array_equal(audit.suspicion, np.maximum(found.self_influence(), 0))
     assert audit.suggested is None
     text = found.report(tmp_path / "audit.html").read_text(encoding="utf-8")

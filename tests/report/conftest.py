@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from gexcore.decisions.threshold import Threshold
+from gexcore.decisions.cuts import Threshold
 from gexcore.report.audit import Audit
 
 CHROMIUM = "/usr/bin/chromium"

@@ -14,7 +14,7 @@ import pytest
 import gexcore as gx
 from gexcore.cli import main, output
 from gexcore.errors import InvalidDataError
-from gexcore.report.audit import audit_of, read_audit
+from gexcore.report.audit import Audit, read_audit
 from gexcore_numpy import MLP
 
 DataOf = Callable[[Path], dict[str, Any]]
@@ -65,7 +65,7 @@ def test_the_texts_of_a_data_set_can_be_shown_in_its_place(
 
 
 def test_a_folder_gives_the_audit_of_its_fit(influence: gx.Influence, folder: Path) -> None:
-    read, made = read_audit(folder), audit_of(influence)
+    read, made = read_audit(folder), Audit.of(influence.columns(), influence.suspects().threshold, influence.record())
     for name in ("suspicion", "standard_error", "self_influence", "suspect", "labels", "suggested"):
         np.testing.assert_array_equal(getattr(read, name), getattr(made, name))
     assert read.threshold == made.threshold

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gexcore.data import ArrayDataset
+from gexcore.backend.data import ArrayDataset
 from gexcore.report.samples import as_source, picture, samples_at, show
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gexcore.plan import training_order
+from gexcore.backend.batches import training_order
 from gexcore.scores import Recorder
 from gexcore_numpy import MLP, NumpyBackend
 

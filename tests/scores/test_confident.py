@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from gexcore.decisions.metrics import auc, average_precision
 from gexcore.errors import MissingExtraError
-from gexcore.metrics import auc, average_precision
-from gexcore.passes import Passes
+from gexcore.evaluation.passes import Passes
 from gexcore.scores import ConfidentLearning, confident_joint, confident_thresholds, label_quality
 from gexcore.scores.folds import make_folds
 from gexcore_numpy import MLP, NumpyBackend

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gexcore.metrics import auc, average_precision
-from gexcore.plan import training_order
+from gexcore.backend.batches import training_order
+from gexcore.decisions.metrics import auc, average_precision
 from gexcore.scores import (
     AUM,
     EL2N,

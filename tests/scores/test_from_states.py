@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gexcore.evaluation import GRADIENT_BUDGET
-from gexcore.logits import class_scores, softmax
-from gexcore.metrics import auc
-from gexcore.passes import Passes
+from gexcore.backend.classes import class_scores, softmax
+from gexcore.decisions.metrics import auc
+from gexcore.evaluation.derivatives import GRADIENT_BUDGET
+from gexcore.evaluation.passes import Passes
 from gexcore.scores import EL2N, GraNd, Loss, Margin, MeanMemberLoss, sweep
 from gexcore.scores.classes import error_norms, margins
 from gexcore_numpy import MLP, NumpyBackend

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gexcore.metrics import auc
+from gexcore.decisions.metrics import auc
 from gexcore.scores import DeepKNN
 from gexcore.scores.neighbours import label_shares
 from gexcore_numpy import MLP

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gexcore.decisions.threshold import find_threshold
-from gexcore.passes import Passes
-from gexcore.run import Run
+from gexcore.evaluation.passes import Passes
+from gexcore.influence.record import Run
 from gexcore.scores import Loss, Margin, Scores
 from gexcore.testing import strategies as gst
 

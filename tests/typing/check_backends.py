@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import gexcore as gx
-from gexcore.protocols import SupportsDonation, SupportsHvp, SupportsJvp, SupportsLogits, SupportsParams
+from gexcore.backend.protocols import SupportsDonation, SupportsHvp, SupportsJvp, SupportsLogits, SupportsParams
 from gexcore_jax.backend import JaxBackend
 from gexcore_numpy.backend import NumpyBackend, NumpyState
 from gexcore_sklearn.backend import SklearnBackend

@@ -1,0 +1,29 @@
+"""What a framework must do for gexcore, and how one is found: all that a plugin needs in one import."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gexcore.backend.optimizer import Optimizer
+    from gexcore.backend.plugins import BackendSpec, hookimpl
+    from gexcore.backend.protocols import Backend, Dataset, KroneckerBlock
+
+__all__ = ["Backend", "BackendSpec", "Dataset", "KroneckerBlock", "Optimizer", "hookimpl"]
+
+# pluggy takes longer to import than all the rest of gexcore, and most programs never need it
+_HOMES = {
+    "Backend": "protocols",
+    "BackendSpec": "plugins",
+    "Dataset": "protocols",
+    "KroneckerBlock": "protocols",
+    "Optimizer": "optimizer",
+    "hookimpl": "plugins",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

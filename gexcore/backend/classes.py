@@ -1,0 +1,26 @@
+"""Class scores before the softmax, and the probabilities that they stand for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.backend.protocols import Floats
+
+
+def class_scores(logits: NDArray[Any], samples: int) -> Floats:
+    """Logits in float64, shape (samples, K) with K ≥ 2.
+
+    One score per sample, of shape (samples,) or (samples, 1), is that of class 1, as binary
+    cross-entropy takes it; class 0 then has 0.
+    """
+    scores = np.asarray(logits, dtype=np.float64).reshape(samples, -1)
+    return np.hstack([np.zeros_like(scores), scores]) if scores.shape[1] == 1 else scores
+
+
+def softmax(scores: Floats) -> Floats:
+    """Class probabilities, shape (samples, K)."""
+    p = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(p / p.sum(axis=1, keepdims=True))

@@ -1,0 +1,202 @@
+"""Datasets: samples in a fixed order, addressed by position."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.backend.capabilities import supports
+from gexcore.backend.protocols import Backend, Dataset, Indices, SupportsDatasets
+from gexcore.errors import InvalidDataError
+
+TARGET_KEYS = ("labels", "label", "y", "target", "targets")
+"""Where the target of a batch that is a mapping is looked for, in this order."""
+
+
+class ArrayDataset:
+    """Arrays with one sample per row, as a `Dataset`.
+
+    Parameters
+    ----------
+    *columns : array
+        Equal lengths; the last one is the target. NumPy arrays, or a framework's own.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gexcore.backend.data import ArrayDataset
+    >>> data = ArrayDataset(np.arange(6.0).reshape(3, 2), np.array([0, 1, 0]))
+    >>> len(data), data.batch(np.array([2]))
+    (3, (array([[4., 5.]]), array([0])))
+    """
+
+    def __init__(self, *columns: Any) -> None:
+        self.columns = columns
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    def batch(self, indices: Indices, /) -> tuple[Any, ...]:
+        """The rows at these positions."""
+        rows = as_slice(indices)
+        return tuple(column[rows] for column in self.columns)
+
+
+class MappingDataset:
+    """Named columns with one sample per row; a batch is a dict of arrays."""
+
+    def __init__(self, columns: Mapping[str, Any]) -> None:
+        self.columns = dict(columns)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def batch(self, indices: Indices, /) -> dict[str, Any]:
+        """The rows at these positions."""
+        rows = as_slice(indices)
+        return {name: column[rows] for name, column in self.columns.items()}
+
+
+class HuggingFaceDataset:
+    """A Hugging Face ``datasets.Dataset``; a batch is a dict of NumPy arrays."""
+
+    def __init__(self, rows: Any) -> None:
+        self.rows = rows.with_format("numpy")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, indices: Indices, /) -> dict[str, Any]:
+        """The rows at these positions."""
+        return {name: np.asarray(column) for name, column in self.rows[indices.tolist()].items()}
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some samples of a dataset."""
+
+    data: Dataset[Any]
+    positions: Indices
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def batch(self, indices: Indices, /) -> Any:
+        """The samples at these positions of the subset."""
+        return self.data.batch(self.positions[indices])
+
+
+def as_slice(indices: Indices) -> Indices | slice:
+    """The positions as a slice where they follow each other: that gives a view, and an index array a copy."""
+    first, last = int(indices[0]), int(indices[-1])
+    if last - first == len(indices) - 1 and np.array_equal(indices, np.arange(first, last + 1)):
+        return slice(first, last + 1)
+    return indices
+
+
+def as_dataset(data: Any, backend: Backend[Any, Any] | None = None) -> Dataset[Any]:
+    """Whatever the user has, as a `Dataset`.
+
+    Parameters
+    ----------
+    data : Dataset, (x, y), mapping of arrays, or a framework's dataset
+        Arrays have one sample per row.
+    backend : Backend, optional
+        Asked for datasets in its framework's own form (`SupportsDatasets`).
+
+    Raises
+    ------
+    InvalidDataError
+        For data of no known form, without samples, of unequal lengths, or with non-finite numbers.
+    """
+    dataset = _wrap(data, backend)
+    if len(dataset) == 0:
+        raise InvalidDataError("the data has no samples; give at least two")
+    if isinstance(dataset, ArrayDataset | MappingDataset):
+        _check_columns(dataset)
+    return dataset
+
+
+def _wrap(data: Any, backend: Backend[Any, Any] | None) -> Dataset[Any]:
+    # natives first: tf.data and Hugging Face datasets also have __len__ and a (different) batch
+    if backend is not None and supports(backend, SupportsDatasets):
+        native: Dataset[Any] | None = backend.dataset(data)  # type: ignore[attr-defined]
+        if native is not None:
+            return native
+    if type(data).__module__.partition(".")[0] == "datasets":
+        return HuggingFaceDataset(data)
+    if isinstance(data, Dataset):
+        return data
+    if isinstance(data, tuple | list) and len(data) >= 2 and all(_is_column(c) for c in data):
+        return ArrayDataset(*(_as_array(c) for c in data))
+    if isinstance(data, Mapping) and data and all(_is_column(c) for c in data.values()):
+        return MappingDataset({name: _as_array(c) for name, c in data.items()})
+    msg = (
+        f"data of type {type(data).__name__} is not understood; give (x, y) arrays, a dict of arrays, "
+        "a dataset of the model's framework, or an object with __len__ and batch(indices)"
+    )
+    raise InvalidDataError(msg)
+
+
+def _is_column(value: Any) -> bool:
+    return hasattr(value, "__len__") and getattr(value, "ndim", 1) > 0 and not isinstance(value, str | Mapping)
+
+
+def _as_array(column: Any) -> Any:
+    if hasattr(column, "shape"):
+        return column
+    try:
+        return np.asarray(column)
+    except ValueError as error:
+        msg = "a column of the data has rows of unequal shapes; give (x, y) arrays, with one row of the same shape per sample"
+        raise InvalidDataError(msg) from error
+
+
+def _check_columns(dataset: ArrayDataset | MappingDataset) -> None:
+    columns = dataset.columns if isinstance(dataset, MappingDataset) else dict(enumerate(dataset.columns))
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name}: {n}" for name, n in lengths.items())
+        msg = f"the columns of the data have unequal lengths ({told}); give one row per sample in each"
+        raise InvalidDataError(msg)
+    for name, column in columns.items():
+        # arrays in memory only: a column that is read from disk is not read twice
+        if not hasattr(column, "__dlpack__") or "float" not in str(column.dtype):
+            continue
+        finite = np.isfinite(to_numpy(column).reshape(len(column), -1)).all(axis=1)
+        if not finite.all():
+            msg = (
+                f"column {name} of the data has non-finite values in {int((~finite).sum())} samples, first at "
+                f"position {int(np.argmin(finite))}; only finite numbers are allowed: fill them in or leave those samples out"
+            )
+            raise InvalidDataError(msg)
+
+
+def targets_of(batch: Any) -> NDArray[Any] | None:
+    """The targets in a batch: the last item of a tuple, or the first of `TARGET_KEYS`; else None."""
+    if isinstance(batch, Mapping):
+        found = next((batch[key] for key in TARGET_KEYS if key in batch), None)
+    elif isinstance(batch, tuple | list) and len(batch) >= 2:
+        found = batch[-1]
+    else:
+        found = None
+    return None if found is None else to_numpy(found)
+
+
+def to_numpy(array: Any) -> NDArray[Any]:
+    """An array of any library, device and precision, as NumPy on the host."""
+    try:
+        return np.asarray(array)
+    except (TypeError, RuntimeError):  # on a device, part of a gradient graph, or bfloat16
+        import array_api_compat
+
+        host = array_api_compat.to_device(array.detach() if hasattr(array, "detach") else array, "cpu")
+        try:
+            return np.asarray(host)
+        except TypeError:
+            xp = array_api_compat.array_namespace(host)
+            return np.asarray(xp.astype(host, xp.float32))

@@ -1,0 +1,194 @@
+"""Every public method: what it takes, what it asks of a backend, what it costs. One table for command line, documents and tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+import gexcore
+from gexcore.backend.capabilities import CAPABILITIES
+
+SYMBOLS = {
+    "N": "samples",
+    "p": "parameters that are chosen",
+    "M": "members: chains × snapshots",
+    "E": "epochs of steps before each member, ¼ by default",
+    "S": "draws",
+    "C": "checkpoints, 1 where θ* stands for them",
+    "J": "Hessian products, or steps of a solve",
+    "B": "samples of a batch",
+    "h": "share of the data that the Hessian is of",
+    "K": "trainings",
+}
+"""What stands in the formulae of costs."""
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """A recipe that is never run."""
+
+
+PLACEHOLDERS: dict[str, Callable[[], Any]] = {
+    "checkpoints": lambda: [None],
+    "recorder": lambda: gexcore.Recorder(1),
+    "probabilities": lambda: [[1.0]],
+    "train": lambda: _nothing,
+    "ensemble": lambda: gexcore.GEX(),
+    "method": lambda: gexcore.IF(),
+}
+"""What a method may take beside model and data, with a value to make one that is not run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """One way to use a method.
+
+    Parameters
+    ----------
+    takes : str
+        The setting that it is used with, of `PLACEHOLDERS`; empty for none.
+    settings : mapping
+        Others that make the difference.
+    passes : mapping of str to str
+        Kind of pass, as in `gexcore.evaluation.passes.Passes`, to the number of passes over all samples, as a
+        Python expression in `SYMBOLS`; without test data, and without BatchNorm's statistics.
+    trainings : str
+        Full trainings beside, as such an expression; empty for none.
+    """
+
+    takes: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    passes: Mapping[str, str] = field(default_factory=dict)
+    trainings: str = ""
+
+    @property
+    def told(self) -> str:
+        """What tells it from the others, as it is written in a call."""
+        return ", ".join(
+            [*([f"{self.takes}=…"] if self.takes else []), *(f"{k}={v!r}" for k, v in self.settings.items())]
+        )
+
+    @property
+    def cost(self) -> str:
+        """The passes for people to read."""
+        found = [f"{_shown(formula)} {kind}" for kind, formula in self.passes.items()]
+        return ", ".join([*found, *([f"{_shown(self.trainings)} trainings"] if self.trainings else [])]) or "none"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A public method.
+
+    Parameters
+    ----------
+    name : str
+        Of its class in `gexcore`.
+    kind : {"influence", "score"}
+    ways : tuple of Way
+        The first is the usual one.
+    """
+
+    name: str
+    kind: Literal["influence", "score"]
+    ways: tuple[Way, ...]
+
+    @property
+    def cls(self) -> Any:
+        """The class."""
+        return getattr(gexcore, self.name)
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of its documentation."""
+        return (self.cls.__doc__ or "").partition("\n")[0]
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Names of its settings."""
+        return tuple(f.name for f in fields(self.cls))
+
+    def needs(self, way: Way) -> tuple[str, ...]:
+        """Capabilities it asks of a backend, as `CAPABILITIES` names them."""
+        taken = {way.takes: PLACEHOLDERS[way.takes]()} if way.takes else {}
+        asked = set(self.cls(**taken, **way.settings).needs)
+        return tuple(name for name, capability in CAPABILITIES.items() if capability in asked)
+
+    def label(self, way: Way) -> str:
+        """Its name, with what tells the way from others."""
+        return f"{self.name}({way.told})"
+
+
+STEPS = {"step": "M*E"}
+
+METHODS = (
+    Method(
+        "GEX",
+        "influence",
+        (
+            Way(passes={"forward": "2 + M", **STEPS}),
+            Way(settings={"harvest": "free"}, passes={"forward": "2", **STEPS}),
+        ),
+    ),
+    Method("GEXLin", "influence", (Way(passes={"forward": "2 + M", **STEPS, "gradient": "1"}),)),
+    Method("IF", "influence", (Way(passes={"forward": "1", "hvp": "p", "gradient": "1"}),)),
+    Method("Arnoldi", "influence", (Way(passes={"forward": "1", "hvp": "J*h", "gradient": "1"}),)),
+    Method("LiSSA", "influence", (Way(passes={"forward": "1", "hvp": "J*B", "gradient": "1"}),)),
+    Method(
+        "Laplace",
+        "influence",
+        (
+            Way(passes={"forward": "2 + S", "gradient": "1"}),
+            Way(settings={"structure": "full"}, passes={"forward": "2 + S", "hvp": "p"}),
+        ),
+    ),
+    Method("RandProj", "influence", (Way(passes={"forward": "1", "gradient": "1"}),)),
+    Method("TracIn", "influence", (Way(takes="checkpoints", passes={"forward": "1", "gradient": "C"}),)),
+    Method(
+        "TracInRP",
+        "influence",
+        (
+            Way(takes="checkpoints", passes={"forward": "1", "gradient": "C"}),
+            Way(takes="ensemble", passes={"forward": "3 + M", **STEPS, "gradient": "M"}),
+        ),
+    ),
+    Method("LastLayer", "influence", (Way(takes="method", passes={"forward": "1", "hvp": "p", "gradient": "1"}),)),
+    Method("LOO", "influence", (Way(takes="train", passes={"forward": "2 + K + K/N"}, trainings="K"),)),
+    Method("Loss", "score", (Way(passes={"forward": "1"}),)),
+    Method("Margin", "score", (Way(passes={"forward": "2"}),)),
+    Method("MeanMemberLoss", "score", (Way(takes="checkpoints", passes={"forward": "1 + C"}), Way(takes="recorder"))),
+    Method("EL2N", "score", (Way(takes="recorder"), Way(takes="checkpoints", passes={"forward": "1 + C"}))),
+    Method(
+        "GraNd",
+        "score",
+        (
+            Way(passes={"forward": "1", "gradient": "C"}),
+            Way(takes="checkpoints", passes={"forward": "1", "gradient": "C"}),
+        ),
+    ),
+    Method("Forgetting", "score", (Way(takes="recorder"),)),
+    Method("AUM", "score", (Way(takes="recorder"),)),
+    Method(
+        "DeepKNN",
+        "score",
+        (
+            Way(passes={"forward": "1 + C"}),
+            Way(settings={"features": "features"}, passes={"forward": "1 + C"}),
+            Way(takes="checkpoints", passes={"forward": "1 + C"}),
+        ),
+    ),
+    Method(
+        "ConfidentLearning",
+        "score",
+        (Way(takes="probabilities"), Way(takes="train", passes={"forward": "1"}, trainings="K")),
+    ),
+)
+"""In the order in which they are told."""
+
+
+def by_name(name: str) -> Method | None:
+    """The method of this name, in any case; None where there is none."""
+    return next((method for method in METHODS if method.name.lower() == name.lower()), None)
+
+
+def _shown(formula: str) -> str:
+    return formula.replace("*", "·")

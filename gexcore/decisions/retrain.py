@@ -1,0 +1,133 @@
+"""Does cleaning help? Train on each version of the data and measure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gexcore.backend.capabilities import require
+from gexcore.backend.data import as_dataset, targets_of, to_numpy
+from gexcore.backend.protocols import SupportsLogits
+from gexcore.backend.registry import default_registry
+from gexcore.decisions.clean import Cleaned
+from gexcore.decisions.targets import new_targets
+from gexcore.errors import InvalidDataError, InvalidModelError, InvalidSettingError
+from gexcore.evaluation.losses import in_order
+
+Recipe = Callable[..., Any]
+"""``train(x, y, *, seed) -> model``: y holds classes, or one row of soft targets per sample."""
+
+GIVEN = "as given"
+
+
+class Trial(NamedTuple):
+    """One training.
+
+    Parameters
+    ----------
+    treatment : str
+    seed : int
+    samples : int
+        It was trained on.
+    accuracy : float
+        On the test data.
+    """
+
+    treatment: str
+    seed: int
+    samples: int
+    accuracy: float
+
+
+def retrain(
+    train: Recipe,
+    data: Any,
+    treatments: Mapping[str, Cleaned],
+    test: Any,
+    *,
+    labels: Any = None,
+    seeds: int = 3,
+    backend: str | None = None,
+) -> Iterator[Trial]:
+    """Train on the data as it is and on each cleaned version of it, and measure the test accuracy.
+
+    Parameters
+    ----------
+    train : callable
+        ``train(x, y, *, seed) -> model``, a model of any framework that has a backend.
+    data : (x, y) arrays
+        That the treatments are of.
+    treatments : mapping of str to Cleaned
+        Such as ``{"drop": influence.relabel("drop"), "relabel": influence.relabel()}``.
+    test : (x, y) or any other data
+        Right labels, as integers.
+    labels : integer array, optional
+        ``influence.labels``, where those of the data are not 0 … K − 1 themselves.
+    seeds : int
+        Trainings of each version, with the seeds 0 … seeds − 1.
+    backend : str, optional
+        Only where the model's type leaves a choice.
+
+    Yields
+    ------
+    Trial
+        As each training ends, seed by seed; first the data as it is.
+
+    Raises
+    ------
+    InvalidSettingError
+        For fewer than one seed.
+    InvalidModelError
+        Where the recipe fails; what was yielded before stands.
+    """
+    if seeds < 1:
+        raise InvalidSettingError(f"seeds is {seeds}, and must be at least 1")
+    x, y = data
+    labels = np.asarray(y if labels is None else labels)
+    versions: dict[str, tuple[Any, Any]] = {GIVEN: (x, y)}
+    for name, cleaned in treatments.items():
+        versions[name] = (x[cleaned.indices], new_targets(y, labels, cleaned))
+    for seed in range(seeds):
+        for name, (inputs, targets) in versions.items():
+            try:
+                model = train(inputs, targets, seed=seed)
+            except Exception as error:
+                told = f"{type(error).__name__}: {error}".splitlines()[0]
+                kind = "one row of soft targets per sample" if np.ndim(targets) == 2 else "classes"
+                msg = f"the recipe failed on {name!r} with seed {seed} ({told}); it is called as train(x, y, seed={seed}), y being {kind}"
+                raise InvalidModelError(msg) from error
+            yield Trial(name, seed, len(targets), accuracy(model, test, backend=backend))
+
+
+def accuracy(model: Any, data: Any, *, backend: str | None = None, batch_size: int = 512) -> float:
+    """Share of samples whose most probable class is the given one.
+
+    Parameters
+    ----------
+    model : native model or Backend
+    data : (x, y) or any other data
+        Integer labels.
+    backend : str, optional
+    batch_size : int
+
+    Raises
+    ------
+    InvalidDataError
+        For targets that are no classes.
+    MissingCapabilityError
+        Where the backend has no logits.
+    """
+    engine = default_registry().create(model, backend=backend)
+    require(engine, SupportsLogits, by="measuring the accuracy")
+    dataset, state, hits = as_dataset(data, engine), engine.initial_state(), 0
+    for indices in in_order(len(dataset), batch_size):
+        batch = dataset.batch(indices)
+        labels = targets_of(batch)
+        if labels is None or labels.ndim != 1 or labels.dtype.kind not in "iub":
+            raise InvalidDataError("the test data has no integer labels, and accuracy is measured on them; give (x, y)")
+        scores = to_numpy(engine.logits(state, batch)).reshape(len(indices), -1)  # type: ignore[attr-defined]
+        predicted = scores.argmax(axis=1) if scores.shape[1] > 1 else scores[:, 0] > 0
+        hits += int((predicted == labels).sum())
+    return hits / len(dataset)

@@ -1,0 +1,146 @@
+"""One equation: influence is a mean, over members, of products of loss deviations.
+
+Pure functions on arrays of any library that follows the Python array API standard. Rows are
+members, columns are samples; a missing entry (a member that did not see the sample) is NaN.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from array_api_compat import array_namespace
+
+from gexcore.backend.protocols import Array
+
+
+class Moments(NamedTuple):
+    """Running sums from which self-influence follows; mergeable in any order.
+
+    Parameters
+    ----------
+    weight : array, shape (samples,)
+        Sum of |w| over the members that saw the sample.
+    square : array, shape (samples,)
+        Sum of w · Δ² over the same.
+    """
+
+    weight: Array
+    square: Array
+
+
+def deviations(losses: Array, base_losses: Array, *, floor: float = 0.0, ceiling: float = math.inf) -> Array:
+    """Δ = min(ℓ(z, ψ), ceiling) − min(max(ℓ(z, θ*), floor), ceiling), shape (members, samples).
+
+    Parameters
+    ----------
+    losses : array, shape (members, samples)
+    base_losses : array, shape (samples,)
+    floor : float
+        Lower bound of the base loss, or 0 for none, as in the paper's equations (losses may then be
+        negative). Its public code uses 0.05, which distorts scores where members hardly moved.
+    ceiling : float
+        Upper bound of every loss, or infinity for none, as in the paper's equations: the squares of a few
+        exploding losses would decide a mean.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gexcore.deviations.equation import deviations
+    >>> deviations(np.array([[1.0, 0.5]]), np.array([0.25, 0.01]), floor=0.05)
+    array([[0.75, 0.45]])
+    """
+    xp = array_namespace(losses, base_losses)
+    if floor:
+        base_losses = xp.where(base_losses < floor, xp.full_like(base_losses, floor), base_losses)
+    if ceiling < math.inf:
+        losses, base_losses = (xp.where(x > ceiling, xp.full_like(x, ceiling), x) for x in (losses, base_losses))
+    return losses - base_losses
+
+
+def no_moments(dev: Array) -> Moments:
+    """The moments of no member, for samples like those of `dev` (one row or many)."""
+    xp = array_namespace(dev)
+    zero = xp.zeros(dev.shape[-1:], dtype=dev.dtype, device=_device(dev))
+    return Moments(zero, zero)
+
+
+def update(moments: Moments, row: Array, weight: float = 1.0) -> Moments:
+    """The moments after one more member with deviations `row`, shape (samples,)."""
+    xp = array_namespace(row)
+    seen = ~xp.isnan(row)
+    known = xp.where(seen, row, xp.zeros_like(row))
+    counted = xp.astype(seen, row.dtype) * abs(weight)
+    return Moments(moments.weight + counted, moments.square + weight * known * known)
+
+
+def merge(a: Moments, b: Moments) -> Moments:
+    """The moments of two disjoint sets of members."""
+    return Moments(a.weight + b.weight, a.square + b.square)
+
+
+def mean_square(moments: Moments) -> Array:
+    """Self-influence, shape (samples,): Σ w Δ² / Σ |w|; NaN for a sample that no member saw."""
+    xp = array_namespace(moments.weight)
+    seen = moments.weight > 0
+    divisor = xp.where(seen, moments.weight, xp.ones_like(moments.weight))
+    return xp.where(seen, moments.square / divisor, xp.full_like(moments.weight, xp.nan))
+
+
+def self_influence(dev: Array, weights: Any = None) -> Array:
+    """I(z, z) = Σ_m w_m Δ_m(z)² / Σ_m |w_m| (paper Eq. 10), shape (samples,)."""
+    xp = array_namespace(dev)
+    members = dev.shape[:1]
+    factors = (
+        xp.ones(members, dtype=dev.dtype, device=_device(dev))
+        if weights is None
+        else xp.asarray(weights, dtype=dev.dtype, device=_device(dev))
+    )
+    seen = ~xp.isnan(dev)
+    square = dev * dev
+    if weights is not None:
+        square = factors[:, None] * square
+    if bool(xp.all(seen)):  # as it mostly is, and a third of the work
+        weight = xp.broadcast_to(xp.sum(xp.abs(factors)), dev.shape[1:])
+        return mean_square(Moments(weight, xp.sum(square, axis=0)))
+    counted = xp.astype(seen, dev.dtype) * xp.abs(factors)[:, None]
+    known = xp.where(seen, square, xp.zeros_like(dev))
+    return mean_square(Moments(xp.sum(counted, axis=0), xp.sum(known, axis=0)))
+
+
+def cross_influence(dev_test: Array, dev_train: Array, weights: Array | None = None) -> Array:
+    """I(z', z) = Σ_m w_m Δ_m(z') Δ_m(z) / Σ_m |w_m|, shape (tests, samples).
+
+    Parameters
+    ----------
+    dev_test, dev_train : array, shapes (members, tests) and (members, samples)
+        Deviations of the same members, without missing entries.
+    weights : array, shape (members,), optional
+        Equal where not given.
+    """
+    xp = array_namespace(dev_test, dev_train)
+    if weights is None:
+        scaled = dev_test / dev_test.shape[0]
+    else:
+        scaled = dev_test * (weights / xp.sum(xp.abs(weights)))[:, None]
+    return xp.matmul(xp.matrix_transpose(scaled), dev_train)
+
+
+def group_deviations(dev: Array, groups: Array, count: int) -> Array:
+    """Deviations summed over each group, shape (members, count); influence is additive over samples.
+
+    Parameters
+    ----------
+    dev : array, shape (members, samples)
+    groups : integer array, shape (samples,)
+        Group 0 … count − 1 of each sample; any other number puts the sample in no group.
+    """
+    xp = array_namespace(dev, groups)
+    columns = [xp.sum(xp.where((groups == g)[None, :], dev, xp.zeros_like(dev)), axis=1) for g in range(count)]
+    return xp.stack(columns, axis=1)
+
+
+def _device(array: Array) -> Any:
+    from array_api_compat import device
+
+    return device(array)

@@ -1,0 +1,266 @@
+"""Deviations D [members × samples]: what every influence is a view of."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.deviations import equation as dv
+from gexcore.deviations.ranking import Top, join, strongest
+from gexcore.deviations.uncertainty import jackknife, member_groups, split_half
+
+BLOCK = 8192
+"""Samples in a block of influences, at most, if not told otherwise."""
+HELD = 2**23
+"""Numbers in a block of influences, at most, if not told otherwise."""
+CACHED = 2**16
+"""Numbers that are worked on at a time: what fits into a processor's cache is not written to memory and read again."""
+TILE = 256
+"""Test samples that are looked at together."""
+
+Blocks = Iterator[tuple[slice, NDArray[np.float64]]]
+"""Influences in blocks of samples: pairs of a slice and an array of shape (tests, slice)."""
+
+
+class Table(Protocol):
+    """Deviations of the same members on some samples, in whatever form they are held.
+
+    Influence is a mean over members, I = Σ w Δ'Δ / Σ |w|; where a method defines it as a sum, its
+    deviations are scaled by the root of their number.
+    """
+
+    @property
+    def samples(self) -> int:
+        """How many samples."""
+        ...
+
+    def __len__(self) -> int:
+        """How many members."""
+        ...
+
+    def block(self, start: int, stop: int, /) -> NDArray[np.float64]:
+        """Deviations of the samples start … stop − 1, shape (members, stop − start); NaN where not seen."""
+        ...
+
+    def self_influence(self) -> NDArray[np.float64]:
+        """I(z, z), shape (samples,); NaN for a sample that no member saw."""
+        ...
+
+    def standard_error(self) -> NDArray[np.float64]:
+        """Of self-influence as a mean over draws, shape (samples,); NaN where members are no draws."""
+        ...
+
+    def reliability(self) -> float:
+        """Of the ranking by self-influence; NaN where members are no draws."""
+        ...
+
+    def cross(self, tests: Self, /, *, size: int | None = None) -> Blocks:
+        """I(z', z) between the samples of `tests` and these, `size` samples at a time."""
+        ...
+
+    def group_cross(self, tests: Self, codes: NDArray[np.intp], count: int, /) -> NDArray[np.float64]:
+        """I(z', z) summed over the samples of each group 0 … count − 1, shape (tests, count)."""
+        ...
+
+    def top(self, tests: Self, k: int, /) -> Top:
+        """The `k` samples of strongest I(z', z) for each sample of `tests`."""
+        ...
+
+
+def parts(samples: int, size: int) -> Iterator[slice]:
+    """All samples, `size` at a time."""
+    for start in range(0, samples, size):
+        yield slice(start, min(start + size, samples))
+
+
+def block_size(tests: int) -> int:
+    """Samples in a block of influences on so many test samples, if not told otherwise."""
+    return max(1, min(BLOCK, HELD // max(1, tests)))
+
+
+def cached_parts(members: int, samples: int) -> Iterator[slice]:
+    """All samples, as many at a time as fit into the cache with a number for every member."""
+    return parts(samples, max(1, CACHED // max(1, members)))
+
+
+def by_parts(members: int, samples: int, score: Callable[[slice], NDArray[np.float64]]) -> NDArray[np.float64]:
+    """A score of each sample, shape (samples,), from as many samples at a time as fit into the cache."""
+    found = np.empty(samples)
+    for part in cached_parts(members, samples):
+        found[part] = score(part)
+    return found
+
+
+class MemberTable(ABC):
+    """A table that holds a row for every member."""
+
+    chains: NDArray[np.intp] | None
+    weights: NDArray[np.float64] | None
+
+    @property
+    @abstractmethod
+    def samples(self) -> int:
+        """How many samples."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many members."""
+
+    @abstractmethod
+    def rows(self) -> Iterator[NDArray[np.float64]]:
+        """Deviations of each member, one at a time: no second table in memory."""
+
+    @abstractmethod
+    def block(self, start: int, stop: int, /) -> NDArray[np.float64]:
+        """Deviations of the samples start … stop − 1, shape (members, stop − start)."""
+
+    def self_influence(self) -> NDArray[np.float64]:
+        """I(z, z), shape (samples,)."""
+
+        def score(part: slice) -> NDArray[np.float64]:
+            return np.asarray(dv.self_influence(self.block(part.start, part.stop), self.weights))
+
+        return by_parts(len(self), self.samples, score)
+
+    def standard_error(self) -> NDArray[np.float64]:
+        """Of self-influence, leaving out one chain, or draw, at a time, shape (samples,); NaN where there are none."""
+        # a mean over members of unequal weight is no mean over draws
+        if self.chains is None or self.weights is not None:
+            return np.full(self.samples, np.nan)
+        groups = member_groups(self.chains)
+
+        def score(part: slice) -> NDArray[np.float64]:
+            return jackknife(self.block(part.start, part.stop) ** 2, groups, part.stop - part.start)
+
+        return by_parts(len(self), self.samples, score)
+
+    def reliability(self) -> float:
+        """Of the ranking by self-influence, from two halves of the chains, or draws; NaN where there are none."""
+        if self.chains is None or self.weights is not None:
+            return math.nan
+        blocks = ((part, self.block(part.start, part.stop) ** 2) for part in cached_parts(len(self), self.samples))
+        return split_half(blocks, self.chains, squares=True)
+
+    def cross(self, tests: Self, /, *, size: int | None = None) -> Blocks:
+        """I(z', z), `size` samples at a time."""
+        dev_test = tests.block(0, tests.samples)
+        return self._cross(dev_test, block_size(tests.samples) if size is None else size)
+
+    def group_cross(self, tests: Self, codes: NDArray[np.intp], count: int, /) -> NDArray[np.float64]:
+        """I(z', z) summed over the samples of each group, from their summed deviations: influence is additive."""
+        summed = np.zeros((len(self), count))
+        for part in parts(self.samples, BLOCK):
+            for total, row in zip(summed, self.block(part.start, part.stop), strict=True):
+                total += np.bincount(codes[part], weights=row, minlength=count)
+        return np.asarray(dv.cross_influence(tests.block(0, tests.samples), summed, self.weights))
+
+    def top(self, tests: Self, k: int, /) -> Top:
+        """The `k` samples of strongest I(z', z) for each sample of `tests`, from products that stay in the cache."""
+        size = max(CACHED // TILE, 4 * k)
+        dev_tests = (tests.block(part.start, part.stop) for part in parts(tests.samples, TILE))
+        return join([strongest(self._cross(dev_test, size), k) for dev_test in dev_tests], k)
+
+    def _cross(self, dev_test: NDArray[np.float64], size: int) -> Blocks:
+        for part in parts(self.samples, size):
+            found = dv.cross_influence(dev_test, self.block(part.start, part.stop), self.weights)
+            yield part, np.asarray(found)
+
+
+@dataclass(frozen=True, eq=False)
+class LossTable(MemberTable):
+    """Raw losses of members, and of θ* measured in the same way.
+
+    Parameters
+    ----------
+    losses : array, shape (members, samples)
+        NaN where a member did not see the sample.
+    base_losses : array, shape (samples,)
+        At θ*.
+    chains : integer array, shape (members,)
+        The chain each member is from; members of one chain are not independent.
+    weights : array, shape (members,), optional
+        Of each member in the mean; may be negative. Equal where not given.
+    floor, ceiling : float
+        Bounds of the losses: see `gexcore.deviations.equation.deviations`.
+    """
+
+    losses: NDArray[Any]
+    base_losses: NDArray[Any]
+    chains: NDArray[np.intp]
+    weights: NDArray[np.float64] | None = None
+    floor: float = 0.0
+    ceiling: float = math.inf
+
+    @property
+    def samples(self) -> int:
+        """How many samples."""
+        return len(self.base_losses)
+
+    def __len__(self) -> int:
+        return len(self.losses)
+
+    def bounded(self, floor: float, ceiling: float) -> LossTable:
+        """The same losses within other bounds."""
+        return replace(self, floor=floor, ceiling=ceiling)
+
+    def select(self, members: Any) -> LossTable:
+        """The table of some members only."""
+        if np.array_equal(members, np.arange(len(self))):
+            return self
+        weights = None if self.weights is None else self.weights[members]
+        return replace(self, losses=self.losses[members], chains=self.chains[members], weights=weights)
+
+    def rows(self) -> Iterator[NDArray[np.float64]]:
+        """Deviations of each member, one at a time: no second table in memory."""
+        base = self.base_losses.astype(np.float64)
+        for losses in self.losses:
+            yield self._deviations(losses[None, :].astype(np.float64), base)[0]
+
+    def block(self, start: int, stop: int, /) -> NDArray[np.float64]:
+        """Deviations of the samples start … stop − 1, shape (members, stop − start)."""
+        part = slice(start, stop)
+        losses, base = self.losses[:, part].astype(np.float64), self.base_losses[part].astype(np.float64)
+        return self._deviations(losses, base)
+
+    def _deviations(self, losses: NDArray[np.float64], base: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(dv.deviations(losses, base, floor=self.floor, ceiling=self.ceiling))
+
+
+@dataclass(frozen=True, eq=False)
+class DeviationTable(MemberTable):
+    """Deviations given as they are, such as directional derivatives.
+
+    Parameters
+    ----------
+    deviations : array, shape (members, samples)
+    chains : integer array, shape (members,), optional
+        The independent draw each member is from; None where members are no draws.
+    weights : array, shape (members,), optional
+        Of each member in the mean; may be negative. Equal where not given.
+    """
+
+    deviations: NDArray[np.float64]
+    chains: NDArray[np.intp] | None = None
+    weights: NDArray[np.float64] | None = None
+
+    @property
+    def samples(self) -> int:
+        """How many samples."""
+        return int(self.deviations.shape[1])
+
+    def __len__(self) -> int:
+        return len(self.deviations)
+
+    def rows(self) -> Iterator[NDArray[np.float64]]:
+        """Deviations of each member."""
+        return iter(self.deviations)
+
+    def block(self, start: int, stop: int, /) -> NDArray[np.float64]:
+        """Deviations of the samples start … stop − 1, shape (members, stop − start)."""
+        return self.deviations[:, start:stop]

@@ -1,0 +1,123 @@
+"""What a run may cost, and what it is going to cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gexcore.backend.protocols import Backend, Dataset
+from gexcore.ensembles.plan import Plan, steering_size
+from gexcore.errors import InvalidSettingError
+from gexcore.evaluation.passes import Passes
+
+PART_OF_PRETRAINING = 0.25
+LARGE, EPOCHS_OF_LARGE, SAMPLES_OF_LARGE = 5_000, 20.0, 170_000
+"""From so many samples on, a run costs so many passes over the data, or over single samples if that is
+more, unless it is told otherwise."""
+
+TIMED = 4
+"""Calls that a batch is timed for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What a run of `GEX` may cost; where several are given the tightest counts.
+
+    Parameters
+    ----------
+    epochs : float, optional
+        Forward passes over the data; a training step of a sample counts as three (`Passes.epochs`).
+    passes : float, optional
+        The same for single samples: epochs × N.
+    seconds : float, optional
+        Of the run, as estimated from a batch timed before it. Runs on machines of another speed, or
+        another load, then have other lengths and other scores: the other two are reproducible.
+
+    Raises
+    ------
+    InvalidSettingError
+        For none at all, or one that is not a positive number.
+
+    Examples
+    --------
+    >>> import gexcore as gx
+    >>> gx.GEX(budget=gx.Budget(seconds=60)).budget
+    Budget(epochs=None, passes=None, seconds=60)
+    """
+
+    epochs: float | None = None
+    passes: float | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        if all(value is None for value in given.values()):
+            raise InvalidSettingError("the budget is empty; give epochs, passes or seconds")
+        for name, value in given.items():
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (number and 0 < value < np.inf):
+                raise InvalidSettingError(f"the budget has {name}={value!r}, and must have a positive finite number")
+
+    def __str__(self) -> str:
+        given = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return ", ".join(f"{value:g} {name}" for name, value in given if value is not None)
+
+
+class Limit(NamedTuple):
+    """A price list, and how much may be spent by it."""
+
+    price: Callable[[Passes], float]
+    most: float
+
+    def allows(self, passes: Passes) -> bool:
+        """Whether so much work is within it."""
+        return self.price(passes) <= self.most * (1 + 1e-9)
+
+
+def limits(budget: Budget | None, backend: Backend[Any, Any], data: Dataset[Any], *, batch_size: int) -> list[Limit]:
+    """The budget as limits; one in seconds times a forward pass and a step of one batch first."""
+    n, found = len(data), list[Limit]()
+    if budget is None:
+        return found
+    if budget.epochs is not None:
+        found.append(Limit(lambda passes: passes.epochs(n), budget.epochs))
+    if budget.passes is not None:
+        found.append(Limit(lambda passes: passes.epochs(1), budget.passes))
+    if budget.seconds is not None:
+        from gexcore.evaluation.timing import kernels_of  # which itself needs a settled plan's checks
+
+        size = min(batch_size, n)
+        kernels = kernels_of(backend, data, np.arange(size))
+        read, forward, step = (_seconds(kernels[name]) / size for name in ("read", "forward", "step"))
+        found.append(
+            Limit(lambda passes: passes.forward * (read + forward) + passes.step * (read + step), budget.seconds)
+        )
+    return found
+
+
+def default_budget(n: int, pretraining_epochs: float | None) -> Budget | None:
+    """A quarter of the pretraining where that is known, else 34 epochs at 5,000 samples, 20 from 8,500 on; else none."""
+    if pretraining_epochs is not None:
+        return Budget(epochs=PART_OF_PRETRAINING * Passes(step=1).epochs(1) * pretraining_epochs)
+    return Budget(epochs=max(EPOCHS_OF_LARGE, SAMPLES_OF_LARGE / n)) if n >= LARGE else None
+
+
+def planned_passes(plan: Plan, n: int, *, refreshed: int) -> Passes:
+    """What a run will count at most, `refreshed` samples of it for the statistics of each look."""
+    snapshots, heats = plan.chains * plan.snapshots, plan.chains * plan.heats
+    evaluated = 0
+    if plan.harvest == "evaluated":
+        evaluated = snapshots * (n + refreshed) + heats * (steering_size(n) + refreshed)
+    steps = snapshots * plan.steps + heats * plan.heating_steps
+    return Passes(forward=2 * n + evaluated, step=steps * plan.batch_size)
+
+
+def _seconds(kernel: Callable[[int], object]) -> float:
+    kernel(1)  # compiles
+    started = time.perf_counter()
+    kernel(TIMED)
+    return (time.perf_counter() - started) / TIMED

@@ -1,0 +1,267 @@
+"""The geometric ensemble: chains of short SGD runs from θ* (paper Section 4.2, Algorithm 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.backend.protocols import Backend, Dataset
+from gexcore.deviations.table import LossTable
+from gexcore.deviations.uncertainty import ENOUGH, split_half
+from gexcore.ensembles.harvest import Harvest, Look, diverged
+from gexcore.ensembles.members import Members
+from gexcore.ensembles.plan import Plan
+from gexcore.ensembles.skill import Skill, default_clip, finite
+from gexcore.ensembles.thermostat import AnyController, Chunk, Reading, Status
+from gexcore.ensembles.walker import Walker
+from gexcore.evaluation.losses import evaluate
+from gexcore.evaluation.passes import Passes, sum_passes
+from gexcore.evaluation.statistics import Refresher
+
+
+class Snapshot(NamedTuple):
+    """What is on record of one point of a chain, member or not.
+
+    Parameters
+    ----------
+    chain, number : int
+        Which chain, and which snapshot of it, from 0.
+    lr : float
+        Of the first step of the chunk that led to it.
+    skill : float
+        Share of θ*'s skill that is left; NaN where skill has no meaning.
+    mean_loss : float
+        Over the samples that steer the controller, each clipped.
+    heating : bool
+        Whether the chain had yet to leave θ*: its chunk was a short one.
+    measured : bool
+        Whether the losses of all samples were measured.
+    """
+
+    chain: int
+    number: int
+    lr: float
+    skill: float
+    mean_loss: float
+    status: Status
+    heating: bool = False
+    measured: bool = True
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Everything that the chains of a run share.
+
+    Parameters
+    ----------
+    train : Dataset
+        The samples as the members step on them.
+    test : Dataset, optional
+        Other samples whose losses are wanted at every member.
+    skill : Skill, optional
+        None where skill has no meaning (a loss of unknown scale under an open loop).
+    keep : int
+        Members whose states a chain hands back, at most.
+    """
+
+    backend: Backend[Any, Any]
+    train: Dataset[Any]
+    test: Dataset[Any] | None
+    harvest: Harvest
+    skill: Skill | None
+    keep: int
+
+
+class ChainResult(NamedTuple):
+    """The members of one chain, whole or so far.
+
+    Parameters
+    ----------
+    losses : list of arrays, shape (samples,)
+        One per member; NaN where a free harvest did not see the sample.
+    test_losses : list of arrays, shape (tests,)
+        One per member; empty without test data or in a free harvest.
+    kept : list of (row, state)
+        Some of the members, spread evenly: their row in `losses`, their state.
+    snapshots : list of Snapshot
+        All of them, in order.
+    """
+
+    chain: int
+    losses: list[NDArray[Any]]
+    test_losses: list[NDArray[Any]]
+    kept: list[tuple[int, Any]]
+    snapshots: list[Snapshot]
+
+
+class Position(NamedTuple):
+    """Where a chain stands between two chunks: all that it needs to go on from there.
+
+    Parameters
+    ----------
+    result : ChainResult
+        So far.
+    state : State
+        That the next chunk starts from; stepped in place once the chain goes on.
+    complete : bool
+        Whether there is no next chunk.
+    """
+
+    result: ChainResult
+    state: Any
+    complete: bool
+
+
+def run_chain(
+    problem: Problem,
+    plan: Plan,
+    controller: AnyController,
+    chain: int,
+    *,
+    start: Position | None = None,
+    on_snapshot: Callable[[Position], object] = lambda position: None,
+) -> ChainResult:
+    """Run one chain from θ*: `plan.snapshots` chunks of `plan.steps` steps, after the short ones that heat it.
+
+    The result depends on the problem, the plan and the number of the chain, on nothing else: not
+    on where it was interrupted either.
+
+    Parameters
+    ----------
+    start : Position, optional
+        Where an earlier run left the chain.
+    on_snapshot : callable
+        Told where the chain stands after each snapshot.
+    """
+    result, state, _ = start or Position(ChainResult(chain, [], [], [], []), None, False)
+    done = sum(_steps(plan, snapshot.heating) for snapshot in result.snapshots)
+    walker = Walker(problem.backend, problem.train, plan, chain, done=done, state=state)
+    members = _Members(problem, plan, result)
+    memory, chunk = _replayed(controller, result.snapshots)
+    while chunk is not None and not _stable(problem.skill, plan.tolerance, result):
+        trail = walker.advance(chunk.schedule, _steps(plan, chunk.heating))
+        look = problem.harvest.look(walker.state, trail)
+        reading = _read(problem.skill, look)
+        before, (memory, decision) = memory, controller.update(memory, reading)
+        measured = decision.status == "member"
+        if measured:
+            losses, broken = problem.harvest.collect(look, trail)
+            if broken:
+                memory, decision = controller.update(before, reading._replace(diverged=True))
+            else:
+                members.add(losses, look.scored, walker)
+        number, lr = len(result.snapshots), chunk.schedule(0)
+        shown = Snapshot(chain, number, lr, reading.skill, reading.loss, decision.status, chunk.heating, measured)
+        result.snapshots.append(shown)
+        chunk = decision.chunk
+        if decision.after == "reset":
+            walker.reset()
+        elif decision.after == "back":
+            walker.back()
+        elif decision.after == "restart":
+            walker.restart()
+        on_snapshot(Position(result, walker.state, chunk is None))
+    return result
+
+
+def _stable(skill: Skill | None, tolerance: float | None, result: ChainResult) -> bool:
+    """Whether a chain scores the samples so reliably by itself that more members would hardly change it."""
+    if tolerance is None or len(result.losses) < ENOUGH or result.snapshots[-1].status != "member":
+        return False
+    clip = default_clip(None) if skill is None else skill.ceiling
+    rows = (np.minimum(row.astype(np.float64), clip) for row in result.losses)
+    chains = np.zeros(len(result.losses), np.intp)
+    return split_half([(slice(0, len(result.losses[0])), rows)], chains) >= tolerance
+
+
+def chain_cost(problem: Problem, plan: Plan, result: ChainResult) -> Passes:
+    """What a chain took, however often it was interrupted."""
+    harvest, taken = problem.harvest, result.snapshots
+    looks = [harvest.look_passes._replace(step=_steps(plan, s.heating) * plan.batch_size) for s in taken]
+    tests = Passes(forward=len(result.test_losses) * len(problem.test or ()), copies=len(result.kept))
+    return sum_passes([*looks, *(harvest.collect_passes for s in taken if s.measured), tests])
+
+
+def _steps(plan: Plan, heating: bool) -> int:
+    return plan.heating_steps if heating else plan.steps
+
+
+def _replayed(controller: AnyController, snapshots: list[Snapshot]) -> tuple[Any, Chunk | None]:
+    # what a controller remembers follows from what it was told
+    memory, chunk = controller.start()
+    for snapshot in snapshots:
+        reading = Reading(snapshot.skill, snapshot.mean_loss, snapshot.status == "diverged")
+        memory, decision = controller.update(memory, reading)
+        chunk = decision.chunk
+    return memory, chunk
+
+
+def _read(skill: Skill | None, look: Look) -> Reading:
+    losses, broken = finite(look.losses), diverged(look.losses)
+    if skill is None:
+        return Reading(float("nan"), float(losses.mean()), broken)
+    left = skill(look.losses, look.indices)
+    return Reading(left, float(np.minimum(losses, skill.ceiling).mean()), broken)
+
+
+class _Members:
+    """Collects the members of a chain as they come."""
+
+    def __init__(self, problem: Problem, plan: Plan, result: ChainResult) -> None:
+        self._problem = problem
+        self._plan = plan
+        self._result = result
+
+    def add(self, losses: NDArray[Any], scored: Any, walker: Walker) -> None:
+        row, keep = len(self._result.losses), self._problem.keep
+        self._result.losses.append(losses)
+        if scored is not None and self._problem.test is not None:
+            self._result.test_losses.append(
+                evaluate(self._problem.backend, scored, self._problem.test, batch_size=self._plan.scoring_batch_size)
+            )
+        if row % _stride(row, keep) == 0 and keep > 0:
+            self._result.kept.append((row, walker.snapshot(walker.state)))
+            if len(self._result.kept) > keep:  # thin out evenly as the chain grows
+                del self._result.kept[1::2]
+
+
+def _stride(rows: int, keep: int) -> int:
+    """Distance between the rows of which at most `keep` are kept."""
+    stride = 1
+    while 0 < keep < -(-rows // stride):
+        stride *= 2
+    return stride
+
+
+def loss_table(results: list[ChainResult], base: NDArray[Any]) -> LossTable:
+    """The members of all chains in one table; `base` are the losses of θ*."""
+    return _stack([row for result in results for row in result.losses], base, results)
+
+
+def loss_table_on_test(results: list[ChainResult], base: NDArray[Any]) -> LossTable:
+    """As `loss_table`, on the test data."""
+    return _stack([row for result in results for row in result.test_losses], base, results)
+
+
+def kept_members(
+    results: list[ChainResult], backend: Backend[Any, Any], refresh: Refresher, *, batch_size: int
+) -> Members:
+    """The states that chains kept, each with its row in the table of all."""
+    starts = np.cumsum([0, *(len(result.losses) for result in results)])
+    kept = [
+        (start + row, result.chain, state)
+        for start, result in zip(starts, results, strict=False)
+        for row, state in result.kept
+    ]
+    rows, chains = (np.array([k[i] for k in kept], dtype=np.intp) for i in (0, 1))
+    return Members(backend, refresh, batch_size, rows, chains, [state for _, _, state in kept])
+
+
+def _stack(rows: list[NDArray[Any]], base: NDArray[Any], results: list[ChainResult]) -> LossTable:
+    losses = np.stack(rows) if rows else np.empty((0, len(base)), base.dtype)
+    chains = [result.chain for result in results for _ in result.losses]
+    return LossTable(losses, base, np.array(chains, dtype=np.intp))

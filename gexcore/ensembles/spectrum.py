@@ -1,0 +1,88 @@
+"""The Laplace posterior N(θ*, (H + αI)⁻¹) of a small model, by the eigenvectors of its Hessian."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from gexcore.backend.protocols import Floats
+from gexcore.errors import InvalidSettingError
+
+Product = Callable[[Floats], Floats]
+"""From a vector v, shape (p,), to H v."""
+
+NEGLIGIBLE = 1e-10
+"""Eigenvalues of H + αI below this share of the largest one are taken as zero: no direction has infinite spread."""
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """Some eigenvalues of a symmetric matrix and their eigenvectors.
+
+    Parameters
+    ----------
+    values : array, shape (rank,)
+        Largest in size first.
+    vectors : array, shape (p, rank)
+    """
+
+    values: Floats
+    vectors: Floats
+
+    def top(self, rank: int | None, *, by: Literal["size", "value"] = "size") -> Spectrum:
+        """The `rank` eigenvalues that are largest, in size or with their sign; all without a rank."""
+        order = np.argsort(-(np.abs(self.values) if by == "size" else self.values), kind="stable")[:rank]
+        return Spectrum(self.values[order], self.vectors[:, order])
+
+    def inverse(self, damping: float = 0.0) -> tuple[Floats, Floats]:
+        """Moves √R·|λ + α|^(−½)·u and weights sign(λ + α) whose weighted mean square is (H + αI)⁻¹.
+
+        A negligible λ + α is left out: without damping this is the pseudo-inverse.
+
+        Returns
+        -------
+        moves : array, shape (R, p)
+        weights : array, shape (R,)
+        """
+        damped = self.values + damping
+        size = np.abs(damped)
+        kept = size > NEGLIGIBLE * size.max(initial=0.0)
+        moves = (self.vectors[:, kept] * np.sqrt(kept.sum() / size[kept])).T
+        return moves, np.sign(damped[kept])
+
+    def sigma_points(self, damping: float) -> Floats:
+        """2R moves ±√R·(λ + α)^(−½)·u whose mean square is exactly (H + αI)⁻¹, shape (2R, p)."""
+        self._check_positive(damping)
+        moves, _ = self.inverse(damping)
+        return np.concatenate([moves, -moves])
+
+    def draw(self, damping: float, rng: np.random.Generator) -> Floats:
+        """ψ − θ* of one draw: normal numbers times (λ + α)^(−½) along each eigenvector, shape (p,)."""
+        self._check_positive(damping)
+        spread = (self.values + damping) ** -0.5
+        return np.asarray(self.vectors @ (spread * rng.normal(size=len(spread))))
+
+    def _check_positive(self, damping: float) -> None:
+        lowest = float(self.values.min())
+        if lowest + damping <= 0:
+            msg = (
+                f"the Hessian has the eigenvalue {lowest:.3g}, and damping {damping:g} does not make it positive, as the "
+                f"posterior needs; raise damping above {-lowest:.3g}, or lower rank"
+            )
+            raise InvalidSettingError(msg)
+
+
+def full_spectrum(product: Product, size: int, *, on_product: Callable[[], object] = lambda: None) -> Spectrum:
+    """Every eigenvalue, from one product with each unit vector."""
+    matrix = np.empty((size, size))
+    unit = np.zeros(size)
+    for i in range(size):
+        unit[i] = 1.0
+        matrix[i] = product(unit)
+        unit[i] = 0.0
+        on_product()
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    return Spectrum(values, vectors).top(None)

@@ -1,0 +1,42 @@
+"""What remembers a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from gexcore.ensembles.chain import Position
+from gexcore.evaluation.first_look import Intake
+
+
+class Storage(Protocol):
+    """What remembers a run."""
+
+    def base(self, measure: Callable[[], NDArray[Any]], seen: Intake, tests: int | None) -> NDArray[Any]:
+        """The losses of θ* by the harvest of the run."""
+        ...
+
+    def position(self, chain: int) -> Position | None:
+        """Where a chain stands; None where nothing is known of it."""
+        ...
+
+    def save(self, position: Position) -> None:
+        """Remember where a chain stands."""
+        ...
+
+
+class NotStored:
+    """Remembers nothing."""
+
+    def base(self, measure: Callable[[], NDArray[Any]], seen: Intake, tests: int | None) -> NDArray[Any]:
+        """Measured."""
+        return measure()
+
+    def position(self, chain: int) -> Position | None:
+        """None."""
+        return None
+
+    def save(self, position: Position) -> None:
+        """Nothing."""

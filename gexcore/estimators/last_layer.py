@@ -1,0 +1,68 @@
+"""Any method in the last layer only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gexcore.backend.protocols import SupportsSelection
+from gexcore.errors import InvalidSettingError
+from gexcore.evaluation.recipe import made
+from gexcore.evaluation.selection import last_layer
+
+
+@dataclass(frozen=True)
+class LastLayer:
+    """Any method that steps or takes derivatives, in the last layer only: a large model becomes a small one.
+
+    Parameters
+    ----------
+    method : estimator
+        With a setting ``parameters``, which is set.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import gexcore as gx
+    >>> from gexcore_numpy import MLP
+    >>> x = np.random.default_rng(0).normal(size=(30, 2))
+    >>> model = MLP.init((2, 50, 2), seed=0)
+    >>> found = gx.LastLayer(gx.IF(damping=0.1)).fit(model, (x, (x[:, 0] > 0).astype(int)), progress=False)
+    >>> found.run.chosen["parameters"]
+    102
+    """
+
+    method: Any
+
+    def __post_init__(self) -> None:
+        if "parameters" not in getattr(self.method, "__dataclass_fields__", {}):
+            name = type(self.method).__name__
+            msg = (
+                f"LastLayer takes a method with the setting parameters, and {name} has none; wrap one such as IF or GEX"
+            )
+            raise InvalidSettingError(msg)
+
+    @property
+    def needs(self) -> tuple[type, ...]:
+        """Capabilities it asks of the backend before any work."""
+        return (SupportsSelection, *self.method.needs)
+
+    def fit(
+        self,
+        model: Any,
+        data: Any,
+        *,
+        loss: str | Callable[..., Any] | None = None,
+        test: Any = None,
+        backend: str | None = None,
+        progress: bool = True,
+        **more: Any,
+    ) -> Any:
+        """What the method's own `fit` gives; see there, also for what else it takes."""
+        # what finds plugins takes longer to import than all the rest of gexcore
+        from gexcore.backend.registry import default_registry
+
+        names = last_layer(default_registry().create(made(model), backend=backend, loss=loss))
+        chosen = replace(self.method, parameters=tuple(names))
+        return chosen.fit(model, data, loss=loss, test=test, backend=backend, progress=progress, **more)

@@ -1,0 +1,1 @@
+"""Losses and derivatives of states over data."""

@@ -1,0 +1,116 @@
+"""One pass over the data at θ*: losses, targets, and every check that needs them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.backend.capabilities import supports
+from gexcore.backend.data import targets_of, to_numpy
+from gexcore.backend.protocols import Backend, Dataset, SupportsLogits
+from gexcore.errors import InvalidDataError, InvalidModelError
+from gexcore.evaluation.losses import checked, gather, in_order
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What one pass over the data tells.
+
+    Parameters
+    ----------
+    losses : array, shape (samples,)
+        At θ*, in evaluation mode, the model just as it was given.
+    targets : array, shape (samples, …), or None
+        None where batches carry no target that gexcore knows.
+    labels : integer array, shape (samples,), or None
+        Given classes, where the targets are classes (of soft labels the most probable one).
+    classes : int or None
+        K: the width of the logits, or one more than the largest label.
+    """
+
+    losses: NDArray[Any]
+    targets: NDArray[Any] | None
+    labels: NDArray[np.intp] | None
+    classes: int | None
+
+
+def take_in(backend: Backend[Any, Any], data: Dataset[Any], *, loss: object = None, batch_size: int = 512) -> Intake:
+    """Score the data once at θ* and check what can be checked.
+
+    Raises
+    ------
+    InvalidDataError
+        Labels that are no class of the model, or that are no classes at all.
+    InvalidModelError
+        A loss that is not one number per sample, or not finite.
+    """
+    state = backend.initial_state()
+    by_class = loss == "cross_entropy" or (loss is None and supports(backend, SupportsLogits))
+    parts, targets, width = [], [], None
+    for number, indices in enumerate(in_order(len(data), batch_size)):
+        batch = data.batch(indices)
+        target = targets_of(batch)
+        if by_class and target is not None:
+            _check_kind(target)
+        if number == 0 and supports(backend, SupportsLogits):
+            width = _width(backend.logits(state, batch), len(indices))  # type: ignore[attr-defined]
+        if target is not None:
+            if by_class:
+                _check_range(target, width)
+            targets.append(target)
+        parts.append(checked(backend.forward(state, batch), len(indices)))
+    losses = gather(parts)
+    if not np.isfinite(losses).all():
+        bad = ~np.isfinite(losses)
+        msg = (
+            f"the trained model's loss is not finite for {int(bad.sum())} of {len(losses)} samples, first at position "
+            f"{int(bad.argmax())}; a model that works has finite losses: check the weights and the inputs"
+        )
+        raise InvalidModelError(msg)
+    everything = np.concatenate(targets) if targets else None
+    labels = None
+    if everything is not None and loss != "squared_error":
+        labels = _labels(everything, binary=loss == "binary_cross_entropy")
+    classes = width if labels is not None else None
+    if labels is not None and width is None:
+        classes = int(labels.max()) + 1
+    return Intake(losses, everything, labels, classes)
+
+
+def _width(logits: Any, size: int) -> int | None:
+    shape = to_numpy(logits).shape
+    return shape[1] if len(shape) == 2 and shape[0] == size and shape[1] > 1 else None
+
+
+def _check_kind(target: NDArray[Any]) -> None:
+    if target.dtype.kind == "f" and target.ndim == 1:
+        msg = (
+            "the labels are floats, and cross-entropy needs integer classes 0 … K−1 (or one row of class "
+            "probabilities per sample); convert them, or name another loss such as loss='squared_error'"
+        )
+        raise InvalidDataError(msg)
+    if target.dtype.kind not in "iuf":
+        msg = f"the labels are of type {target.dtype}, and cross-entropy needs integers 0 … K−1; encode the classes as numbers"
+        raise InvalidDataError(msg)
+
+
+def _check_range(target: NDArray[Any], width: int | None) -> None:
+    if target.dtype.kind in "iu" and target.ndim == 1 and width is not None:
+        bad = target[(target < 0) | (target >= width)]
+        if len(bad):
+            msg = f"label {bad[0]} is outside 0 … {width - 1}, the model's {width} classes; renumber the labels or check the model"
+            raise InvalidDataError(msg)
+
+
+def _labels(targets: NDArray[Any], *, binary: bool) -> NDArray[np.intp] | None:
+    if binary and targets.size == len(targets) and np.isin(targets, (0, 1)).all():
+        return targets.reshape(-1).astype(np.intp)
+    if targets.ndim == 1 and targets.dtype.kind in "iub":
+        return targets.astype(np.intp) if targets.min() >= 0 else None
+    if targets.ndim == 2 and targets.dtype.kind == "f" and targets.shape[1] > 1:
+        sums = targets.sum(axis=1)
+        return targets.argmax(axis=1) if np.allclose(sums, 1.0, atol=1e-3) else None
+    return None

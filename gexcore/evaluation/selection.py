@@ -1,0 +1,79 @@
+"""Parameters chosen by name, by pattern, or as the last layer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from gexcore.backend.capabilities import require
+from gexcore.backend.protocols import Backend, SupportsSelection
+from gexcore.errors import InvalidSettingError
+from gexcore.evaluation.opening import Inputs
+
+Parameters = str | Sequence[str] | None
+"""Names of parameters, or patterns with ``*`` and ``?``, as `SupportsSelection.parameter_names` has them; None for all."""
+LEAF = re.compile(r"(weight|kernel|bias|\bw|\bb)(?=\W|_|\d|$)")
+
+
+def resolve(backend: Backend[Any, Any], parameters: str | Sequence[str], *, by: str) -> list[str]:
+    """The names that the patterns stand for, in the order of the flat vector.
+
+    Raises
+    ------
+    InvalidSettingError
+        For a pattern that fits no trainable parameter.
+    MissingCapabilityError
+        Where the backend's parameters have no names.
+    """
+    require(backend, SupportsSelection, by=f"{by} with parameters=")
+    names = list(backend.parameter_names())  # type: ignore[attr-defined]
+    patterns = [parameters] if isinstance(parameters, str) else list(parameters)
+    # a name may itself look like a pattern
+    fits = {p: [name for name in names if name == p or fnmatchcase(name, p)] for p in patterns}
+    lost = [pattern for pattern, found in fits.items() if not found]
+    if lost or not patterns:
+        told = f"parameters={lost[0]!r} fits" if lost else "an empty parameters= names"
+        shown = ", ".join(map(repr, names[:12])) + (", …" if len(names) > 12 else "")
+        raise InvalidSettingError(f"{told} no trainable parameter; choose names or patterns among {shown}")
+    chosen = {name for found in fits.values() for name in found}
+    return [name for name in names if name in chosen]
+
+
+def selected(inputs: Inputs, parameters: Parameters, *, by: str) -> Inputs:
+    """The same inputs, with a backend where only these parameters are trainable; unchanged for None.
+
+    Raises
+    ------
+    InvalidSettingError, MissingCapabilityError
+        As for `resolve`.
+    """
+    if parameters is None:
+        return inputs
+    names = resolve(inputs.backend, parameters, by=by)
+    recipe = inputs.recipe and replace(inputs.recipe, parameters=tuple(names))
+    return inputs._replace(backend=inputs.backend.select(names), recipe=recipe)  # type: ignore[attr-defined]
+
+
+def last_layer(backend: Backend[Any, Any]) -> list[str]:
+    """Names of the weight, and of the bias, of the layer that stands last in the flat vector.
+
+    That is the classifier in most models; where it is not, name the parameters.
+
+    Raises
+    ------
+    MissingCapabilityError
+        Where the backend's parameters have no names.
+    """
+    require(backend, SupportsSelection, by="the last layer")
+    names = list(backend.parameter_names())  # type: ignore[attr-defined]
+    return [name for name in names if _layer_of(name) == _layer_of(names[-1])]
+
+
+def _layer_of(name: str) -> str:
+    leaves = list(LEAF.finditer(name))
+    if leaves:  # the last word that tells weight from bias: layer1.bias, bias1, ['Dense_1']['kernel']
+        return name[: leaves[-1].start()] + name[leaves[-1].end() :]
+    return re.sub(r"[./\[][^./\[]*$", "", name)

@@ -1,0 +1,45 @@
+"""Statistics of normalisation layers, estimated anew for each state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gexcore.backend.capabilities import supports
+from gexcore.backend.protocols import (
+    Backend,
+    Dataset,
+    SupportsBufferRefresh,
+)
+
+REFRESH_BATCHES = 8
+REFRESH_BATCH_SIZE = 128
+
+
+class Refresher:
+    """Estimates a state's stored statistics anew from a fixed random part of the training data.
+
+    Members and θ* are treated alike, so that the noise of the estimate is common to both.
+    A model without such statistics passes through unchanged and costs nothing.
+    """
+
+    def __init__(self, backend: Backend[Any, Any], data: Dataset[Any], *, seed: int) -> None:
+        self._backend = backend
+        self._data = data
+        self.active = supports(backend, SupportsBufferRefresh)
+        order = np.random.default_rng([seed, 0xB4]).permutation(len(data))
+        size = max(1, min(REFRESH_BATCH_SIZE, len(data)))
+        self._batches = [order[i : i + size] for i in range(0, len(order) - size + 1, size)][:REFRESH_BATCHES]
+        self.samples = sum(map(len, self._batches)) if self.active else 0
+
+    def __call__(self, state: Any) -> Any:
+        return self.many([state])[0]
+
+    def many(self, states: Sequence[Any]) -> list[Any]:
+        """Each of the states with its statistics refreshed; the batches are made once for all of them."""
+        if not self.active:
+            return list(states)
+        batches = [self._data.batch(indices) for indices in self._batches]
+        return [self._backend.refresh_buffers(state, batches) for state in states]  # type: ignore[attr-defined]

@@ -1,0 +1,211 @@
+"""What is doubtful about a run, each with the number that says so and what to do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from gexcore.deviations.uncertainty import ENOUGH
+from gexcore.ensembles.thermostat import Thermostat
+
+if TYPE_CHECKING:
+    from gexcore.influence.loss_influence import LossInfluence
+
+
+class Finding(NamedTuple):
+    """A doubt about a run.
+
+    Parameters
+    ----------
+    name : str
+        Of the check, as in `CHECKS`.
+    number, limit : float
+        What was measured, and the value on whose wrong side it lies.
+    sentence : str
+        What it means and what to do.
+    """
+
+    name: str
+    number: float
+    limit: float
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question to a run.
+
+    Parameters
+    ----------
+    name : str
+    asks : str
+        What the number is.
+    measure : callable
+        The number; NaN where the question has no meaning.
+    limit : float
+        The largest number that is no finding, or where `least` is true the smallest.
+    sentence : str
+        With ``{number}`` where the number stands.
+    least : bool
+    """
+
+    name: str
+    asks: str
+    measure: Callable[[LossInfluence], float]
+    limit: float
+    sentence: str
+    least: bool = False
+
+    def __call__(self, influence: LossInfluence) -> Finding | None:
+        """The finding, if there is one."""
+        number = self.measure(influence)
+        wrong = number < self.limit if self.least else number > self.limit
+        return Finding(self.name, number, self.limit, self.sentence.format(number=number)) if wrong else None
+
+
+def diagnose(influence: LossInfluence) -> list[Finding]:
+    """All findings, in the order of `CHECKS`."""
+    found = [check(influence) for check in CHECKS]
+    return [finding for finding in found if finding is not None]
+
+
+def _cold(influence: LossInfluence) -> float:
+    skills = np.array([snapshot.skill for snapshot in influence.run.snapshots])
+    known = skills[np.isfinite(skills)]
+    return float((known >= Thermostat.warm).mean()) if len(known) else math.nan
+
+
+def _melted(influence: LossInfluence) -> float:
+    statuses = [snapshot.status for snapshot in influence.run.snapshots]
+    return float(np.mean([s in ("melted", "diverged") for s in statuses])) if statuses else math.nan
+
+
+def _not_memorised(influence: LossInfluence) -> float:
+    fitted = np.minimum(influence.checkpoint_losses, influence.base_losses) <= _half_sure(influence)
+    return float(1 - fitted.mean())
+
+
+def _stale(influence: LossInfluence) -> float:
+    level = _half_sure(influence)
+    return float((influence.checkpoint_losses > level).mean() - (influence.base_losses > level).mean())
+
+
+def _half_sure(influence: LossInfluence) -> float:
+    # of a loss without classes the clip is three times that of a guess
+    return math.log(2.0) if influence.labels is not None else influence.clip / 3
+
+
+def _suspects(influence: LossInfluence) -> float:
+    return len(influence.suspects().indices) if len(influence.table) else math.nan
+
+
+def _reliability(influence: LossInfluence) -> float:
+    return influence.reliability()
+
+
+def _floored(influence: LossInfluence) -> float:
+    if not influence.floor or not len(influence.table):
+        return math.nan
+    moved = ~(influence.self_influence(floor=0.0) <= influence.floor**2)  # true of what no member saw
+    return float(((influence.base_losses < influence.floor) & ~moved).mean())
+
+
+def _deciding_members(influence: LossInfluence) -> float:
+    """Effective number of members, (Σ Δ²)² ÷ Σ Δ⁴, in the median over the tenth of samples with most Σ Δ²."""
+    square, fourth = np.zeros((2, len(influence)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for row in influence.table.bounded(influence.floor, influence.ceiling).rows():
+            known = np.nan_to_num(row, posinf=np.inf) ** 2
+            square += known
+            fourth += known**2
+        usable = np.flatnonzero((fourth > 0) & np.isfinite(fourth))
+        if len(influence.table) < 2 or not len(usable):
+            return math.nan
+        top = usable[np.argsort(-square[usable], kind="stable")[: max(1, len(influence) // 10)]]
+        return float(np.median(square[top] ** 2 / fourth[top]))
+
+
+CHECKS = (
+    Check(
+        "cold",
+        "share of snapshots with a skill of 0.97 or more",
+        _cold,
+        0.7,
+        "{number:.0%} of the snapshots never left the trained model, and their deviations say nothing; with lr='auto' "
+        "give more snapshots, with an lr of your own a larger one, or more steps_per_snapshot",
+    ),
+    Check(
+        "melted",
+        "share of snapshots that melted or diverged",
+        _melted,
+        0.35,
+        "{number:.0%} of the snapshots forgot too much or have no finite loss, and were left out; take fewer "
+        "steps_per_snapshot, lr='auto' or a smaller lr, or the optimizer of the training",
+    ),
+    Check(
+        "few_members",
+        "members of the ensemble",
+        lambda influence: len(influence.table),
+        ENOUGH,
+        "{number:.0f} members are few: in suspicion() the trained model takes the places of those that are missing, with "
+        "none it is the plain loss; give more snapshots or chains",
+        least=True,
+    ),
+    Check(
+        "not_memorised",
+        "share of samples that the trained model gives less than half of the probability (other losses: worse than a guess)",
+        _not_memorised,
+        0.01,
+        "{number:.1%} of the samples are not fitted by the trained model; where their labels are wrong, E[Δ²] subtracts "
+        "what shows it: rank suspects by suspicion() or by checkpoint_losses, not by self_influence()",
+    ),
+    Check(
+        "stale_statistics",
+        "share of samples that are fitted only after normalisation statistics are estimated anew",
+        _stale,
+        0.05,
+        "{number:.1%} of the samples are fitted only after the normalisation statistics of the trained model are "
+        "estimated anew: those it stores are stale; the scores use new ones, but checkpoint_losses and the model "
+        "itself do not: run some training batches through it in training mode before you use it",
+    ),
+    Check(
+        "no_separate_mode",
+        "suspects above the threshold",
+        _suspects,
+        1,
+        "no threshold could be found in the scores: use them as a ranking, or name a share with "
+        "suspects('known_rate', rate=...)",
+        least=True,
+    ),
+    Check(
+        "unreliable",
+        "reliability of suspicion (split half)",
+        _reliability,
+        0.8,
+        "another run would be expected to agree with these scores by a correlation of {number:.2f} only; give "
+        "more chains or snapshots",
+        least=True,
+    ),
+    Check(
+        "floor",
+        "share of samples whose base loss is below the floor and whose loss moved by less than the floor",
+        _floored,
+        0.5,
+        "for {number:.0%} of the samples the floor is larger than what the members moved, so that E[Δ²] is the floor's "
+        "own; take self_influence(floor=0)",
+    ),
+    Check(
+        "heavy_tail",
+        "members that decide E[Δ²] of the highest tenth of the samples (effective number, median)",
+        _deciding_members,
+        3,
+        "about {number:.1f} members decide E[Δ²] of the samples where it is high: a few large losses, not the ensemble; "
+        "do not trust self_influence() or influence() here; fit with ceiling='auto', rank by suspicion(), or give more chains",
+        least=True,
+    ),
+)
+"""Every check, in the order in which findings are told."""

@@ -1,0 +1,122 @@
+"""The record of a run: what was asked, what was chosen, what it cost."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from gexcore.ensembles.chain import Snapshot
+from gexcore.ensembles.plan import Plan
+from gexcore.ensembles.thermostat import Status
+from gexcore.evaluation.passes import Passes
+
+REPORTED = ("gexcore", "numpy", "torch", "jax", "tensorflow", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What `run.json` says.
+
+    Parameters
+    ----------
+    method : str
+        Name of the estimator.
+    settings : mapping
+        As the user gave them.
+    plan : Plan or None
+        Of a method that runs chains, with every "auto" settled.
+    backend : str
+    samples : int
+    classes : int or None
+    snapshots : tuple of Snapshot
+        Every point of every chain: learning rate, skill, and whether it is a member.
+    passes : Passes
+    seconds : float
+        Wall time of the fit.
+    chosen : mapping
+        What was settled or found beside the plan, such as the weight decay of members or the number of parameters.
+    planned : Passes, optional
+        What `passes` was to be, as settled before the work.
+    """
+
+    method: str
+    settings: Mapping[str, Any]
+    plan: Plan | None
+    backend: str
+    samples: int
+    classes: int | None
+    snapshots: tuple[Snapshot, ...]
+    passes: Passes
+    seconds: float
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+    planned: Passes | None = None
+
+    def count(self) -> dict[Status, int]:
+        """Number of snapshots of each status."""
+        found = Counter(snapshot.status for snapshot in self.snapshots)
+        return {status: found[status] for status in ("member", "cold", "melted", "diverged")}
+
+    def members(self) -> list[Snapshot]:
+        """The snapshots that are members, in the order of the loss table's rows."""
+        return [snapshot for snapshot in self.snapshots if snapshot.status == "member"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "method": self.method,
+            "settings": dict(self.settings),
+            "backend": self.backend,
+            "samples": self.samples,
+            "classes": self.classes,
+            **self._chains(),
+            **({"chosen": dict(self.chosen)} if self.chosen else {}),
+            **({"planned": self._cost(self.planned)} if self.planned else {}),
+            "passes": self._cost(self.passes),
+            "seconds": round(self.seconds, 3),
+            "versions": {"python": platform.python_version(), **_versions()},
+        }
+
+    def _chains(self) -> dict[str, Any]:
+        if self.plan is None:
+            return {}
+        rates = [snapshot.lr for snapshot in self.members()]
+        return {
+            "plan": asdict(self.plan),
+            "snapshots": {**self.count(), "all": [snapshot._asdict() for snapshot in self.snapshots]},
+            "learning_rates": [min(rates), max(rates)] if rates else [],
+        }
+
+    def _cost(self, passes: Passes) -> dict[str, Any]:
+        used = {name: n for name, n in passes._asdict().items() if n or name in ("forward", "step")}
+        return {**used, "epochs": round(passes.epochs(self.samples), 3)}
+
+
+def settings_of(method: Any) -> dict[str, Any]:
+    """An estimator's settings as plain values."""
+    return {field.name: _plain(getattr(method, field.name)) for field in fields(method)}
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, list | tuple | np.ndarray):
+        plain = all(isinstance(item, str | int | float) for item in value) and len(value) <= 32
+        return list(value) if plain else f"{len(value)} items"
+    return repr(value) if is_dataclass(value) else getattr(value, "__name__", type(value).__name__)
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in REPORTED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,27 @@
+"""Checks of settings: counts, numbers and choices."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+from gexcore.errors import InvalidSettingError
+
+Auto = Literal["auto"]
+
+
+def check_count(name: str, value: Any, *, least: int = 1, auto: bool = True) -> None:
+    """Refuse what is neither a whole number from `least` up nor, where allowed, "auto"."""
+    if auto and isinstance(value, str) and value == "auto":
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        told = f"a whole number from {least} up" + (', or "auto"' if auto else "")
+        raise InvalidSettingError(f"{name} is {value!r}, and must be {told}")
+
+
+def check_number(name: str, value: Any, *, least: float = 0.0, above: bool = False) -> None:
+    """Refuse what is not a finite number ≥ `least` (or > `least`)."""
+    ok = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not ok or value < least or (above and value == least):
+        told = f"a finite number {'above' if above else 'from'} {least:g}{'' if above else ' up'}"
+        raise InvalidSettingError(f"{name} is {value!r}, and must be {told}")

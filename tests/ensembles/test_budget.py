@@ -1,0 +1,149 @@
+"""What a run may cost: it is settled before the work, kept to, and refused where it cannot be."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import gexcore as gx
+from gexcore.backend.data import ArrayDataset
+from gexcore.ensembles.budget import limits, planned_passes
+from gexcore.ensembles.plan import Plan
+from gexcore.errors import InvalidSettingError
+from gexcore.evaluation.passes import Passes
+from gexcore_numpy import MLP, NumpyBackend
+
+laws = settings(derandomize=True, database=None, deadline=None, max_examples=25)
+BACKEND = NumpyBackend(MLP.init((1, 2), seed=0))
+
+
+def plan_of(n: int, **how: Any) -> Plan:
+    return gx.GEX(**how).settled(BACKEND, ArrayDataset(np.zeros((n, 1)), np.arange(n) % 2))
+
+
+def cost_of(plan: Plan, n: int) -> float:
+    return planned_passes(plan, n, refreshed=0).epochs(n)
+
+
+SETTINGS = st.fixed_dictionaries(
+    {},
+    optional={
+        "chains": st.integers(1, 6),
+        "snapshots": st.integers(1, 60),
+        "steps_per_snapshot": st.integers(1, 40),
+        "harvest": st.sampled_from(["evaluated", "free"]),
+        "lr": st.just(0.1),
+    },
+)
+
+
+@laws
+@given(n=st.integers(200, 30_000), budget=st.floats(1.0, 600.0), how=SETTINGS)
+def test_a_plan_keeps_to_its_budget_and_to_what_is_set_or_there_is_none(n: int, budget: float, how: Any) -> None:
+    try:
+        plan = plan_of(n, budget=budget, **how)
+    except InvalidSettingError:
+        assert cost_of(plan_of(n, budget=gx.Budget(epochs=1e9), **how), n) > budget
+        return
+    assert cost_of(plan, n) <= budget * (1 + 1e-6)
+    given_names = {"chains": plan.chains, "snapshots": plan.snapshots, "steps_per_snapshot": plan.steps}
+    assert all(given_names[name] == value for name, value in how.items() if name in given_names)
+
+
+@laws
+@given(n=st.integers(200, 30_000), low=st.floats(20.0, 100.0), more=st.floats(1.0, 4.0))
+def test_more_money_is_never_less_of_a_run(n: int, low: float, more: float) -> None:
+    smaller, larger = (plan_of(n, pretraining_epochs=epochs) for epochs in (low, low * more))
+    assert larger.chains >= smaller.chains
+    assert larger.steps >= smaller.steps
+
+
+@pytest.mark.parametrize("n", [500, 2500, 4000, 4999])
+def test_a_budget_that_is_large_enough_changes_nothing(n: int) -> None:
+    assert plan_of(n, budget=1e6) == plan_of(n)
+
+
+def test_chunks_are_halved_before_chains_are_given_up_and_those_before_snapshots() -> None:
+    plans = [plan_of(2000, budget=budget) for budget in (1000.0, 90.0, 70.0, 60.0, 24.0)]
+    steps, chains, snapshots = ([getattr(plan, name) for plan in plans] for name in ("steps", "chains", "snapshots"))
+    assert steps == [16, 8, 8, 8, 8]
+    assert chains == sorted(chains, reverse=True)
+    assert (chains[0], chains[-1]) == (2, 1)
+    assert snapshots[0] == 24 > min(snapshots[:-1]) >= 16
+    assert snapshots[-1] < 16
+
+
+@pytest.mark.parametrize(("n", "most"), [(5000, 34), (8000, 21.25), (10_000, 20), (60_000, 20), (500_000, 20)])
+def test_large_data_has_a_budget_by_default_and_is_evaluated(n: int, most: float) -> None:
+    plan = plan_of(n)
+    assert cost_of(plan, n) <= most
+    assert plan.harvest == "evaluated"
+    assert plan.snapshots >= 8
+
+
+def test_the_default_is_a_quarter_of_a_known_pretraining() -> None:
+    for n, epochs in [(1800, 150.0), (8000, 25.0), (60_000, 30.0)]:
+        plan = plan_of(n, pretraining_epochs=epochs)
+        assert 0.1 * epochs < cost_of(plan, n) <= 0.25 * 3 * epochs
+    assert plan_of(8000, pretraining_epochs=0.5) == plan_of(8000, pretraining_epochs=0.1)  # the least that makes sense
+
+
+def test_what_the_user_sets_is_not_refused_for_a_budget_that_he_did_not_set() -> None:
+    assert plan_of(20_000, chains=8, snapshots=40, steps_per_snapshot=200).steps == 200
+    assert gx.GEX.paper().settled(BACKEND, ArrayDataset(np.zeros((20_000, 1)), np.zeros(20_000, int))).chains == 32
+
+
+def test_passes_and_epochs_are_the_same_in_other_units() -> None:
+    assert plan_of(4000, budget=40.0) == plan_of(4000, budget=gx.Budget(passes=40.0 * 4000))
+    assert plan_of(4000, budget=gx.Budget(epochs=40.0, passes=1e9)) == plan_of(4000, budget=40.0)
+
+
+def test_seconds_are_counted_by_the_time_of_a_batch() -> None:
+    data = ArrayDataset(np.zeros((400, 1)), np.arange(400) % 2)
+    (limit,) = limits(gx.Budget(seconds=2.0), BACKEND, data, batch_size=64)
+    assert limit.most == 2.0
+    assert 0 < limit.price(Passes(forward=100)) < limit.price(Passes(forward=100, step=1)) < math.inf
+    assert limit.price(Passes(forward=200, step=4)) == pytest.approx(2 * limit.price(Passes(forward=100, step=2)))
+    assert plan_of(400, budget=gx.Budget(seconds=1e6)) == plan_of(400)
+    with pytest.raises(InvalidSettingError, match="the budget is too small: 1 × 6 snapshots of 8 steps, the least"):
+        plan_of(400, budget=gx.Budget(seconds=1e-9))
+
+
+def test_a_run_costs_at_most_what_was_planned_and_says_both(trained: Any) -> None:
+    run = gx.GEX(budget=160.0, snapshots=12).fit(trained.model, trained.data, progress=False).run
+    assert all(taken <= planned for taken, planned in zip(run.passes._replace(copies=0), run.planned, strict=True))
+    assert run.passes.epochs(96) < run.planned.epochs(96) <= 160.0
+    record = run.to_dict()
+    assert record["planned"]["epochs"] == round(run.planned.epochs(96), 3)
+    assert record["settings"]["budget"] == 160.0
+
+
+def test_a_run_without_feedback_costs_what_was_planned(trained: Any) -> None:
+    run = gx.GEX(budget=160.0, snapshots=12, lr=0.1).fit(trained.model, trained.data, progress=False).run
+    assert run.planned == run.passes._replace(copies=0)
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ({}, "the budget is empty; give epochs, passes or seconds"),
+        ({"epochs": 0}, "the budget has epochs=0, and must have a positive finite number"),
+        ({"seconds": math.inf}, "the budget has seconds=inf"),
+        ({"passes": "many"}, "the budget has passes='many'"),
+    ],
+)
+def test_what_is_no_budget_is_refused(how: Any, told: str) -> None:
+    with pytest.raises(InvalidSettingError, match=told):
+        gx.Budget(**how)
+
+
+def test_settings_that_are_no_budget_are_refused() -> None:
+    with pytest.raises(InvalidSettingError, match="budget is -1, and must be a finite number above 0"):
+        gx.GEX(budget=-1)
+    with pytest.raises(InvalidSettingError, match="pretraining_epochs is 0, and must be a finite number above 0"):
+        gx.GEX(pretraining_epochs=0)

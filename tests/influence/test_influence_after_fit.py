@@ -1,0 +1,114 @@
+"""Questions to a finished fit: new test data, label suggestions, runs without members or without kept states."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gexcore as gx
+from gexcore.backend.protocols import SupportsLogits
+from gexcore.errors import InvalidSettingError, MissingCapabilityError
+from gexcore_numpy import NumpyBackend
+
+RUN = {"chains": 2, "snapshots": 4, "lr": 0.02, "steps_per_snapshot": 4, "batch_size": 16}
+
+
+def fit(model: Any, data: Any, *, test: Any = None, **settings: Any) -> gx.Influence:
+    return gx.GEX(**{**RUN, **settings}).fit(model, data, test=test, progress=False)
+
+
+@pytest.fixture
+def new_data(trained: Any) -> Any:
+    rng = np.random.default_rng(1)
+    return trained.x[:6] + 0.1 * rng.normal(size=(6, 5)), trained.y[:6]
+
+
+@pytest.mark.parametrize("fixture", ["trained", "normalised"])
+def test_new_data_of_the_fit_and_later_ones_give_the_same(fixture: str, new_data: Any, request: Any) -> None:
+    given_model = request.getfixturevalue(fixture)
+    found = fit(given_model.model, given_model.data, test=new_data, harvest="evaluated")
+    assert found.influence().shape == (6, 96)
+    np.testing.assert_array_equal(found.influence(new_data), found.influence())
+    np.testing.assert_array_equal(found.influence(given_model.data)[:, :5], found.influence(given_model.data)[:5].T)
+
+
+def test_later_data_are_seen_by_the_kept_members_only(trained: Any, new_data: Any) -> None:
+    found = fit(trained.model, trained.data, test=new_data, harvest="evaluated", keep=2)
+    rows = found.members.rows
+    assert len(rows) == 4 < len(found.table) == 8
+    tests = found.test_table
+    assert tests is not None
+    dev = found.deviations()[rows]
+    dev_test = (tests.losses - tests.base_losses)[rows]
+    np.testing.assert_allclose(found.influence(new_data), dev_test.T @ dev / 4)
+
+
+@pytest.mark.parametrize("steps", [3, 12], ids=["rows with gaps", "rows without"])
+@pytest.mark.parametrize("with_test", [False, True])
+def test_a_free_harvest_evaluates_its_kept_members(trained: Any, new_data: Any, steps: int, with_test: bool) -> None:
+    test = new_data if with_test else None
+    found = fit(trained.model, trained.data, test=test, harvest="free", steps_per_snapshot=steps, keep=2)
+    assert bool(np.isnan(found.losses).any()) == (steps == 3)
+    kept = found.members.evaluate(trained.data)
+    dev = kept.losses - kept.base_losses
+    tests = found.members.evaluate(new_data if with_test else trained.data)
+    wanted = (tests.losses - tests.base_losses).T @ dev / 4
+    np.testing.assert_allclose(found.influence(), wanted)
+    np.testing.assert_allclose(found.influence(new_data if with_test else trained.data), wanted)
+
+
+def test_a_suggested_label_has_the_largest_mean_probability(normalised: Any) -> None:
+    found = fit(normalised.model, normalised.data, harvest="evaluated", lr=0.2)
+    backend = found.members.backend
+    total = np.zeros((96, 3))
+    for state in found.members.states:
+        scores = np.exp(backend.logits(found.members.refresh(state), normalised.data))
+        total += scores / scores.sum(axis=1, keepdims=True)
+    assert len(found.members.states) == 8
+    np.testing.assert_array_equal(found.suggested_labels(), total.argmax(axis=1))
+
+
+def test_a_backend_without_logits_suggests_nothing(trained: Any) -> None:
+    class Mute(NumpyBackend):
+        def __init__(self, model: Any) -> None:
+            super().__init__(model)
+            self.unsupported |= {SupportsLogits}
+
+    found = fit(Mute(trained.model), trained.data)
+    assert set(found.columns()["suggested_label"]) == {None}
+    with pytest.raises(MissingCapabilityError, match=r"the label suggestion needs SupportsLogits \(logits\)"):
+        found.suggested_labels()
+
+
+class Still(NumpyBackend):
+    """Never leaves its checkpoint."""
+
+    def sgd_step_(self, state: Any, batch: Any, /, *, lr: float, seed: int) -> Any:
+        return super().sgd_step_(state, batch, lr=0.0, seed=seed)
+
+
+@pytest.mark.parametrize("harvest", ["evaluated", "free"])
+def test_a_run_that_never_warmed_up_still_ranks_by_the_loss(trained: Any, harvest: str, new_data: Any) -> None:
+    found = fit(Still(trained.model), trained.data, lr="auto", snapshots=1, harvest=harvest, test=new_data)
+    assert found.run.count() == {"member": 0, "cold": 56, "melted": 0, "diverged": 0}
+    assert "0 members of 0 chains (56 cold left out)" in repr(found)
+    np.testing.assert_array_equal(found.suspicion(), np.minimum(found.base_losses, 3.0))
+    assert np.isnan(found.self_influence()).all()
+    assert np.isnan(found.standard_error()).all()
+    assert found.suspects().threshold.reason == "the run has no usable member"
+    assert len(found.columns()["suggested_label"]) == 96
+    for test in (None, new_data):
+        with pytest.raises(InvalidSettingError, match="the run has no usable member, and influence is a mean over"):
+            found.influence(test)
+
+
+def test_influence_without_kept_states_says_what_to_set(trained: Any, new_data: Any) -> None:
+    found = fit(trained.model, trained.data, harvest="evaluated", keep=0)
+    assert found.influence().shape == (96, 96)
+    with pytest.raises(InvalidSettingError, match="influence on new data needs members whose states were kept; fit"):
+        found.influence(new_data)
+    free = fit(trained.model, trained.data, harvest="free", keep=0)
+    with pytest.raises(InvalidSettingError, match=r"influence after a free harvest needs .* fit with keep > 0"):
+        free.influence()
