@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> None:
     passes = planned_passes(plan, len(data), refreshed=Refresher(backend, data, seed=plan.seed).samples)
     print(
         f"a run of GEX on these {len(data)} samples: {plan.chains} × {plan.snapshots} snapshots, {plan.steps} steps "
-        f"of {plan.batch_size} samples before each, harvest {plan.harvest};\n"
+        f"of {plan.batch_size} samples before each, scoring {plan.scoring};\n"
         f"at most as much as {passes.epochs(len(data)):.0f} forward passes over the data, about "
         f"{float(f'{estimate(passes, costs):.2g}'):,g} s of CPU time"
     )

@@ -126,7 +126,7 @@ METHODS = (
         "influence",
         (
             Way(passes={"forward": "2 + M", **STEPS}),
-            Way(settings={"harvest": "free"}, passes={"forward": "2", **STEPS}),
+            Way(settings={"scoring": "training_batches"}, passes={"forward": "2", **STEPS}),
         ),
     ),
     Method("GEXLin", "influence", (Way(passes={"forward": "2 + M", **STEPS, "gradient": "1"}),)),

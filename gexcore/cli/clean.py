@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from gexcore.cli.files import Columns
-from gexcore.cli.scored import Scored, add_rate, add_scored, open_scored
+from gexcore.cli.scored_folder import Scored, add_rate, add_scored, open_scored
 from gexcore.decisions.clean import RELABELLINGS, Cleaned, clean
 from gexcore.decisions.targets import new_targets
 from gexcore.outputs.diff import diff

@@ -7,7 +7,7 @@ import argparse
 import numpy as np
 
 from gexcore.cli.clean import add_output, deliver
-from gexcore.cli.scored import Scored, add_scored, open_scored
+from gexcore.cli.scored_folder import Scored, add_scored, open_scored
 from gexcore.decisions.clean import Cleaned
 from gexcore.decisions.prune import prune
 from gexcore.errors import InvalidDataError

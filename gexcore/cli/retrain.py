@@ -10,7 +10,7 @@ import numpy as np
 from gexcore.cli.files import data_paths, read_data
 from gexcore.cli.model import load_callable
 from gexcore.cli.prune import pruned
-from gexcore.cli.scored import Scored, add_rate, add_scored, open_scored
+from gexcore.cli.scored_folder import Scored, add_rate, add_scored, open_scored
 from gexcore.cli.text import aligned
 from gexcore.decisions.clean import METHODS, Cleaned, clean
 from gexcore.decisions.retrain import Trial, retrain

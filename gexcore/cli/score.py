@@ -17,7 +17,7 @@ from gexcore.cli.extras import Extra, add_extras, taken
 from gexcore.cli.files import data_paths, read_data
 from gexcore.cli.model import Source, load_model
 from gexcore.cli.outcome import outcome_of, summary
-from gexcore.cli.scored import PREDICTIONS, stored_predictions
+from gexcore.cli.scored_folder import PREDICTIONS, stored_predictions
 from gexcore.cli.settings import add_settings, given, named
 from gexcore.cli.text import most_suspect
 from gexcore.errors import InvalidModelError

@@ -17,7 +17,7 @@ HELP = {
     "lr": "learning rate; auto is set by feedback",
     "steps_per_snapshot": "optimizer steps before each member",
     "batch_size": "samples per optimizer step or derivative",
-    "harvest": "where a member's losses come from",
+    "scoring": "where a member's losses come from",
     "optimizer": "that of the training serves best",
     "momentum": "of sgd",
     "weight_decay": "of the members; of a Hessian, that of the training",

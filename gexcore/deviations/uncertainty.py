@@ -16,7 +16,7 @@ BATCHES = 8
 SPLITS = 8
 
 
-class Comoments(NamedTuple):
+class Correlation(NamedTuple):
     """Means, sums of squares about them and of their product, of pairs of numbers; of no pair at first.
 
     All numbers are less the first of their kind: equal numbers then have a sum of squares of exactly zero.
@@ -32,8 +32,8 @@ class Comoments(NamedTuple):
     Examples
     --------
     >>> import numpy as np
-    >>> from gexcore.deviations.uncertainty import Comoments
-    >>> first = Comoments().update(np.array([0.1, 0.4]), np.array([1.0, 2.0]))
+    >>> from gexcore.deviations.uncertainty import Correlation
+    >>> first = Correlation().update(np.array([0.1, 0.4]), np.array([1.0, 2.0]))
     >>> round(first.update(np.array([0.8]), np.array([9.0])).correlation(), 3)
     0.947
     """
@@ -153,10 +153,10 @@ def split_half(blocks: RowBlocks, chains: NDArray[np.intp], *, squares: bool = F
     >>> bool(abs(split_half([(slice(0, 1000), noise)], np.arange(4))) < 0.2)
     True
     """
-    found: dict[int, Comoments] = {}
+    found: dict[int, Correlation] = {}
     for number, one, other in _means_of_halves(blocks, chains):
         pair = (np.sqrt(one), np.sqrt(other)) if squares else (one, other)
-        found[number] = found.get(number, Comoments()).update(*pair)
+        found[number] = found.get(number, Correlation()).update(*pair)
     r = float(np.mean([each.correlation() for each in found.values()])) if found else math.nan
     return 2 * r / (1 + r) if r > 0 else r
 

@@ -107,12 +107,12 @@ def default_budget(n: int, pretraining_epochs: float | None) -> Budget | None:
 
 
 def planned_passes(plan: Plan, n: int, *, refreshed: int) -> Passes:
-    """What a run will count at most, `refreshed` samples of it for the statistics of each look."""
-    snapshots, heats = plan.chains * plan.snapshots, plan.chains * plan.heats
+    """What a run will count at most, `refreshed` samples of it for the statistics of each probe."""
+    snapshots, warmups = plan.chains * plan.snapshots, plan.chains * plan.warmups
     evaluated = 0
-    if plan.harvest == "evaluated":
-        evaluated = snapshots * (n + refreshed) + heats * (steering_size(n) + refreshed)
-    steps = snapshots * plan.steps + heats * plan.heating_steps
+    if plan.scoring == "evaluated":
+        evaluated = snapshots * (n + refreshed) + warmups * (steering_size(n) + refreshed)
+    steps = snapshots * plan.steps + warmups * plan.warmup_steps
     return Passes(forward=2 * n + evaluated, step=steps * plan.batch_size)
 
 

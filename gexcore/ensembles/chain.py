@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from gexcore.backend.protocols import Backend, Dataset
 from gexcore.deviations.table import LossTable
 from gexcore.deviations.uncertainty import ENOUGH, split_half
-from gexcore.ensembles.harvest import Harvest, Look, diverged
 from gexcore.ensembles.members import Members
 from gexcore.ensembles.plan import Plan
+from gexcore.ensembles.scoring import Probe, Scorer, diverged
 from gexcore.ensembles.skill import Skill, default_clip, finite
+from gexcore.ensembles.stepper import Stepper
 from gexcore.ensembles.thermostat import AnyController, Chunk, Reading, Status
-from gexcore.ensembles.walker import Walker
 from gexcore.evaluation.losses import evaluate
 from gexcore.evaluation.passes import Passes, sum_passes
 from gexcore.evaluation.statistics import Refresher
@@ -36,7 +36,7 @@ class Snapshot(NamedTuple):
         Share of θ*'s skill that is left; NaN where skill has no meaning.
     mean_loss : float
         Over the samples that steer the controller, each clipped.
-    heating : bool
+    warmup : bool
         Whether the chain had yet to leave θ*: its chunk was a short one.
     measured : bool
         Whether the losses of all samples were measured.
@@ -48,7 +48,7 @@ class Snapshot(NamedTuple):
     skill: float
     mean_loss: float
     status: Status
-    heating: bool = False
+    warmup: bool = False
     measured: bool = True
 
 
@@ -71,7 +71,7 @@ class Problem:
     backend: Backend[Any, Any]
     train: Dataset[Any]
     test: Dataset[Any] | None
-    harvest: Harvest
+    scorer: Scorer
     skill: Skill | None
     keep: int
 
@@ -82,9 +82,9 @@ class ChainResult(NamedTuple):
     Parameters
     ----------
     losses : list of arrays, shape (samples,)
-        One per member; NaN where a free harvest did not see the sample.
+        One per member; NaN where no training batch held the sample.
     test_losses : list of arrays, shape (tests,)
-        One per member; empty without test data or in a free harvest.
+        One per member; empty without test data or where training batches are the scores.
     kept : list of (row, state)
         Some of the members, spread evenly: their row in `losses`, their state.
     snapshots : list of Snapshot
@@ -125,7 +125,7 @@ def run_chain(
     start: Position | None = None,
     on_snapshot: Callable[[Position], object] = lambda position: None,
 ) -> ChainResult:
-    """Run one chain from θ*: `plan.snapshots` chunks of `plan.steps` steps, after the short ones that heat it.
+    """Run one chain from θ*: `plan.snapshots` chunks of `plan.steps` steps, after the short ones of its warm-up.
 
     The result depends on the problem, the plan and the number of the chain, on nothing else: not
     on where it was interrupted either.
@@ -138,33 +138,33 @@ def run_chain(
         Told where the chain stands after each snapshot.
     """
     result, state, _ = start or Position(ChainResult(chain, [], [], [], []), None, False)
-    done = sum(_steps(plan, snapshot.heating) for snapshot in result.snapshots)
-    walker = Walker(problem.backend, problem.train, plan, chain, done=done, state=state)
+    done = sum(_steps(plan, snapshot.warmup) for snapshot in result.snapshots)
+    stepper = Stepper(problem.backend, problem.train, plan, chain, done=done, state=state)
     members = _Members(problem, plan, result)
     memory, chunk = _replayed(controller, result.snapshots)
     while chunk is not None and not _stable(problem.skill, plan.tolerance, result):
-        trail = walker.advance(chunk.schedule, _steps(plan, chunk.heating))
-        look = problem.harvest.look(walker.state, trail)
-        reading = _read(problem.skill, look)
+        trail = stepper.advance(chunk.schedule, _steps(plan, chunk.warmup))
+        probe = problem.scorer.probe(stepper.state, trail)
+        reading = _read(problem.skill, probe)
         before, (memory, decision) = memory, controller.update(memory, reading)
         measured = decision.status == "member"
         if measured:
-            losses, broken = problem.harvest.collect(look, trail)
+            losses, broken = problem.scorer.collect(probe, trail)
             if broken:
                 memory, decision = controller.update(before, reading._replace(diverged=True))
             else:
-                members.add(losses, look.scored, walker)
+                members.add(losses, probe.scored, stepper)
         number, lr = len(result.snapshots), chunk.schedule(0)
-        shown = Snapshot(chain, number, lr, reading.skill, reading.loss, decision.status, chunk.heating, measured)
+        shown = Snapshot(chain, number, lr, reading.skill, reading.loss, decision.status, chunk.warmup, measured)
         result.snapshots.append(shown)
         chunk = decision.chunk
         if decision.after == "reset":
-            walker.reset()
+            stepper.reset()
         elif decision.after == "back":
-            walker.back()
+            stepper.back()
         elif decision.after == "restart":
-            walker.restart()
-        on_snapshot(Position(result, walker.state, chunk is None))
+            stepper.restart()
+        on_snapshot(Position(result, stepper.state, chunk is None))
     return result
 
 
@@ -180,14 +180,14 @@ def _stable(skill: Skill | None, tolerance: float | None, result: ChainResult) -
 
 def chain_cost(problem: Problem, plan: Plan, result: ChainResult) -> Passes:
     """What a chain took, however often it was interrupted."""
-    harvest, taken = problem.harvest, result.snapshots
-    looks = [harvest.look_passes._replace(step=_steps(plan, s.heating) * plan.batch_size) for s in taken]
+    scorer, taken = problem.scorer, result.snapshots
+    probes = [scorer.probe_passes._replace(step=_steps(plan, s.warmup) * plan.batch_size) for s in taken]
     tests = Passes(forward=len(result.test_losses) * len(problem.test or ()), copies=len(result.kept))
-    return sum_passes([*looks, *(harvest.collect_passes for s in taken if s.measured), tests])
+    return sum_passes([*probes, *(scorer.collect_passes for s in taken if s.measured), tests])
 
 
-def _steps(plan: Plan, heating: bool) -> int:
-    return plan.heating_steps if heating else plan.steps
+def _steps(plan: Plan, warmup: bool) -> int:
+    return plan.warmup_steps if warmup else plan.steps
 
 
 def _replayed(controller: AnyController, snapshots: list[Snapshot]) -> tuple[Any, Chunk | None]:
@@ -200,11 +200,11 @@ def _replayed(controller: AnyController, snapshots: list[Snapshot]) -> tuple[Any
     return memory, chunk
 
 
-def _read(skill: Skill | None, look: Look) -> Reading:
-    losses, broken = finite(look.losses), diverged(look.losses)
+def _read(skill: Skill | None, probe: Probe) -> Reading:
+    losses, broken = finite(probe.losses), diverged(probe.losses)
     if skill is None:
         return Reading(float("nan"), float(losses.mean()), broken)
-    left = skill(look.losses, look.indices)
+    left = skill(probe.losses, probe.indices)
     return Reading(left, float(np.minimum(losses, skill.ceiling).mean()), broken)
 
 
@@ -216,7 +216,7 @@ class _Members:
         self._plan = plan
         self._result = result
 
-    def add(self, losses: NDArray[Any], scored: Any, walker: Walker) -> None:
+    def add(self, losses: NDArray[Any], scored: Any, stepper: Stepper) -> None:
         row, keep = len(self._result.losses), self._problem.keep
         self._result.losses.append(losses)
         if scored is not None and self._problem.test is not None:
@@ -224,7 +224,7 @@ class _Members:
                 evaluate(self._problem.backend, scored, self._problem.test, batch_size=self._plan.scoring_batch_size)
             )
         if row % _stride(row, keep) == 0 and keep > 0:
-            self._result.kept.append((row, walker.snapshot(walker.state)))
+            self._result.kept.append((row, stepper.snapshot(stepper.state)))
             if len(self._result.kept) > keep:  # thin out evenly as the chain grows
                 del self._result.kept[1::2]
 

@@ -12,8 +12,8 @@ from gexcore.backend.capabilities import supports
 from gexcore.backend.protocols import Backend, SupportsSerialization
 from gexcore.ensembles.chain import ChainResult, Position, Problem, Snapshot, run_chain
 from gexcore.ensembles.executors import completed
-from gexcore.ensembles.harvest import EvaluatedHarvest, FreeHarvest, Harvest
 from gexcore.ensembles.plan import Plan
+from gexcore.ensembles.scoring import EvaluatedScorer, Scorer, TrainingBatchScorer
 from gexcore.ensembles.skill import Skill
 from gexcore.ensembles.storage import Storage
 from gexcore.ensembles.thermostat import AnyController
@@ -23,12 +23,12 @@ from gexcore.evaluation.recipe import Recipe
 from gexcore.evaluation.statistics import Refresher
 
 
-def harvest_of(inputs: Inputs, plan: Plan) -> Harvest:
+def scorer_of(inputs: Inputs, plan: Plan) -> Scorer:
     """What measures the snapshots under this plan."""
-    if plan.harvest == "free":
-        return FreeHarvest(inputs.backend, inputs.train, plan)
+    if plan.scoring == "training_batches":
+        return TrainingBatchScorer(inputs.backend, inputs.train, plan)
     refresh = Refresher(inputs.backend, inputs.data, seed=plan.seed)
-    return EvaluatedHarvest(inputs.backend, inputs.data, refresh, plan)
+    return EvaluatedScorer(inputs.backend, inputs.data, refresh, plan)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Work:
     def problem(self, inputs: Inputs) -> Problem:
         """What its chains share, in this process."""
         tests = inputs.test if self.tests else None
-        return Problem(inputs.backend, inputs.train, tests, harvest_of(inputs, self.plan), self.skill, self.keep)
+        return Problem(inputs.backend, inputs.train, tests, scorer_of(inputs, self.plan), self.skill, self.keep)
 
     def elsewhere(self) -> Callable[[int], ChainResult]:
         """The same in another process, from the recipe."""

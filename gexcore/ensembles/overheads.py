@@ -10,7 +10,7 @@ from gexcore.backend.capabilities import supports
 from gexcore.backend.data import Subset
 from gexcore.backend.protocols import Backend, Dataset, SupportsDonation
 from gexcore.ensembles.plan import Constant, Plan
-from gexcore.ensembles.walker import Walker
+from gexcore.ensembles.stepper import Stepper
 from gexcore.evaluation.losses import evaluate_many
 from gexcore.evaluation.timing import Cost, Kernel, compare, interleaved, kernels_of, on_host
 
@@ -66,14 +66,16 @@ def overheads(backend: Backend[Any, Any], dataset: Dataset[Any], *, batch_size: 
 
 def chunk(backend: Backend[Any, Any], dataset: Dataset[Any], *, batch_size: int, steps: int) -> Kernel:
     """Steps of a chain at a learning rate of zero."""
-    plan = Plan(chains=1, snapshots=1, steps=steps, heats=0, batch_size=batch_size, harvest="free", seed=0)
-    walker = Walker(backend, dataset, plan, 0)
+    plan = Plan(
+        chains=1, snapshots=1, steps=steps, warmups=0, batch_size=batch_size, scoring="training_batches", seed=0
+    )
+    stepper = Stepper(backend, dataset, plan, 0)
 
     def run() -> Any:
-        trail = walker.advance(Constant(0.0), steps)
+        trail = stepper.advance(Constant(0.0), steps)
         if supports(backend, SupportsDonation):
             return trail.losses[-1]
         # a state is opaque; the loss of one sample tells when the last is there
-        return backend.forward(walker.state, dataset.batch(np.arange(1)))
+        return backend.forward(stepper.state, dataset.batch(np.arange(1)))
 
     return on_host(run)

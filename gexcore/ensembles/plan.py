@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Harvest = Literal["evaluated", "free"]
+Scoring = Literal["evaluated", "training_batches"]
 """Where a snapshot's losses come from: a pass in evaluation mode, or its own training batches."""
 
 
@@ -60,13 +60,13 @@ class Plan:
         Optimiser steps before each snapshot.
     first_chain : int
         Number of the first of them.
-    heats : int
-        Chunks of `heating_steps` by which a chain may be made to leave θ*, at most.
+    warmups : int
+        Chunks of `warmup_steps` by which a chain may be made to leave θ*, at most.
     tolerance : float or None
         Reliability of its own ranking at which a chain ends.
     batch_size, scoring_batch_size : int
         Samples per training step and per evaluation call.
-    harvest : {"evaluated", "free"}
+    scoring : {"evaluated", "training_batches"}
         Where a snapshot's losses come from.
     seed : int
         With the number of a chain it seeds everything random in that chain, so results depend
@@ -76,9 +76,9 @@ class Plan:
     chains: int
     snapshots: int
     steps: int
-    heats: int
+    warmups: int
     batch_size: int
-    harvest: Harvest
+    scoring: Scoring
     seed: int
     tolerance: float | None = None
     scoring_batch_size: int = 512
@@ -90,15 +90,15 @@ class Plan:
         return range(self.first_chain, self.first_chain + self.chains)
 
     @property
-    def looks(self) -> int:
-        """Snapshots of a chain at most, heating included."""
-        return self.heats + self.snapshots
+    def most_snapshots(self) -> int:
+        """Snapshots of a chain at most, warm-up included."""
+        return self.warmups + self.snapshots
 
     @property
-    def heating_steps(self) -> int:
-        """Optimiser steps between two looks at a chain that has yet to leave θ*.
+    def warmup_steps(self) -> int:
+        """Optimiser steps between two probes of a chain that has yet to leave θ*.
 
-        A free harvest sees losses from before a step: of a single one it would see no effect.
+        Losses of training batches are from before the step: after a single step they show no effect.
         """
         return min(self.steps, max(4, self.steps // 4))
 

@@ -9,8 +9,8 @@ from typing import Any
 from gexcore.backend.capabilities import require, supports
 from gexcore.backend.protocols import Backend, SupportsDonation, SupportsTrainingLosses
 from gexcore.ensembles.budget import LARGE, Limit, planned_passes
-from gexcore.ensembles.plan import Harvest, Plan
-from gexcore.ensembles.thermostat import HEATS
+from gexcore.ensembles.plan import Plan, Scoring
+from gexcore.ensembles.thermostat import WARMUPS
 from gexcore.errors import InvalidSettingError
 from gexcore.settings import Auto
 
@@ -23,8 +23,8 @@ batch. What was memorised decays and is not learnt again in so few steps; what g
 
 
 EPOCHS_PER_SNAPSHOT = 0.25
-SNAPSHOTS: dict[Harvest, int] = {"evaluated": 24, "free": 32}
-"""A free snapshot holds a quarter of the samples only: each needs to be seen often enough for a threshold."""
+SNAPSHOTS: dict[Scoring, int] = {"evaluated": 24, "training_batches": 32}
+"""A snapshot of training batches holds a quarter of the samples. A threshold needs several losses of each."""
 
 
 GOOD_LENGTH, LEAST_LENGTH = 16, 6
@@ -32,8 +32,8 @@ GOOD_LENGTH, LEAST_LENGTH = 16, 6
 
 
 LEAST_STEPS = 4
-FEWER_HEATS = 16
-"""Of large data under a budget, where looks cost most: enough for one way out of a deep minimum, not for two."""
+FEWER_WARMUPS = 16
+"""Warm-up chunks of large data under a budget, where probes cost most. They lead out of one deep minimum, not of two."""
 
 
 def batch_size_of(n: int) -> int:
@@ -60,7 +60,7 @@ def settle(
     snapshots: int | Auto,
     steps: int | Auto,
     batch_size: int | Auto,
-    harvest: Harvest | Auto,
+    scoring: Scoring | Auto,
     feedback: bool,
     optimizer: Any,
     seed: int,
@@ -71,13 +71,13 @@ def settle(
 ) -> Plan:
     """The plan of a run over `n` samples.
 
-    A snapshot comes after a quarter of an epoch in small batches, a look at a chain that is only
-    heated after a quarter of that. Each snapshot is evaluated, of two chains.
+    A snapshot comes after a quarter of an epoch in small batches, a probe of a chain that warms
+    up after a quarter of that. Each snapshot is evaluated, of two chains.
     Where that is more than the budget, chunks are halved first, which costs least, then there are fewer
     chains, and at last shorter ones. What the user has set stays.
 
-    From 5,000 samples on chains are then heated for less long, and where the budget does not pay for the
-    shortest, one chain harvests the losses of its own training batches, which takes no extra pass.
+    From 5,000 samples on the warm-up is then shorter, and where the budget does not pay for the
+    shortest, one chain takes the losses of its own training batches, which takes no extra pass.
 
     Parameters
     ----------
@@ -93,29 +93,29 @@ def settle(
     InvalidSettingError
         For a batch larger than the data, or a budget too small.
     MissingCapabilityError
-        For a free harvest on a backend without training losses.
+        For scoring by training batches on a backend without training losses.
     """
-    if harvest == "free":
-        require(backend, SupportsTrainingLosses, SupportsDonation, by='harvest="free"')
+    if scoring == "training_batches":
+        require(backend, SupportsTrainingLosses, SupportsDonation, by='scoring="training_batches"')
     size = batch_size_of(n) if batch_size == "auto" else batch_size
     if size > n:
         raise InvalidSettingError(f"batch_size is {size}, and the data has {n} samples; choose at most that many")
     free_to = {"chains": chains == "auto", "snapshots": snapshots == "auto", "steps": steps == "auto"}
     pays = feedback and n >= LARGE and optimizer != "adamw"
     possible = pays and supports(backend, SupportsTrainingLosses) and supports(backend, SupportsDonation)
-    for chosen in _harvests(harvest, free=possible):
+    for chosen in _scorings(scoring, free=possible):
         usual = Plan(
-            chains=(1 if chosen == "free" else 2) if chains == "auto" else chains,
+            chains=(1 if chosen == "training_batches" else 2) if chains == "auto" else chains,
             snapshots=SNAPSHOTS[chosen] if snapshots == "auto" else snapshots,
             steps=max(16, round(EPOCHS_PER_SNAPSHOT * n / size)) if steps == "auto" else steps,
-            heats=HEATS if feedback else 0,
+            warmups=WARMUPS if feedback else 0,
             batch_size=size,
-            harvest=chosen,
+            scoring=chosen,
             seed=seed,
             tolerance=tolerance,
         )
-        heats = min(usual.heats, FEWER_HEATS) if n >= LARGE else usual.heats
-        for plan in _cheaper(usual, heats, **free_to, least=LEAST_LENGTH if feedback else 1):
+        warmups = min(usual.warmups, FEWER_WARMUPS) if n >= LARGE else usual.warmups
+        for plan in _cheaper(usual, warmups, **free_to, least=LEAST_LENGTH if feedback else 1):
             cost = planned_passes(plan, n, refreshed=refreshed)
             if all(limit.allows(cost) for limit in limits):
                 return plan
@@ -129,21 +129,21 @@ def settle(
     return plan
 
 
-def _harvests(harvest: Harvest | Auto, *, free: bool) -> tuple[Harvest, ...]:
-    """Harvests in the order in which they are to be tried."""
-    if harvest != "auto":
-        return (harvest,)
-    return ("evaluated", "free") if free else ("evaluated",)
+def _scorings(scoring: Scoring | Auto, *, free: bool) -> tuple[Scoring, ...]:
+    """Scorings in the order in which they are to be tried."""
+    if scoring != "auto":
+        return (scoring,)
+    return ("evaluated", "training_batches") if free else ("evaluated",)
 
 
-def _cheaper(plan: Plan, heats: int, *, chains: bool, snapshots: bool, steps: bool, least: int) -> Iterator[Plan]:
-    """The plan, then others in the order in which they are to be preferred, heated so often; the last is the cheapest."""
+def _cheaper(plan: Plan, warmups: int, *, chains: bool, snapshots: bool, steps: bool, least: int) -> Iterator[Plan]:
+    """The plan, then others in the order in which they are to be preferred, with so many warm-up chunks; the last is the cheapest."""
 
     def lengths(plan: Plan, shortest: int) -> Iterator[Plan]:
         for length in range(plan.snapshots, shortest - 1, -1) if snapshots else [plan.snapshots]:
             yield replace(plan, snapshots=length)
 
-    halved = replace(plan, heats=heats, steps=max(LEAST_STEPS, plan.steps // 2) if steps else plan.steps)
+    halved = replace(plan, warmups=warmups, steps=max(LEAST_STEPS, plan.steps // 2) if steps else plan.steps)
     yield plan
     yield from lengths(halved, GOOD_LENGTH)
     for number in range(plan.chains - 1, 0, -1) if chains else []:

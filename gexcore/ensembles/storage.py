@@ -15,7 +15,7 @@ class Storage(Protocol):
     """What remembers a run."""
 
     def base(self, measure: Callable[[], NDArray[Any]], seen: Intake, tests: int | None) -> NDArray[Any]:
-        """The losses of θ* by the harvest of the run."""
+        """The losses of θ* by the scorer of the run."""
         ...
 
     def position(self, chain: int) -> Position | None:

@@ -19,7 +19,7 @@ After = Literal["continue", "restart", "back", "reset"]
 
 Memory = TypeVar("Memory")
 
-HEATS = 28
+WARMUPS = 28
 """Twice the learning rate that many times: from far too small to far too large for anything."""
 
 
@@ -42,18 +42,18 @@ class Reading(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """How a chain steps until the next look at it.
+    """How a chain steps until the next snapshot.
 
     Parameters
     ----------
     schedule : callable
         Learning rate of each step of the chunk, from 0.
-    heating : bool
+    warmup : bool
         Whether it is one of the short ones by which a chain leaves θ*.
     """
 
     schedule: Schedule
-    heating: bool = False
+    warmup: bool = False
 
 
 class Decision(NamedTuple):
@@ -101,7 +101,7 @@ class OpenLoop:
         return memory + 1, Decision("member", "restart", chunk)
 
 
-class Heat(NamedTuple):
+class Warmth(NamedTuple):
     """What a thermostat remembers along one chain.
 
     Parameters
@@ -109,9 +109,9 @@ class Heat(NamedTuple):
     lr : float
         Of the chunk to come.
     snapshot : int
-        How many there have been; of heating ones only members count.
-    heated : int
-        How many heating chunks there have been.
+        Snapshots so far. Those of the warm-up count where they are members.
+    warmups : int
+        Warm-up chunks so far.
     warmed : bool
         Whether the chain has left θ* since it last started there.
     left : bool
@@ -126,7 +126,7 @@ class Heat(NamedTuple):
 
     lr: float
     snapshot: int = 0
-    heated: int = 0
+    warmups: int = 0
     warmed: bool = False
     left: bool = False
     below: int = 0
@@ -138,7 +138,7 @@ class Heat(NamedTuple):
 class Thermostat:
     """Feedback on skill: no learning rate to choose.
 
-    A chain is heated in short chunks until its skill falls below `warm`; then the learning rate
+    A chain warms up in short chunks until its skill falls below `warm`; then the learning rate
     follows a target that falls from `first` to `last` over the chain. Members are the snapshots
     with low ≤ skill < warm.
 
@@ -150,12 +150,12 @@ class Thermostat:
     Parameters
     ----------
     lr : float
-        Where heating starts; small enough to do nothing.
+        The learning rate of the first warm-up chunk, small enough to do nothing.
     snapshots : int
-        Length of a chain, heating apart; the member that it leads to counts.
-    heats : int
-        Short heating chunks of a chain, at most; it then goes on by whole ones. One that has not left θ*
-        after `HEATS` of both kinds ends.
+        Length of a chain without its warm-up. The member at its end counts.
+    warmups : int
+        Short warm-up chunks of a chain, at most. Whole chunks follow. A chain that has not left θ*
+        after `WARMUPS` chunks of both kinds ends.
     """
 
     lr: float
@@ -166,46 +166,46 @@ class Thermostat:
     last: float = 0.3
     stuck: int = 5
     returns: int = 2
-    heats: int = HEATS
+    warmups: int = WARMUPS
     slack: float = 0.02
     gain: float = 2.0
 
-    def start(self) -> tuple[Heat, Chunk | None]:
+    def start(self) -> tuple[Warmth, Chunk | None]:
         """Cold, at the initial learning rate."""
-        return Heat(self.lr), Chunk(Constant(self.lr), heating=True)
+        return Warmth(self.lr), Chunk(Constant(self.lr), warmup=True)
 
     def target(self, snapshot: int) -> float:
         """Skill to aim at after this many snapshots."""
         return self.first - (self.first - self.last) * snapshot / max(1, self.snapshots - 1)
 
-    def update(self, memory: Heat, reading: Reading, /) -> tuple[Heat, Decision]:
+    def update(self, memory: Warmth, reading: Reading, /) -> tuple[Warmth, Decision]:
         """One turn of the feedback loop."""
         s = reading.skill if math.isfinite(reading.skill) else 0.0
         target = self.target(memory.snapshot)
-        heating = self._heats(memory)
+        warmup = self._warms_up(memory)
         warmed = memory.warmed or s < self.warm
         left = memory.left or warmed
         below = memory.below + 1 if s < target - self.slack else 0
         status = self._status(s, reading.diverged)
-        snapshot, heated = memory.snapshot + (not heating or status == "member"), memory.heated + heating
+        snapshot, warmups = memory.snapshot + (not warmup or status == "member"), memory.warmups + warmup
         if s < self.low and memory.returns < self.returns:
             after: After = "back"
-            heat = Heat(memory.lr * 0.5, snapshot, heated, warmed, left, 0, memory.loss, memory.returns + 1)
+            warmth = Warmth(memory.lr * 0.5, snapshot, warmups, warmed, left, 0, memory.loss, memory.returns + 1)
         elif s < self.low or below >= self.stuck:
-            after, heat = "reset", Heat(memory.lr * 0.5, snapshot, heated, left=left)
+            after, warmth = "reset", Warmth(memory.lr * 0.5, snapshot, warmups, left=left)
         else:
             after = "continue"
             factor = min(max(math.exp(self.gain * (s - target)), 0.5), 1.25) if warmed else 2.0
             factor = min(factor, self._brake(memory.loss, reading.loss))
-            heat = Heat(memory.lr * factor, snapshot, heated, warmed, left, below, reading.loss)
-        given_up = not left and heated + snapshot >= max(self.heats, HEATS)
+            warmth = Warmth(memory.lr * factor, snapshot, warmups, warmed, left, below, reading.loss)
+        given_up = not left and warmups + snapshot >= max(self.warmups, WARMUPS)
         ends = snapshot >= self.snapshots or given_up
-        chunk = None if ends else Chunk(Constant(heat.lr), heating=self._heats(heat))
-        return heat, Decision(status, after, chunk)
+        chunk = None if ends else Chunk(Constant(warmth.lr), warmup=self._warms_up(warmth))
+        return warmth, Decision(status, after, chunk)
 
-    def _heats(self, memory: Heat) -> bool:
+    def _warms_up(self, memory: Warmth) -> bool:
         """Whether the chunk to come is a short one."""
-        return not memory.warmed and memory.heated < self.heats
+        return not memory.warmed and memory.warmups < self.warmups
 
     @staticmethod
     def _brake(before: float, now: float) -> float:

@@ -15,8 +15,8 @@ from gexcore.backend.optimizer import Optimizer
 from gexcore.backend.protocols import Backend, Dataset, SupportsDonation, SupportsSelection, SupportsTrainingLosses
 from gexcore.ensembles.budget import Budget, default_budget, limits, planned_passes
 from gexcore.ensembles.chain import ChainResult, Snapshot, chain_cost, kept_members, loss_table, loss_table_on_test
-from gexcore.ensembles.execution import Work, harvest_of, run_chains
-from gexcore.ensembles.plan import Constant, Cosine, Harvest, Plan, Schedule
+from gexcore.ensembles.execution import Work, run_chains, scorer_of
+from gexcore.ensembles.plan import Constant, Cosine, Plan, Schedule, Scoring
 from gexcore.ensembles.resolve import USER_BATCH_SIZE, decay_of, settle
 from gexcore.ensembles.skill import ClassSkill, Losses, LossSkill, Skill, chance_loss, default_clip
 from gexcore.ensembles.storage import Storage
@@ -33,7 +33,7 @@ from gexcore.progress import progress_bar
 from gexcore.settings import Auto, check_count, check_number
 from gexcore.store import Place, storage_of
 
-HEATING_FROM = {"sgd": 1e-3, "adamw": 1e-5}
+WARMUP_FROM = {"sgd": 1e-3, "adamw": 1e-5}
 """Learning rates at which the thermostat starts: small enough to do nothing."""
 
 COPIES = 3
@@ -51,8 +51,8 @@ class GEX:
     chains : int or "auto"
         Independent runs from θ*: 2, fewer under a budget.
     snapshots : int or "auto"
-        Length of each chain, each snapshot starting from the one before: 24, in a free harvest 32, fewer
-        under a budget; the short chunks that heat a chain come on top. One per chain is the independent
+        Length of each chain, each snapshot starting from the one before: 24, or 32 where training batches are the scores, fewer
+        under a budget; the short chunks of the warm-up come on top. One per chain is the independent
         restart of Algorithm 2, line 5.
     lr : "auto", float or schedule
         "auto" is feedback: see `gexcore.ensembles.thermostat.Thermostat`. A number, or a callable
@@ -61,7 +61,7 @@ class GEX:
         problems by orders of magnitude.
     steps_per_snapshot : int or "auto"
         A quarter of an epoch, at least 16.
-    harvest : {"auto", "evaluated", "free"}
+    scoring : {"auto", "evaluated", "training_batches"}
         Measure each snapshot by a pass over the data, or use the losses of its training batches: "auto" does
         where a budget does not pay for six passes.
     optimizer : {"sgd", "adamw"} or callable
@@ -120,7 +120,7 @@ class GEX:
     snapshots: int | Auto = "auto"
     lr: float | Schedule | Auto = "auto"
     steps_per_snapshot: int | Auto = "auto"
-    harvest: Harvest | Auto = "auto"
+    scoring: Scoring | Auto = "auto"
     optimizer: Literal["sgd", "adamw"] | Callable[..., Any] = "sgd"
     momentum: float = 0.9
     weight_decay: float | Auto = "auto"
@@ -160,10 +160,10 @@ class GEX:
                 raise InvalidSettingError(f"tolerance is {self.tolerance}, and must be at most 1, a perfect ranking")
         if self.budget != "auto" and not isinstance(self.budget, Budget):
             check_number("budget", self.budget, above=True)
-        if self.harvest not in ("auto", "evaluated", "free"):
-            msg = f"harvest is {self.harvest!r}; allowed are 'auto', 'evaluated' and 'free'"
+        if self.scoring not in ("auto", "evaluated", "training_batches"):
+            msg = f"scoring is {self.scoring!r}; allowed are 'auto', 'evaluated' and 'training_batches'"
             raise InvalidSettingError(msg)
-        if not callable(self.optimizer) and self.optimizer not in HEATING_FROM:
+        if not callable(self.optimizer) and self.optimizer not in WARMUP_FROM:
             msg = f"optimizer is {self.optimizer!r}; allowed are 'sgd', 'adamw' and the framework's own factory"
             raise InvalidSettingError(msg)
 
@@ -171,7 +171,7 @@ class GEX:
     def needs(self) -> tuple[type, ...]:
         """Capabilities it asks of the backend before any work."""
         chosen = () if self.parameters is None else (SupportsSelection,)
-        return (*chosen, *((SupportsTrainingLosses, SupportsDonation) if self.harvest == "free" else ()))
+        return (*chosen, *((SupportsTrainingLosses, SupportsDonation) if self.scoring == "training_batches" else ()))
 
     @classmethod
     def paper(cls, *, chains: int = 32, steps: int = 800, lr: float = 0.05, **settings: Any) -> GEX:
@@ -179,7 +179,7 @@ class GEX:
         check_number("lr", lr, above=True)
         defaults = {"weight_decay": 5e-4, "batch_size": 128, "ceiling": None}
         recipe = {"chains": chains, "snapshots": 1, "lr": Cosine(lr, steps), "steps_per_snapshot": steps}
-        return cls(**{**defaults, **recipe, "harvest": "evaluated", **settings})
+        return cls(**{**defaults, **recipe, "scoring": "evaluated", **settings})
 
     @classmethod
     def public_code(cls, *, steps: int = 800, lr: float = 0.05, **settings: Any) -> GEX:
@@ -270,7 +270,7 @@ class GEX:
         seen = take_in(engine, samples, loss=loss, batch_size=plan.scoring_batch_size)
         refresh = Refresher(engine, samples, seed=plan.seed)
         planned = planned_passes(plan, len(samples), refreshed=refresh.samples)
-        free = plan.harvest == "free"
+        free = plan.scoring == "training_batches"
         controller = self._controller(plan)
         during = None if tests is None or free else len(tests)
 
@@ -281,7 +281,7 @@ class GEX:
             return run_fingerprint(inputs, seen, plan, controller, tests=during is not None, **asked)
 
         with storage_of(store, plan, fingerprint, engine, self.keep) as storage:
-            base = storage.base(lambda: harvest_of(inputs, plan).base(), seen, during)
+            base = storage.base(lambda: scorer_of(inputs, plan).base(), seen, during)
             skill = self._skill(seen, base, loss, by_size=not free)
             work = Work(recipe, plan, controller, skill, self.keep, tests is not None)
             title = f"GEX, {planned.epochs(len(samples)):.0f} passes over the data"
@@ -338,7 +338,7 @@ class GEX:
             snapshots=self.snapshots,
             steps=self.steps_per_snapshot,
             batch_size=self.batch_size,
-            harvest=self.harvest,
+            scoring=self.scoring,
             feedback=self.lr == "auto",
             optimizer=self.optimizer,
             seed=self.seed,
@@ -375,7 +375,7 @@ class GEX:
     def _controller(self, plan: Plan) -> AnyController:
         if self.lr == "auto":
             name = self.optimizer if isinstance(self.optimizer, str) else "sgd"
-            return Thermostat(HEATING_FROM[name], plan.snapshots, heats=plan.heats)
+            return Thermostat(WARMUP_FROM[name], plan.snapshots, warmups=plan.warmups)
         if callable(self.lr):
             return OpenLoop(self.lr, plan.snapshots)
         return OpenLoop(Constant(self.lr), plan.snapshots)
@@ -390,7 +390,7 @@ class GEX:
                 note = (
                     f"chain {snapshot.chain + 1}/{plan.numbers.stop}, lr {snapshot.lr:.2g}, skill {snapshot.skill:.2f}"
                 )
-                bar.advance(note, by=not snapshot.heating)
+                bar.advance(note, by=not snapshot.warmup)
 
             results = run_chains(work, inputs, executor=executor, storage=storage, report=report)
         if all(snapshot.status == "diverged" for r in results for snapshot in r.snapshots):

@@ -382,11 +382,11 @@ class LossInfluence(Influence):
 
     def _raw_pair(self, test: Any) -> tuple[LossTable, LossTable]:
         """Losses of the same members on test and training data, in evaluation mode, without missing entries."""
-        evaluated = self.run.plan is None or self.run.plan.harvest == "evaluated"
+        evaluated = self.run.plan is None or self.run.plan.scoring == "evaluated"
         if evaluated and test is None:
             return self.table if self.test_table is None else self.test_table, self.table
         if not len(self.members.rows):
-            told = "influence on new data" if evaluated else "influence after a free harvest"
+            told = "influence on new data" if evaluated else "influence after scoring by training batches"
             raise InvalidSettingError(f"{told} needs members whose states were kept; fit with keep > 0")
         train = self.table.select(self.members.rows) if evaluated else self._kept_on_data()
         if test is not None:

@@ -49,7 +49,7 @@ class ChainStore:
         self._next = 0.0
 
     def base(self, measure: Callable[[], NDArray[Any]], seen: Intake, tests: int | None) -> NDArray[Any]:
-        """The losses of θ* by the harvest of the run, as they were stored; measured where they are not.
+        """The losses of θ* by the scorer of the run, as they were stored; measured where they are not.
 
         Parameters
         ----------
@@ -183,7 +183,7 @@ def open_store(
     with contextlib.ExitStack() as stack:
         with told(place):
             check = stack.enter_context(only_writer(place, folder))
-            table = Table(place, plan.looks)
+            table = Table(place, plan.most_snapshots)
             before, fingerprint = table.fingerprint, json.loads(json.dumps(fingerprint))
             if before is None:
                 table.identify(fingerprint)

@@ -42,20 +42,20 @@ def merge_stores(into: str | os.PathLike[str], *sources: str | os.PathLike[str])
                 raise StoreMismatchError(f"{source} is no store; give the stores to copy from")
             check_place(source)
             folder = folder_at(source)
-            fingerprint, looks = _identity(source)
+            fingerprint, most = _identity(source)
         with contextlib.ExitStack() as stack:
             stack.enter_context(only_writer(source, folder))
-            copied += _copy(source, folder, Table(source, looks), fingerprint, target, looks)
+            copied += _copy(source, folder, Table(source, most), fingerprint, target, most)
     return sorted(copied)
 
 
-def _copy(source: str, folder: Folder, table: Table, fingerprint: Any, target: str, looks: int) -> list[int]:
+def _copy(source: str, folder: Folder, table: Table, fingerprint: Any, target: str, most: int) -> list[int]:
     copied = []
     with told(target):
         check_place(target)
         own = folder_at(target)
         with only_writer(target, own) as check:
-            mine = Table(target, looks)
+            mine = Table(target, most)
             if mine.fingerprint is None:
                 mine.identify(fingerprint)
             check_same(target, mine.fingerprint or fingerprint, fingerprint)
@@ -107,4 +107,4 @@ def _identity(where: str) -> tuple[Any, int]:
     found = Table(where, 1).fingerprint
     if found is None:
         raise StoreMismatchError(f"{where} holds no run yet; give the store of a run")
-    return found, int(found["snapshots"]) + int(found["heats"])
+    return found, int(found["snapshots"]) + int(found["warmups"])

@@ -25,7 +25,7 @@ class Record:
     Parameters
     ----------
     chain : int
-    snapshots : list of (lr, skill, mean loss, status, heating, measured)
+    snapshots : list of (lr, skill, mean loss, status, warmup, measured)
     losses, test_losses : list of str
         SHA-256 of each member's row.
     kept : dict
@@ -63,8 +63,8 @@ class Record:
         """The snapshots as the chain made them."""
         statuses: dict[str, Status] = {status: status for status in get_args(Status)}
         return [
-            Snapshot(self.chain, number, lr, skill, loss, statuses[status], heating, measured)
-            for number, (lr, skill, loss, status, heating, measured) in enumerate(self.snapshots)
+            Snapshot(self.chain, number, lr, skill, loss, statuses[status], warmup, measured)
+            for number, (lr, skill, loss, status, warmup, measured) in enumerate(self.snapshots)
         ]
 
     def encoded(self) -> bytes:
@@ -75,7 +75,7 @@ class Record:
 def told_of(snapshot: Snapshot) -> Told:
     """A snapshot as it is stored."""
     s = snapshot
-    return s.lr, s.skill, s.mean_loss, str(s.status), s.heating, s.measured
+    return s.lr, s.skill, s.mean_loss, str(s.status), s.warmup, s.measured
 
 
 def name_of(chain: int) -> str:
@@ -101,7 +101,7 @@ def decoded(content: bytes, chain: int, where: str) -> Record:
         parts = opened(content)
         record = Record(
             parts["chain"],
-            [(lr, skill, loss, status, heats, all_) for lr, skill, loss, status, heats, all_ in parts["snapshots"]],
+            [(lr, skill, loss, status, warmups, all_) for lr, skill, loss, status, warmups, all_ in parts["snapshots"]],
             parts["losses"],
             parts["test_losses"],
             {int(row): digest for row, digest in parts["kept"].items()},

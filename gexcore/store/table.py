@@ -29,15 +29,15 @@ class Table:
     Parameters
     ----------
     where : str
-    looks : int
-        At each chain, at most: snapshot k of chain c is row c · looks + k.
+    most : int
+        At each chain, at most: snapshot k of chain c is row c · most + k.
     """
 
-    def __init__(self, where: str, looks: int) -> None:
+    def __init__(self, where: str, most: int) -> None:
         import zarr
 
         self.where = where
-        self._looks = looks
+        self._most = most
         self._arrays: dict[str, Any] = {}
         store = zarr_store(where)
         try:
@@ -77,11 +77,11 @@ class Table:
         base = columns["base_losses"]
         for name, column in columns.items():
             self._create(name, column.shape, column.dtype, ("sample",))[:] = column
-        self._create("losses", (chains * self._looks, len(base)), base.dtype, ("member", "sample"))
+        self._create("losses", (chains * self._most, len(base)), base.dtype, ("member", "sample"))
         if tests is not None:
-            self._create("test_losses", (chains * self._looks, tests), base.dtype, ("member", "test"))
+            self._create("test_losses", (chains * self._most, tests), base.dtype, ("member", "test"))
         for name, dtype in COORDINATES.items():
-            self._create(name, (chains * self._looks,), np.dtype(dtype), ("member",))
+            self._create(name, (chains * self._most,), np.dtype(dtype), ("member",))
         self._group["status"].attrs.update(
             {
                 "flag_values": list(range(len(STATUSES))),
@@ -91,7 +91,7 @@ class Table:
 
     def extend(self, chains: int) -> None:
         """Make room for that many chains."""
-        rows = chains * self._looks
+        rows = chains * self._most
         for name in ("losses", *(["test_losses"] if self.tests is not None else []), *COORDINATES):
             array = self._array(name)
             if array.shape[0] < rows:
@@ -112,7 +112,7 @@ class Table:
 
     def write(self, name: str, chain: int, number: int, row: NDArray[Any]) -> str:
         """Store a row of ``losses`` or ``test_losses``; its SHA-256."""
-        self._array(name)[chain * self._looks + number] = row
+        self._array(name)[chain * self._most + number] = row
         return row_digest(row)
 
     def read(self, name: str, chain: int, number: int, digest: str) -> NDArray[Any]:
@@ -123,13 +123,13 @@ class Table:
         StoreError
             Where it is not.
         """
-        what = f"row {chain * self._looks + number} of {name} (snapshot {number} of chain {chain})"
+        what = f"row {chain * self._most + number} of {name} (snapshot {number} of chain {chain})"
         remedy = f"delete {self.where}/checkpoints/chain-{chain:04}.json to run that chain again"
-        return self._checked(name, chain * self._looks + number, digest, what, remedy)
+        return self._checked(name, chain * self._most + number, digest, what, remedy)
 
     def describe(self, record: Record) -> None:
         """Fill in the coordinates of a chain's rows."""
-        rows = slice(record.chain * self._looks, record.chain * self._looks + len(record.snapshots))
+        rows = slice(record.chain * self._most, record.chain * self._most + len(record.snapshots))
         lr, skill, loss, status, *_ = zip(*record.snapshots, strict=True)
         values: dict[str, Any] = {
             "chain": np.full(len(lr), record.chain),
@@ -159,7 +159,7 @@ class Table:
         from zarr.codecs import Crc32cCodec
 
         coordinate = name in COORDINATES
-        chunks = (self._looks,) if coordinate else (*([1] * (len(shape) - 1)), min(shape[-1], LARGEST_CHUNK))
+        chunks = (self._most,) if coordinate else (*([1] * (len(shape) - 1)), min(shape[-1], LARGEST_CHUNK))
         self._arrays[name] = self._group.create_array(
             name,
             shape=shape,

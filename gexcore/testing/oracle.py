@@ -182,7 +182,7 @@ def check_oracle_scores(problem: Problem) -> None:
         "chains": 2,
         "snapshots": 2,
         "steps_per_snapshot": 4,
-        "harvest": "evaluated",
+        "scoring": "evaluated",
     }
     methods: list[Any] = [GEX(batch_size=problem.batch_size, **settings)]
     if supports(problem.backend, SupportsJvp) and supports(problem.backend, SupportsParams):

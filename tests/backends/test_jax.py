@@ -91,11 +91,11 @@ def test_a_whole_run_gives_the_oracles_scores(precision: Precision, tolerance: f
         state = start.sgd_step(state, (x, y), lr=0.1, seed=step)
     model = start.to_model(state)
     y[:4] = (y[:4] + 1) % 3
-    gex = gx.GEX(lr=0.05, chains=2, snapshots=3, steps_per_snapshot=10, batch_size=16, harvest="evaluated")
+    gex = gx.GEX(lr=0.05, chains=2, snapshots=3, steps_per_snapshot=10, batch_size=16, scoring="evaluated")
     want = gex.fit(model, (x, y), test=(x[:7], y[:7]), progress=False)
     backend = JaxBackend(perceptron(model))
     got = gex.fit(backend, (x, y), test=(x[:7], y[:7]), progress=False)
-    free = gx.GEX(lr=0.05, snapshots=8, steps_per_snapshot=20, batch_size=16, harvest="free")
+    free = gx.GEX(lr=0.05, snapshots=8, steps_per_snapshot=20, batch_size=16, scoring="training_batches")
     pairs = [
         (got.self_influence(), want.self_influence()),
         (got.suspicion(), want.suspicion()),

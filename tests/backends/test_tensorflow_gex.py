@@ -53,13 +53,13 @@ def test_scores_equal_those_of_the_oracle(dtype: Any, tolerance: float, batch_no
         assert np.abs(got - want).max() <= tolerance * np.abs(want).max()
 
 
-def test_a_free_harvest_and_a_tf_data_set() -> None:
+def test_scoring_by_training_batches_and_a_tf_data_set() -> None:
     x = np.random.default_rng(0).normal(size=(96, 4)).astype("float32")
     y = (x[:, 0] > 0).astype(int)
     model = keras.Sequential([layers.Input((4,)), layers.Dropout(0.1), layers.Dense(2, activation="softmax")])
     model.set_weights([np.array([[-3, 3], [0, 0], [0, 0], [0, 0]]), np.zeros(2)])
     data = tf.data.Dataset.from_tensor_slices((x, y)).batch(10)
-    gex = gx.GEX(lr=0.05, chains=2, snapshots=3, harvest="free", steps_per_snapshot=6, batch_size=16)
+    gex = gx.GEX(lr=0.05, chains=2, snapshots=3, scoring="training_batches", steps_per_snapshot=6, batch_size=16)
     backend = TensorFlowBackend(model)
     first, again = (gex.fit(backend, data, progress=False).suspicion() for _ in range(2))
     assert first.shape == (96,)

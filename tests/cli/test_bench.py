@@ -55,7 +55,7 @@ def test_the_table_and_what_a_run_would_cost(project, run):
     assert numbers is not None
     assert float(numbers[1]) > 0
     assert numbers[2] == "1.00"
-    told = "a run of GEX on these 120 samples: 2 × 24 snapshots, 16 steps of 8 samples before each, harvest evaluated;"
+    told = "a run of GEX on these 120 samples: 2 × 24 snapshots, 16 steps of 8 samples before each, scoring evaluated;"
     assert told in outcome.out
     spread = r"(\d+\.\d\d) \(\d+\.\d\d – \d+\.\d\d\)"
     ratios = re.search(
@@ -114,11 +114,11 @@ def test_data_that_does_not_fit_the_model_is_refused(project, run, blobs):
     assert outcome.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("harvest", ["evaluated", "free"])
+@pytest.mark.parametrize("scoring", ["evaluated", "training_batches"])
 @pytest.mark.parametrize("batch_norm", [False, True])
-def test_the_passes_are_those_that_a_run_counts(blobs, harvest, batch_norm):
+def test_the_passes_are_those_that_a_run_counts(blobs, scoring, batch_norm):
     backend = NumpyBackend(MLP.init((2, 4, 2), seed=0, batch_norm=batch_norm))
-    method = GEX(lr=0.01, snapshots=3, harvest=harvest)
+    method = GEX(lr=0.01, snapshots=3, scoring=scoring)
     data = as_dataset(blobs, backend)
     refreshed = Refresher(backend, data, seed=method.seed).samples
     passes = planned_passes(method.settled(backend, data), len(data), refreshed=refreshed)

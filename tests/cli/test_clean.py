@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import gexcore as gx
-from gexcore.cli.scored import stored_predictions
+from gexcore.cli.scored_folder import stored_predictions
 from gexcore_numpy import MLP
 
 FLIPPED = [0, 7, *range(25, 300, 25)]

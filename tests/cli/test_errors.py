@@ -55,7 +55,7 @@ def refused(project, run):
         ((*SCORE, "--lr", "fast"), "argument --lr: 'fast' is neither a number nor auto"),
         ((*SCORE, "--momentum", "nan"), "momentum is nan"),
         ((*SCORE, "--weight-decay", "-1"), "weight_decay is -1.0"),
-        ((*SCORE, "--harvest", "wild"), "argument --harvest: invalid choice: 'wild'"),
+        ((*SCORE, "--scoring", "wild"), "argument --scoring: invalid choice: 'wild'"),
         ((*SCORE, "--backend", "torhc"), "no backend named 'torhc'; installed: "),
         ((*SCORE, "--loss", "huber"), "huber"),
         (("score", "model.py", "data.npz", "--out", "audit"), "MODEL is 'model.py'; it must be file.py:callable"),

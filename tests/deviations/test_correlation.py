@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gexcore.decisions.metrics import correlation
-from gexcore.deviations.uncertainty import Comoments
+from gexcore.deviations.uncertainty import Correlation
 
 laws = settings(derandomize=True, database=None, deadline=None, max_examples=40)
 
 
 def in_blocks(one: np.ndarray, other: np.ndarray, size: int) -> float:
-    found = Comoments()
+    found = Correlation()
     for start in range(0, len(one), size):
         found = found.update(one[start : start + size], other[start : start + size])
     return found.correlation()

@@ -36,7 +36,7 @@ SETTINGS = st.fixed_dictionaries(
         "chains": st.integers(1, 6),
         "snapshots": st.integers(1, 60),
         "steps_per_snapshot": st.integers(1, 40),
-        "harvest": st.sampled_from(["evaluated", "free"]),
+        "scoring": st.sampled_from(["evaluated", "training_batches"]),
         "lr": st.just(0.1),
     },
 )
@@ -82,7 +82,7 @@ def test_chunks_are_halved_before_chains_are_given_up_and_those_before_snapshots
 def test_large_data_has_a_budget_by_default_and_is_evaluated(n: int, most: float) -> None:
     plan = plan_of(n)
     assert cost_of(plan, n) <= most
-    assert plan.harvest == "evaluated"
+    assert plan.scoring == "evaluated"
     assert plan.snapshots >= 8
 
 

@@ -19,7 +19,7 @@ from gexcore_numpy import NumpyBackend
 OPEN = {"chains": 2, "snapshots": 3, "lr": 0.02, "steps_per_snapshot": 5, "batch_size": 16}
 CLOSED = {"chains": 2, "snapshots": 20, "steps_per_snapshot": 8, "batch_size": 16}
 BOTH_LOOPS = pytest.mark.parametrize("settings", [OPEN, CLOSED], ids=["open", "closed"])
-BOTH_HARVESTS = pytest.mark.parametrize("harvest", ["evaluated", "free"])
+BOTH_HARVESTS = pytest.mark.parametrize("scoring", ["evaluated", "training_batches"])
 
 
 def fit(model: Any, data: Any, **settings: Any) -> gx.Influence:
@@ -71,8 +71,8 @@ def test_chains_and_seeds_have_their_own_order() -> None:
 
 @BOTH_LOOPS
 @BOTH_HARVESTS
-def test_equal_seeds_give_equal_bits(trained: Any, settings: Any, harvest: str) -> None:
-    one, two, other = (fit(trained.model, trained.data, **settings, harvest=harvest, seed=s) for s in (3, 3, 4))
+def test_equal_seeds_give_equal_bits(trained: Any, settings: Any, scoring: str) -> None:
+    one, two, other = (fit(trained.model, trained.data, **settings, scoring=scoring, seed=s) for s in (3, 3, 4))
     assert one.run.snapshots == two.run.snapshots
     assert len(one.table) > 0
     np.testing.assert_array_equal(one.losses, two.losses)
@@ -82,9 +82,9 @@ def test_equal_seeds_give_equal_bits(trained: Any, settings: Any, harvest: str) 
 
 @BOTH_LOOPS
 @BOTH_HARVESTS
-def test_a_chain_does_not_depend_on_how_many_there_are(trained: Any, settings: Any, harvest: str) -> None:
+def test_a_chain_does_not_depend_on_how_many_there_are(trained: Any, settings: Any, scoring: str) -> None:
     few, many = (
-        fit(trained.model, trained.data, **{**settings, "chains": chains}, harvest=harvest) for chains in (4, 8)
+        fit(trained.model, trained.data, **{**settings, "chains": chains}, scoring=scoring) for chains in (4, 8)
     )
     assert [s for s in many.run.snapshots if s.chain < 4] == list(few.run.snapshots)
     for chain in range(4):
@@ -97,7 +97,7 @@ def test_a_chain_does_not_depend_on_how_many_there_are(trained: Any, settings: A
 @pytest.mark.parametrize("fixture", ["trained", "normalised"])
 def test_an_evaluated_chain_is_the_straight_line_of_the_paper(fixture: str, request: pytest.FixtureRequest) -> None:
     given_model = request.getfixturevalue(fixture)
-    found = fit(given_model.model, given_model.data, **OPEN, harvest="evaluated", momentum=0.8, weight_decay=1e-3)
+    found = fit(given_model.model, given_model.data, **OPEN, scoring="evaluated", momentum=0.8, weight_decay=1e-3)
     backend = NumpyBackend(given_model.model, optimizer=Optimizer(momentum=0.8, weight_decay=1e-3))
     refresh = Refresher(backend, found.data, seed=0)
     rows = []
@@ -119,7 +119,7 @@ def test_an_evaluated_chain_is_the_straight_line_of_the_paper(fixture: str, requ
 
 
 def test_a_free_row_holds_the_samples_seen_and_no_others(normalised: Any) -> None:
-    found = fit(normalised.model, normalised.data, **{**OPEN, "steps_per_snapshot": 4}, harvest="free")
+    found = fit(normalised.model, normalised.data, **{**OPEN, "steps_per_snapshot": 4}, scoring="training_batches")
     backend = NumpyBackend(normalised.model, optimizer=Optimizer())
     row = 0
     for chain in range(2):
@@ -146,7 +146,7 @@ def test_the_free_base_is_measured_in_training_mode_on_augmented_samples(normali
             x, y = self.batch(indices)
             return x[:, ::-1], y
 
-    settings = {**OPEN, "batch_size": 96, "harvest": "free"}
+    settings = {**OPEN, "batch_size": 96, "scoring": "training_batches"}
     found = fit(NumpyBackend(normalised.model), Mirrored(*normalised.data), **settings)
     backend = NumpyBackend(normalised.model)
     state = backend.initial_state()
@@ -159,7 +159,7 @@ def test_the_free_base_is_measured_in_training_mode_on_augmented_samples(normali
 @pytest.mark.parametrize("fixture", ["trained", "normalised"])
 def test_kept_states_have_the_losses_of_their_rows(fixture: str, settings: Any, request: Any) -> None:
     given_model = request.getfixturevalue(fixture)
-    found = fit(given_model.model, given_model.data, **settings, harvest="evaluated", keep=4)
+    found = fit(given_model.model, given_model.data, **settings, scoring="evaluated", keep=4)
     kept = found.members.evaluate(given_model.data)
     np.testing.assert_array_equal(kept.losses, found.losses[found.members.rows])
     np.testing.assert_array_equal(kept.chains, found.table.chains[found.members.rows])
@@ -170,7 +170,7 @@ def test_kept_states_have_the_losses_of_their_rows(fixture: str, settings: Any, 
 @pytest.mark.parametrize(("keep", "rows"), [(0, []), (1, [0]), (3, [0, 4, 8]), (8, [0, 2, 4, 6, 8]), (50, range(10))])
 def test_kept_members_are_spread_evenly_along_a_chain(trained: Any, keep: int, rows: list[int]) -> None:
     settings = {**OPEN, "chains": 2, "snapshots": 10, "lr": 1e-3, "steps_per_snapshot": 1}
-    found = fit(trained.model, trained.data, **settings, harvest="evaluated", keep=keep)
+    found = fit(trained.model, trained.data, **settings, scoring="evaluated", keep=keep)
     assert found.members.rows.tolist() == [*rows, *(10 + row for row in rows)]
     assert len(found.members.states) == 2 * len(rows)
 
@@ -178,19 +178,19 @@ def test_kept_members_are_spread_evenly_along_a_chain(trained: Any, keep: int, r
 @BOTH_LOOPS
 def test_stepping_in_place_changes_no_loss(trained: Any, settings: Any) -> None:
     backend = NumpyBackend(trained.model, optimizer=Optimizer())
-    owned = fit(backend, trained.data, **settings, harvest="evaluated")
-    plain = fit(Plain(backend), trained.data, **settings, harvest="evaluated")
+    owned = fit(backend, trained.data, **settings, scoring="evaluated")
+    plain = fit(Plain(backend), trained.data, **settings, scoring="evaluated")
     np.testing.assert_array_equal(plain.losses, owned.losses)
     assert plain.run.snapshots == owned.run.snapshots
 
 
 @BOTH_LOOPS
 @BOTH_HARVESTS
-def test_the_model_comes_back_as_it_was(normalised: Any, settings: Any, harvest: str) -> None:
+def test_the_model_comes_back_as_it_was(normalised: Any, settings: Any, scoring: str) -> None:
     def arrays() -> list[bytes]:
         norms = [a for norm in normalised.model.batch_norm for a in (norm.scale, norm.offset, norm.mean, norm.var)]
         return [a.tobytes() for a in (*normalised.model.weights, *normalised.model.biases, *norms)]
 
     before = arrays()
-    fit(normalised.model, normalised.data, **settings, harvest=harvest)
+    fit(normalised.model, normalised.data, **settings, scoring=scoring)
     assert arrays() == before

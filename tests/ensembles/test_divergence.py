@@ -14,7 +14,7 @@ from gexcore.errors import AllMembersDivergedError
 from gexcore_numpy import NumpyBackend
 
 OPEN = {"chains": 3, "snapshots": 6, "lr": 0.02, "steps_per_snapshot": 5, "batch_size": 16}
-BOTH_HARVESTS = pytest.mark.parametrize("harvest", ["evaluated", "free"])
+BOTH_HARVESTS = pytest.mark.parametrize("scoring", ["evaluated", "training_batches"])
 
 
 def fit(model: Any, data: Any, **settings: Any) -> gx.Influence:
@@ -62,7 +62,7 @@ def explodes() -> list[bool]:
 
 
 def test_diverged_members_are_left_out_and_counted(trained: Any) -> None:
-    found = fit(Fragile(trained.model), trained.data, **OPEN, harvest="evaluated")
+    found = fit(Fragile(trained.model), trained.data, **OPEN, scoring="evaluated")
     bad = sum(explodes())
     assert 0 < bad < 18
     assert [s.status for s in found.run.snapshots] == ["diverged" if e else "member" for e in explodes()]
@@ -75,7 +75,7 @@ def test_diverged_members_are_left_out_and_counted(trained: Any) -> None:
 
 
 def test_a_chain_starts_again_from_the_checkpoint_after_it_diverged(trained: Any) -> None:
-    found = fit(Fragile(trained.model), trained.data, **OPEN, harvest="evaluated")
+    found = fit(Fragile(trained.model), trained.data, **OPEN, scoring="evaluated")
     bad = explodes()
     after = next(i for i in range(1, 18) if i % 6 and bad[i - 1] and not bad[i])
     chain, number = divmod(after, 6)
@@ -91,34 +91,34 @@ def test_a_chain_starts_again_from_the_checkpoint_after_it_diverged(trained: Any
 
 @BOTH_HARVESTS
 @pytest.mark.parametrize("lr", ["auto", 0.02])
-def test_if_all_members_diverge_it_says_what_to_try(trained: Any, harvest: str, lr: Any) -> None:
+def test_if_all_members_diverge_it_says_what_to_try(trained: Any, scoring: str, lr: Any) -> None:
     class Hopeless(Fragile):
         divisor = 1
 
-    settings = {**OPEN, "lr": lr, "harvest": harvest}
+    settings = {**OPEN, "lr": lr, "scoring": scoring}
     with pytest.raises(AllMembersDivergedError, match=r"all \d+ members have non-finite losses; try") as raised:
         fit(Hopeless(trained.model), trained.data, **settings)
     assert isinstance(raised.value, ArithmeticError)
 
 
 def test_a_far_too_large_learning_rate_leaves_no_member_but_a_result(trained: Any) -> None:
-    found = fit(trained.model, trained.data, **{**OPEN, "lr": 1e6}, harvest="evaluated")
+    found = fit(trained.model, trained.data, **{**OPEN, "lr": 1e6}, scoring="evaluated")
     assert found.run.count()["melted"] > 0
     assert found.run.count()["member"] == len(found.table)
 
 
 @pytest.mark.parametrize("fixture", ["trained", "normalised"])
 @BOTH_HARVESTS
-def test_a_run_costs_what_it_says(fixture: str, harvest: str, request: pytest.FixtureRequest) -> None:
+def test_a_run_costs_what_it_says(fixture: str, scoring: str, request: pytest.FixtureRequest) -> None:
     given_model = request.getfixturevalue(fixture)
     backend = Counting(given_model.model)
-    found = fit(backend, given_model.data, **OPEN, harvest=harvest)
+    found = fit(backend, given_model.data, **OPEN, scoring=scoring)
     assert found.run.passes.step == backend.samples["step"] == 3 * 6 * 5 * 16
-    refreshed = found.members.refresh.samples * (18 if harvest == "evaluated" else 0)
+    refreshed = found.members.refresh.samples * (18 if scoring == "evaluated" else 0)
     assert found.run.passes.forward == backend.samples["forward"] + refreshed
 
 
 def test_test_data_cost_one_pass_per_member(trained: Any) -> None:
     backend = Counting(trained.model)
-    found = fit(backend, trained.data, **OPEN, harvest="evaluated", test=(trained.x[:10], trained.y[:10]))
+    found = fit(backend, trained.data, **OPEN, scoring="evaluated", test=(trained.x[:10], trained.y[:10]))
     assert found.run.passes.forward == backend.samples["forward"] - 10  # the base on the test data

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gexcore.ensembles.plan import Constant, Cosine
-from gexcore.ensembles.thermostat import Chunk, Decision, Heat, OpenLoop, Reading
+from gexcore.ensembles.thermostat import Chunk, Decision, OpenLoop, Reading, Warmth
 from gexcore.ensembles.thermostat import Thermostat as AnyThermostat
 
 laws = settings(derandomize=True, database=None, deadline=None)
@@ -54,7 +54,7 @@ def rate(decision: Decision) -> float:
 
 def run(
     thermostat: AnyThermostat, readings: Sequence[Reading | float], *, warm: bool = False
-) -> Iterator[tuple[Heat, Decision]]:
+) -> Iterator[tuple[Warmth, Decision]]:
     memory, _ = thermostat.start()
     memory = memory._replace(warmed=warm)
     for reading in readings:
@@ -63,14 +63,14 @@ def run(
         yield memory, decision
 
 
-def by_the_book(lr: float, readings: list[Reading], C: int, heats: int) -> Iterator[tuple[float, str, bool, str]]:
+def by_the_book(lr: float, readings: list[Reading], C: int, warmups: int) -> Iterator[tuple[float, str, bool, str]]:
     """The procedure line by line: learning rate, what the chain does, whether in band, what chunk follows."""
     LO, WARM, STUCK, RETURNS = 0.4, 0.97, 5, 2
     t, heated, warmed, left, below, returns, before = 0, 0, False, False, 0, 0, None
     for given_skill, loss, _ in readings:
         s = given_skill if math.isfinite(given_skill) else 0.0
         target = 0.95 - 0.45 * t / (C - 1) if C > 1 else 0.95
-        if warmed or heated >= heats:
+        if warmed or heated >= warmups:
             t += 1
         else:
             heated += 1
@@ -88,24 +88,24 @@ def by_the_book(lr: float, readings: list[Reading], C: int, heats: int) -> Itera
             if before and loss > before * math.e:
                 change = min(change, max(0.1, math.exp(-0.5 * (math.log(loss / before) - 1))))
             lr, returns, then, before = lr * change, 0, "continue", loss
-        over = t >= C or (not left and heated + t >= max(heats, 28))
-        yield lr, then, band, "none" if over else "whole" if warmed or heated >= heats else "short"
+        over = t >= C or (not left and heated + t >= max(warmups, 28))
+        yield lr, then, band, "none" if over else "whole" if warmed or heated >= warmups else "short"
         if over:
             return
 
 
 @laws
-@given(lr=RATES, readings=READINGS, snapshots=st.integers(1, 60), heats=st.integers(1, 60))
-def test_the_thermostat_goes_by_the_book(lr: float, readings: list[Reading], snapshots: int, heats: int) -> None:
-    thermostat = Thermostat(lr, snapshots, heats=heats)
-    told = zip(run(thermostat, readings), by_the_book(lr, readings, snapshots, heats), strict=False)
+@given(lr=RATES, readings=READINGS, snapshots=st.integers(1, 60), warmups=st.integers(1, 60))
+def test_the_thermostat_goes_by_the_book(lr: float, readings: list[Reading], snapshots: int, warmups: int) -> None:
+    thermostat = Thermostat(lr, snapshots, warmups=warmups)
+    told = zip(run(thermostat, readings), by_the_book(lr, readings, snapshots, warmups), strict=False)
     for (memory, decision), (wanted, then, band, chunk) in told:
         assert memory.lr == pytest.approx(wanted, rel=1e-12)
         assert decision.after == then
         assert (decision.status == "member") == band
         assert (decision.chunk is None) == (chunk == "none")
         if decision.chunk is not None:
-            assert decision.chunk.heating == (chunk == "short")
+            assert decision.chunk.warmup == (chunk == "short")
             assert rate(decision) == memory.lr
 
 
@@ -113,7 +113,7 @@ def test_the_thermostat_goes_by_the_book(lr: float, readings: list[Reading], sna
 @given(lr=RATES, readings=READINGS)
 def test_the_learning_rate_stays_finite_and_positive_and_rises_gently(lr: float, readings: list[Reading]) -> None:
     before = lr
-    for memory, decision in run(Thermostat(lr, 100, heats=100), readings):
+    for memory, decision in run(Thermostat(lr, 100, warmups=100), readings):
         after = rate(decision)
         assert math.isfinite(after)
         assert 0.1 * before <= after <= (1.25 if memory.warmed else 2.0) * before * (1 + 1e-12)
@@ -127,7 +127,7 @@ def test_every_chain_ends(readings: list[Reading]) -> None:
     thermostat = Thermostat(0.1, 24)
     ran = list(run(thermostat, readings * (200 // len(readings) + 1)))
     last = next(i for i, (_, decision) in enumerate(ran) if decision.chunk is None)
-    assert last < 24 + thermostat.heats
+    assert last < 24 + thermostat.warmups
 
 
 @laws
@@ -151,33 +151,33 @@ def test_equal_histories_give_equal_decisions(lr: float, readings: list[Reading]
     assert thermostat == Thermostat(lr, len(readings))
 
 
-def test_heating_doubles_in_short_chunks_until_the_first_warm_snapshot() -> None:
+def test_warm_up_doubles_in_short_chunks_until_the_first_warm_snapshot() -> None:
     ran = list(run(Thermostat(1e-3, 40), [1.0, 0.99, 0.97, 0.96, 1.0, 1.0]))
     rates = [rate(decision) for _, decision in ran]
     assert rates[:3] == [2e-3, 4e-3, 8e-3]
     assert rates[3] == pytest.approx(8e-3 * math.exp(2 * (0.96 - 0.95)))
     assert all(b / a <= 1.25 for a, b in pairwise(rates[2:]))
-    assert [decision.chunk.heating for _, decision in ran if decision.chunk] == [True] * 3 + [False] * 3
-    # heating takes nothing from the length of the chain, but for the member that it leads to
+    assert [decision.chunk.warmup for _, decision in ran if decision.chunk] == [True] * 3 + [False] * 3
+    # the warm-up takes nothing from the length of the chain, but for the member that it leads to
     assert [memory.snapshot for memory, _ in ran] == [0, 0, 0, 1, 2, 3]
 
 
 def test_a_chain_that_never_leaves_the_start_ends_without_a_member() -> None:
-    ran = list(run(Thermostat(1e-3, 40, heats=10), [1.0] * 28))
+    ran = list(run(Thermostat(1e-3, 40, warmups=10), [1.0] * 28))
     assert [decision.chunk is None for _, decision in ran] == [False] * 27 + [True]
-    assert [decision.chunk.heating for _, decision in ran if decision.chunk] == [True] * 9 + [False] * 18
+    assert [decision.chunk.warmup for _, decision in ran if decision.chunk] == [True] * 9 + [False] * 18
     assert {decision.status for _, decision in ran} == {"cold"}
 
 
-def test_a_chain_that_has_left_the_start_goes_on_when_heating_is_used_up() -> None:
-    ran = list(run(Thermostat(1e-3, 12, heats=4), [0.9, *[0.1] * 3, *[1.0] * 8, 0.9]))
+def test_a_chain_that_has_left_the_start_goes_on_when_the_warm_up_is_used_up() -> None:
+    ran = list(run(Thermostat(1e-3, 12, warmups=4), [0.9, *[0.1] * 3, *[1.0] * 8, 0.9]))
     assert ran[3][1].after == "reset"
-    assert [decision.chunk.heating for _, decision in ran[3:-1] if decision.chunk] == [True] * 3 + [False] * 6
+    assert [decision.chunk.warmup for _, decision in ran[3:-1] if decision.chunk] == [True] * 3 + [False] * 6
     assert ran[-1][1].status == "member"
 
 
 def test_a_chain_starts_cold_at_its_first_learning_rate() -> None:
-    assert Thermostat(1e-3, 40).start() == (Heat(1e-3), Chunk(Constant(1e-3), heating=True))
+    assert Thermostat(1e-3, 40).start() == (Warmth(1e-3), Chunk(Constant(1e-3), warmup=True))
 
 
 def test_the_target_falls_on_a_line() -> None:
@@ -195,7 +195,7 @@ def test_a_melted_chain_tries_its_chunk_again_more_coolly_and_then_goes_back_to_
     assert rates[1:4] == [rates[0] / 2, rates[0] / 4, rates[0] / 8]
     # what it goes back to is the snapshot that it left, and at the start nothing is known
     assert [memory.loss for memory, _ in ran] == [0.2, 0.2, 0.2, 0.0, 0.0]
-    assert ran[3][0] == Heat(rates[3], 4, 1, left=True)
+    assert ran[3][0] == Warmth(rates[3], 4, 1, left=True)
 
 
 def test_a_chain_that_recovered_may_try_again() -> None:

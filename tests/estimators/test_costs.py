@@ -71,8 +71,8 @@ def cases(model: MLP) -> dict[str, tuple[Any, dict[str, float]]]:
     """A method for each label in the table, and the symbols of its cost."""
     two = {"checkpoints": [model, model]}
     return {
-        "GEX()": (gx.GEX(**CHAINS, harvest="evaluated"), {"M": 6, "E": 2}),
-        "GEX(harvest='free')": (gx.GEX(**CHAINS, harvest="free"), {"M": 6, "E": 2}),
+        "GEX()": (gx.GEX(**CHAINS, scoring="evaluated"), {"M": 6, "E": 2}),
+        "GEX(scoring='training_batches')": (gx.GEX(**CHAINS, scoring="training_batches"), {"M": 6, "E": 2}),
         "GEXLin()": (gx.GEXLin(**CHAINS), {"M": 6, "E": 2}),
         "IF()": (gx.IF(), {}),
         "Arnoldi()": (gx.Arnoldi(iterations=12, rank=10, samples=7), {"J": 12, "h": 0.5}),

@@ -27,13 +27,13 @@ def fit(model: Any, data: Any, *, settings: Any = None, **arguments: Any) -> gx.
 
 
 def settled(n: int, *, backend: Any = None, **settings: Any) -> Plan:
-    auto = {"chains": "auto", "snapshots": "auto", "steps": "auto", "batch_size": "auto", "harvest": "auto"}
+    auto = {"chains": "auto", "snapshots": "auto", "steps": "auto", "batch_size": "auto", "scoring": "auto"}
     usual = {"feedback": True, "optimizer": "sgd", "seed": 0}
     return settle(backend or NumpyBackend(MLP.init((2, 2), seed=0)), n, **{**auto, **usual, **settings})
 
 
 @pytest.mark.parametrize(
-    ("n", "chains", "batch_size", "steps", "harvest"),
+    ("n", "chains", "batch_size", "steps", "scoring"),
     [
         (5, 2, 5, 16, "evaluated"),
         (100, 2, 8, 16, "evaluated"),
@@ -44,23 +44,23 @@ def settled(n: int, *, backend: Any = None, **settings: Any) -> Plan:
         (60000, 2, 128, 117, "evaluated"),
     ],
 )
-def test_auto_follows_the_number_of_samples(n: int, chains: int, batch_size: int, steps: int, harvest: str) -> None:
+def test_auto_follows_the_number_of_samples(n: int, chains: int, batch_size: int, steps: int, scoring: str) -> None:
     plan = settled(n)
-    assert (plan.chains, plan.batch_size, plan.steps, plan.harvest) == (chains, batch_size, steps, harvest)
+    assert (plan.chains, plan.batch_size, plan.steps, plan.scoring) == (chains, batch_size, steps, scoring)
 
 
 def test_a_budget_is_spent_on_evaluated_snapshots() -> None:
     limit = Limit(lambda passes: passes.epochs(60000), 17.0)
     plan = settled(60000, limits=[limit])
-    assert (plan.harvest, plan.chains, plan.snapshots, plan.steps) == ("evaluated", 1, 9, 58)
+    assert (plan.scoring, plan.chains, plan.snapshots, plan.steps) == ("evaluated", 1, 9, 58)
     assert limit.allows(planned_passes(plan, 60000, refreshed=0))
     small = limit._replace(most=10.0)  # does not pay for six
-    assert settled(60000, limits=[small]).harvest == "free"
-    assert settled(4999, limits=[Limit(lambda passes: passes.epochs(4999), 20.0)]).harvest == "evaluated"
-    assert settled(60000, limits=[limit], harvest="free").harvest == "free"
+    assert settled(60000, limits=[small]).scoring == "training_batches"
+    assert settled(4999, limits=[Limit(lambda passes: passes.epochs(4999), 20.0)]).scoring == "evaluated"
+    assert settled(60000, limits=[limit], scoring="training_batches").scoring == "training_batches"
 
 
-def test_a_free_harvest_is_chosen_only_where_it_works() -> None:
+def test_scoring_by_training_batches_is_chosen_only_where_it_works() -> None:
     class Silent(NumpyBackend):
         unsupported = frozenset()
 
@@ -71,11 +71,11 @@ def test_a_free_harvest_is_chosen_only_where_it_works() -> None:
     limit = Limit(lambda passes: passes.epochs(60000), 10.0)
     for settings in ({"backend": Silent()}, {"feedback": False}, {"optimizer": "adamw"}):
         plan = settled(60000, limits=[limit], hard=False, **settings)
-        assert plan.harvest == "evaluated"
+        assert plan.scoring == "evaluated"
     with pytest.raises(
-        MissingCapabilityError, match=r'harvest="free" needs SupportsTrainingLosses \(training_losses\)'
+        MissingCapabilityError, match=r'scoring="training_batches" needs SupportsTrainingLosses \(training_losses\)'
     ):
-        settled(60000, backend=Silent(), harvest="free")
+        settled(60000, backend=Silent(), scoring="training_batches")
 
 
 def test_presets_are_the_recipes_of_the_paper_and_of_its_code() -> None:
@@ -85,7 +85,7 @@ def test_presets_are_the_recipes_of_the_paper_and_of_its_code() -> None:
     for preset in (paper, code):
         assert preset.ceiling is None
         assert preset.lr == gx.Cosine(0.05, 800)
-        assert (preset.harvest, preset.momentum, preset.weight_decay) == ("evaluated", 0.9, 5e-4)
+        assert (preset.scoring, preset.momentum, preset.weight_decay) == ("evaluated", 0.9, 5e-4)
     scaled = gx.GEX.paper(chains=3, steps=10, lr=0.1, seed=5, weight_decay=0.0)
     assert (scaled.lr, scaled.chains, scaled.seed, scaled.weight_decay) == (gx.Cosine(0.1, 10), 3, 5, 0.0)
 
@@ -148,7 +148,7 @@ def test_members_step_on_the_training_data_and_are_scored_on_the_data(trained: A
             return super().batch(indices)
 
     data, train = Recording(*trained.data), Recording(*trained.data)
-    found = fit(trained.model, data, train_data=train, settings={"harvest": "evaluated", "lr": 0.02})
+    found = fit(trained.model, data, train_data=train, settings={"scoring": "evaluated", "lr": 0.02})
     assert (train.batches, train.augmentations, data.augmentations) == (0, 6, 0)
     assert data.batches > 0
     np.testing.assert_array_equal(found.losses, fit(trained.model, trained.data, settings={"lr": 0.02}).losses)
@@ -196,7 +196,7 @@ def test_the_checkpoint_losses_are_those_of_the_model_as_given(normalised: Any) 
 
 
 def test_the_record_of_a_run_is_plain_and_complete(trained: Any) -> None:
-    found = fit(trained.model, trained.data, settings={"lr": gx.Cosine(0.02, 3), "seed": 4, "harvest": "evaluated"})
+    found = fit(trained.model, trained.data, settings={"lr": gx.Cosine(0.02, 3), "seed": 4, "scoring": "evaluated"})
     record = json.loads(json.dumps(found.run.to_dict()))
     assert (record["method"], record["backend"], record["samples"], record["classes"]) == ("GEX", "numpy", 96, 3)
     assert record["settings"]["lr"] == "Cosine(lr=0.02, steps=3)"

@@ -174,9 +174,9 @@ def test_parameters_restrict_every_method(written: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("harvest", ["evaluated", "free"])
-def test_members_step_in_the_chosen_parameters_only(written: Any, harvest: Any) -> None:
-    ensemble = gx.GEX(**CHAINS, harvest=harvest, keep=3)
+@pytest.mark.parametrize("scoring", ["evaluated", "training_batches"])
+def test_members_step_in_the_chosen_parameters_only(written: Any, scoring: Any) -> None:
+    ensemble = gx.GEX(**CHAINS, scoring=scoring, keep=3)
     whole = ensemble.fit(written.model, written.data, **QUIET)
     moved = [whole.members.backend.to_model(state).weights[0] for state in whole.members.states]
     assert all((weight != written.model.weights[0]).any() for weight in moved)

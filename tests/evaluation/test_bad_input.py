@@ -111,7 +111,7 @@ SETTINGS = [
         ({"floor": 0.5, "ceiling": value}, f"ceiling is {value!r}, and must be a finite number above 0.5")
         for value in (0.5, -1.0, float("inf"), "high")
     ),
-    ({"harvest": "cheap"}, "harvest is 'cheap'; allowed are 'auto', 'evaluated' and 'free'"),
+    ({"scoring": "cheap"}, "scoring is 'cheap'; allowed are 'auto', 'evaluated' and 'training_batches'"),
     ({"optimizer": "lion"}, "optimizer is 'lion'; allowed are 'sgd', 'adamw' and the framework's own factory"),
 ]
 
@@ -189,8 +189,8 @@ def test_a_loss_of_the_wrong_shape(trained: Any, shape: Any) -> None:
 def test_an_untrained_model(trained: Any) -> None:
     blank = MLP([np.zeros((5, 3))], [np.zeros(3)])
     told = "the model predicts the given targets no better than a guess; the method starts from a trained model"
-    for harvest in ("evaluated", "free"):
-        refused(InvalidModelError, told, fit, blank, trained.data, settings={"harvest": harvest})
+    for scoring in ("evaluated", "training_batches"):
+        refused(InvalidModelError, told, fit, blank, trained.data, settings={"scoring": scoring})
 
 
 def test_a_broken_model(trained: Any) -> None:

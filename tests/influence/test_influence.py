@@ -40,7 +40,7 @@ def influence_of(
     backend = NumpyBackend(MLP([np.zeros((2, 3))], [np.zeros(3)]))
     data = ArrayDataset(np.zeros((n, 2)), np.zeros(n, int))
     members = Members(backend, Refresher(backend, data, seed=0), 512, np.empty(0, int), np.empty(0, int), [])
-    plan = Plan(chains=1, snapshots=1, steps=1, heats=0, batch_size=1, harvest="evaluated", seed=0)
+    plan = Plan(chains=1, snapshots=1, steps=1, warmups=0, batch_size=1, scoring="evaluated", seed=0)
     snapshots = tuple(Snapshot(int(c), i, 0.1, 0.8, 0.5, "member") for i, c in enumerate(chains))
     run = Run("GEX", {}, plan, "numpy", n, 3, snapshots, Passes(), 0.0)
     fields = {"labels": None, "clip": 3.0, "test_table": tests, **fields}

@@ -28,14 +28,14 @@ def new_data(trained: Any) -> Any:
 @pytest.mark.parametrize("fixture", ["trained", "normalised"])
 def test_new_data_of_the_fit_and_later_ones_give_the_same(fixture: str, new_data: Any, request: Any) -> None:
     given_model = request.getfixturevalue(fixture)
-    found = fit(given_model.model, given_model.data, test=new_data, harvest="evaluated")
+    found = fit(given_model.model, given_model.data, test=new_data, scoring="evaluated")
     assert found.influence().shape == (6, 96)
     np.testing.assert_array_equal(found.influence(new_data), found.influence())
     np.testing.assert_array_equal(found.influence(given_model.data)[:, :5], found.influence(given_model.data)[:5].T)
 
 
 def test_later_data_are_seen_by_the_kept_members_only(trained: Any, new_data: Any) -> None:
-    found = fit(trained.model, trained.data, test=new_data, harvest="evaluated", keep=2)
+    found = fit(trained.model, trained.data, test=new_data, scoring="evaluated", keep=2)
     rows = found.members.rows
     assert len(rows) == 4 < len(found.table) == 8
     tests = found.test_table
@@ -47,9 +47,11 @@ def test_later_data_are_seen_by_the_kept_members_only(trained: Any, new_data: An
 
 @pytest.mark.parametrize("steps", [3, 12], ids=["rows with gaps", "rows without"])
 @pytest.mark.parametrize("with_test", [False, True])
-def test_a_free_harvest_evaluates_its_kept_members(trained: Any, new_data: Any, steps: int, with_test: bool) -> None:
+def test_scoring_by_training_batches_evaluates_its_kept_members(
+    trained: Any, new_data: Any, steps: int, with_test: bool
+) -> None:
     test = new_data if with_test else None
-    found = fit(trained.model, trained.data, test=test, harvest="free", steps_per_snapshot=steps, keep=2)
+    found = fit(trained.model, trained.data, test=test, scoring="training_batches", steps_per_snapshot=steps, keep=2)
     assert bool(np.isnan(found.losses).any()) == (steps == 3)
     kept = found.members.evaluate(trained.data)
     dev = kept.losses - kept.base_losses
@@ -60,7 +62,7 @@ def test_a_free_harvest_evaluates_its_kept_members(trained: Any, new_data: Any, 
 
 
 def test_a_suggested_label_has_the_largest_mean_probability(normalised: Any) -> None:
-    found = fit(normalised.model, normalised.data, harvest="evaluated", lr=0.2)
+    found = fit(normalised.model, normalised.data, scoring="evaluated", lr=0.2)
     backend = found.members.backend
     total = np.zeros((96, 3))
     for state in found.members.states:
@@ -89,9 +91,9 @@ class Still(NumpyBackend):
         return super().sgd_step_(state, batch, lr=0.0, seed=seed)
 
 
-@pytest.mark.parametrize("harvest", ["evaluated", "free"])
-def test_a_run_that_never_warmed_up_still_ranks_by_the_loss(trained: Any, harvest: str, new_data: Any) -> None:
-    found = fit(Still(trained.model), trained.data, lr="auto", snapshots=1, harvest=harvest, test=new_data)
+@pytest.mark.parametrize("scoring", ["evaluated", "training_batches"])
+def test_a_run_that_never_warmed_up_still_ranks_by_the_loss(trained: Any, scoring: str, new_data: Any) -> None:
+    found = fit(Still(trained.model), trained.data, lr="auto", snapshots=1, scoring=scoring, test=new_data)
     assert found.run.count() == {"member": 0, "cold": 56, "melted": 0, "diverged": 0}
     assert "0 members of 0 chains (56 cold left out)" in repr(found)
     np.testing.assert_array_equal(found.suspicion(), np.minimum(found.base_losses, 3.0))
@@ -105,10 +107,12 @@ def test_a_run_that_never_warmed_up_still_ranks_by_the_loss(trained: Any, harves
 
 
 def test_influence_without_kept_states_says_what_to_set(trained: Any, new_data: Any) -> None:
-    found = fit(trained.model, trained.data, harvest="evaluated", keep=0)
+    found = fit(trained.model, trained.data, scoring="evaluated", keep=0)
     assert found.influence().shape == (96, 96)
     with pytest.raises(InvalidSettingError, match="influence on new data needs members whose states were kept; fit"):
         found.influence(new_data)
-    free = fit(trained.model, trained.data, harvest="free", keep=0)
-    with pytest.raises(InvalidSettingError, match=r"influence after a free harvest needs .* fit with keep > 0"):
+    free = fit(trained.model, trained.data, scoring="training_batches", keep=0)
+    with pytest.raises(
+        InvalidSettingError, match=r"influence after scoring by training batches needs .* fit with keep > 0"
+    ):
         free.influence()

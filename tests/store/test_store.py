@@ -93,7 +93,7 @@ def stopped(problem: Any, store: Any, at: int, method: Any = None, **how: Any) -
 def chunks(found: Any, *chains: int) -> list[int]:
     """Steps before each snapshot of these chains: fewer while a chain is heated."""
     plan = found.run.plan
-    return [plan.heating_steps if s.heating else plan.steps for s in found.run.snapshots if s.chain in chains]
+    return [plan.warmup_steps if s.warmup else plan.steps for s in found.run.snapshots if s.chain in chains]
 
 
 @pytest.mark.parametrize("where", ["folder", "url"])
@@ -116,13 +116,13 @@ def test_a_stopped_run_goes_on_where_it_was(problem: Any, expected: Any, where: 
 @pytest.mark.parametrize(
     "settings",
     [
-        {"harvest": "free"},
+        {"scoring": "training_batches"},
         {"lr": 0.05, "optimizer": "adamw"},
         {"lr": gx.Cosine(0.1, 8), "chains": 3, "snapshots": 1},
         {"lr": 5.0},
         {"parameters": "*1", "lr": 0.1},
     ],
-    ids=["free", "adamw", "paper", "melting", "parameters"],
+    ids=["training_batches", "adamw", "paper", "melting", "parameters"],
 )
 def test_every_kind_of_run_resumes_to_the_bit(problem: Any, settings: dict[str, Any], tmp_path: Path) -> None:
     method = gx.GEX(**{**SETTINGS, "snapshots": 8, **settings})
@@ -160,12 +160,12 @@ def test_xarray_opens_it(problem: Any, expected: Any, tmp_path: Path) -> None:
     with xr.open_zarr(tmp_path / "s.zarr", consolidated=False, chunks=None) as table:
         assert table.losses.dims == ("member", "sample")
         plan = expected.run.plan
-        assert dict(table.sizes) == {"member": 2 * plan.looks, "sample": 60, "test": 4}
+        assert dict(table.sizes) == {"member": 2 * plan.most_snapshots, "sample": 60, "test": 4}
         member = table.status.values == table.status.attrs["flag_meanings"].split().index("member")
         np.testing.assert_array_equal(table.losses.values[member], expected.losses)
         np.testing.assert_array_equal(table.base_losses.values, expected.base_losses)
         np.testing.assert_array_equal(table.chain.values[member], expected.table.chains)
-        rows = [s.chain * plan.looks + s.number for s in expected.run.snapshots]
+        rows = [s.chain * plan.most_snapshots + s.number for s in expected.run.snapshots]
         np.testing.assert_array_equal(table.lr.values[rows], [s.lr for s in expected.run.snapshots])
 
 

@@ -44,5 +44,5 @@ def results(influence: gx.LossInfluence) -> None:
 
 def settings() -> gx.GEX:
     gx.GEX(lr="high")  # type: ignore[arg-type]
-    gx.GEX(harvest="sometimes")  # type: ignore[arg-type]
+    gx.GEX(scoring="sometimes")  # type: ignore[arg-type]
     return gx.GEX(chains=2, lr=gx.Cosine(0.05, steps=100), optimizer="adamw")

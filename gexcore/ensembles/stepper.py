@@ -45,10 +45,10 @@ def training_batches(train: Dataset[Any]) -> Callable[[Indices, int], Any]:
     return lambda indices, seed: train.batch(indices)
 
 
-class Walker:
+class Stepper:
     """Takes optimiser steps from θ* on the training batches of one chain.
 
-    Where the backend allows it the state is stepped in place: the walker never shares it.
+    Where the backend allows it the state is stepped in place: the stepper never shares it.
 
     Parameters
     ----------

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from gexcore.backend.protocols import Backend, Dataset, Indices
 from gexcore.ensembles.plan import Plan, steering_size
-from gexcore.ensembles.walker import Trail, training_batches
+from gexcore.ensembles.stepper import Trail, training_batches
 from gexcore.evaluation.losses import checked, evaluate, gather
 from gexcore.evaluation.passes import Passes
 from gexcore.evaluation.statistics import Refresher
 
 
-class Look(NamedTuple):
+class Probe(NamedTuple):
     """What tells the controller where a chain is now, at little cost.
 
     Parameters
@@ -23,7 +23,7 @@ class Look(NamedTuple):
     indices, losses : arrays, shape (s,)
         Positions and losses of the samples that steer.
     scored : Any
-        The state that is ready for further evaluation; None in a free harvest.
+        The state that is ready for further evaluation; None where training batches are the scores.
     """
 
     indices: Indices
@@ -46,33 +46,33 @@ class Collected(NamedTuple):
     diverged: bool
 
 
-class Harvest(Protocol):
+class Scorer(Protocol):
     """Measures θ* and the snapshots of a run in one and the same way."""
 
     def base(self) -> NDArray[Any]:
         """Losses at θ*, shape (samples,)."""
         ...
 
-    def look(self, state: Any, trail: Trail) -> Look:
+    def probe(self, state: Any, trail: Trail) -> Probe:
         """Some losses of the state to which `trail` led."""
         ...
 
-    def collect(self, look: Look, trail: Trail) -> Collected:
+    def collect(self, probe: Probe, trail: Trail) -> Collected:
         """All losses of the same state."""
         ...
 
     @property
-    def look_passes(self) -> Passes:
-        """Cost of a look, beyond the steps."""
+    def probe_passes(self) -> Passes:
+        """Cost of a probe, beyond the steps."""
         ...
 
     @property
     def collect_passes(self) -> Passes:
-        """Cost of all losses after a look."""
+        """Cost of all losses after a probe."""
         ...
 
 
-class EvaluatedHarvest:
+class EvaluatedScorer:
     """Evaluation mode, with statistics refreshed: a random part of the samples steers, members are scored on all."""
 
     def __init__(self, backend: Backend[Any, Any], data: Dataset[Any], refresh: Refresher, plan: Plan) -> None:
@@ -83,7 +83,7 @@ class EvaluatedHarvest:
         order = np.random.default_rng([plan.seed, 0x57EE]).permutation(len(data))
         size = steering_size(len(data))
         self._steering, self._rest = np.sort(order[:size]), np.sort(order[size:])
-        self.look_passes = Passes(forward=size + refresh.samples)
+        self.probe_passes = Passes(forward=size + refresh.samples)
         self.collect_passes = Passes(forward=len(data) - size)
 
     def base(self) -> NDArray[Any]:
@@ -92,31 +92,31 @@ class EvaluatedHarvest:
             self._backend, self._refresh(self._backend.initial_state()), self._data, batch_size=self._batch_size
         )
 
-    def look(self, state: Any, trail: Trail) -> Look:
+    def probe(self, state: Any, trail: Trail) -> Probe:
         """Losses of the samples that steer."""
         scored = self._refresh(state)
-        return Look(self._steering, self._measure(scored, self._steering), scored)
+        return Probe(self._steering, self._measure(scored, self._steering), scored)
 
-    def collect(self, look: Look, trail: Trail) -> Collected:
+    def collect(self, probe: Probe, trail: Trail) -> Collected:
         """Losses of every sample."""
-        losses = np.empty(len(self._data), look.losses.dtype)
-        losses[look.indices] = look.losses
+        losses = np.empty(len(self._data), probe.losses.dtype)
+        losses[probe.indices] = probe.losses
         if len(self._rest):
-            losses[self._rest] = self._measure(look.scored, self._rest)
+            losses[self._rest] = self._measure(probe.scored, self._rest)
         return Collected(losses, diverged(losses))
 
     def _measure(self, state: Any, positions: Indices) -> NDArray[Any]:
         return evaluate(self._backend, state, self._data, positions=positions, batch_size=self._batch_size)
 
 
-class FreeHarvest:
+class TrainingBatchScorer:
     """The training losses of the chunk's own batches, a sample's last one where it was seen twice: no pass of its own."""
 
     def __init__(self, backend: Backend[Any, Any], train: Dataset[Any], plan: Plan) -> None:
         self._backend = backend
         self._train = train
         self._plan = plan
-        self.look_passes = self.collect_passes = Passes()
+        self.probe_passes = self.collect_passes = Passes()
 
     def base(self) -> NDArray[Any]:
         """Losses at θ* in training mode, in shuffled batches as in training."""
@@ -135,11 +135,11 @@ class FreeHarvest:
         assert losses is not None
         return losses
 
-    def look(self, state: Any, trail: Trail) -> Look:
+    def probe(self, state: Any, trail: Trail) -> Probe:
         """The losses along the later half of `trail`."""
-        return Look(*trail.later_half(), None)
+        return Probe(*trail.later_half(), None)
 
-    def collect(self, look: Look, trail: Trail) -> Collected:
+    def collect(self, probe: Probe, trail: Trail) -> Collected:
         """The losses along all of `trail`."""
         indices, seen = trail.all()
         losses = np.full(len(self._train), np.nan, seen.dtype)
