@@ -80,7 +80,8 @@ __all__ = [
     "TracInRP",
 ]
 
-# names are imported when they are asked for: a program that uses one method does not wait for twenty
+# names are imported when they are asked for: a program that uses one method does not wait for
+# twenty
 _HOMES = {
     "AUM": "gexcore.scores",
     "Arnoldi": "gexcore.estimators.arnoldi",

@@ -27,7 +27,9 @@ QUIET, ACCENT, INK = "#93a4b4", "#b5431d", "#1d1c1a"
 BINS = 60
 
 
-def plot_histogram(scores: Any, *, threshold: float | None = None, wrong: Any = None, ax: Axes | None = None) -> Axes:
+def plot_histogram(
+    scores: Any, *, threshold: float | None = None, wrong: Any = None, ax: Axes | None = None
+) -> Axes:
     """Histogram of scores, split at a threshold or by which labels are known to be wrong.
 
     Parameters
@@ -61,18 +63,24 @@ def plot_histogram(scores: Any, *, threshold: float | None = None, wrong: Any = 
     """
     scores = np.asarray(scores, dtype=np.float64)
     if scores.ndim != 1 or not len(scores) or not np.isfinite(scores).all():
-        raise InvalidDataError("a histogram needs a row of finite scores; leave out what was not scored")
+        raise InvalidDataError(
+            "a histogram needs a row of finite scores; leave out what was not scored"
+        )
     parts, names = [scores], ["all samples"]
     if wrong is not None:
         wrong = np.asarray(wrong, dtype=bool)
         if wrong.shape != scores.shape:
-            raise InvalidDataError(f"wrong has shape {wrong.shape} for {len(scores)} scores; give one per score")
+            raise InvalidDataError(
+                f"wrong has shape {wrong.shape} for {len(scores)} scores; give one per score"
+            )
         parts, names = [scores[~wrong], scores[wrong]], ["right label", "wrong label"]
     elif threshold is not None:
         above = scores > threshold
         parts, names = [scores[~above], scores[above]], ["kept", f"flagged ({int(above.sum()):,})"]
     ax = new_axes(ax, (7.0, 4.0))
-    edges = np.linspace(min(0.0, float(scores.min())), float(scores.max()) or 1.0, BINS + 1).tolist()
+    edges = np.linspace(
+        min(0.0, float(scores.min())), float(scores.max()) or 1.0, BINS + 1
+    ).tolist()
     ax.hist(parts, edges, stacked=True, label=names, color=[QUIET, ACCENT][: len(parts)])
     if threshold is not None:
         ax.axvline(threshold, color=INK, linestyle="--", linewidth=1.2, label="threshold")
@@ -113,7 +121,9 @@ def plot_pruning_curve(*curves: Sequence[CurvePoint], ax: Axes | None = None) ->
     """
     shares = {tuple(point.keep for point in curve) for curve in curves}
     if len(shares) != 1 or shares == {()}:
-        raise InvalidDataError("give one curve or several of the same shares, as pruning_curve returns them")
+        raise InvalidDataError(
+            "give one curve or several of the same shares, as pruning_curve returns them"
+        )
     keep = np.array(shares.pop())
     ax = new_axes(ax, (6.0, 4.0))
     lines = {
@@ -123,7 +133,14 @@ def plot_pruning_curve(*curves: Sequence[CurvePoint], ax: Axes | None = None) ->
     for name, (color, accuracy) in lines.items():
         ax.plot(keep, accuracy.mean(axis=0), marker="o", markersize=4, color=color, label=name)
         if len(curves) > 1:
-            ax.fill_between(keep, accuracy.min(axis=0), accuracy.max(axis=0), color=color, alpha=0.2, linewidth=0)
+            ax.fill_between(
+                keep,
+                accuracy.min(axis=0),
+                accuracy.max(axis=0),
+                color=color,
+                alpha=0.2,
+                linewidth=0,
+            )
     ax.set(xlabel="share of the samples kept", ylabel="test accuracy")
     ax.legend(frameon=False)
     return ax
@@ -171,7 +188,10 @@ def plot_gallery(
     positions = np.asarray(indices, dtype=np.intp)
     titles = [f"#{i}" for i in positions.tolist()] if titles is None else titles
     if positions.ndim != 1 or not len(positions) or len(titles) != len(positions) or columns < 1:
-        msg = f"{len(titles)} titles for indices of shape {positions.shape} in {columns} columns; give one title per index"
+        msg = (
+            f"{len(titles)} titles for indices of shape {positions.shape} in {columns} columns; "
+            "give one title per index"
+        )
         raise InvalidSettingError(msg)
     pyplot = _pyplot()
     from gexcore.report.samples import as_source, picture, samples_at, show
@@ -189,19 +209,35 @@ def plot_gallery(
             ax.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             continue
         shown = show(value)
-        text = shown["text"] if "text" in shown else "\n".join(f"{name} {number}" for name, number in shown["values"])
-        ax.text(0, 1, text[:160], va="top", fontsize=6, wrap=True, parse_math=False, transform=ax.transAxes)
+        text = (
+            shown["text"]
+            if "text" in shown
+            else "\n".join(f"{name} {number}" for name, number in shown["values"])
+        )
+        ax.text(
+            0,
+            1,
+            text[:160],
+            va="top",
+            fontsize=6,
+            wrap=True,
+            parse_math=False,
+            transform=ax.transAxes,
+        )
     return figure
 
 
-def plot_convergence(influence: LossInfluence, *, draws: int = 8, seed: int = 0, ax: Axes | None = None) -> Axes:
+def plot_convergence(
+    influence: LossInfluence, *, draws: int = 8, seed: int = 0, ax: Axes | None = None
+) -> Axes:
     """Would more members change the scores? Correlations of suspicion, by the number of members.
 
     *Between halves*: Pearson's correlation between the suspicion from m members of one half of
     the chains and that from m members of the other half, averaged over random draws. Of a single
     chain the halves are its first and second part, whose members are related: such a curve is too
     good. *With all members*: between the suspicion from m random members and that of the run, which
-    ends at 1 by itself. A first curve that still rises at its end asks for more chains or snapshots.
+    ends at 1 by itself. A first curve that still rises at its end asks for more chains or
+    snapshots.
 
     Parameters
     ----------
@@ -241,7 +277,10 @@ def plot_convergence(influence: LossInfluence, *, draws: int = 8, seed: int = 0,
         told = f"the run has {len(influence.table)} members, and two are needed"
         raise InvalidSettingError(f"{told} to compare; give more snapshots or steps")
     ax = new_axes(ax, (6.0, 4.0))
-    for name, color, found in (("between halves", ACCENT, between), ("with all members", QUIET, with_all)):
+    for name, color, found in (
+        ("between halves", ACCENT, between),
+        ("with all members", QUIET, with_all),
+    ):
         sizes = sorted(found)
         means = [float(np.mean(found[size])) for size in sizes]
         ax.plot(sizes, means, marker="o", markersize=4, color=color, label=name)
@@ -250,7 +289,9 @@ def plot_convergence(influence: LossInfluence, *, draws: int = 8, seed: int = 0,
     return ax
 
 
-def _agreements(losses: NDArray[Any], chains: NDArray[np.intp], draws: int, seed: int) -> dict[int, list[float]]:
+def _agreements(
+    losses: NDArray[Any], chains: NDArray[np.intp], draws: int, seed: int
+) -> dict[int, list[float]]:
     rng = np.random.default_rng(seed)
     found: dict[int, list[float]] = {}
     for _ in range(draws):
@@ -274,10 +315,14 @@ def _agreement(one: NDArray[Any], other: NDArray[Any]) -> float:
     return correlation(np.nanmean(one[:, seen], axis=0), np.nanmean(other[:, seen], axis=0))
 
 
-def _halves(chains: NDArray[np.intp], rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _halves(
+    chains: NDArray[np.intp], rng: np.random.Generator
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     names = np.unique(chains)
     first = rng.permutation(names)[: len(names) // 2]
-    in_first = np.isin(chains, first) if len(names) > 1 else np.arange(len(chains)) < len(chains) // 2
+    in_first = (
+        np.isin(chains, first) if len(names) > 1 else np.arange(len(chains)) < len(chains) // 2
+    )
     return np.flatnonzero(in_first), np.flatnonzero(~in_first)
 
 
@@ -292,5 +337,7 @@ def _pyplot() -> Any:
     try:
         import matplotlib.pyplot
     except ImportError as error:
-        raise MissingExtraError("a picture needs matplotlib; try: pip install 'gexcore[report]'") from error
+        raise MissingExtraError(
+            "a picture needs matplotlib; try: pip install 'gexcore[report]'"
+        ) from error
     return matplotlib.pyplot

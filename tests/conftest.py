@@ -1,4 +1,5 @@
-"""Small networks that have memorised wrong labels, and distributions that exist only as a folder on the path."""
+"""Small networks that have memorised wrong labels, and distributions that exist only as a folder on
+the path."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 from gexcore.backend.batches import training_order
 from gexcore_numpy import MLP, NumpyBackend
 
-# workers find the functions of the tests by name; at the end, so that the installed package comes first
+# workers find the functions of the tests by name; at the end, so that the installed package comes
+# first
 sys.path.append(str(Path(__file__).parents[1]))
 
 

@@ -9,14 +9,27 @@ import pytest
 
 import gexcore
 
-FRAMEWORKS = {"torch", "jax", "jaxlib", "tensorflow", "keras", "sklearn", "pandas", "matplotlib", "datasets", "scipy"}
+FRAMEWORKS = {
+    "torch",
+    "jax",
+    "jaxlib",
+    "tensorflow",
+    "keras",
+    "sklearn",
+    "pandas",
+    "matplotlib",
+    "datasets",
+    "scipy",
+}
 TEST_TOOLS = {"pytest", "hypothesis", "array_api_strict"}
 
 
 def loaded_after(statement: str) -> set[str]:
     """Top-level modules that a fresh interpreter holds after one statement."""
     code = f"{statement}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
     return set(done.stdout.split())
 
 
@@ -24,7 +37,8 @@ def loaded_after(statement: str) -> set[str]:
     "statement",
     [
         "import gexcore",
-        "import gexcore.evaluation.opening, gexcore.estimators.gex, gexcore.ensembles.chain, gexcore.decisions.threshold",
+        "import gexcore.evaluation.opening, gexcore.estimators.gex, gexcore.ensembles.chain, "
+        "gexcore.decisions.threshold",
         "from gexcore.backend.registry import default_registry\ndefault_registry().names()",
     ],
 )

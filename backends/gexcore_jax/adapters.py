@@ -29,19 +29,29 @@ def functional(model: Any) -> JaxModel:
     found = _recognised(model)
     params = jax.tree_util.tree_map_with_path(_parameter, found.params)
     if not jax.tree.leaves(params):
-        msg = f"{_told(model)} has no trainable parameters; give one with at least one floating-point array to train"
+        msg = (
+            f"{_told(model)} has no trainable parameters; give one with at least one "
+            "floating-point array to train"
+        )
         raise InvalidModelError(msg)
     buffers = jax.tree_util.tree_map_with_path(_buffer, found.buffers)
     statistics = found.statistics
     if statistics is None:
-        statistics = any(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in jax.tree.leaves(buffers))
+        statistics = any(
+            jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in jax.tree.leaves(buffers)
+        )
     return JaxModel(found.apply, params, buffers, statistics)
 
 
 def is_model(value: Any) -> bool:
     """Whether this is a model rather than its arrays."""
     modules = (*NNX, *EQUINOX)
-    pair = isinstance(value, tuple) and len(value) == 2 and callable(value[0]) and not is_a(value[0], modules)
+    pair = (
+        isinstance(value, tuple)
+        and len(value) == 2
+        and callable(value[0])
+        and not is_a(value[0], modules)
+    )
     return pair or isinstance(value, JaxModel) or is_a(value, modules)
 
 
@@ -61,17 +71,21 @@ def _recognised(model: Any) -> JaxModel:
         if not is_a(first, (*NNX, *LINEN, *EQUINOX)):
             return _stateless(first, params)
         msg = (
-            f"a tuple that starts with a {_told(first)} is not understood; give (apply, params) with a function "
+            f"a tuple that starts with a {_told(first)} is not understood; give (apply, "
+            "params) with a function "
             "apply(params, x) -> scores, or gexcore_jax.JaxModel(apply, params, buffers)"
         )
     elif is_a(model, LINEN):
         msg = (
-            f"{_told(model)} is a Linen module, which does not hold its parameters; give (module.apply, variables), "
-            "or gexcore_jax.JaxModel(apply, params, buffers) where it has batch statistics or dropout"
+            f"{_told(model)} is a Linen module, which does not hold its parameters; give "
+            "(module.apply, variables), "
+            "or gexcore_jax.JaxModel(apply, params, buffers) where it has batch statistics "
+            "or dropout"
         )
     else:
         msg = (
-            f"the JAX backend does not take {_told(model)}; give (apply, params), a gexcore_jax.JaxModel, "
+            f"the JAX backend does not take {_told(model)}; give (apply, params), a "
+            "gexcore_jax.JaxModel, "
             "a flax.nnx.Module or an equinox.Module"
         )
     raise InvalidModelError(msg)
@@ -81,12 +95,15 @@ def _stateless(apply: Callable[..., Any], params: Any) -> JaxModel:
     if isinstance(params, Mapping) and "params" in params and len(params) > 1:
         others = ", ".join(sorted(str(name) for name in params if name != "params"))
         msg = (
-            f"the variables hold the collections {others} beside 'params', and all that (apply, params) has is trained; "
+            f"the variables hold the collections {others} beside 'params', and all that "
+            "(apply, params) has is trained; "
             "give gexcore_jax.JaxModel(apply, params, buffers) with those collections as buffers"
         )
         raise InvalidModelError(msg)
 
-    def run(values: Any, buffers: Any, *args: Any, training: bool, key: jax.Array, **kwargs: Any) -> tuple[Any, Any]:
+    def run(
+        values: Any, buffers: Any, *args: Any, training: bool, key: jax.Array, **kwargs: Any
+    ) -> tuple[Any, Any]:
         return apply(values, *args, **kwargs), buffers
 
     return JaxModel(run, params)
@@ -96,7 +113,8 @@ def _parameter(path: Any, leaf: Any) -> jax.Array:
     array = leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
     if not jnp.issubdtype(array.dtype, jnp.floating):
         msg = (
-            f"the parameters hold {array.dtype} at {jax.tree_util.keystr(path) or 'the top'}, and only floating-point "
+            f"the parameters hold {array.dtype} at "
+            f"{jax.tree_util.keystr(path) or 'the top'}, and only floating-point "
             "arrays can be trained; move it to the buffers of a gexcore_jax.JaxModel"
         )
         raise InvalidModelError(msg)
@@ -107,7 +125,8 @@ def _buffer(path: Any, leaf: Any) -> jax.Array:
     array = leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
     if isinstance(array, np.ndarray) and array.dtype.kind in "OUSmM":
         msg = (
-            f"the buffers hold {type(leaf).__name__} at {jax.tree_util.keystr(path) or 'the top'}, and only arrays of "
+            f"the buffers hold {type(leaf).__name__} at "
+            f"{jax.tree_util.keystr(path) or 'the top'}, and only arrays of "
             "numbers are allowed; leave the rest to apply"
         )
         raise InvalidModelError(msg)

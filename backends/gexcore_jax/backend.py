@@ -41,7 +41,8 @@ class JaxBackend:
         A callable takes the model's output and the target and returns losses of shape (b,); it
         must be traceable.
     optimizer : Optimizer
-        A callable name is ``learning_rate -> optax.GradientTransformation``, such as ``optax.adam``.
+        A callable name is ``learning_rate -> optax.GradientTransformation``, such as
+        ``optax.adam``.
 
     Notes
     -----
@@ -67,7 +68,11 @@ class JaxBackend:
     name = "jax"
 
     def __init__(
-        self, model: Any, *, loss: str | Callable[..., Any] | None = None, optimizer: Optimizer | None = None
+        self,
+        model: Any,
+        *,
+        loss: str | Callable[..., Any] | None = None,
+        optimizer: Optimizer | None = None,
     ) -> None:
         self._likelihood = loss
         self._loss = loss_of(loss)
@@ -81,7 +86,11 @@ class JaxBackend:
         self._initial = JaxState(net.params, net.buffers, self._rule.init(net.params))
         self.unsupported: frozenset[type] = frozenset(
             ([] if net.statistics else [SupportsBufferRefresh])
-            + ([SupportsLogits] if self._likelihood in ("squared_error", "binary_cross_entropy") else [])
+            + (
+                [SupportsLogits]
+                if self._likelihood in ("squared_error", "binary_cross_entropy")
+                else []
+            )
         )
         self._sizes = {name: int(leaf.size) for name, leaf in named(net.params).items()}
         self._program = Program(net.apply, self._loss.value, self._rule)
@@ -106,7 +115,9 @@ class JaxBackend:
         losses: jax.Array = self._padded(self._program.losses, state, call)
         if self._loss.check is not None and isinstance(call.target, np.ndarray):
             if self._form is None:
-                self._form = jax.eval_shape(self._program.outputs, state.params, state.buffers, call)
+                self._form = jax.eval_shape(
+                    self._program.outputs, state.params, state.buffers, call
+                )
             self._loss.check(self._form, call.target)
         return losses
 
@@ -115,22 +126,30 @@ class JaxBackend:
         call = self._placement.call(batch)._replace(target=())
         outputs = self._padded(self._program.outputs, state, call)
         if not isinstance(outputs, jax.Array):
-            msg = f"the model returned {type(outputs).__name__}, which has no logits; return an array or {{'logits': array}}"
+            msg = (
+                f"the model returned {type(outputs).__name__}, which has no logits; return an "
+                f"array or {{'logits': array}}"
+            )
             raise InvalidModelError(msg)
         return full(outputs)
 
     def training_losses(self, state: JaxState, batch: Any, /, *, seed: int) -> jax.Array:
         """Losses of shape (b,) in training mode; no step."""
         call = self._placement.call(batch)
-        losses: jax.Array = self._program.training(state.params, state.buffers, call, np.uint32(seed))[0]
+        losses: jax.Array = self._program.training(
+            state.params, state.buffers, call, np.uint32(seed)
+        )[0]
         return losses
 
     def sgd_step(self, state: JaxState, batch: Any, /, *, lr: float, seed: int) -> JaxState:
         """State after one step on the mean loss of the batch, in training mode."""
         return self.sgd_step_(self.copy(state), batch, lr=lr, seed=seed)[0]
 
-    def sgd_step_(self, state: JaxState, batch: Any, /, *, lr: float, seed: int) -> tuple[JaxState, jax.Array]:
-        """The same in the memory of `state`, which is dead afterwards; also the losses before the update."""
+    def sgd_step_(
+        self, state: JaxState, batch: Any, /, *, lr: float, seed: int
+    ) -> tuple[JaxState, jax.Array]:
+        """The same in the memory of `state`, which is dead afterwards; also the losses before the
+        update."""
         call = self._placement.call(batch)
         params, memory, new, losses = self._program.step(
             state.params, state.memory, state.buffers, call, float(lr), np.uint32(seed)
@@ -151,7 +170,8 @@ class JaxBackend:
             msg = "no batches to estimate BatchNorm statistics from; give at least one"
             raise InvalidDataError(msg)
         parts = [
-            self._program.statistics(state.params, state.buffers, self._placement.call(batch)) for batch in batches
+            self._program.statistics(state.params, state.buffers, self._placement.call(batch))
+            for batch in batches
         ]
         return state._replace(buffers=kept.merged(state.buffers, kept.mean(parts)))
 
@@ -182,39 +202,52 @@ class JaxBackend:
         """Gradient of each loss, shape (b, p), in evaluation mode."""
         call, p = self._placement.call(batch), sum(self._sizes.values())
         try:
-            return gradients.in_parts(lambda part: self._program.gradients(state.params, state.buffers, part), call, p)
+            return gradients.in_parts(
+                lambda part: self._program.gradients(state.params, state.buffers, part), call, p
+            )
         except Exception:
             self._check(state, call)
             raise
 
     def features(self, state: JaxState, batch: Any, /) -> jax.Array:
-        """Inputs of the last linear layer outside of loops, flattened to (b, h), in evaluation mode."""
+        """Inputs of the last linear layer outside of loops, flattened to (b, h), in evaluation
+        mode."""
         found: jax.Array = self._padded(self._program.features, state, self._placement.call(batch))
         return found
 
-    def kronecker(self, state: JaxState, batch: Any, /, *, seed: int | None) -> list[KroneckerBlock]:
-        """Statistics of the linear and ungrouped convolutional layers that have a weight of their own.
+    def kronecker(
+        self, state: JaxState, batch: Any, /, *, seed: int | None
+    ) -> list[KroneckerBlock]:
+        """Statistics of the linear and ungrouped convolutional layers that have a weight of their
+        own.
 
-        In evaluation mode. Layers in loops, and in functions with a derivative of their own, are left out.
+        In evaluation mode. Layers in loops, and in functions with a derivative of their own, are
+        left out.
         """
         call = self._placement.call(batch)
         if seed is not None:
             self._check(state, call)
-            call = sampling.with_drawn_target(call, self._likelihood, lambda: self.logits(state, batch), seed)
-        return kronecker.blocks(self._program.factors(state.params, state.buffers, call), list(self._sizes))
+            call = sampling.with_drawn_target(
+                call, self._likelihood, lambda: self.logits(state, batch), seed
+            )
+        return kronecker.blocks(
+            self._program.factors(state.params, state.buffers, call), list(self._sizes)
+        )
 
     def parameter_names(self) -> Mapping[str, int]:
         """Paths of the trainable parameters, such as ``layers.0.kernel``, and their sizes."""
         return dict(self._sizes)
 
     def select(self, names: Collection[str], /) -> JaxBackend:
-        """The same backend where only these parameters are trainable; the others are among the buffers."""
+        """The same backend where only these parameters are trainable; the others are among the
+        buffers."""
         other = copy.copy(self)
         other._start(selection.only(self._model, selection.chosen(self._sizes, names)))
         return other
 
     def load(self, checkpoint: Any, /) -> JaxState:
-        """The state of a model of the same architecture, of a pytree of its parameters, or of (params, buffers)."""
+        """The state of a model of the same architecture, of a pytree of its parameters, or of
+        (params, buffers)."""
         net = selection.loaded(self._model, checkpoint)
         if self._selected:
             net = selection.only(net, self._sizes)

@@ -24,7 +24,10 @@ def updated(old: Any, new: Any) -> Leaves:
     """
     before, after = jax.tree.leaves(old), jax.tree.leaves(new)
     trees: list[Any] = [jax.tree.structure(old), jax.tree.structure(new)]
-    shapes = [[(jnp.shape(leaf), jnp.asarray(leaf).dtype) for leaf in leaves] for leaves in (before, after)]
+    shapes = [
+        [(jnp.shape(leaf), jnp.asarray(leaf).dtype) for leaf in leaves]
+        for leaves in (before, after)
+    ]
     if trees[0] != trees[1] or shapes[0] != shapes[1]:
         msg = (
             "apply returned buffers of another structure, shape or dtype than it was given; "
@@ -37,7 +40,9 @@ def updated(old: Any, new: Any) -> Leaves:
 def merged(buffers: Any, leaves: Sequence[Any]) -> Any:
     """The buffers with these leaves put in where they are not None."""
     before, tree = jax.tree.flatten(buffers)
-    return jax.tree.unflatten(tree, [a if b is None else b for a, b in zip(before, leaves, strict=True)])
+    return jax.tree.unflatten(
+        tree, [a if b is None else b for a, b in zip(before, leaves, strict=True)]
+    )
 
 
 def batch_statistics(train: Callable[[Any], Any], buffers: Any) -> Leaves:
@@ -67,7 +72,9 @@ def batch_statistics(train: Callable[[Any], Any], buffers: Any) -> Leaves:
         return [out[i] for i in moving]
 
     old = [leaves[i] for i in moving]
-    values, slopes = jax.jvp(passed, ([jnp.zeros_like(a) for a in old],), ([jnp.ones_like(a) for a in old],))
+    values, slopes = jax.jvp(
+        passed, ([jnp.zeros_like(a) for a in old],), ([jnp.ones_like(a) for a in old],)
+    )
     found: Leaves = [None] * len(leaves)
     for i, before, value, slope in zip(moving, old, values, slopes, strict=True):
         # one slope for all, unlike that of a buffer that is no average, such as an eigenvector

@@ -19,7 +19,8 @@ LossesOf = Callable[[Any], jax.Array]
 
 @jax.jit
 def ravel(params: Any) -> jax.Array:
-    """One vector of all parameters, shape (p,), in the order of ``jax.tree.leaves``; a copy, in float32 at least."""
+    """One vector of all parameters, shape (p,), in the order of ``jax.tree.leaves``; a copy, in
+    float32 at least."""
     return jnp.copy(full(ravel_pytree(params)[0]))
 
 
@@ -34,13 +35,16 @@ def split(flat: Any, params: Any) -> Any:
     size = sum(leaf.size for leaf in jax.tree.leaves(params))
     if np.shape(flat) != (size,):
         msg = (
-            f"a vector over the parameters has shape ({size},) for this model, not {np.shape(flat)}; "
+            f"a vector over the parameters has shape ({size},) for this model, not "
+            f"{np.shape(flat)}; "
             "take one of the size that ravel gives"
         )
         raise InvalidDataError(msg)
     vector = flat if isinstance(flat, jax.Array) else np.asarray(flat)
     pieces = _pieces(vector, params)
-    return jax.tree.map(lambda a, p: jax.device_put(a, p.sharding) if p.committed else a, pieces, params)
+    return jax.tree.map(
+        lambda a, p: jax.device_put(a, p.sharding) if p.committed else a, pieces, params
+    )
 
 
 def jvp(losses_of: LossesOf, params: Any, tangent: Any) -> jax.Array:
@@ -61,6 +65,7 @@ def _pieces(vector: jax.Array, params: Any) -> Any:
     pieces = jnp.split(vector, np.cumsum([leaf.size for leaf in leaves])[:-1])
     # a copy: the caller may write into NumPy's vector, which JAX would share
     shaped = [
-        jnp.copy(piece).reshape(leaf.shape).astype(leaf.dtype) for piece, leaf in zip(pieces, leaves, strict=True)
+        jnp.copy(piece).reshape(leaf.shape).astype(leaf.dtype)
+        for piece, leaf in zip(pieces, leaves, strict=True)
     ]
     return jax.tree.unflatten(tree, shaped)

@@ -27,7 +27,9 @@ class Call(NamedTuple):
     @property
     def size(self) -> int:
         """Number of samples b: the length of the first input that has one."""
-        if len(self.args) == 1 and isinstance(self.args[0], ARRAYS) and self.args[0].ndim:  # as it mostly is
+        if (
+            len(self.args) == 1 and isinstance(self.args[0], ARRAYS) and self.args[0].ndim
+        ):  # as it mostly is
             return len(self.args[0])
         shapes = (np.shape(leaf) for leaf in jax.tree.leaves((self.args, self.kwargs)))
         return next((shape[0] for shape in shapes if shape), 1)
@@ -56,14 +58,17 @@ class Call(NamedTuple):
 
         def shape(leaf: Any) -> jax.ShapeDtypeStruct:
             old = np.shape(leaf)
-            return jax.ShapeDtypeStruct((size, *old[1:]) if old[:1] == (self.size,) else old, leaf.dtype)  # type: ignore[no-untyped-call]
+            return jax.ShapeDtypeStruct(
+                (size, *old[1:]) if old[:1] == (self.size,) else old, leaf.dtype
+            )  # type: ignore[no-untyped-call]
 
         call: Call = jax.tree.map(shape, self)
         return call
 
 
 def roomy(size: int) -> int:
-    """The next multiple of 8, or of a quarter of the power of two below: at most 7 or a quarter more.
+    """The next multiple of 8, or of a quarter of the power of two below: at most 7 or a quarter
+    more.
 
     Examples
     --------
@@ -113,14 +118,19 @@ class Placement:
             For a batch without a target, or with values that are no numbers.
         """
         if isinstance(batch, tuple | list) and len(batch) >= 2:
-            return Call(tuple(self._placed(item) for item in batch[:-1]), {}, self._placed(batch[-1], target=True))
+            return Call(
+                tuple(self._placed(item) for item in batch[:-1]),
+                {},
+                self._placed(batch[-1], target=True),
+            )
         if isinstance(batch, Mapping):
             key = next((key for key in TARGET_KEYS if key in batch), None)
             if key is not None:
                 inputs = {name: self._placed(item) for name, item in batch.items() if name != key}
                 return Call((), inputs, self._placed(batch[key], target=True))
         msg = (
-            f"a batch of type {type(batch).__name__} has no target; give (x, y), or a mapping with one of "
+            f"a batch of type {type(batch).__name__} has no target; give (x, y), or a "
+            "mapping with one of "
             f"{', '.join(TARGET_KEYS)}"
         )
         raise InvalidDataError(msg)
@@ -138,7 +148,8 @@ class Placement:
             value = to_numpy(value)
             if value.dtype.kind in "OUSmM":
                 msg = (
-                    f"a batch holds values of type {value.dtype}, and JAX takes arrays of numbers only; "
+                    f"a batch holds values of type {value.dtype}, and JAX takes arrays of "
+                    "numbers only; "
                     "encode them, or leave that column out of the data"
                 )
                 raise InvalidDataError(msg)
@@ -165,12 +176,17 @@ class JaxDataset(ArrayDataset):
 
 
 def full(array: Any) -> jax.Array:
-    """In float32 at least: NumPy has no bfloat16, and three digits are too few to rank samples by."""
+    """In float32 at least: NumPy has no bfloat16, and three digits are too few to rank samples by.
+    In float32 at least: NumPy has no bfloat16, and three digits are too few to rank samples by."""
     return jnp.asarray(array, jnp.float32 if array.dtype in (jnp.float16, jnp.bfloat16) else None)
 
 
 def dataset_of(data: Any) -> Dataset[Any] | None:
     """A tuple of two or more JAX arrays as a `Dataset`, else None."""
-    if isinstance(data, tuple | list) and len(data) >= 2 and all(isinstance(c, jax.Array) and c.ndim for c in data):
+    if (
+        isinstance(data, tuple | list)
+        and len(data) >= 2
+        and all(isinstance(c, jax.Array) and c.ndim for c in data)
+    ):
         return JaxDataset(*data)
     return None

@@ -31,7 +31,9 @@ def mlp(params: Params, x: Any) -> jax.Array:
     return scores
 
 
-def train(x: Any, y: Any, *, classes: int, seed: int) -> tuple[Callable[[Params, Any], jax.Array], Params]:
+def train(
+    x: Any, y: Any, *, classes: int, seed: int
+) -> tuple[Callable[[Params, Any], jax.Array], Params]:
     """A multilayer perceptron, as (apply, params), that predicts every label it was given.
 
     Parameters

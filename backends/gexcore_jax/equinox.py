@@ -24,7 +24,9 @@ def from_equinox(module: eqx.Module) -> JaxModel:
     InvalidModelError
         For a module with state, such as BatchNorm, whose calling convention is the user's.
     """
-    if any(isinstance(leaf, eqx.nn.StateIndex) for leaf in jax.tree.leaves(module, is_leaf=_is_index)):
+    if any(
+        isinstance(leaf, eqx.nn.StateIndex) for leaf in jax.tree.leaves(module, is_leaf=_is_index)
+    ):
         msg = (
             f"{type(module).__name__} has layers with state, such as BatchNorm; "
             "give gexcore_jax.JaxModel(apply, params, buffers) with the eqx.nn.State as buffers"
@@ -33,12 +35,16 @@ def from_equinox(module: eqx.Module) -> JaxModel:
     params, _ = eqx.partition(module, eqx.is_inexact_array)
     tree = jax.tree.structure(params)
     rest = {
-        training: eqx.filter(eqx.nn.inference_mode(module, value=not training), eqx.is_inexact_array, inverse=True)
+        training: eqx.filter(
+            eqx.nn.inference_mode(module, value=not training), eqx.is_inexact_array, inverse=True
+        )
         for training in (False, True)
     }
     takes_key = "key" in inspect.signature(module).parameters  # type: ignore[arg-type]
 
-    def apply(values: Any, buffers: Any, *args: Any, training: bool, key: jax.Array, **kwargs: Any) -> tuple[Any, Any]:
+    def apply(
+        values: Any, buffers: Any, *args: Any, training: bool, key: jax.Array, **kwargs: Any
+    ) -> tuple[Any, Any]:
         net: Any = eqx.combine(jax.tree.unflatten(tree, values.values()), rest[training])
         size = jax.tree.leaves((args, kwargs))[0].shape[0]
 

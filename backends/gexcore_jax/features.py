@@ -14,7 +14,9 @@ from gexcore_jax.jaxprs import CALLS, CUSTOM, bind, flattened, interpret
 from gexcore_jax.layers import layers_of
 
 
-def features(outputs_of: Callable[[Any, Any, Call], Any], params: Any, buffers: Any, call: Call) -> jax.Array:
+def features(
+    outputs_of: Callable[[Any, Any, Call], Any], params: Any, buffers: Any, call: Call
+) -> jax.Array:
     """Inputs of the last linear layer, flattened to (b, h); to be compiled.
 
     Parameters
@@ -37,7 +39,8 @@ def features(outputs_of: Callable[[Any, Any, Call], Any], params: Any, buffers: 
     axes = [axis for axis, n in enumerate(longer.shape) if n != inputs.shape[axis]]
     if len(axes) != 1 or inputs.shape[axes[0]] != call.size:
         msg = (
-            f"the last linear layer gets an input of shape {inputs.shape}, where no axis is that of the {call.size} "
+            f"the last linear layer gets an input of shape {inputs.shape}, where no axis is "
+            f"that of the {call.size} "
             "samples; reshape it, or choose a method that does without features"
         )
         raise InvalidModelError(msg)
@@ -45,13 +48,16 @@ def features(outputs_of: Callable[[Any, Any, Call], Any], params: Any, buffers: 
     return jnp.copy(full(jnp.moveaxis(inputs, axes[0], 0).reshape(call.size, -1)))
 
 
-def _last_inputs(outputs_of: Callable[[Any, Any, Call], Any], params: Any, buffers: Any, call: Call) -> Any:
+def _last_inputs(
+    outputs_of: Callable[[Any, Any, Call], Any], params: Any, buffers: Any, call: Call
+) -> Any:
     flat, _ = flattened(outputs_of, params, buffers, call, opened=CALLS | CUSTOM)
     layers = layers_of(flat, len(jax.tree.leaves((params, buffers))))
     dense = [layer for layer in layers if layer.equation.primitive.name == "dot_general"]
     if not dense:
         msg = (
-            "no linear layer is found in the model, a parameter that is multiplied with what depends on the samples "
+            "no linear layer is found in the model, a parameter that is multiplied with what "
+            "depends on the samples "
             "outside of loops, so it has no features; choose a method that does without"
         )
         raise InvalidModelError(msg)

@@ -24,7 +24,9 @@ def from_nnx(module: nnx.Module) -> JaxModel:
     _, params, streams, buffers = _split(module)
     params_tree = jax.tree.structure(params)
     # NNX's own containers are flattened in Python, at every call
-    leaves = OrderedDict((name.removesuffix(".value"), leaf) for name, leaf in named(params).items())
+    leaves = OrderedDict(
+        (name.removesuffix(".value"), leaf) for name, leaf in named(params).items()
+    )
     buffers_leaves, buffers_tree = jax.tree.flatten(buffers)
 
     def apply(

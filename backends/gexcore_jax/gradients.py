@@ -36,7 +36,8 @@ def of_samples(losses_of: LossesOf, params: Any, call: Call) -> jax.Array:
 
 
 def in_parts(gradients: Callable[[Call], jax.Array], call: Call, size: int) -> jax.Array:
-    """The gradients of the whole batch, computed from so many samples at a time that they fit into memory.
+    """The gradients of the whole batch, computed from so many samples at a time that they fit into
+    memory.
 
     Parameters
     ----------
@@ -57,8 +58,12 @@ def _one_by_one(losses_of: LossesOf, params: Any, call: Call) -> jax.Array:
     axes = [0 if np.shape(leaf)[:1] == (call.size,) else None for leaf in leaves]
 
     def one(*sample: Any) -> jax.Array:
-        rows = [leaf if axis is None else leaf[None] for leaf, axis in zip(sample, axes, strict=True)]
-        return _flat(jax.grad(lambda values: losses_of(values, jax.tree.unflatten(tree, rows))[0])(params))
+        rows = [
+            leaf if axis is None else leaf[None] for leaf, axis in zip(sample, axes, strict=True)
+        ]
+        return _flat(
+            jax.grad(lambda values: losses_of(values, jax.tree.unflatten(tree, rows))[0])(params)
+        )
 
     gradients: jax.Array = jax.vmap(one, in_axes=axes)(*leaves)
     return gradients
@@ -66,7 +71,9 @@ def _one_by_one(losses_of: LossesOf, params: Any, call: Call) -> jax.Array:
 
 def _from_one_pass(losses_of: LossesOf, params: Any, call: Call) -> jax.Array:
     losses, pull = jax.vjp(lambda values: losses_of(values, call), params)
-    gradients: jax.Array = jax.vmap(lambda weights: _flat(*pull(weights)))(jnp.eye(len(losses), dtype=losses.dtype))
+    gradients: jax.Array = jax.vmap(lambda weights: _flat(*pull(weights)))(
+        jnp.eye(len(losses), dtype=losses.dtype)
+    )
     return gradients
 
 

@@ -18,7 +18,9 @@ CUSTOM = frozenset({"custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr
 """Calls with a derivative of the user's own, which is lost where they are opened."""
 
 
-def flattened(function: Callable[..., Any], *args: Any, opened: Collection[str] = CALLS) -> tuple[ClosedJaxpr, Any]:
+def flattened(
+    function: Callable[..., Any], *args: Any, opened: Collection[str] = CALLS
+) -> tuple[ClosedJaxpr, Any]:
     """The equations of ``function(*args)``, without those whose results nobody uses.
 
     Parameters
@@ -41,8 +43,14 @@ def flattened(function: Callable[..., Any], *args: Any, opened: Collection[str] 
     def rule(equation: Any, values: list[Any]) -> Sequence[Any]:
         if equation.primitive.name not in opened:
             return bind(equation, values)
-        inner = next(equation.params[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr") if key in equation.params)
-        return interpret(inner if isinstance(inner, ClosedJaxpr) else ClosedJaxpr(inner, ()), values, rule)
+        inner = next(
+            equation.params[key]
+            for key in ("jaxpr", "call_jaxpr", "fun_jaxpr")
+            if key in equation.params
+        )
+        return interpret(
+            inner if isinstance(inner, ClosedJaxpr) else ClosedJaxpr(inner, ()), values, rule
+        )
 
     flat = jax.make_jaxpr(lambda *leaves: interpret(closed, leaves, rule))(*jax.tree.leaves(args))
     return _without_idle(flat), jax.tree.structure(shape)

@@ -93,14 +93,19 @@ def factors(
         rows = full(layer.form.outputs(signal))
         where = Where(layer.weight.source, layer.positions(starts))
         where.positions.flags.writeable = False  # given to every caller
-        moment = _second_moment(layer, entering, where.positions.shape[1], has_bias=layer.has_bias(starts))
+        moment = _second_moment(
+            layer, entering, where.positions.shape[1], has_bias=layer.has_bias(starts)
+        )
         found.append(Factors(where, moment / call.size, rows.T @ rows / layer.rows))
     return found
 
 
 def blocks(found: Sequence[Factors], names: Sequence[str]) -> list[KroneckerBlock]:
     """The factors with the names of their weights, which are those of all parameters."""
-    return [KroneckerBlock(names[w.parameter], w.positions, inputs, outputs) for w, inputs, outputs in found]
+    return [
+        KroneckerBlock(names[w.parameter], w.positions, inputs, outputs)
+        for w, inputs, outputs in found
+    ]
 
 
 def _watched(
@@ -122,7 +127,8 @@ def _watched(
 
 
 def _second_moment(layer: Layer, inputs: jax.Array, size: int, *, has_bias: bool) -> jax.Array:
-    """Sum of a aᵀ over all rows, where a is what the weights of one output are multiplied with; shape (i, i)."""
+    """Sum of a aᵀ over all rows, where a is what the weights of one output are multiplied with;
+    shape (i, i)."""
 
     def of(part: jax.Array) -> jax.Array:
         rows = full(layer.form.inputs(part))
@@ -136,4 +142,6 @@ def _second_moment(layer: Layer, inputs: jax.Array, size: int, *, has_bias: bool
     pieces = next((k for k in range(max(pieces, 1), n) if n % k == 0), n)
     parts = jnp.moveaxis(inputs, cut, 0).reshape(pieces, n // pieces, *np.delete(inputs.shape, cut))
     start = jnp.zeros((size, size), full(inputs).dtype)
-    return jax.lax.scan(lambda sum_, part: (sum_ + of(jnp.moveaxis(part, 0, cut)), None), start, parts)[0]
+    return jax.lax.scan(
+        lambda sum_, part: (sum_ + of(jnp.moveaxis(part, 0, cut)), None), start, parts
+    )[0]

@@ -44,7 +44,9 @@ class Label:
         result = _moved(equation, np.broadcast_to(np.intp(0), self.shape))
         if result is None:
             return None
-        return replace(self, shape=result.shape, moves=(*self.moves, equation), alone=self.alone and alone)
+        return replace(
+            self, shape=result.shape, moves=(*self.moves, equation), alone=self.alone and alone
+        )
 
     def places(self) -> Indices:
         """Where each entry stands in the flattened source, an array of `shape`."""
@@ -74,7 +76,8 @@ def _moved(equation: Any, array: Indices) -> Indices | None:
 
 
 def _reshaped(array: Indices, old: tuple[int, ...], new: tuple[int, ...]) -> Indices | None:
-    """Reshaped like an array of shape `old`, to which it broadcasts; None where repeated axes get mixed with others."""
+    """Reshaped like an array of shape `old`, to which it broadcasts; None where repeated axes get
+    mixed with others."""
     wide = [axis for axis, n in enumerate(array.shape) if n > 1]
     start, stop = (wide[0], wide[-1] + 1) if wide else (0, 0)
     if array.shape[start:stop] != old[start:stop]:

@@ -76,7 +76,8 @@ class Layer:
         return int(self.output.size // math.prod(self.form.channels))
 
     def positions(self, starts: dict[int, int]) -> Indices:
-        """Where the weights stand in a vector of parameters, shape (o, i); a bias that has a start comes last.
+        """Where the weights stand in a vector of parameters, shape (o, i); a bias that has a start
+        comes last.
 
         Parameters
         ----------
@@ -87,7 +88,9 @@ class Layer:
         if self.bias is None or self.bias.source not in starts:
             return table
         column = np.empty((len(table), 1), np.intp)
-        column[np.ravel(self.channels)] = self.bias.places().reshape(-1, 1) + starts[self.bias.source]
+        column[np.ravel(self.channels)] = (
+            self.bias.places().reshape(-1, 1) + starts[self.bias.source]
+        )
         return np.concatenate([table, column], axis=1)
 
     def has_bias(self, starts: dict[int, int]) -> bool:
@@ -106,7 +109,9 @@ def layers_of(flat: ClosedJaxpr, parameters: int) -> list[Layer]:
         How many of its arguments are parameters, the first ones; the others are the batch.
     """
     jaxpr = flat.jaxpr
-    uses = Counter(atom for equation in jaxpr.eqns for atom in equation.invars if not isinstance(atom, Literal))
+    uses = Counter(
+        atom for equation in jaxpr.eqns for atom in equation.invars if not isinstance(atom, Literal)
+    )
     uses.update(atom for atom in jaxpr.outvars if not isinstance(atom, Literal))
     shapes = [variable.aval.shape for variable in jaxpr.invars[:parameters]]
     weights = {
@@ -131,43 +136,65 @@ def layers_of(flat: ClosedJaxpr, parameters: int) -> list[Layer]:
             _add_bias(found, operands, weights, outputs)
         layer = _layer(equation, operands, weights, fed)
         if layer is not None:
-            outputs[result] = Label(len(found), layer.form.channels, layer.form.channels, alone=alone)
+            outputs[result] = Label(
+                len(found), layer.form.channels, layer.form.channels, alone=alone
+            )
             found.append(layer)
     return found
 
 
-def _layer(equation: Any, operands: list[Any], weights: dict[Any, Label], fed: set[Any]) -> Layer | None:
+def _layer(
+    equation: Any, operands: list[Any], weights: dict[Any, Label], fed: set[Any]
+) -> Layer | None:
     form_of = FORMS.get(equation.primitive.name)
     if form_of is None:
         return None
     for side in (0, 1):
         weight = weights.get(operands[side])
-        if weight is not None and weight.shape == operands[side].aval.shape and operands[1 - side] in fed:
+        if (
+            weight is not None
+            and weight.shape == operands[side].aval.shape
+            and operands[1 - side] in fed
+        ):
             form = form_of(equation, side)
             return form and Layer(equation, side, form, weight)
     return None
 
 
-def _add_bias(found: list[Layer], operands: list[Any], weights: dict[Any, Label], outputs: dict[Any, Label]) -> None:
+def _add_bias(
+    found: list[Layer], operands: list[Any], weights: dict[Any, Label], outputs: dict[Any, Label]
+) -> None:
     for one, other in (operands, operands[::-1]):
         output, bias = outputs.get(one), weights.get(other)
         # of equal shapes: one entry for every channel, along the same axes
-        if output is not None and bias is not None and output.alone and bias.alone and output.shape == bias.shape:
-            found[output.source] = replace(found[output.source], bias=bias, channels=output.places())
+        if (
+            output is not None
+            and bias is not None
+            and output.alone
+            and bias.alone
+            and output.shape == bias.shape
+        ):
+            found[output.source] = replace(
+                found[output.source], bias=bias, channels=output.places()
+            )
 
 
 def _dense(equation: Any, side: int) -> Form | None:
     contracted, batched = equation.params["dimension_numbers"]
     if any(batched):
         return None
-    weight, inputs = (_Axes.of(equation.invars[k].aval.shape, tuple(contracted[k])) for k in (side, 1 - side))
+    weight, inputs = (
+        _Axes.of(equation.invars[k].aval.shape, tuple(contracted[k])) for k in (side, 1 - side)
+    )
     o, rows = weight.free_size, inputs.free_size
     ones = (1,) * len(inputs.free)
     return Form(
         lambda array: array.transpose(weight.order).reshape(o, -1),
         lambda array: array.transpose(inputs.order).reshape(rows, -1),
         # free axes of the left operand come first
-        (lambda array: array.reshape(rows, o)) if side else (lambda array: array.reshape(o, rows).T),
+        (lambda array: array.reshape(rows, o))
+        if side
+        else (lambda array: array.reshape(o, rows).T),
         (*ones, *weight.free) if side else (*weight.free, *ones),
     )
 
@@ -218,5 +245,8 @@ def _convolution(equation: Any, side: int) -> Form | None:
     )
 
 
-FORMS: dict[str, Callable[[Any, int], Form | None]] = {"dot_general": _dense, "conv_general_dilated": _convolution}
+FORMS: dict[str, Callable[[Any, int], Form | None]] = {
+    "dot_general": _dense,
+    "conv_general_dilated": _convolution,
+}
 """By the name of the primitive."""

@@ -55,7 +55,8 @@ def cross_entropy(output: Any, target: Any) -> jax.Array:
     output, target = _arrays(output, target, "cross_entropy")
     if output.ndim < 2 or (output.ndim == 2 and output.shape[1] < 2):
         msg = (
-            f"cross_entropy needs scores of shape (b, K), two classes or more, and the model returned {output.shape}; "
+            "cross_entropy needs scores of shape (b, K), two classes or more, and the model "
+            f"returned {output.shape}; "
             "use loss='binary_cross_entropy' for a single score, 'squared_error' for regression"
         )
         raise InvalidModelError(msg)
@@ -104,12 +105,15 @@ def check_labels(output: Any, target: NDArray[Any]) -> None:
     if target.dtype.kind not in "iu":  # probabilities
         return
     classes = output.shape[-1]
-    if target.size and target.min() >= 0 and target.max() < classes:  # as they mostly are, in two passes
+    if (
+        target.size and target.min() >= 0 and target.max() < classes
+    ):  # as they mostly are, in two passes
         return
     bad = ((target < 0) | (target >= classes)) & (target != IGNORED)
     if bad.any():
         msg = (
-            f"label {target[bad][0]} is outside 0 … {classes - 1}, the {classes} classes of the model; "
+            f"label {target[bad][0]} is outside 0 … {classes - 1}, the {classes} classes of "
+            "the model; "
             "recode the labels"
         )
         raise InvalidDataError(msg)
@@ -123,7 +127,10 @@ def check_probabilities(output: Any, target: NDArray[Any]) -> None:
     InvalidDataError
     """
     if not ((target >= 0) & (target <= 1)).all():
-        msg = "binary_cross_entropy got targets outside 0 … 1; only 0, 1 and probabilities are allowed: map -1 to 0"
+        msg = (
+            "binary_cross_entropy got targets outside 0 … 1; only 0, 1 and probabilities are "
+            "allowed: map -1 to 0"
+        )
         raise InvalidDataError(msg)
 
 
@@ -165,7 +172,10 @@ def loss_of(loss: str | Callable[..., Any] | None) -> Loss:
         b = jax.tree.leaves((target, output))[0].shape[0]
         if jnp.shape(losses) != (b,):
             found = f"shape {jnp.shape(losses)}" if jnp.ndim(losses) else "one number"
-            msg = f"the loss returned {found} for {b} samples; it must return shape ({b},), as without the mean"
+            msg = (
+                f"the loss returned {found} for {b} samples; it must return shape ({b},), as "
+                "without the mean"
+            )
             raise InvalidModelError(msg)
         return full(losses)
 
@@ -182,8 +192,10 @@ def scores_of(output: Any) -> Any:
 def _soft_cross_entropy(output: jax.Array, target: jax.Array) -> jax.Array:
     if output.ndim != 2 or target.shape != output.shape:
         msg = (
-            f"cross_entropy got {target.dtype} targets of shape {target.shape} for scores of shape {output.shape}; "
-            "give integer labels or probabilities of shape (b, K), or use loss='squared_error' for regression"
+            f"cross_entropy got {target.dtype} targets of shape {target.shape} for scores of "
+            f"shape {output.shape}; "
+            "give integer labels or probabilities of shape (b, K), or use "
+            "loss='squared_error' for regression"
         )
         raise InvalidDataError(msg)
     return -(target.astype(output.dtype) * jax.nn.log_softmax(output)).sum(1)
@@ -195,7 +207,10 @@ def _aligned(output: Any, target: Any, name: str) -> tuple[jax.Array, jax.Array]
     # (b, 1) against (b,) is one output; broadcast, it would be b x b of them
     sizes = [[d for d in array.shape[1:] if d != 1] for array in (output, target)]
     if target.ndim == 0 or len(target) != b or sizes[0] != sizes[1]:
-        msg = f"{name} got targets of shape {target.shape} for outputs of shape {output.shape}; give one target per output"
+        msg = (
+            f"{name} got targets of shape {target.shape} for outputs of shape {output.shape}; "
+            "give one target per output"
+        )
         raise InvalidDataError(msg)
     return output.reshape(b, -1), target.reshape(b, -1).astype(output.dtype)
 
@@ -203,11 +218,15 @@ def _aligned(output: Any, target: Any, name: str) -> tuple[jax.Array, jax.Array]
 def _arrays(output: Any, target: Any, name: str) -> tuple[jax.Array, jax.Array]:
     if not isinstance(output, jax.Array):
         msg = (
-            f"the model returned {type(output).__name__}, and {name} needs an array or an object with .logits; "
+            f"the model returned {type(output).__name__}, and {name} needs an array or an "
+            "object with .logits; "
             "wrap the model, or give loss= a function of that output"
         )
         raise InvalidModelError(msg)
     if not isinstance(target, jax.Array):
-        msg = f"the targets are of type {type(target).__name__}, and {name} needs an array; give arrays"
+        msg = (
+            f"the targets are of type {type(target).__name__}, and {name} needs an array; give "
+            "arrays"
+        )
         raise InvalidDataError(msg)
     return full(output), target

@@ -58,6 +58,9 @@ def checked(returned: Any) -> tuple[Any, Any]:
         Where it is not a pair.
     """
     if not isinstance(returned, tuple) or len(returned) != 2:
-        msg = f"apply returned {type(returned).__name__}; that of a JaxModel must return (scores, buffers)"
+        msg = (
+            f"apply returned {type(returned).__name__}; that of a JaxModel must return (scores, "
+            "buffers)"
+        )
         raise InvalidModelError(msg)
     return returned

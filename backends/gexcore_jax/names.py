@@ -21,5 +21,7 @@ def named(tree: Any) -> OrderedDict[str, Any]:
 
 
 def _part(key: Any) -> str:
-    found = (getattr(key, attribute) for attribute in ("key", "name", "idx") if hasattr(key, attribute))
+    found = (
+        getattr(key, attribute) for attribute in ("key", "name", "idx") if hasattr(key, attribute)
+    )
     return str(next(found, key))

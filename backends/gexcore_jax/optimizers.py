@@ -100,7 +100,10 @@ def _adamw(weight_decay: float) -> Rule:
 def _native(make: Callable[..., Any]) -> Rule:
     made = make(0.0)
     if not callable(getattr(made, "init", None)) or not callable(getattr(made, "update", None)):
-        msg = f"the optimizer function returned {type(made).__name__}; it must return an optax.GradientTransformation"
+        msg = (
+            f"the optimizer function returned {type(made).__name__}; it must return an "
+            "optax.GradientTransformation"
+        )
         raise InvalidModelError(msg)
 
     def init(params: Any) -> Any:

@@ -28,14 +28,17 @@ def gexcore_register_backend() -> BackendSpec:
 
 
 def recognises(model: Any) -> bool:
-    """Whether this is (apply, params): a callable and nested containers of arrays of JAX or NumPy."""
+    """Whether this is (apply, params): a callable and nested containers of arrays of JAX or NumPy.
+    Whether this is (apply, params): a callable and nested containers of arrays of JAX or NumPy."""
     if not isinstance(model, tuple) or len(model) != 2 or not callable(model[0]):
         return False
     leaf = model[1]
     while isinstance(leaf, Mapping | list | tuple) and leaf:
         leaf = next(iter(leaf.values() if isinstance(leaf, Mapping) else leaf))
     origin = type(leaf).__module__.partition(".")[0]
-    return origin in ("jax", "jaxlib", "flax", "equinox") or (origin == "numpy" and hasattr(leaf, "shape"))
+    return origin in ("jax", "jaxlib", "flax", "equinox") or (
+        origin == "numpy" and hasattr(leaf, "shape")
+    )
 
 
 def is_a(value: object, names: tuple[str, ...]) -> bool:

@@ -51,7 +51,10 @@ class Program:
     """
 
     def __init__(
-        self, apply: Callable[..., tuple[Any, Any]], loss: Callable[[Any, Any], jax.Array], rule: Rule
+        self,
+        apply: Callable[..., tuple[Any, Any]],
+        loss: Callable[[Any, Any], jax.Array],
+        rule: Rule,
     ) -> None:
         self._apply = apply
         self._loss = loss
@@ -70,9 +73,18 @@ class Program:
         self.step = jax.jit(self._step, donate_argnums=(0, 1))
         self.statistics = jax.jit(self._statistics)
 
-    def _run(self, params: Any, buffers: Any, call: Call, *, training: bool, seed: Any = 0) -> tuple[Any, Any]:
+    def _run(
+        self, params: Any, buffers: Any, call: Call, *, training: bool, seed: Any = 0
+    ) -> tuple[Any, Any]:
         scores, new = checked(
-            self._apply(params, buffers, *call.args, **call.kwargs, training=training, key=jax.random.key(seed))
+            self._apply(
+                params,
+                buffers,
+                *call.args,
+                **call.kwargs,
+                training=training,
+                key=jax.random.key(seed),
+            )
         )
         return scores_of(scores), new
 
@@ -89,7 +101,9 @@ class Program:
         return curvature.hvp(lambda values: self._losses(values, buffers, call), params, tangent)
 
     def _gradients(self, params: Any, buffers: Any, call: Call) -> jax.Array:
-        return gradients.of_samples(lambda values, sample: self._losses(values, buffers, sample), params, call)
+        return gradients.of_samples(
+            lambda values, sample: self._losses(values, buffers, sample), params, call
+        )
 
     def _features(self, params: Any, buffers: Any, call: Call) -> jax.Array:
         return features(self._outputs, params, buffers, call)
@@ -102,11 +116,14 @@ class Program:
             params, own = state
             return self._losses(params, merged(stacked.shared, own), call)
 
-        # one after the other: vectorised over states, convolutions and attention take half as long again
+        # one after the other: vectorised over states, convolutions and attention take half as long
+        # again
         losses: jax.Array = jax.lax.map(one, (stacked.params, stacked.own))
         return losses
 
-    def _training(self, params: Any, buffers: Any, call: Call, seed: Any) -> tuple[jax.Array, Leaves]:
+    def _training(
+        self, params: Any, buffers: Any, call: Call, seed: Any
+    ) -> tuple[jax.Array, Leaves]:
         scores, new = self._run(params, buffers, call, training=True, seed=seed)
         return self._loss(scores, call.target), updated(buffers, new)
 

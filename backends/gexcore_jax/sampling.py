@@ -36,7 +36,11 @@ def with_drawn_target(call: Call, loss: object, logits: Callable[[], Any], seed:
     scores = to_numpy(logits())
     if loss == "squared_error":
         return call._replace(target=sample_targets(scores, seed=seed, squared_error=True))
-    labels = sample_targets(scores.reshape(-1, scores.shape[-1]), seed=seed).reshape(scores.shape[:-1])
+    labels = sample_targets(scores.reshape(-1, scores.shape[-1]), seed=seed).reshape(
+        scores.shape[:-1]
+    )
     target = to_numpy(call.target)
     # probabilities have one axis more
-    return call._replace(target=np.where(target == IGNORED, target, labels) if target.ndim == labels.ndim else labels)
+    return call._replace(
+        target=np.where(target == IGNORED, target, labels) if target.ndim == labels.ndim else labels
+    )

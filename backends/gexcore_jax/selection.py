@@ -29,7 +29,11 @@ def chosen(known: Iterable[str], names: Collection[str]) -> tuple[str, ...]:
     known = list(known)
     unknown = sorted(repr(name) for name in set(names) - set(known))
     if unknown or not names:
-        told = f"no trainable parameter is named {unknown[0]}" if unknown else "no parameters were chosen"
+        told = (
+            f"no trainable parameter is named {unknown[0]}"
+            if unknown
+            else "no parameters were chosen"
+        )
         allowed = textwrap.shorten(", ".join(map(repr, known)), 200, placeholder=" …")
         msg = f"{told}; choose from {allowed}"
         raise InvalidSettingError(msg)
@@ -37,9 +41,11 @@ def chosen(known: Iterable[str], names: Collection[str]) -> tuple[str, ...]:
 
 
 def only(model: JaxModel, names: Collection[str]) -> JaxModel:
-    """The same network where these parameters are trained; the others are buffers, which come back as they went.
+    """The same network where these parameters are trained; the others are buffers, which come back
+    as they went.
 
-    Parameters are then an ordered dictionary, buffers a pair: such a dictionary, and what they were.
+    Parameters are then an ordered dictionary, buffers a pair: such a dictionary, and what they
+    were.
     """
     tree, everything = jax.tree.structure(model.params), named(model.params)
     trained, frozen = (
@@ -72,7 +78,9 @@ def loaded(model: JaxModel, checkpoint: Any) -> JaxModel:
         Where they are not, and where batch statistics are missing.
     """
     params, buffers = _parts(model, checkpoint)
-    return replace(model, params=_fitted(params, model.params), buffers=_fitted(buffers, model.buffers))
+    return replace(
+        model, params=_fitted(params, model.params), buffers=_fitted(buffers, model.buffers)
+    )
 
 
 def _parts(model: JaxModel, checkpoint: Any) -> tuple[Any, Any]:
@@ -87,7 +95,8 @@ def _parts(model: JaxModel, checkpoint: Any) -> tuple[Any, Any]:
         return checkpoint[0], checkpoint[1]
     if model.statistics:
         msg = (
-            "the checkpoint has no batch statistics, which the parameters cannot be judged without; give "
+            "the checkpoint has no batch statistics, which the parameters cannot be judged "
+            "without; give "
             "(params, buffers), or a model with both"
         )
         raise InvalidModelError(msg)
@@ -100,18 +109,25 @@ def _fitted(given: Any, wanted: Any) -> Any:
         shapes = [_told(arrays.get(name)) for arrays in (found, own)]
         if shapes[0] != shapes[1]:
             msg = (
-                f"the checkpoint does not fit the model: it has {shapes[0]} for {name!r}, where the model has {shapes[1]}; "
+                f"the checkpoint does not fit the model: it has {shapes[0]} for {name!r}, "
+                f"where the model has {shapes[1]}; "
                 "give the parameters of a model of the same architecture, or that model itself"
             )
             raise InvalidModelError(msg)
-    return jax.tree.unflatten(jax.tree.structure(wanted), [_placed(found[name], leaf) for name, leaf in own.items()])
+    return jax.tree.unflatten(
+        jax.tree.structure(wanted), [_placed(found[name], leaf) for name, leaf in own.items()]
+    )
 
 
 def _told(leaf: Any) -> str:
     if leaf is None:
         return "nothing"
     kind = leaf.dtype if isinstance(leaf, jax.Array) else np.asarray(leaf).dtype
-    return type(leaf).__name__ if getattr(kind, "kind", "") in "OUSmM" else f"an array of shape {np.shape(leaf)}"
+    return (
+        type(leaf).__name__
+        if getattr(kind, "kind", "") in "OUSmM"
+        else f"an array of shape {np.shape(leaf)}"
+    )
 
 
 def _placed(leaf: Any, like: jax.Array) -> jax.Array:

@@ -26,7 +26,10 @@ def to_arrays(state: JaxState, initial: JaxState) -> dict[str, NDArray[Any]]:
 def from_arrays(arrays: Mapping[str, NDArray[Any]], initial: JaxState) -> JaxState:
     """The state, its arrays typed and placed as those of `initial`."""
     own, tree = jax.tree.flatten(initial)
-    leaves = [_leaf(arrays[f"leaves/{i}"], like) if f"leaves/{i}" in arrays else like for i, like in enumerate(own)]
+    leaves = [
+        _leaf(arrays[f"leaves/{i}"], like) if f"leaves/{i}" in arrays else like
+        for i, like in enumerate(own)
+    ]
     state: JaxState = jax.tree.unflatten(tree, leaves)
     return state
 

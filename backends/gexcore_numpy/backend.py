@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 
 from gexcore.backend.data import to_numpy
 from gexcore.backend.optimizer import Optimizer
-from gexcore.backend.protocols import Array, Indices, KroneckerBlock, SupportsBufferRefresh, SupportsLogits
+from gexcore.backend.protocols import (
+    Array,
+    Indices,
+    KroneckerBlock,
+    SupportsBufferRefresh,
+    SupportsLogits,
+)
 from gexcore.backend.rules import Memory, Reals, advance, check_optimizer
 from gexcore.errors import InvalidModelError, InvalidSettingError
 from gexcore_numpy import network as net
@@ -30,7 +36,8 @@ R = TypeVar("R")
 
 
 class NumpyState(NamedTuple):
-    """All parameters, frozen ones too; running statistics per normalised layer; the optimiser's memory."""
+    """All parameters, frozen ones too; running statistics per normalised layer; the optimiser's
+    memory."""
 
     params: Reals
     statistics: tuple[Moments, ...] = ()
@@ -49,7 +56,8 @@ class _Pass(NamedTuple):
 
 
 def _quiet(method: Callable[P, R]) -> Callable[P, R]:
-    # a member may diverge; the core counts and excludes it, so the numbers say it and no warning does
+    # a member may diverge; the core counts and excludes it, so the numbers say it and no warning
+    # does
     @functools.wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -95,10 +103,17 @@ class NumpyBackend:
     name = "numpy"
 
     def __init__(
-        self, model: Any, *, loss: str | Loss | Callable[..., Any] | None = None, optimizer: Optimizer | None = None
+        self,
+        model: Any,
+        *,
+        loss: str | Loss | Callable[..., Any] | None = None,
+        optimizer: Optimizer | None = None,
     ) -> None:
         if not isinstance(model, MLP):
-            msg = f"the model is a {type(model).__name__}; the NumPy backend takes a gexcore_numpy.MLP"
+            msg = (
+                f"the model is a {type(model).__name__}; the NumPy backend takes a "
+                "gexcore_numpy.MLP"
+            )
             raise InvalidModelError(msg)
         self._loss = find_loss(loss)
         self._optimizer = check_optimizer(optimizer or Optimizer())
@@ -133,7 +148,8 @@ class NumpyBackend:
 
     @_quiet
     def forward_many(self, stacked: Stacked, batch: Any, /) -> Array:
-        """Losses of shape (m, b): the batch is read once, and the losses of all states are taken in one call."""
+        """Losses of shape (m, b): the batch is read once, and the losses of all states are taken in
+        one call."""
         x, y = read(batch, width=self._network.sizes[0], dtype=self._initial.params.dtype)
         many = [self._network.forward(layers, x, statistics)[0] for layers, statistics in stacked]
         targets = self._loss.targets(y, many[0])
@@ -144,7 +160,9 @@ class NumpyBackend:
         wanted = np.empty_like(outputs)
         wanted[:] = targets.T[:, None]
         k = len(outputs)
-        return self._loss.value(outputs.reshape(k, -1).T, wanted.reshape(k, -1).T).reshape(len(many), -1)
+        return self._loss.value(outputs.reshape(k, -1).T, wanted.reshape(k, -1).T).reshape(
+            len(many), -1
+        )
 
     def sgd_step(self, state: NumpyState, batch: Any, /, *, lr: float, seed: int) -> NumpyState:
         """State after one step on the mean loss of the batch."""
@@ -160,8 +178,11 @@ class NumpyBackend:
         return NumpyState(state.params.copy(), state.statistics, memory)
 
     @_quiet
-    def sgd_step_(self, state: NumpyState, batch: Any, /, *, lr: float, seed: int) -> tuple[NumpyState, Array]:
-        """As `sgd_step`, writing into the arrays of `state`; also the training losses before the step."""
+    def sgd_step_(
+        self, state: NumpyState, batch: Any, /, *, lr: float, seed: int
+    ) -> tuple[NumpyState, Array]:
+        """As `sgd_step`, writing into the arrays of `state`; also the training losses before the
+        step."""
         done = self._pass(state, batch, training=True)
         losses, cotangent = self._loss.value_and_gradient(done.outputs, done.targets)
         cotangent /= len(cotangent)
@@ -171,7 +192,12 @@ class NumpyBackend:
         if not isinstance(self._chosen, slice):  # which would be a view
             state.params[self._chosen] = trained
         statistics = tuple(
-            Moments(*((1 - net.MOMENTUM) * old + net.MOMENTUM * new for old, new in zip(kept, seen, strict=True)))
+            Moments(
+                *(
+                    (1 - net.MOMENTUM) * old + net.MOMENTUM * new
+                    for old, new in zip(kept, seen, strict=True)
+                )
+            )
             for kept, seen in zip(state.statistics, net.batch_moments(done.traces), strict=True)
         )
         return NumpyState(state.params, statistics, memory), losses
@@ -186,9 +212,13 @@ class NumpyBackend:
     def refresh_buffers(self, state: NumpyState, batches: Sequence[Any], /) -> NumpyState:
         """State whose running statistics are the average of those of the batches."""
         if not batches:
-            msg = "refresh_buffers got no batches; give at least one to estimate the statistics from"
+            msg = (
+                "refresh_buffers got no batches; give at least one to estimate the statistics from"
+            )
             raise InvalidSettingError(msg)
-        seen = [net.batch_moments(self._pass(state, batch, training=True).traces) for batch in batches]
+        seen = [
+            net.batch_moments(self._pass(state, batch, training=True).traces) for batch in batches
+        ]
         statistics = tuple(
             Moments(*(np.mean(values, axis=0) for values in zip(*layer, strict=True)))
             for layer in zip(*seen, strict=True)
@@ -241,7 +271,9 @@ class NumpyBackend:
         return self._pass(state, batch, training=False).traces[-1].inputs.copy()
 
     @_quiet
-    def kronecker(self, state: NumpyState, batch: Any, /, *, seed: int | None) -> list[KroneckerBlock]:
+    def kronecker(
+        self, state: NumpyState, batch: Any, /, *, seed: int | None
+    ) -> list[KroneckerBlock]:
         """Statistics of every layer whose weight is trainable, in evaluation mode.
 
         Raises
@@ -252,7 +284,10 @@ class NumpyBackend:
         done = self._pass(state, batch, training=False)
         if seed is not None:
             if self._loss.draw is None:
-                msg = "the loss has no labels to draw for a true Fisher matrix; give the Loss a draw, or seed=None for the empirical one"
+                msg = (
+                    "the loss has no labels to draw for a true Fisher matrix; give the Loss a "
+                    "draw, or seed=None for the empirical one"
+                )
                 raise InvalidSettingError(msg)
             drawn = self._loss.draw(done.outputs, seed=seed)
             done = done._replace(targets=self._loss.targets(drawn, done.outputs))
@@ -263,7 +298,8 @@ class NumpyBackend:
         return dict(self._names)
 
     def select(self, names: Collection[str], /) -> NumpyBackend:
-        """The same backend where only these parameters are trainable; statistics still follow the batches.
+        """The same backend where only these parameters are trainable; statistics still follow the
+        batches.
 
         Raises
         ------
@@ -277,7 +313,8 @@ class NumpyBackend:
         return other
 
     def load(self, checkpoint: Any, /) -> NumpyState:
-        """The state of an `MLP` of the same shape, in the dtype of this one, with a fresh optimiser.
+        """The state of an `MLP` of the same shape, in the dtype of this one, with a fresh
+        optimiser.
 
         Raises
         ------
@@ -286,10 +323,16 @@ class NumpyBackend:
         """
         found = net.Network.of(checkpoint) if isinstance(checkpoint, MLP) else None
         if found != self._network:
-            msg = f"the checkpoint is {found or f'a {type(checkpoint).__name__}'}; give {self._network}, like the model"
+            msg = (
+                f"the checkpoint is {found or f'a {type(checkpoint).__name__}'}; give "
+                f"{self._network}, like the model"
+            )
             raise InvalidModelError(msg)
         dtype = self._initial.params.dtype
-        moments = [Moments(mean.astype(dtype), var.astype(dtype)) for mean, var in net.running_statistics(checkpoint)]
+        moments = [
+            Moments(mean.astype(dtype), var.astype(dtype))
+            for mean, var in net.running_statistics(checkpoint)
+        ]
         return NumpyState(net.flatten(checkpoint).astype(dtype), tuple(moments))
 
     def to_arrays(self, state: NumpyState, /) -> Mapping[str, NDArray[Any]]:
@@ -326,6 +369,9 @@ class NumpyBackend:
         vector = to_numpy(flat).astype(self._initial.params.dtype, copy=False)
         p = sum(self._names.values())
         if vector.shape != (p,):
-            msg = f"a vector of shape {vector.shape} was given for the {p} parameters; give shape ({p},)"
+            msg = (
+                f"a vector of shape {vector.shape} was given for the {p} parameters; give shape "
+                f"({p},)"
+            )
             raise InvalidSettingError(msg)
         return vector

@@ -35,7 +35,8 @@ class Push(NamedTuple):
 def push_forward(
     network: Network, layers: Sequence[Layer], direction: Sequence[Layer], traces: Sequence[Trace]
 ) -> tuple[Reals, list[Push]]:
-    """Derivative of the outputs along `direction`, shape (b, k), and what each layer had on the way."""
+    """Derivative of the outputs along `direction`, shape (b, k), and what each layer had on the
+    way."""
     slope = ACTIVATIONS[network.activation].slope
     moved = np.zeros_like(traces[0].inputs)
     pushes: list[Push] = []
@@ -71,14 +72,19 @@ def pull_back(network: Network, pushes: Sequence[Push], cotangent: Reals, turned
     d, rd = cotangent, turned
     steps = list(zip(pushes, network.split(flat), strict=True))
     for depth in reversed(range(len(steps))):
-        (layer, along, trace, inputs, normalised, activated), (weight, bias, scale, offset) = steps[depth]
+        (layer, along, trace, inputs, normalised, activated), (weight, bias, scale, offset) = steps[
+            depth
+        ]
         if depth < len(steps) - 1:
             s = slope(trace.outputs)
             d, rd = d * s, rd * s + d * bend(trace.outputs) * activated
         if scale.size:
             np.sum(rd, axis=0, out=offset)
             np.sum(rd * trace.normalised + d * normalised, axis=0, out=scale)
-            d, rd = d * (layer.scale * trace.gain), (rd * layer.scale + d * along.scale) * trace.gain
+            d, rd = (
+                d * (layer.scale * trace.gain),
+                (rd * layer.scale + d * along.scale) * trace.gain,
+            )
         np.matmul(trace.inputs.T, rd, out=weight)
         if depth:
             weight += inputs.T @ d

@@ -31,11 +31,17 @@ def read(batch: Any, *, width: int, dtype: DTypeLike) -> tuple[Reals, NDArray[An
     """
     if not isinstance(batch, tuple | list) or len(batch) != 2:
         told = f"{len(batch)} columns" if isinstance(batch, tuple | list) else type(batch).__name__
-        msg = f"a batch for the NumPy backend is (x, y), but this one is {told}; give the data as (x, y) arrays"
+        msg = (
+            f"a batch for the NumPy backend is (x, y), but this one is {told}; give the data as "
+            "(x, y) arrays"
+        )
         raise InvalidDataError(msg)
     x, y = to_numpy(batch[0]), to_numpy(batch[1])
     inputs = x.reshape(len(x), -1) if x.ndim else x
     if inputs.ndim != 2 or inputs.shape[1] != width:
-        msg = f"the inputs of a batch have shape {x.shape}, but the model takes {width} numbers per sample"
+        msg = (
+            f"the inputs of a batch have shape {x.shape}, but the model takes {width} numbers "
+            "per sample"
+        )
         raise InvalidDataError(msg)
     return inputs.astype(dtype, copy=False), np.asarray(y)

@@ -39,7 +39,9 @@ def train(x: NDArray[Any], y: NDArray[Any], *, classes: int, seed: int) -> MLP:
     """
     x = np.asarray(x, np.float32).reshape(len(x), -1)
     sizes = (x.shape[1], *WIDTHS, classes)
-    backend = NumpyBackend(MLP.init(sizes, seed=seed, dtype=np.float32), optimizer=Optimizer(momentum=0.9))
+    backend = NumpyBackend(
+        MLP.init(sizes, seed=seed, dtype=np.float32), optimizer=Optimizer(momentum=0.9)
+    )
     state = backend.copy(backend.initial_state())
     batch_size = min(BATCH_SIZE, len(x))
     batches = training_order(len(x), batch_size, seed=seed, chain=0)

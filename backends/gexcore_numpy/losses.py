@@ -51,18 +51,25 @@ def _classes(y: NDArray[Any], f: Reals) -> Reals:
     if y.shape == (b, k):
         return y.astype(f.dtype, copy=False)
     if y.shape != (b,):
-        msg = f"labels of shape {y.shape} do not fit {b} samples and {k} classes; give integers ({b},) or soft labels ({b}, {k})"
+        msg = (
+            f"labels of shape {y.shape} do not fit {b} samples and {k} classes; give integers "
+            f"({b},) or soft labels ({b}, {k})"
+        )
         raise InvalidDataError(msg)
     if y.dtype.kind not in "iub":
         msg = (
-            f"cross-entropy needs integer labels 0 … {k - 1}, but these are {y.dtype}; convert them with y.astype(int)"
+            f"cross-entropy needs integer labels 0 … {k - 1}, but these are {y.dtype}; convert "
+            "them with y.astype(int)"
         )
         raise InvalidDataError(msg)
     places = y.astype(np.intp, copy=False)
     # as unsigned a negative label is large: one pass instead of two
     if places.view(np.uintp).max() >= k:
         wrong = y[(y < 0) | (y >= k)].tolist()
-        msg = f"label {min(wrong)} is outside 0 … {k - 1}, the {k} classes of the model; recode the labels"
+        msg = (
+            f"label {min(wrong)} is outside 0 … {k - 1}, the {k} classes of the model; recode "
+            "the labels"
+        )
         raise InvalidDataError(msg)
     one_hot = np.zeros_like(f)
     one_hot[np.arange(b), places] = 1
@@ -72,7 +79,10 @@ def _classes(y: NDArray[Any], f: Reals) -> Reals:
 def _numbers(y: NDArray[Any], f: Reals) -> Reals:
     targets = y.reshape(-1, 1) if y.ndim == 1 else y
     if targets.shape != f.shape:
-        msg = f"targets of shape {y.shape} do not fit outputs of shape {f.shape}; give one number per output"
+        msg = (
+            f"targets of shape {y.shape} do not fit outputs of shape {f.shape}; give one number "
+            "per output"
+        )
         raise InvalidDataError(msg)
     return targets.astype(f.dtype, copy=False)
 
@@ -149,11 +159,16 @@ def find_loss(loss: object) -> Loss:
     """
     if isinstance(loss, Loss):
         return loss
-    found = LOSSES.get("cross_entropy" if loss is None else loss) if loss is None or isinstance(loss, str) else None
+    found = (
+        LOSSES.get("cross_entropy" if loss is None else loss)
+        if loss is None or isinstance(loss, str)
+        else None
+    )
     if found is None:
         told = repr(loss) if isinstance(loss, str) else f"of type {type(loss).__name__}"
         msg = (
-            f"the loss is {told}; NumPy knows 'cross_entropy' and 'squared_error', or give a gexcore_numpy.losses.Loss"
+            f"the loss is {told}; NumPy knows 'cross_entropy' and 'squared_error', or give a "
+            "gexcore_numpy.losses.Loss"
         )
         raise InvalidModelError(msg)
     return found

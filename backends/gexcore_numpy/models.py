@@ -98,9 +98,12 @@ class MLP:
         """
         rng = np.random.default_rng(seed)
         gain = math.sqrt(2.0) if activation == "relu" else 1.0
-        weights = [rng.normal(0.0, gain / math.sqrt(a), (a, b)).astype(dtype) for a, b in pairwise(sizes)]
+        weights = [
+            rng.normal(0.0, gain / math.sqrt(a), (a, b)).astype(dtype) for a, b in pairwise(sizes)
+        ]
         norms = [
-            BatchNorm(np.ones(d, dtype), np.zeros(d, dtype), np.zeros(d, dtype), np.ones(d, dtype)) for d in sizes[1:-1]
+            BatchNorm(np.ones(d, dtype), np.zeros(d, dtype), np.zeros(d, dtype), np.ones(d, dtype))
+            for d in sizes[1:-1]
         ]
         biases = [np.zeros(d, dtype) for d in sizes[1:]]
         return cls(weights, biases, activation, norms if batch_norm else None)
@@ -121,24 +124,36 @@ def _check(model: MLP) -> None:
         msg = f"the activation is {model.activation!r}; choose 'relu' or 'tanh'"
         raise InvalidModelError(msg)
     if not model.weights or len(model.weights) != len(model.biases):
-        msg = f"an MLP needs one weight and one bias for each layer; got {len(model.weights)} and {len(model.biases)}"
+        msg = (
+            f"an MLP needs one weight and one bias for each layer; got {len(model.weights)} and "
+            f"{len(model.biases)}"
+        )
         raise InvalidModelError(msg)
     matrices = all(w.ndim == 2 for w in model.weights)
     if not matrices or any(a.shape[1] != b.shape[0] for a, b in pairwise(model.weights)):
         shapes = ", ".join(str(w.shape) for w in model.weights)
-        msg = f"the weights have shapes {shapes}; each must be (in, out), with in equal to the out of the layer before"
+        msg = (
+            f"the weights have shapes {shapes}; each must be (in, out), with in equal to the out "
+            "of the layer before"
+        )
         raise InvalidModelError(msg)
     hidden = model.sizes[1:-1]
     norms = model.batch_norm
     if norms is not None and len(norms) != len(hidden):
-        msg = f"batch_norm has {len(norms)} entries for {len(hidden)} hidden layers; give one for each, or None"
+        msg = (
+            f"batch_norm has {len(norms)} entries for {len(hidden)} hidden layers; give one for "
+            "each, or None"
+        )
         raise InvalidModelError(msg)
     vectors = list(zip(model.biases, model.sizes[1:], strict=True))
     for norm, width in zip(norms or (), hidden if norms else (), strict=True):
         vectors += [(v, width) for v in (norm.scale, norm.offset, norm.mean, norm.var)]
     for vector, width in vectors:
         if vector.shape != (width,):
-            msg = f"a bias or batch-norm array has shape {vector.shape}; its layer is {width} wide, so give ({width},)"
+            msg = (
+                f"a bias or batch-norm array has shape {vector.shape}; its layer is {width} "
+                f"wide, so give ({width},)"
+            )
             raise InvalidModelError(msg)
     dtypes = {a.dtype for a in (*model.weights, *(v for v, _ in vectors))}
     if len(dtypes) > 1 or model.dtype not in (np.float32, np.float64):

@@ -25,7 +25,8 @@ MOMENTUM = 0.1
 
 
 class Activation(NamedTuple):
-    """An activation, which may work in the memory of its argument; both derivatives are functions of its output.
+    """An activation, which may work in the memory of its argument; both derivatives are functions
+    of its output.
 
     A slope that is 0 or 1 may be false or true.
     """
@@ -36,8 +37,14 @@ class Activation(NamedTuple):
 
 
 ACTIVATIONS = {
-    "relu": Activation(lambda u: np.maximum(u, np.zeros(u.shape[-1], u.dtype), out=u), lambda a: a > 0, np.zeros_like),
-    "tanh": Activation(lambda u: np.tanh(u, out=u), lambda a: 1 - a * a, lambda a: -2 * a * (1 - a * a)),
+    "relu": Activation(
+        lambda u: np.maximum(u, np.zeros(u.shape[-1], u.dtype), out=u),
+        lambda a: a > 0,
+        np.zeros_like,
+    ),
+    "tanh": Activation(
+        lambda u: np.tanh(u, out=u), lambda a: 1 - a * a, lambda a: -2 * a * (1 - a * a)
+    ),
 }
 
 
@@ -150,7 +157,10 @@ class Network:
             Running statistics for evaluation mode; None normalises with the batch's own.
         """
         if self.normalises and statistics is None and len(x) < 2:
-            msg = "a training batch of 1 sample has no variance to normalise by; use batches of at least 2 samples"
+            msg = (
+                "a training batch of 1 sample has no variance to normalise by; use batches of at "
+                "least 2 samples"
+            )
             raise InvalidDataError(msg)
         activate = ACTIVATIONS[self.activation].value
         traces: list[Trace] = []
@@ -188,7 +198,9 @@ class Network:
                 np.add.reduce(d, axis=0, out=out.offset)
                 np.add.reduce(d * trace.normalised, axis=0, out=out.scale)
                 # the batch's mean and variance move with every sample
-                d = (trace.gain * layer.scale) * (d - (out.offset + trace.normalised * out.scale) / len(d))
+                d = (trace.gain * layer.scale) * (
+                    d - (out.offset + trace.normalised * out.scale) / len(d)
+                )
             np.matmul(trace.inputs.T, d, out=out.weight)
             np.add.reduce(d, axis=0, out=out.bias)
             if depth:

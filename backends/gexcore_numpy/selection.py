@@ -26,7 +26,11 @@ def mask(sizes: Mapping[str, int], names: Collection[str]) -> NDArray[np.bool_]:
     """
     unknown = sorted(map(repr, set(names) - set(sizes)))
     if unknown or not names:
-        told = f"the model has no parameter {', '.join(unknown)}" if unknown else "no parameters were chosen"
+        told = (
+            f"the model has no parameter {', '.join(unknown)}"
+            if unknown
+            else "no parameters were chosen"
+        )
         msg = f"{told}; choose among {', '.join(map(repr, sizes))}"
         raise InvalidSettingError(msg)
     return np.repeat([name in names for name in sizes], list(sizes.values()))

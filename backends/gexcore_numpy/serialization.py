@@ -22,7 +22,10 @@ class Parts(NamedTuple):
 
 def to_arrays(parts: Parts) -> dict[str, NDArray[Any]]:
     """Copies of the parameters, of each layer's statistics, and of what the optimiser remembers."""
-    arrays: dict[str, NDArray[Any]] = {"params": parts.params.copy(), "steps": np.array(parts.memory.steps)}
+    arrays: dict[str, NDArray[Any]] = {
+        "params": parts.params.copy(),
+        "steps": np.array(parts.memory.steps),
+    }
     for depth, moments in enumerate(parts.statistics):
         arrays |= {f"mean/{depth}": moments.mean.copy(), f"var/{depth}": moments.var.copy()}
     return arrays | {f"memory/{i}": vector.copy() for i, vector in enumerate(parts.memory.vectors)}
@@ -32,7 +35,14 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Parts:
     """What `to_arrays` was given."""
 
     def numbered(kind: str) -> list[NDArray[Any]]:
-        return [arrays[f"{kind}/{i}"] for i in range(sum(name.startswith(f"{kind}/") for name in arrays))]
+        return [
+            arrays[f"{kind}/{i}"]
+            for i in range(sum(name.startswith(f"{kind}/") for name in arrays))
+        ]
 
-    statistics = tuple(Moments(mean, var) for mean, var in zip(numbered("mean"), numbered("var"), strict=True))
-    return Parts(arrays["params"], statistics, Memory(int(arrays["steps"]), tuple(numbered("memory"))))
+    statistics = tuple(
+        Moments(mean, var) for mean, var in zip(numbered("mean"), numbered("var"), strict=True)
+    )
+    return Parts(
+        arrays["params"], statistics, Memory(int(arrays["steps"]), tuple(numbered("memory")))
+    )

@@ -1,4 +1,5 @@
-"""What a batch says of each sample and of each layer, in evaluation mode: gradients and Kronecker factors."""
+"""What a batch says of each sample and of each layer, in evaluation mode: gradients and Kronecker
+factors."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from gexcore_numpy.network import ACTIVATIONS, Layer, Network, Trace
 
 
 class Signal(NamedTuple):
-    """Derivatives of every sample's loss by what a layer gives, before and after its batch normalisation.
+    """Derivatives of every sample's loss by what a layer gives, before and after its batch
+    normalisation.
 
     Parameters
     ----------
@@ -25,7 +27,9 @@ class Signal(NamedTuple):
     normalised: Reals
 
 
-def signals(network: Network, layers: Sequence[Layer], traces: Sequence[Trace], cotangent: Reals) -> list[Signal]:
+def signals(
+    network: Network, layers: Sequence[Layer], traces: Sequence[Trace], cotangent: Reals
+) -> list[Signal]:
     """One signal per layer, from the derivative (b, k) of the losses by the outputs."""
     slope = ACTIVATIONS[network.activation].slope
     found: list[Signal] = []
@@ -40,7 +44,9 @@ def signals(network: Network, layers: Sequence[Layer], traces: Sequence[Trace], 
     return found[::-1]
 
 
-def sample_gradients(layers: Sequence[Layer], traces: Sequence[Trace], found: Sequence[Signal]) -> Reals:
+def sample_gradients(
+    layers: Sequence[Layer], traces: Sequence[Trace], found: Sequence[Signal]
+) -> Reals:
     """Gradients of every sample's loss, shape (b, p)."""
     parts: list[Reals] = []
     for layer, trace, (linear, normalised) in zip(layers, traces, found, strict=True):
@@ -67,7 +73,9 @@ def kronecker(
     place = np.full(network.size, -1)
     place[chosen] = np.arange(place[chosen].size)
     blocks = []
-    for depth, (where, trace, (linear, _)) in enumerate(zip(network.split(place), traces, found, strict=True)):
+    for depth, (where, trace, (linear, _)) in enumerate(
+        zip(network.split(place), traces, found, strict=True)
+    ):
         if where.weight[0, 0] < 0:
             continue
         inputs, positions = trace.inputs, where.weight.T

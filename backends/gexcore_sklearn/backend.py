@@ -14,7 +14,13 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from gexcore.backend.optimizer import Optimizer
-from gexcore.backend.protocols import Array, Dataset, SupportsLogits, SupportsSerialization, SupportsTrainingLosses
+from gexcore.backend.protocols import (
+    Array,
+    Dataset,
+    SupportsLogits,
+    SupportsSerialization,
+    SupportsTrainingLosses,
+)
 from gexcore.errors import InvalidModelError
 from gexcore_sklearn.data import Batch, Reader, dataset_of
 from gexcore_sklearn.losses import check_loss, cross_entropy, outputs_of, squared_error
@@ -72,7 +78,9 @@ class SklearnBackend:
 
     name = "sklearn"
 
-    def __init__(self, model: Any, *, loss: str | None = None, optimizer: Optimizer | None = None) -> None:
+    def __init__(
+        self, model: Any, *, loss: str | None = None, optimizer: Optimizer | None = None
+    ) -> None:
         transformers, last = _unpack(model)
         classifies = _check(last)
         check_loss(loss, classifies=classifies)
@@ -116,7 +124,9 @@ class SklearnBackend:
         return self._trainer.copy(state)
 
     @_quiet
-    def sgd_step_(self, state: SklearnState, batch: Any, /, *, lr: float, seed: int) -> tuple[SklearnState, Array]:
+    def sgd_step_(
+        self, state: SklearnState, batch: Any, /, *, lr: float, seed: int
+    ) -> tuple[SklearnState, Array]:
         """As `sgd_step`, in the arrays of `state`; also the losses before the step."""
         ready: Batch = self._read(batch)
         after, outputs = self._trainer.step(state, ready, lr=float(lr), seed=seed)
@@ -157,7 +167,9 @@ def _unpack(model: Any) -> tuple[tuple[Any, ...], Any]:
 def _check(estimator: Any) -> bool:
     """Whether it is a classifier; refused if it is neither that nor a regressor, or not fitted."""
     kind = type(estimator).__name__
-    if not isinstance(estimator, BaseEstimator) or not (is_classifier(estimator) or is_regressor(estimator)):
+    if not isinstance(estimator, BaseEstimator) or not (
+        is_classifier(estimator) or is_regressor(estimator)
+    ):
         msg = f"the model is a {kind}; the scikit-learn backend takes a classifier or a regressor"
         raise InvalidModelError(msg)
     try:
@@ -172,9 +184,15 @@ def _classes(estimator: Any) -> NDArray[Any]:
     classes = estimator.classes_
     binarizer = getattr(estimator, "_label_binarizer", None)
     if isinstance(classes, list) or getattr(binarizer, "y_type_", "").startswith("multilabel"):
-        msg = f"{type(estimator).__name__} gives a sample several labels; only one label per sample can be scored"
+        msg = (
+            f"{type(estimator).__name__} gives a sample several labels; only one label per "
+            "sample can be scored"
+        )
         raise InvalidModelError(msg)
     if len(classes) < 2:
-        msg = f"{type(estimator).__name__} knows only the class {classes[0]!r}; fit it on two classes or more"
+        msg = (
+            f"{type(estimator).__name__} knows only the class {classes[0]!r}; fit it on two "
+            "classes or more"
+        )
         raise InvalidModelError(msg)
     return np.asarray(classes)

@@ -68,8 +68,13 @@ class Reader:
         if isinstance(batch, Batch):
             return batch
         if not isinstance(batch, tuple | list) or len(batch) != 2:
-            told = f"{len(batch)} columns" if isinstance(batch, tuple | list) else type(batch).__name__
-            msg = f"a batch for scikit-learn is (x, y), but this one is {told}; give the data as (x, y)"
+            told = (
+                f"{len(batch)} columns" if isinstance(batch, tuple | list) else type(batch).__name__
+            )
+            msg = (
+                f"a batch for scikit-learn is (x, y), but this one is {told}; give the data as "
+                "(x, y)"
+            )
             raise InvalidDataError(msg)
         x, y = self._inputs(batch[0]), self._targets(np.asarray(batch[1]))
         n = x.shape[0] if hasattr(x, "shape") else len(x)
@@ -87,7 +92,9 @@ class Reader:
             if self.dtype is None:
                 return x
             names = [str(name) for name in getattr(x, "columns", ())]
-            x = check_array(x, accept_sparse="csr", dtype=self.dtype, ensure_min_samples=0, input_name="x")
+            x = check_array(
+                x, accept_sparse="csr", dtype=self.dtype, ensure_min_samples=0, input_name="x"
+            )
         except ValueError as error:
             msg = (
                 f"the inputs cannot be read ({str(error).splitlines()[0].rstrip('.')}); "
@@ -95,12 +102,16 @@ class Reader:
             )
             raise InvalidDataError(msg) from error
         if x.shape[1] != self.width:
-            msg = f"the inputs have {x.shape[1]} features, and the estimator was fitted with {self.width}; give those"
+            msg = (
+                f"the inputs have {x.shape[1]} features, and the estimator was fitted with "
+                f"{self.width}; give those"
+            )
             raise InvalidDataError(msg)
         if names and self.names is not None and names != self.names.tolist():
             wrong = next(a for a, b in zip(names, self.names.tolist(), strict=True) if a != b)
             msg = (
-                f"column {wrong!r} of the inputs is not where it was when the estimator was fitted; "
+                f"column {wrong!r} of the inputs is not where it was when the estimator was "
+                "fitted; "
                 f"order the columns as {', '.join(self.names[:SHOWN])}"
             )
             raise InvalidDataError(msg)
@@ -117,7 +128,8 @@ class Reader:
         if -1 in codes:
             shown = ", ".join(map(str, list(known)[:SHOWN])) + (", …" if len(known) > SHOWN else "")
             msg = (
-                f"label {y.tolist()[codes.index(-1)]!r} is none of the {len(known)} classes that the estimator was "
+                f"label {y.tolist()[codes.index(-1)]!r} is none of the {len(known)} classes "
+                "that the estimator was "
                 f"fitted with ({shown}); give the labels as they were given to fit"
             )
             raise InvalidDataError(msg)
@@ -126,12 +138,16 @@ class Reader:
 
 def _numbers(y: NDArray[Any]) -> NDArray[Any]:
     if y.dtype.kind not in "iuf" or y.ndim not in (1, 2):
-        msg = f"the targets of a regression are numbers of shape (n,) or (n, k), but these are {y.dtype} of shape {y.shape}"
+        msg = (
+            "the targets of a regression are numbers of shape (n,) or (n, k), but these are "
+            f"{y.dtype} of shape {y.shape}"
+        )
         raise InvalidDataError(msg)
     finite = np.isfinite(y.reshape(len(y), -1)).all(axis=1)
     if not finite.all():
         msg = (
-            f"{int((~finite).sum())} targets are not finite, the first at position {int(finite.argmin())}; "
+            f"{int((~finite).sum())} targets are not finite, the first at position "
+            f"{int(finite.argmin())}; "
             "leave those samples out"
         )
         raise InvalidDataError(msg)
@@ -151,7 +167,9 @@ class SklearnDataset:
         """The samples at these positions."""
         x, y = self.everything
         # the general way costs a sixth of a step
-        return Batch(x[indices] if isinstance(x, np.ndarray) else _safe_indexing(x, indices), y[indices])
+        return Batch(
+            x[indices] if isinstance(x, np.ndarray) else _safe_indexing(x, indices), y[indices]
+        )
 
 
 class ReadDataset:

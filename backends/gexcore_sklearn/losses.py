@@ -22,7 +22,8 @@ def log_probabilities(p: NDArray[Any]) -> Outputs:
 
 
 def log_softmax(scores: NDArray[Any]) -> Outputs:
-    """Log-probabilities (b, K) of decisions: (b, K), or (b,) of two classes (the logistic function)."""
+    """Log-probabilities (b, K) of decisions: (b, K), or (b,) of two classes (the logistic
+    function)."""
     scores = np.column_stack([np.zeros_like(scores), scores]) if scores.ndim == 1 else scores
     shifted = scores - scores.max(axis=1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
@@ -53,7 +54,8 @@ def outputs_of(estimator: Any, *, classifies: bool) -> Callable[[Any, Any], Outp
     if hasattr(estimator, "decision_function"):
         return lambda e, x: log_softmax(np.asarray(e.decision_function(x)))
     msg = (
-        f"{type(estimator).__name__} tells neither probabilities nor decisions, and a loss needs one of them; "
+        f"{type(estimator).__name__} tells neither probabilities nor decisions, and a loss "
+        "needs one of them; "
         "choose a classifier with predict_proba or decision_function"
     )
     raise InvalidModelError(msg)

@@ -31,7 +31,8 @@ ONE_PASS = {
     "n_jobs": None,
     "verbose": 0,
 }
-"""Settings under which ``partial_fit`` of a linear model is one pass over the batch, in its order."""
+"""Settings under which ``partial_fit`` of a linear model is one pass over the batch, in its order.
+Settings under which ``partial_fit`` of a linear model is one pass over the batch, in its order."""
 
 HALVED = 2.0
 """scikit-learn trains regressors on half the squared error."""
@@ -54,7 +55,9 @@ class Trainer(Protocol):
         """A state that a step in place leaves untouched."""
         ...
 
-    def step(self, state: SklearnState, batch: Batch, *, lr: float, seed: int) -> tuple[SklearnState, Outputs]:
+    def step(
+        self, state: SklearnState, batch: Batch, *, lr: float, seed: int
+    ) -> tuple[SklearnState, Outputs]:
         """One step in place, and the outputs before it."""
         ...
 
@@ -73,10 +76,14 @@ def trainer_of(estimator: Any, settings: Optimizer, classes: NDArray[Any] | None
     Raises
     ------
     InvalidModelError
-        For an estimator without steps or without a learning rate, and an optimiser it does not have.
+        For an estimator without steps or without a learning rate, and an optimiser it does not
+        have.
     """
     if callable(settings.name):
-        msg = "the optimizer is a function, and scikit-learn has none to be given; choose 'sgd' or 'adamw'"
+        msg = (
+            "the optimizer is a function, and scikit-learn has none to be given; choose 'sgd' or "
+            "'adamw'"
+        )
         raise InvalidModelError(msg)
     if isinstance(estimator, MLPClassifier | MLPRegressor):
         return NetworkTrainer(estimator, settings, classes)
@@ -86,13 +93,18 @@ def trainer_of(estimator: Any, settings: Optimizer, classes: NDArray[Any] | None
     if rate is None or not hasattr(estimator, "partial_fit"):
         lacks = "no learning rate" if hasattr(estimator, "partial_fit") else "no partial_fit"
         msg = (
-            f"{kind} cannot take optimiser steps, since it has {lacks}; allowed are MLPClassifier, MLPRegressor, "
-            f"SGDClassifier, SGDRegressor, a Pipeline that ends in one of them, and estimators with partial_fit and a "
+            f"{kind} cannot take optimiser steps, since it has {lacks}; allowed are "
+            "MLPClassifier, MLPRegressor, "
+            "SGDClassifier, SGDRegressor, a Pipeline that ends in one of them, and "
+            "estimators with partial_fit and a "
             f"parameter named {', '.join(RATES[:-1])} or {RATES[-1]}"
         )
         raise InvalidModelError(msg)
     if settings.name != "sgd":
-        msg = f"{kind} steps by its own partial_fit, which is SGD; the optimizer {settings.name!r} needs an MLP: choose 'sgd'"
+        msg = (
+            f"{kind} steps by its own partial_fit, which is SGD; the optimizer {settings.name!r} "
+            "needs an MLP: choose 'sgd'"
+        )
         raise InvalidModelError(msg)
     if isinstance(estimator, SGDClassifier | SGDRegressor | Perceptron):
         estimator.set_params(**{name: value for name, value in ONE_PASS.items() if name in params})
@@ -104,13 +116,17 @@ def trainer_of(estimator: Any, settings: Optimizer, classes: NDArray[Any] | None
 
 
 class NetworkTrainer:
-    """Exact steps of SGD with momentum or AdamW, on the gradient that the network's own training uses.
+    """Exact steps of SGD with momentum or AdamW, on the gradient that the network's own training
+    uses.
 
     ``partial_fit`` takes the same step, but checks its labels for ten times as long.
     """
 
     def __init__(
-        self, network: MLPClassifier | MLPRegressor, settings: Optimizer, classes: NDArray[Any] | None
+        self,
+        network: MLPClassifier | MLPRegressor,
+        settings: Optimizer,
+        classes: NDArray[Any] | None,
     ) -> None:
         if settings.weight_decay:
             network.set_params(alpha=0.0)
@@ -118,7 +134,9 @@ class NetworkTrainer:
         self._settings = settings
         self._classes = classes
         # an argument that scikit-learn 1.7 put in the middle
-        self._unweighted = {"sample_weight": None} if "sample_weight" in _arguments(network._backprop) else {}
+        self._unweighted = (
+            {"sample_weight": None} if "sample_weight" in _arguments(network._backprop) else {}
+        )
 
     def copy(self, state: SklearnState) -> SklearnState:
         network = copy.copy(state.estimator)
@@ -127,7 +145,9 @@ class NetworkTrainer:
         memory = tuple(Memory(m.steps, tuple(v.copy() for v in m.vectors)) for m in state.memory)
         return SklearnState(network, memory)
 
-    def step(self, state: SklearnState, batch: Batch, *, lr: float, seed: int) -> tuple[SklearnState, Outputs]:
+    def step(
+        self, state: SklearnState, batch: Batch, *, lr: float, seed: int
+    ) -> tuple[SklearnState, Outputs]:
         network = state.estimator
         params = [*network.coefs_, *network.intercepts_]
         depth = len(network.coefs_)
@@ -145,7 +165,10 @@ class NetworkTrainer:
         memory = tuple(
             advance(self._settings, param, np.asarray(scale * gradient, param.dtype), kept, lr=lr)
             for param, gradient, kept in zip(
-                params, [*gradients[0], *gradients[1]], state.memory or [Memory()] * len(params), strict=True
+                params,
+                [*gradients[0], *gradients[1]],
+                state.memory or [Memory()] * len(params),
+                strict=True,
             )
         )
         return SklearnState(network, memory), self._outputs(activations[-1])
@@ -169,7 +192,9 @@ class PartialFitTrainer:
     learning rate, one step on the mean loss of the batch.
     """
 
-    def __init__(self, estimator: Any, rate: str, classes: NDArray[Any] | None, dtype: np.dtype[Any] | None) -> None:
+    def __init__(
+        self, estimator: Any, rate: str, classes: NDArray[Any] | None, dtype: np.dtype[Any] | None
+    ) -> None:
         self.dtype = dtype
         self._rate = rate
         self._classes = classes
@@ -180,7 +205,9 @@ class PartialFitTrainer:
     def copy(self, state: SklearnState) -> SklearnState:
         return SklearnState(copy.deepcopy(state.estimator))
 
-    def step(self, state: SklearnState, batch: Batch, *, lr: float, seed: int) -> tuple[SklearnState, Outputs]:
+    def step(
+        self, state: SklearnState, batch: Batch, *, lr: float, seed: int
+    ) -> tuple[SklearnState, Outputs]:
         estimator = state.estimator
         before = self._outputs(estimator, batch.x)
         if self._sample_by_sample:

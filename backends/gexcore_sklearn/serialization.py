@@ -17,9 +17,14 @@ WEIGHTS = ("coefs_", "intercepts_")
 
 def to_arrays(state: SklearnState) -> dict[str, NDArray[Any]]:
     """Every array and number among the estimator's attributes, and what the optimiser remembers."""
-    arrays = {name: np.array(value) for name, value in vars(state.estimator).items() if _is_number(value)}
+    arrays = {
+        name: np.array(value) for name, value in vars(state.estimator).items() if _is_number(value)
+    }
     for name in WEIGHTS:
-        arrays |= {f"{name}/{i}": array.copy() for i, array in enumerate(getattr(state.estimator, name, ()))}
+        arrays |= {
+            f"{name}/{i}": array.copy()
+            for i, array in enumerate(getattr(state.estimator, name, ()))
+        }
     for i, memory in enumerate(state.memory):
         arrays[f"steps/{i}"] = np.array(memory.steps)
         arrays |= {f"memory/{i}/{j}": vector.copy() for j, vector in enumerate(memory.vectors)}
@@ -31,12 +36,18 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], initial: SklearnState) -> Sk
     estimator = copy.deepcopy(initial.estimator)
     for name, array in arrays.items():
         if "/" not in name:
-            setattr(estimator, name, array if isinstance(getattr(estimator, name, array), np.ndarray) else array.item())
+            setattr(
+                estimator,
+                name,
+                array if isinstance(getattr(estimator, name, array), np.ndarray) else array.item(),
+            )
     for name in WEIGHTS:
         if hasattr(estimator, name):
             setattr(estimator, name, _numbered(arrays, name))
     steps = _numbered(arrays, "steps")
-    memory = tuple(Memory(int(count), tuple(_numbered(arrays, f"memory/{i}"))) for i, count in enumerate(steps))
+    memory = tuple(
+        Memory(int(count), tuple(_numbered(arrays, f"memory/{i}"))) for i, count in enumerate(steps)
+    )
     return SklearnState(estimator, memory)
 
 

@@ -28,7 +28,14 @@ from gexcore_tensorflow.batchnorm import batch_statistics, normalising
 from gexcore_tensorflow.data import Call, Placement, dataset_of
 from gexcore_tensorflow.gradients import SampleGradients
 from gexcore_tensorflow.kronecker import blocks, moments, weights_of
-from gexcore_tensorflow.losses import check_scores, cross_entropy, full, loss_of, scores_of, squared_error
+from gexcore_tensorflow.losses import (
+    check_scores,
+    cross_entropy,
+    full,
+    loss_of,
+    scores_of,
+    squared_error,
+)
 from gexcore_tensorflow.models import network_of
 from gexcore_tensorflow.network import Pass, Tensors
 from gexcore_tensorflow.optimizers import Memory, rule_of
@@ -77,7 +84,11 @@ class TensorFlowBackend:
     name = "tensorflow"
 
     def __init__(
-        self, model: Any, *, loss: str | Callable[..., Any] | None = None, optimizer: Optimizer | None = None
+        self,
+        model: Any,
+        *,
+        loss: str | Callable[..., Any] | None = None,
+        optimizer: Optimizer | None = None,
     ) -> None:
         self._network = network_of(model)
         self._loss = loss_of(loss)
@@ -125,7 +136,9 @@ class TensorFlowBackend:
         losses: NDArray[Any] = self._run(self._losses, state, batch).numpy()
         if self._loss.check is not None and np.isnan(losses).any():
             # a target that is not allowed, or a member that diverged
-            self._loss.check(self.logits(state, batch).shape[-1], self._placement.call(batch).target.numpy())
+            self._loss.check(
+                self.logits(state, batch).shape[-1], self._placement.call(batch).target.numpy()
+            )
         return losses
 
     def logits(self, state: TensorFlowState, batch: Any, /) -> Any:
@@ -136,17 +149,23 @@ class TensorFlowBackend:
         InvalidModelError
             For probabilities under a loss that needs scores.
         """
-        scores = tf.nest.map_structure(lambda part: part.numpy(), self._run(self._scores, state, batch))
+        scores = tf.nest.map_structure(
+            lambda part: part.numpy(), self._run(self._scores, state, batch)
+        )
         if self._loss.value is cross_entropy:
             check_scores(scores)
         return scores
 
     def training_losses(self, state: TensorFlowState, batch: Any, /, *, seed: int) -> NDArray[Any]:
         """Losses of shape (b,) in training mode; no step."""
-        losses: NDArray[Any] = self._run(self._training_losses, state, batch, tf.constant(seed, tf.int64)).numpy()
+        losses: NDArray[Any] = self._run(
+            self._training_losses, state, batch, tf.constant(seed, tf.int64)
+        ).numpy()
         return losses
 
-    def sgd_step(self, state: TensorFlowState, batch: Any, /, *, lr: float, seed: int) -> TensorFlowState:
+    def sgd_step(
+        self, state: TensorFlowState, batch: Any, /, *, lr: float, seed: int
+    ) -> TensorFlowState:
         """State after one step on the mean loss of the batch, in training mode."""
         return self.sgd_step_(state, batch, lr=lr, seed=seed)[0]
 
@@ -164,7 +183,8 @@ class TensorFlowBackend:
         return TensorFlowState(tuple(params), buffers, Memory(steps, tuple(slots))), losses.numpy()
 
     def refresh_buffers(self, state: TensorFlowState, batches: Sequence[Any], /) -> TensorFlowState:
-        """State with the statistics of its BatchNormalization layers estimated anew, each batch counting equally.
+        """State with the statistics of its BatchNormalization layers estimated anew, each batch
+        counting equally.
 
         Only those layers are in training mode meanwhile. The variance is the unbiased one.
         """
@@ -196,7 +216,9 @@ class TensorFlowBackend:
 
     def sample_gradients(self, state: TensorFlowState, batch: Any, /) -> NDArray[Any]:
         """Gradients of each loss, shape (b, p), in evaluation mode."""
-        gradients: NDArray[Any] = self._run(self._sample_gradients, state, batch, self.forward(state, batch))
+        gradients: NDArray[Any] = self._run(
+            self._sample_gradients, state, batch, self.forward(state, batch)
+        )
         return gradients
 
     def features(self, state: TensorFlowState, batch: Any, /) -> NDArray[Any]:
@@ -210,25 +232,36 @@ class TensorFlowBackend:
         inputs, b = self._run(self._last_inputs, state, batch)
         return checked_features(inputs.numpy(), int(b))
 
-    def kronecker(self, state: TensorFlowState, batch: Any, /, *, seed: int | None) -> list[KroneckerBlock]:
-        """Statistics of the Dense and ungrouped Conv1D and Conv2D layers with a kernel of their own, called once."""
+    def kronecker(
+        self, state: TensorFlowState, batch: Any, /, *, seed: int | None
+    ) -> list[KroneckerBlock]:
+        """Statistics of the Dense and ungrouped Conv1D and Conv2D layers with a kernel of their
+        own, called once."""
         if seed is not None:
             check_drawable(self._loss, self._settings["loss"])
         losses, call = self.forward(state, batch), self._placement.call(batch)
         if seed is not None:
-            call = call._replace(target=drawn_targets(self._loss, self.logits(state, batch), call.target.numpy(), seed))
+            call = call._replace(
+                target=drawn_targets(
+                    self._loss, self.logits(state, batch), call.target.numpy(), seed
+                )
+            )
         return blocks(self._weights, self._run(self._moments, state, call), len(losses))
 
     def parameter_names(self) -> Mapping[str, int]:
         """Paths of the trainable variables; in a ``tf.Module``, those of its attributes."""
-        return dict(zip(self._network.names, map(curvature.size, self._network.params), strict=True))
+        return dict(
+            zip(self._network.names, map(curvature.size, self._network.params), strict=True)
+        )
 
     def select(self, names: Collection[str], /) -> TensorFlowBackend:
-        """The same backend where only these parameters are trainable; the user's model stays as it is."""
+        """The same backend where only these parameters are trainable; the user's model stays as it
+        is."""
         return TensorFlowBackend(only(self._network, names), **self._settings)
 
     def load(self, checkpoint: Any, /) -> TensorFlowState:
-        """The state of a model of the same architecture, or of its ``get_weights()``; frozen weights included."""
+        """The state of a model of the same architecture, or of its ``get_weights()``; frozen
+        weights included."""
         with tf.device(self._placement.device):
             return TensorFlowState(*loaded(self._network, checkpoint), self._initial.memory)
 
@@ -242,27 +275,34 @@ class TensorFlowBackend:
             return serialization.from_arrays(arrays, self._initial)
 
     def dataset(self, data: Any, /) -> Dataset[Any] | None:
-        """A ``tf.data.Dataset``, or a tuple or mapping of tensors, as a gexcore dataset, else None."""
+        """A ``tf.data.Dataset``, or a tuple or mapping of tensors, as a gexcore dataset, else None.
+        A ``tf.data.Dataset``, or a tuple or mapping of tensors, as a gexcore dataset, else None."""
         return dataset_of(data)
 
     def _split(self, flat: Any) -> Tensors:
         with tf.device(self._placement.device):
             return curvature.split(to_numpy(flat), self._initial.params)
 
-    def _run(self, traced: Callable[..., Any], state: TensorFlowState, batch: Any, *args: Any) -> Any:
+    def _run(
+        self, traced: Callable[..., Any], state: TensorFlowState, batch: Any, *args: Any
+    ) -> Any:
         with self._turn, tf.device(self._placement.device):
             return traced(self._placement.call(batch), state.params, state.buffers, *args)
 
     # what follows is traced
 
     def _evaluate(self, call: Call, bound: Any, buffers: Any) -> tf.Tensor:
-        return self._loss.value(self._network(bound, buffers, call.inputs, training=False).output, call.target)
+        return self._loss.value(
+            self._network(bound, buffers, call.inputs, training=False).output, call.target
+        )
 
     def _evaluated(self, call: Call, params: Any, buffers: Any) -> tf.Tensor:
         return self._evaluate(call, self._network.bind(params), buffers)
 
     def _scored(self, call: Call, params: Any, buffers: Any) -> Any:
-        output = self._network(self._network.bind(params), buffers, call.inputs, training=False).output
+        output = self._network(
+            self._network.bind(params), buffers, call.inputs, training=False
+        ).output
         # what is compared with numbers is the output itself
         scores = output if self._loss.value is squared_error else scores_of(output)
         return tf.nest.map_structure(full, scores)
@@ -274,7 +314,9 @@ class TensorFlowBackend:
     def _trained(self, call: Call, params: Any, buffers: Any, seed: Any) -> tf.Tensor:
         return self._train(call, self._network.bind(params), buffers, seed)[0]
 
-    def _stepped(self, call: Call, params: Any, buffers: Any, slots: Any, rates: Any, seed: Any) -> Any:
+    def _stepped(
+        self, call: Call, params: Any, buffers: Any, slots: Any, rates: Any, seed: Any
+    ) -> Any:
         bound = self._network.bind(params)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(bound)

@@ -13,9 +13,12 @@ from gexcore_tensorflow.watching import layers_of, standing_in
 
 
 def normalising(network: Network) -> list[Any]:
-    """The BatchNormalization layers whose statistics training moves; a frozen layer keeps its own."""
+    """The BatchNormalization layers whose statistics training moves; a frozen layer keeps its own.
+    The BatchNormalization layers whose statistics training moves; a frozen layer keeps its own."""
     return [
-        layer for layer in layers_of(network) if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+        layer
+        for layer in layers_of(network)
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
     ]
 
 
@@ -36,9 +39,13 @@ def batch_statistics(network: Any, layers: Sequence[Any], *args: Any) -> dict[in
     positions = {id(v): number for number, v in enumerate(network.stored)}
     seen: dict[int, list[tf.Tensor]] = {}
 
-    def see(layer: Any, original: Callable[..., Any], inputs: tf.Tensor, *args: Any, **kwargs: Any) -> Any:
+    def see(
+        layer: Any, original: Callable[..., Any], inputs: tf.Tensor, *args: Any, **kwargs: Any
+    ) -> Any:
         moments = _moments(layer, inputs, kwargs.get("mask"))
-        for variable, moment in zip((layer.moving_mean, layer.moving_variance), moments, strict=True):
+        for variable, moment in zip(
+            (layer.moving_mean, layer.moving_variance), moments, strict=True
+        ):
             seen.setdefault(positions[id(variable)], []).append(tf.cast(moment, variable.dtype))
         return original(inputs, *args, **{**kwargs, "training": True})
 

@@ -38,7 +38,8 @@ def split(flat: Any, params: Sequence[tf.Tensor]) -> tuple[tf.Tensor, ...]:
     sizes = [size(p) for p in params]
     if vector.shape != (sum(sizes),):
         msg = (
-            f"a vector over the parameters has shape ({sum(sizes)},) for this model, not {vector.shape}; "
+            f"a vector over the parameters has shape ({sum(sizes)},) for this model, not "
+            f"{vector.shape}; "
             "take one of the size that ravel gives"
         )
         raise InvalidDataError(msg)
@@ -50,8 +51,11 @@ def split(flat: Any, params: Sequence[tf.Tensor]) -> tuple[tf.Tensor, ...]:
     )
 
 
-def jvp_forward(losses_of: LossesOf, bound: Sequence[Any], tangents: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Directional derivatives (b,) in forward mode; in reverse mode where an operation has no forward mode.
+def jvp_forward(
+    losses_of: LossesOf, bound: Sequence[Any], tangents: Sequence[tf.Tensor]
+) -> tf.Tensor:
+    """Directional derivatives (b,) in forward mode; in reverse mode where an operation has no
+    forward mode.
 
     For tensors: through variables that a compiled function captures, forward mode finds nothing.
     """
@@ -63,7 +67,9 @@ def jvp_forward(losses_of: LossesOf, bound: Sequence[Any], tangents: Sequence[tf
         return jvp_reverse(losses_of, bound, tangents)
 
 
-def jvp_reverse(losses_of: LossesOf, bound: Sequence[Any], tangents: Sequence[tf.Tensor]) -> tf.Tensor:
+def jvp_reverse(
+    losses_of: LossesOf, bound: Sequence[Any], tangents: Sequence[tf.Tensor]
+) -> tf.Tensor:
     """The same by reverse mode twice.
 
     The product with the transposed Jacobian is linear in its weights, and its derivative by them
@@ -75,11 +81,15 @@ def jvp_reverse(losses_of: LossesOf, bound: Sequence[Any], tangents: Sequence[tf
             losses = losses_of()
         weights = tf.ones_like(losses)
         outer.watch(weights)
-        product = _dot(dense(inner.gradient(losses, bound, weights, unconnected_gradients="zero")), tangents)
+        product = _dot(
+            dense(inner.gradient(losses, bound, weights, unconnected_gradients="zero")), tangents
+        )
     return outer.gradient(product, weights, unconnected_gradients="zero")
 
 
-def hvp(losses_of: LossesOf, bound: Sequence[Any], tangents: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+def hvp(
+    losses_of: LossesOf, bound: Sequence[Any], tangents: Sequence[tf.Tensor]
+) -> list[tf.Tensor]:
     """Hessian of the mean loss times the tangents, by reverse mode twice.
 
     Faster than forward mode over reverse mode, and possible for loops.

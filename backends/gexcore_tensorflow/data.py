@@ -40,7 +40,9 @@ class Placement:
     @classmethod
     def of(cls, params: tuple[tf.Tensor, ...]) -> Placement:
         """The device of the first parameter, and the first floating dtype."""
-        return cls(params[0].device, next((p.dtype for p in params if p.dtype.is_floating), tf.float32))
+        return cls(
+            params[0].device, next((p.dtype for p in params if p.dtype.is_floating), tf.float32)
+        )
 
     def call(self, batch: Any) -> Call:
         """Split a batch into inputs and target, on the device.
@@ -49,8 +51,8 @@ class Placement:
         ----------
         batch : (x, y), (x1, …, xn, y) or mapping
             Of arrays of any library, nested as the model likes them. The target of a mapping is
-            the first of `gexcore.backend.data.TARGET_KEYS`. Several inputs are given to the model as a
-            list, those of a mapping as a mapping; a single one is given as it is.
+            the first of `gexcore.backend.data.TARGET_KEYS`. Several inputs are given to the model
+            as a list, those of a mapping as a mapping; a single one is given as it is.
 
         Raises
         ------
@@ -59,14 +61,21 @@ class Placement:
         """
         if isinstance(batch, tuple | list) and len(batch) >= 2:
             columns = [self.place(item) for item in batch[:-1]]
-            return Call(columns if len(columns) > 1 else columns[0], self.place(batch[-1], target=True))
-        key = next((key for key in TARGET_KEYS if key in batch), None) if isinstance(batch, Mapping) else None
+            return Call(
+                columns if len(columns) > 1 else columns[0], self.place(batch[-1], target=True)
+            )
+        key = (
+            next((key for key in TARGET_KEYS if key in batch), None)
+            if isinstance(batch, Mapping)
+            else None
+        )
         if key is not None:
             entries = {name: self.place(item) for name, item in batch.items() if name != key}
             inputs = entries if len(entries) != 1 else next(iter(entries.values()))
             return Call(inputs, self.place(batch[key], target=True))
         msg = (
-            f"a batch of type {type(batch).__name__} has no target; give (x, y), or a mapping with one of "
+            f"a batch of type {type(batch).__name__} has no target; give (x, y), or a "
+            "mapping with one of "
             f"{', '.join(TARGET_KEYS)}"
         )
         raise InvalidDataError(msg)
@@ -75,7 +84,9 @@ class Placement:
         """Arrays as tensors on the device, containers of them likewise."""
         if isinstance(value, Mapping):
             return {name: self.place(item, target=target) for name, item in value.items()}
-        if isinstance(value, tuple) or (isinstance(value, list) and any(hasattr(item, "shape") for item in value)):
+        if isinstance(value, tuple) or (
+            isinstance(value, list) and any(hasattr(item, "shape") for item in value)
+        ):
             return [self.place(item, target=target) for item in value]
         # NumPy's first: TensorFlow takes long to say that one is no tensor
         if not isinstance(value, np.ndarray) and tf.is_tensor(value):
@@ -83,7 +94,9 @@ class Placement:
             return value if dtype is None else tf.cast(value, dtype)
         array = to_numpy(value)
         dtype = self._dtype(_native(array.dtype), target)
-        return tf.constant(array if dtype is None else array.astype(dtype.as_numpy_dtype, copy=False))
+        return tf.constant(
+            array if dtype is None else array.astype(dtype.as_numpy_dtype, copy=False)
+        )
 
     def _dtype(self, dtype: tf.DType, target: bool) -> Any:
         if dtype.is_floating or (dtype == tf.uint8 and not target):
@@ -131,25 +144,31 @@ def _read(data: Any) -> Dataset[Any]:
     known = all(isinstance(leaf, tf.TensorSpec) and leaf.shape.rank is not None for leaf in leaves)
     if not known or not (pair or isinstance(spec, Mapping)):
         msg = (
-            f"the elements of the tf.data.Dataset are {spec}; give elements (x, y), or mappings, of dense tensors "
+            f"the elements of the tf.data.Dataset are {spec}; give elements (x, y), or "
+            "mappings, of dense tensors "
             "with known numbers of dimensions"
         )
         raise InvalidDataError(msg)
     if data.cardinality() < 0:
         msg = (
-            "the tf.data.Dataset does not say that it ends; leave repeat() out, and where the number of elements is "
-            "known to you only, tell it with dataset.apply(tf.data.experimental.assert_cardinality(n))"
+            "the tf.data.Dataset does not say that it ends; leave repeat() out, and where "
+            "the number of elements is "
+            "known to you only, tell it with "
+            "dataset.apply(tf.data.experimental.assert_cardinality(n))"
         )
         raise InvalidDataError(msg)
     if _reshuffles(data):
         msg = (
-            "the tf.data.Dataset is shuffled anew whenever it is read, so that positions mean nothing; leave shuffle out "
+            "the tf.data.Dataset is shuffled anew whenever it is read, so that positions "
+            "mean nothing; leave shuffle out "
             "(members shuffle by themselves), or set reshuffle_each_iteration=False"
         )
         raise InvalidDataError(msg)
     sizes = {leaf.shape[0] if leaf.shape.rank else 0 for leaf in leaves}
     batched = len(sizes) == 1 and sizes != {0}
-    columns = tf.nest.pack_sequence_as(spec, _columns(data.as_numpy_iterator(), len(leaves), batched=batched))
+    columns = tf.nest.pack_sequence_as(
+        spec, _columns(data.as_numpy_iterator(), len(leaves), batched=batched)
+    )
     if not pair:
         return MappingDataset(columns)
     x, y = columns
@@ -167,7 +186,9 @@ def _columns(elements: Iterable[Any], count: int, *, batched: bool) -> list[NDAr
     while rows:
         column = rows.pop(0)
         try:
-            columns.append((np.concatenate if batched else np.stack)(column) if column else np.empty(0))
+            columns.append(
+                (np.concatenate if batched else np.stack)(column) if column else np.empty(0)
+            )
         except ValueError as error:
             msg = "the samples of the tf.data.Dataset have unequal shapes; pad them to one shape"
             raise InvalidDataError(msg) from error

@@ -44,7 +44,9 @@ class SampleGradients:
         self._single = Traced(self._of_one_loss, variables)
         self._routes: tuple[Route, ...] = (self._at_once, self._one_by_one, self._from_whole_batch)
 
-    def __call__(self, call: Call, params: Tensors, buffers: Tensors, expected: NDArray[Any]) -> NDArray[Any]:
+    def __call__(
+        self, call: Call, params: Tensors, buffers: Tensors, expected: NDArray[Any]
+    ) -> NDArray[Any]:
         """Shape (b, p), in the order of `params`.
 
         Parameters
@@ -56,7 +58,8 @@ class SampleGradients:
         """
         dtype = np.result_type(*(p.dtype.as_numpy_dtype for p in params))
         out = np.empty((len(expected), sum(map(curvature.size, params))), dtype)
-        # what a route gets wrong is wrong by far: models that mix samples, or draw noise for the whole batch
+        # what a route gets wrong is wrong by far: models that mix samples, or draw noise for the
+        # whole batch
         error = 1e-5 + 0.01 * float(np.abs(np.nan_to_num(expected, posinf=0.0, neginf=0.0)).max())
         *quick, sure = routes = self._routes
         for route in quick:
@@ -71,7 +74,9 @@ class SampleGradients:
         self._routes = (sure,)
         return out
 
-    def _at_once(self, call: Call, params: Tensors, buffers: Tensors, out: NDArray[Any]) -> NDArray[Any]:
+    def _at_once(
+        self, call: Call, params: Tensors, buffers: Tensors, out: NDArray[Any]
+    ) -> NDArray[Any]:
         size = max(1, AT_ONCE // out.shape[1])
         found = []
         for start in range(0, len(out), size):
@@ -81,16 +86,22 @@ class SampleGradients:
             found.append(losses.numpy())
         return np.concatenate(found)
 
-    def _one_by_one(self, call: Call, params: Tensors, buffers: Tensors, out: NDArray[Any]) -> NDArray[Any]:
+    def _one_by_one(
+        self, call: Call, params: Tensors, buffers: Tensors, out: NDArray[Any]
+    ) -> NDArray[Any]:
         first = tf.constant(0)
         found = []
         for i in range(len(out)):
-            loss, grads = self._single(_rows(call, slice(i, i + 1), len(out)), params, buffers, first)
+            loss, grads = self._single(
+                _rows(call, slice(i, i + 1), len(out)), params, buffers, first
+            )
             _write(grads, out[i : i + 1])
             found.append(loss.numpy())
         return np.array(found)
 
-    def _from_whole_batch(self, call: Call, params: Tensors, buffers: Tensors, out: NDArray[Any]) -> NDArray[Any]:
+    def _from_whole_batch(
+        self, call: Call, params: Tensors, buffers: Tensors, out: NDArray[Any]
+    ) -> NDArray[Any]:
         found = []
         for i in range(len(out)):
             loss, grads = self._single(call, params, buffers, tf.constant(i))
@@ -104,7 +115,9 @@ class SampleGradients:
         bound = self._network.bind(params)
 
         def one(sample: Call) -> Any:
-            return self._gradient(tf.nest.map_structure(lambda row: row[tf.newaxis], sample), bound, buffers, 0)
+            return self._gradient(
+                tf.nest.map_structure(lambda row: row[tf.newaxis], sample), bound, buffers, 0
+            )
 
         with _quiet():
             return tf.vectorized_map(one, call, warn=False)
@@ -112,7 +125,9 @@ class SampleGradients:
     def _of_one_loss(self, call: Call, params: Any, buffers: Any, position: Any) -> Any:
         return self._gradient(call, self._network.bind(params), buffers, position)
 
-    def _gradient(self, call: Call, bound: Any, buffers: Any, position: Any) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def _gradient(
+        self, call: Call, bound: Any, buffers: Any, position: Any
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(bound)
             loss = self._evaluate(call, bound, buffers)[position]
@@ -130,7 +145,8 @@ def _write(grads: Sequence[tf.Tensor], out: NDArray[Any]) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without TensorFlow's notes on what it maps by a loop: no worse than a loop over the samples."""
+    """Without TensorFlow's notes on what it maps by a loop: no worse than a loop over the samples.
+    Without TensorFlow's notes on what it maps by a loop: no worse than a loop over the samples."""
 
     def wanted(record: logging.LogRecord) -> bool:
         return "while_loop" not in record.getMessage()

@@ -65,7 +65,11 @@ def weights_of(network: Network) -> list[Weights]:
         start, end = end, end + curvature.size(p)
         names[id(variable)], where[id(variable)] = name, np.arange(start, end)
     layers = layers_of(network)
-    owners = Counter(id(v) for layer in layers for v in (*layer._trainable_variables, *layer._non_trainable_variables))
+    owners = Counter(
+        id(v)
+        for layer in layers
+        for v in (*layer._trainable_variables, *layer._non_trainable_variables)
+    )
     found = []
     for layer in filter(_is_plain, layers):
         kernel = layer.kernel
@@ -73,11 +77,15 @@ def weights_of(network: Network) -> list[Weights]:
         if not own or own[0] is not kernel or any(owners[id(v)] > 1 for v in own):
             continue
         columns = [where[id(v)].reshape(-1, kernel.shape[-1]).T for v in own]
-        found.append(Weights(layer, names[id(kernel)], np.concatenate(columns, axis=1), len(own) == 2))
+        found.append(
+            Weights(layer, names[id(kernel)], np.concatenate(columns, axis=1), len(own) == 2)
+        )
     return sorted(found, key=lambda weights: int(weights.positions[0, 0]))
 
 
-def moments(weights: Sequence[Weights], losses_of: Callable[..., tf.Tensor], *values: Any) -> dict[int, Moments]:
+def moments(
+    weights: Sequence[Weights], losses_of: Callable[..., tf.Tensor], *values: Any
+) -> dict[int, Moments]:
     """Statistics of every layer that is called exactly once, by its place in `weights`; traced.
 
     Parameters
@@ -93,7 +101,9 @@ def moments(weights: Sequence[Weights], losses_of: Callable[..., tf.Tensor], *va
     left: dict[int, tf.Tensor] = {}
     graph = tf.compat.v1.get_default_graph()
 
-    def enter(layer: Any, original: Callable[..., Any], inputs: tf.Tensor, *args: Any, **kwargs: Any) -> Any:
+    def enter(
+        layer: Any, original: Callable[..., Any], inputs: tf.Tensor, *args: Any, **kwargs: Any
+    ) -> Any:
         calls[id(layer)] += 1
         entered[id(layer)] = inputs
         return original(inputs, *args, **kwargs)
@@ -111,7 +121,9 @@ def moments(weights: Sequence[Weights], losses_of: Callable[..., tf.Tensor], *va
         standing_in(layers, "activation", leave),  # gets what the weights give
     ):
         losses = losses_of(*values)
-    once = [number for number, layer in enumerate(layers) if calls[id(layer)] == 1 and id(layer) in left]
+    once = [
+        number for number, layer in enumerate(layers) if calls[id(layer)] == 1 and id(layer) in left
+    ]
     outputs = [left[id(layers[number])] for number in once]
     grads = curvature.dense(tape.gradient(losses, outputs, unconnected_gradients="zero"))
     b = tf.shape(losses)[0]
@@ -122,15 +134,21 @@ def moments(weights: Sequence[Weights], losses_of: Callable[..., tf.Tensor], *va
         signals = _rows(full(_channels_last(layer, grad)))
         places = tf.shape(signals)[0]
         found[number] = Moments(
-            inputs / tf.cast(b, inputs.dtype), _gram(signals) / tf.cast(places, signals.dtype), places
+            inputs / tf.cast(b, inputs.dtype),
+            _gram(signals) / tf.cast(places, signals.dtype),
+            places,
         )
     return found
 
 
-def blocks(weights: Sequence[Weights], found: Mapping[int, Moments], b: int) -> list[KroneckerBlock]:
+def blocks(
+    weights: Sequence[Weights], found: Mapping[int, Moments], b: int
+) -> list[KroneckerBlock]:
     """One block per layer that sees each of the b samples equally often."""
     return [
-        KroneckerBlock(weights[number].name, weights[number].positions, inputs.numpy(), outputs.numpy())
+        KroneckerBlock(
+            weights[number].name, weights[number].positions, inputs.numpy(), outputs.numpy()
+        )
         for number, (inputs, outputs, places) in found.items()
         if places.numpy() % b == 0
     ]
@@ -139,13 +157,17 @@ def blocks(weights: Sequence[Weights], found: Mapping[int, Moments], b: int) -> 
 def _is_plain(layer: Any) -> bool:
     for base in (keras.layers.Dense, keras.layers.Conv1D, keras.layers.Conv2D):
         if isinstance(layer, base):
-            same = all(getattr(type(layer), m, None) is getattr(base, m, None) for m in ("call", "convolution_op"))
+            same = all(
+                getattr(type(layer), m, None) is getattr(base, m, None)
+                for m in ("call", "convolution_op")
+            )
             return bool(layer.built and same and getattr(layer, "groups", 1) == 1)
     return False
 
 
 def _second_moment(layer: Any, inputs: tf.Tensor, *, has_bias: bool) -> tf.Tensor:
-    """Sum of a aᵀ over all places, where a is what the weights of one output are multiplied with."""
+    """Sum of a aᵀ over all places, where a is what the weights of one output are multiplied with.
+    Sum of a aᵀ over all places, where a is what the weights of one output are multiplied with."""
 
     def moment(rows: tf.Tensor) -> tf.Tensor:
         return _gram(tf.pad(rows, [[0, 0], [0, 1]], constant_values=1) if has_bias else rows)
@@ -157,7 +179,9 @@ def _second_moment(layer: Any, inputs: tf.Tensor, *, has_bias: bool) -> tf.Tenso
     size = int(np.prod(layer.kernel.shape[:-1])) + has_bias
     # image by image, as patches are many times as large
     return tf.foldl(
-        lambda total, image: total + moment(_rows(tf.image.extract_patches(image[tf.newaxis], **geometry))),
+        lambda total, image: (
+            total + moment(_rows(tf.image.extract_patches(image[tf.newaxis], **geometry)))
+        ),
         images,
         initializer=tf.zeros((size, size), inputs.dtype),
     )
@@ -165,13 +189,26 @@ def _second_moment(layer: Any, inputs: tf.Tensor, *, has_bias: bool) -> tf.Tenso
 
 def _unfolding(layer: Any, inputs: tf.Tensor) -> tuple[tf.Tensor, dict[str, Any]]:
     """Images (b, h, w, c), and how patches of (h, w, c) are taken of them."""
-    kernel, strides, rates, padding = layer.kernel_size, layer.strides, layer.dilation_rate, layer.padding
+    kernel, strides, rates, padding = (
+        layer.kernel_size,
+        layer.strides,
+        layer.dilation_rate,
+        layer.padding,
+    )
     if padding == "causal":
         inputs = tf.pad(inputs, [[0, 0], [rates[0] * (kernel[0] - 1), 0], [0, 0]])
         padding = "valid"
     if len(kernel) == 1:
-        inputs, kernel, strides, rates = inputs[:, tf.newaxis], (1, *kernel), (1, *strides), (1, *rates)
-    sizes = {name: [1, *pair, 1] for name, pair in (("sizes", kernel), ("strides", strides), ("rates", rates))}
+        inputs, kernel, strides, rates = (
+            inputs[:, tf.newaxis],
+            (1, *kernel),
+            (1, *strides),
+            (1, *rates),
+        )
+    sizes = {
+        name: [1, *pair, 1]
+        for name, pair in (("sizes", kernel), ("strides", strides), ("rates", rates))
+    }
     return inputs, {**sizes, "padding": padding.upper()}
 
 

@@ -55,7 +55,8 @@ def cross_entropy(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     rank = output.shape.rank
     if rank < 2 or (rank == 2 and output.shape[1] == 1):
         msg = (
-            f"cross_entropy needs scores of shape (b, K), two classes or more, and the model returned {_shape(output)}; "
+            "cross_entropy needs scores of shape (b, K), two classes or more, and the model "
+            f"returned {_shape(output)}; "
             "use loss='binary_cross_entropy' for a single score, 'squared_error' for regression"
         )
         raise InvalidModelError(msg)
@@ -63,7 +64,8 @@ def cross_entropy(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
         return _soft_cross_entropy(output, target)
     if not target.shape.is_compatible_with(output.shape[:-1]):
         msg = (
-            f"cross_entropy got labels of shape {_shape(target)} for scores of shape {_shape(output)}; "
+            f"cross_entropy got labels of shape {_shape(target)} for scores of shape "
+            f"{_shape(output)}; "
             "give one label per sample, or one per position"
         )
         raise InvalidDataError(msg)
@@ -86,7 +88,8 @@ def squared_error(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
 
 
 def binary_cross_entropy(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-    """Sigmoid cross-entropy of scores, or of the sigmoid of them, summed over the outputs of a sample.
+    """Sigmoid cross-entropy of scores, or of the sigmoid of them, summed over the outputs of a
+    sample.
 
     Output and target have shape (b,) or (b, …); targets are 0, 1 or a probability between.
     """
@@ -96,7 +99,8 @@ def binary_cross_entropy(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
 
 
 def check_scores(scores: Any) -> None:
-    """Refuse what cross-entropy cannot be computed from: several outputs, or probabilities of unseen scores.
+    """Refuse what cross-entropy cannot be computed from: several outputs, or probabilities of
+    unseen scores.
 
     Raises
     ------
@@ -104,9 +108,14 @@ def check_scores(scores: Any) -> None:
     """
     if not isinstance(scores, np.ndarray):
         raise _no_scores(scores, "cross_entropy")
-    if scores.shape[-1] > 1 and (scores >= 0).all() and np.allclose(scores.sum(axis=-1), 1, atol=1e-4):
+    if (
+        scores.shape[-1] > 1
+        and (scores >= 0).all()
+        and np.allclose(scores.sum(axis=-1), 1, atol=1e-4)
+    ):
         msg = (
-            "the model returns probabilities from a softmax that gexcore cannot see; return the scores that go into it, "
+            "the model returns probabilities from a softmax that gexcore cannot see; return "
+            "the scores that go into it, "
             "or end the model in a softmax layer outside of any tf.function"
         )
         raise InvalidModelError(msg)
@@ -137,7 +146,10 @@ def check_probabilities(classes: int, target: NDArray[Any]) -> None:
     InvalidDataError
     """
     if not ((target >= 0) & (target <= 1)).all():
-        msg = "binary_cross_entropy got targets outside 0..1; only 0, 1 and probabilities are allowed: map -1 to 0"
+        msg = (
+            "binary_cross_entropy got targets outside 0..1; only 0, 1 and probabilities are "
+            "allowed: map -1 to 0"
+        )
         raise InvalidDataError(msg)
 
 
@@ -178,7 +190,8 @@ def loss_of(loss: str | Callable[..., Any] | None) -> Loss:
     reduction = getattr(loss, "reduction", None)
     if isinstance(loss, keras.losses.Loss) and reduction not in (None, "none"):
         msg = (
-            f"the Keras loss {type(loss).__name__} has reduction={reduction!r}, and one loss per sample is needed; "
+            f"the Keras loss {type(loss).__name__} has reduction={reduction!r}, and one loss "
+            "per sample is needed; "
             "make it with reduction=None"
         )
         raise InvalidModelError(msg)
@@ -187,8 +200,15 @@ def loss_of(loss: str | Callable[..., Any] | None) -> Loss:
     def checked(output: Any, target: Any) -> tf.Tensor:
         losses = loss(target, output) if swapped else loss(output, target)
         if not tf.is_tensor(losses) or losses.shape.rank != 1:
-            found = f"shape {_shape(losses)}" if tf.is_tensor(losses) and losses.shape.rank else "one number"
-            msg = f"the loss returned {found} for b samples; it must return shape (b,): leave the mean out"
+            found = (
+                f"shape {_shape(losses)}"
+                if tf.is_tensor(losses) and losses.shape.rank
+                else "one number"
+            )
+            msg = (
+                f"the loss returned {found} for b samples; it must return shape (b,): leave the "
+                "mean out"
+            )
             raise InvalidModelError(msg)
         return losses
 
@@ -196,7 +216,8 @@ def loss_of(loss: str | Callable[..., Any] | None) -> Loss:
 
 
 def scores_of(output: Any) -> Any:
-    """The model's output, its entry "logits" where it is a mapping that has one, without a closing softmax."""
+    """The model's output, its entry "logits" where it is a mapping that has one, without a closing
+    softmax."""
     if isinstance(output, Mapping) and "logits" in output:
         output = output["logits"]
     return _before("Softmax", output)
@@ -221,8 +242,10 @@ def _before(activation: str, output: Any) -> Any:
 def _soft_cross_entropy(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     if output.shape.rank != 2 or not target.shape.is_compatible_with(output.shape):
         msg = (
-            f"cross_entropy got {target.dtype.name} targets of shape {_shape(target)} for scores of shape {_shape(output)}; "
-            "give integer labels or probabilities of shape (b, K), or use loss='squared_error' for regression"
+            f"cross_entropy got {target.dtype.name} targets of shape {_shape(target)} for "
+            f"scores of shape {_shape(output)}; "
+            "give integer labels or probabilities of shape (b, K), or use "
+            "loss='squared_error' for regression"
         )
         raise InvalidDataError(msg)
     # TensorFlow's own op takes the gradient of rows that sum to one, which relabelled rows need not
@@ -246,7 +269,9 @@ def _aligned(output: Any, target: Any, name: str) -> tuple[tf.Tensor, tf.Tensor]
 def _tensors(output: Any, target: Any, name: str) -> tuple[tf.Tensor, tf.Tensor]:
     if not tf.is_tensor(output):
         raise _no_scores(output, name)
-    if not tf.is_tensor(target) or not (target.dtype.is_floating or target.dtype.is_integer or target.dtype.is_bool):
+    if not tf.is_tensor(target) or not (
+        target.dtype.is_floating or target.dtype.is_integer or target.dtype.is_bool
+    ):
         found = target.dtype.name if tf.is_tensor(target) else type(target).__name__
         msg = f"the targets are of type {found}, and {name} needs numbers; give one array of them"
         raise InvalidDataError(msg)
@@ -255,7 +280,8 @@ def _tensors(output: Any, target: Any, name: str) -> tuple[tf.Tensor, tf.Tensor]
 
 def _no_scores(output: Any, name: str) -> InvalidModelError:
     msg = (
-        f"the model returned {type(output).__name__}, and {name} needs a tensor or a mapping with 'logits'; "
+        f"the model returned {type(output).__name__}, and {name} needs a tensor or a mapping "
+        "with 'logits'; "
         "wrap the model, or give loss= a function of that output"
     )
     return InvalidModelError(msg)

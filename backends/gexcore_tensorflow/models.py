@@ -37,7 +37,8 @@ def network_of(model: Any) -> Network:
     if isinstance(model, tf.Module) and callable(model):
         return ModuleNetwork(model)
     msg = (
-        f"the tensorflow backend takes a keras.Model or a tf.Module with __call__, not {type(model).__name__}; "
+        "the tensorflow backend takes a keras.Model or a tf.Module with __call__, not "
+        f"{type(model).__name__}; "
         "give the trained model itself"
     )
     raise InvalidModelError(msg)
@@ -62,7 +63,8 @@ class KerasNetwork:
     def __init__(self, model: Any) -> None:
         if keras.config.backend() != "tensorflow":
             msg = (
-                f"Keras runs on {keras.config.backend()} here, and gexcore takes Keras models on TensorFlow; save the "
+                f"Keras runs on {keras.config.backend()} here, and gexcore takes Keras "
+                "models on TensorFlow; save the "
                 "model, and load it in a Python that was started with KERAS_BACKEND=tensorflow"
             )
             raise InvalidModelError(msg)
@@ -91,7 +93,13 @@ class KerasNetwork:
         return params
 
     def __call__(
-        self, bound: Sequence[Any], buffers: Sequence[tf.Tensor], inputs: Any, *, training: bool, seed: Any = 0
+        self,
+        bound: Sequence[Any],
+        buffers: Sequence[tf.Tensor],
+        inputs: Any,
+        *,
+        training: bool,
+        seed: Any = 0,
     ) -> Pass:
         """A pass with these values in place of the model's.
 
@@ -101,15 +109,22 @@ class KerasNetwork:
             For a model that changes variables which are not its own.
         """
         # a generator counts its draws in the second number
-        starts = [tf.stack([tf.cast(seed, tf.int64), number << 32]) for number in range(len(self._generators))]
+        starts = [
+            tf.stack([tf.cast(seed, tf.int64), number << 32])
+            for number in range(len(self._generators))
+        ]
         owned = [*self.trainable, *self.stored, *self._generators]
-        with keras.StatelessScope(list(zip(owned, [*bound, *buffers, *starts], strict=True))) as scope:
+        with keras.StatelessScope(
+            list(zip(owned, [*bound, *buffers, *starts], strict=True))
+        ) as scope:
             before = [scope.get_current_value(v) for v in self.stored]
             output = self.model(inputs, training=training)
         if len(scope.state_mapping) > len(owned):
             msg = (
-                f"{type(self.model).__name__} changes variables that are not its own, such as Keras' global random "
-                "generator; make them attributes of a layer, and give keras.random functions a SeedGenerator"
+                f"{type(self.model).__name__} changes variables that are not its own, such "
+                "as Keras' global random "
+                "generator; make them attributes of a layer, and give keras.random functions "
+                "a SeedGenerator"
             )
             raise InvalidModelError(msg)
         after = map(scope.get_current_value, self.stored)
@@ -135,13 +150,18 @@ class ModuleNetwork:
         try:
             self._module = copy.deepcopy(module)
         except Exception as error:
-            msg = f"{type(module).__name__} cannot be copied with copy.deepcopy ({error}); define __deepcopy__, or use Keras"
+            msg = (
+                f"{type(module).__name__} cannot be copied with copy.deepcopy ({error}); define "
+                "__deepcopy__, or use Keras"
+            )
             raise InvalidModelError(msg) from error
         self.trainable = list(self._module.trainable_variables)
         self.stored = list(self._module.non_trainable_variables)
         self.variables: Sequence[Any] = [*self.trainable, *self.stored]
         check_trainable(self.trainable, module)
-        found = self._module._flatten(predicate=lambda leaf: isinstance(leaf, tf.Variable), with_path=True)
+        found = self._module._flatten(
+            predicate=lambda leaf: isinstance(leaf, tf.Variable), with_path=True
+        )
         paths = {id(v): "/".join(map(str, path)) for path, v in reversed(list(found))}
         self.names = unique(paths.get(id(v), v.name) for v in self.trainable)
         self.weights: Sequence[Any] = self._module.variables
@@ -160,7 +180,13 @@ class ModuleNetwork:
         return self.trainable
 
     def __call__(
-        self, bound: Sequence[Any], buffers: Sequence[tf.Tensor], inputs: Any, *, training: bool, seed: Any = 0
+        self,
+        bound: Sequence[Any],
+        buffers: Sequence[tf.Tensor],
+        inputs: Any,
+        *,
+        training: bool,
+        seed: Any = 0,
     ) -> Pass:
         """A pass through the copy; nothing in it may be random."""
         _assign(self.stored, buffers)

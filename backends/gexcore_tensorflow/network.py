@@ -58,11 +58,18 @@ class Network(Protocol):
         ...
 
     def bind(self, params: Sequence[tf.Tensor]) -> Sequence[Any]:
-        """What stands for these parameters in a pass: tensors or variables, to be differentiated by."""
+        """What stands for these parameters in a pass: tensors or variables, to be differentiated
+        by."""
         ...
 
     def __call__(
-        self, bound: Sequence[Any], buffers: Sequence[tf.Tensor], inputs: Any, *, training: bool, seed: Any = 0
+        self,
+        bound: Sequence[Any],
+        buffers: Sequence[tf.Tensor],
+        inputs: Any,
+        *,
+        training: bool,
+        seed: Any = 0,
     ) -> Pass:
         """The model's output for `inputs`, in the mode asked for."""
         ...
@@ -76,7 +83,10 @@ def check_trainable(variables: Sequence[Any], model: object) -> None:
     InvalidModelError
     """
     if not variables:
-        msg = f"{type(model).__name__} has no trainable variables; set trainable=True on the layers that the members may change"
+        msg = (
+            f"{type(model).__name__} has no trainable variables; set trainable=True on the "
+            "layers that the members may change"
+        )
         raise InvalidModelError(msg)
 
 

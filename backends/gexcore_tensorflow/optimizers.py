@@ -40,11 +40,16 @@ class Rule(Protocol):
     variables: Sequence[Any]
 
     def rates(self, lr: float, steps: int) -> list[float]:
-        """The numbers that a step needs, the `steps`-th from 1; computed on the host, in double precision."""
+        """The numbers that a step needs, the `steps`-th from 1; computed on the host, in double
+        precision."""
         ...
 
     def step(
-        self, params: Sequence[tf.Tensor], gradient: Sequence[tf.Tensor], slots: Sequence[tf.Tensor], rates: Any
+        self,
+        params: Sequence[tf.Tensor],
+        gradient: Sequence[tf.Tensor],
+        slots: Sequence[tf.Tensor],
+        rates: Any,
     ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """Parameters and slots after a step; traced."""
         ...
@@ -95,12 +100,18 @@ class Sgd:
         return [lr]
 
     def step(
-        self, params: Sequence[tf.Tensor], gradient: Sequence[tf.Tensor], slots: Sequence[tf.Tensor], rates: Any
+        self,
+        params: Sequence[tf.Tensor],
+        gradient: Sequence[tf.Tensor],
+        slots: Sequence[tf.Tensor],
+        rates: Any,
     ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """The slots are the velocities."""
         if self.weight_decay:
             gradient = [g + self.weight_decay * p for g, p in zip(gradient, params, strict=True)]
-        velocity = [self.momentum * v + g for v, g in zip(slots, gradient, strict=True)] if slots else []
+        velocity = (
+            [self.momentum * v + g for v, g in zip(slots, gradient, strict=True)] if slots else []
+        )
         moves = zip(params, velocity or gradient, strict=True)
         return [p - tf.cast(rates[0], p.dtype) * v for p, v in moves], velocity
 
@@ -118,12 +129,18 @@ class AdamW:
         return [1 - lr * self.weight_decay, lr / (1 - BETA1**steps), math.sqrt(1 - BETA2**steps)]
 
     def step(
-        self, params: Sequence[tf.Tensor], gradient: Sequence[tf.Tensor], slots: Sequence[tf.Tensor], rates: Any
+        self,
+        params: Sequence[tf.Tensor],
+        gradient: Sequence[tf.Tensor],
+        slots: Sequence[tf.Tensor],
+        rates: Any,
     ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """The slots are the first moments, then the second."""
         n = len(params)
         first = [BETA1 * m + (1 - BETA1) * g for m, g in zip(slots[:n], gradient, strict=True)]
-        second = [BETA2 * v + (1 - BETA2) * (g * g) for v, g in zip(slots[n:], gradient, strict=True)]
+        second = [
+            BETA2 * v + (1 - BETA2) * (g * g) for v, g in zip(slots[n:], gradient, strict=True)
+        ]
         moved = []
         for p, m, v in zip(params, first, second, strict=True):
             keep, lr, bias = (tf.cast(rates[i], p.dtype) for i in range(3))
@@ -140,14 +157,20 @@ class Native:
     def __init__(self, make: Callable[..., Any], params: Tensors) -> None:
         made = make()
         if not isinstance(made, keras.optimizers.Optimizer):
-            msg = f"the optimizer function returned {type(made).__name__}; it must return a keras.optimizers.Optimizer"
+            msg = (
+                f"the optimizer function returned {type(made).__name__}; it must return a "
+                "keras.optimizers.Optimizer"
+            )
             raise InvalidModelError(msg)
         if isinstance(made, keras.optimizers.LossScaleOptimizer):
             made = made.inner_optimizer
         try:
             made.learning_rate = 0.0
         except TypeError as error:
-            msg = f"{type(made).__name__} has a learning rate schedule of its own, and the rate is the plan's; leave it out"
+            msg = (
+                f"{type(made).__name__} has a learning rate schedule of its own, and the rate is "
+                "the plan's; leave it out"
+            )
             raise InvalidModelError(msg) from error
         self._variables = [keras.Variable(p, dtype=p.dtype.name) for p in params]
         made.build(self._variables)
@@ -160,7 +183,11 @@ class Native:
         return [lr]
 
     def step(
-        self, params: Sequence[tf.Tensor], gradient: Sequence[tf.Tensor], slots: Sequence[tf.Tensor], rates: Any
+        self,
+        params: Sequence[tf.Tensor],
+        gradient: Sequence[tf.Tensor],
+        slots: Sequence[tf.Tensor],
+        rates: Any,
     ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """The slots are the optimiser's variables."""
         own = self._optimizer.variables

@@ -28,7 +28,9 @@ def check_drawable(loss: Loss, name: object) -> None:
         raise not_drawable(name)
 
 
-def drawn_targets(loss: Loss, output: NDArray[Any], target: NDArray[Any], seed: int) -> NDArray[Any]:
+def drawn_targets(
+    loss: Loss, output: NDArray[Any], target: NDArray[Any], seed: int
+) -> NDArray[Any]:
     """Targets drawn from what the model predicts; positions that do not count still do not.
 
     Parameters
@@ -42,5 +44,7 @@ def drawn_targets(loss: Loss, output: NDArray[Any], target: NDArray[Any], seed: 
     """
     if loss.value is squared_error:
         return sample_targets(output, seed=seed, squared_error=True)
-    labels = sample_targets(output.reshape(-1, output.shape[-1]), seed=seed).reshape(output.shape[:-1])
+    labels = sample_targets(output.reshape(-1, output.shape[-1]), seed=seed).reshape(
+        output.shape[:-1]
+    )
     return labels if target.dtype.kind == "f" else np.where(target == IGNORED, IGNORED, labels)

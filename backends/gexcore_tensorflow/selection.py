@@ -32,8 +32,13 @@ def only(network: Network, names: Collection[str]) -> Network:
         raise InvalidSettingError(msg)
     chosen = network.twin()
     parts = list(zip(chosen.names, chosen.trainable, chosen.params, strict=True))
-    kept, fixed = ([part for part in parts if (part[0] in names) is trained] for trained in (True, False))
-    chosen.names, chosen.trainable = [name for name, _, _ in kept], [variable for _, variable, _ in kept]
+    kept, fixed = (
+        [part for part in parts if (part[0] in names) is trained] for trained in (True, False)
+    )
+    chosen.names, chosen.trainable = (
+        [name for name, _, _ in kept],
+        [variable for _, variable, _ in kept],
+    )
     chosen.params = tuple(value for _, _, value in kept)
     chosen.stored = [*chosen.stored, *(variable for _, variable, _ in fixed)]
     chosen.buffers = (*chosen.buffers, *(value for _, _, value in fixed))
@@ -55,7 +60,9 @@ def loaded(network: Network, checkpoint: Any) -> tuple[Tensors, Tensors]:
     InvalidModelError
         For anything else, and where the number of arrays or a shape differs.
     """
-    held = zip([*network.trainable, *network.stored], [*network.params, *network.buffers], strict=True)
+    held = zip(
+        [*network.trainable, *network.stored], [*network.params, *network.buffers], strict=True
+    )
     ours = {id(variable): value for variable, value in held}
     given = _arrays(checkpoint)
     if len(given) != len(network.weights):
@@ -64,13 +71,17 @@ def loaded(network: Network, checkpoint: Any) -> tuple[Tensors, Tensors]:
     for variable, value in zip(network.weights, given, strict=True):
         like, label = ours[id(variable)], getattr(variable, "path", variable.name)
         try:
-            array = to_numpy(value).astype(like.dtype.as_numpy_dtype)  # a copy, as TensorFlow may share its memory
+            array = to_numpy(value).astype(
+                like.dtype.as_numpy_dtype
+            )  # a copy, as TensorFlow may share its memory
         except (TypeError, ValueError) as error:
             raise _misfit(f"what it has for {label} is no array of numbers") from error
         if array.shape != tuple(like.shape):
             raise _misfit(f"{label} has shape {tuple(like.shape)}, and {array.shape} in it")
         theirs[id(variable)] = tf.constant(array)
-    return tuple(theirs[id(v)] for v in network.trainable), tuple(theirs[id(v)] for v in network.stored)
+    return tuple(theirs[id(v)] for v in network.trainable), tuple(
+        theirs[id(v)] for v in network.stored
+    )
 
 
 def _arrays(checkpoint: Any) -> list[Any]:
@@ -81,12 +92,16 @@ def _arrays(checkpoint: Any) -> list[Any]:
     if isinstance(checkpoint, list | tuple):
         return list(checkpoint)
     msg = (
-        f"a checkpoint of type {type(checkpoint).__name__} was given; files are not read here: give the model that "
+        f"a checkpoint of type {type(checkpoint).__name__} was given; files are not read "
+        "here: give the model that "
         "keras.models.load_model(path) returns, or the list of its get_weights()"
     )
     raise InvalidModelError(msg)
 
 
 def _misfit(reason: str) -> InvalidModelError:
-    msg = f"the checkpoint does not fit the model ({reason}); give the weights of a model of the same architecture"
+    msg = (
+        f"the checkpoint does not fit the model ({reason}); give the weights of a model of the "
+        "same architecture"
+    )
     return InvalidModelError(msg)

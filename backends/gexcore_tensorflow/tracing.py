@@ -24,7 +24,8 @@ UNSEEDED = (
 """How the names of TensorFlow's operations begin that draw from generators of their own."""
 
 OUT_OF_REACH = (
-    "the model has variables that gexcore cannot put others in place of; take tf.function off its call methods, since the "
+    "the model has variables that gexcore cannot put others in place of; take tf.function "
+    "off its call methods, since the "
     "whole pass is compiled anyway, and make a tf.Variable a weight with add_weight"
 )
 
@@ -77,10 +78,14 @@ class Traced:
         specs = tf.nest.map_structure(_open_spec, batch)
         if family in self._widest:
             known, concrete = self._widest[family]
-            specs = tf.nest.map_structure(lambda a, b: a.most_specific_common_supertype([b]), known, specs)
+            specs = tf.nest.map_structure(
+                lambda a, b: a.most_specific_common_supertype([b]), known, specs
+            )
             if specs == known:
                 return concrete
-        concrete = self._function.get_concrete_function(specs, *tf.nest.map_structure(tf.TensorSpec.from_tensor, fixed))
+        concrete = self._function.get_concrete_function(
+            specs, *tf.nest.map_structure(tf.TensorSpec.from_tensor, fixed)
+        )
         if any(id(v) not in self._allowed for v in concrete.graph.variables):
             raise InvalidModelError(OUT_OF_REACH)
         _check_seeded(concrete.graph)
@@ -108,6 +113,7 @@ def _check_seeded(graph: Any) -> None:
     if found:
         msg = (
             f"the model draws random numbers that no seed can reach ({', '.join(found)}); "
-            "use Keras layers, keras.random with a SeedGenerator, or tf.random.stateless_* with a fixed seed"
+            "use Keras layers, keras.random with a SeedGenerator, or tf.random.stateless_* "
+            "with a fixed seed"
         )
         raise InvalidModelError(msg)

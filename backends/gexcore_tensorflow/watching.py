@@ -19,7 +19,8 @@ from gexcore_tensorflow.network import Network
 _LOCK = threading.RLock()
 
 StandIn = Callable[..., Any]
-"""``stand_in(layer, original, *args, **kwargs)``, called in place of ``original(*args, **kwargs)``."""
+"""``stand_in(layer, original, *args, **kwargs)``, called in place of ``original(*args, **kwargs)``.
+``stand_in(layer, original, *args, **kwargs)``, called in place of ``original(*args, **kwargs)``."""
 
 
 def layers_of(network: Network) -> list[Any]:
@@ -34,7 +35,8 @@ def dense_layers(network: Network) -> list[Any]:
 
 @contextmanager
 def standing_in(layers: Sequence[Any], attribute: str, stand_in: StandIn) -> Iterator[None]:
-    """Within the block, and in this thread only, a function stands in for that attribute of these layers."""
+    """Within the block, and in this thread only, a function stands in for that attribute of these
+    layers."""
     thread = threading.get_ident()
 
     def guarded(layer: Any, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -47,10 +49,15 @@ def standing_in(layers: Sequence[Any], attribute: str, stand_in: StandIn) -> Ite
 
     with _LOCK:
         # on the instance, past the tracking of attributes: nothing of it is left afterwards
-        before = [{key: vars(layer)[key] for key in (attribute,) if key in vars(layer)} for layer in layers]
+        before = [
+            {key: vars(layer)[key] for key in (attribute,) if key in vars(layer)}
+            for layer in layers
+        ]
         for layer in layers:
             # an activation may be None
-            vars(layer)[attribute] = guarded(layer, getattr(layer, attribute) or keras.activations.linear)
+            vars(layer)[attribute] = guarded(
+                layer, getattr(layer, attribute) or keras.activations.linear
+            )
         try:
             yield
         finally:
@@ -80,7 +87,9 @@ def last_inputs(
     last: list[tf.Tensor] = []
     graph = tf.compat.v1.get_default_graph()
 
-    def see(layer: Any, original: Callable[..., Any], inputs: tf.Tensor, *args: Any, **kwargs: Any) -> Any:
+    def see(
+        layer: Any, original: Callable[..., Any], inputs: tf.Tensor, *args: Any, **kwargs: Any
+    ) -> Any:
         # what is inside of a loop cannot be had outside
         if tf.compat.v1.get_default_graph() is graph:
             last[:] = [inputs]
@@ -90,7 +99,8 @@ def last_inputs(
         losses = losses_of(*values)
     if not last:
         msg = (
-            "none of the model's Dense layers runs by being called outside of a loop, so it has no features; "
+            "none of the model's Dense layers runs by being called outside of a loop, so it "
+            "has no features; "
             "call the last one so, or choose a method that does without features"
         )
         raise InvalidModelError(msg)
@@ -108,7 +118,8 @@ def checked_features(features: NDArray[Any], b: int) -> NDArray[Any]:
     """
     if len(features) != b:
         msg = (
-            f"the input of the model's last Dense layer has {len(features)} rows for {b} samples; reshape it to one row "
+            f"the input of the model's last Dense layer has {len(features)} rows for {b} "
+            "samples; reshape it to one row "
             "or block of rows per sample, or choose a method that does without features"
         )
         raise InvalidModelError(msg)

@@ -71,7 +71,13 @@ class TorchBackend:
 
     name = "torch"
 
-    def __init__(self, model: nn.Module, *, loss: str | Loss | None = None, optimizer: Optimizer | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        loss: str | Loss | None = None,
+        optimizer: Optimizer | None = None,
+    ) -> None:
         self._template = template_of(model)
         self._initial = state_of(self._template)
         self._placement = Placement.of(self._template)
@@ -109,19 +115,25 @@ class TorchBackend:
         # not inference mode: what a module caches there could never be used in training
         with torch.no_grad():
             module = self._worker().ready(state, training=False)
-            losses: Tensor = self._evaluation.run(0, self._losses, module, self._placement.call(batch))
+            losses: Tensor = self._evaluation.run(
+                0, self._losses, module, self._placement.call(batch)
+            )
             return losses
 
     def stack(self, states: Sequence[TorchState], /) -> list[TorchState]:
-        """The states themselves: networks vectorised over parameters are slower than one after the other."""
+        """The states themselves: networks vectorised over parameters are slower than one after the
+        other."""
         return list(states)
 
     def forward_many(self, stacked: Sequence[TorchState], batch: Any, /) -> Tensor:
-        """Losses of shape (m, b) in evaluation mode, bit for bit those of `forward`; the batch is placed once."""
+        """Losses of shape (m, b) in evaluation mode, bit for bit those of `forward`; the batch is
+        placed once."""
         call, worker = self._placement.call(batch), self._worker()
         with torch.no_grad():
             modules = (worker.ready(state, training=False) for state in stacked)
-            return torch.stack([self._evaluation.run(0, self._losses, module, call) for module in modules])
+            return torch.stack(
+                [self._evaluation.run(0, self._losses, module, call) for module in modules]
+            )
 
     def logits(self, state: TorchState, batch: Any, /) -> Tensor:
         """The model's output in evaluation mode, detached: (b, K) of a classifier."""
@@ -134,7 +146,9 @@ class TorchBackend:
         with torch.no_grad():
             # training mode writes into buffers
             module = self._worker().ready(with_own_buffers(state), training=True)
-            losses: Tensor = self._training.run(seed, self._losses, module, self._placement.call(batch))
+            losses: Tensor = self._training.run(
+                seed, self._losses, module, self._placement.call(batch)
+            )
             return losses
 
     def sgd_step(self, state: TorchState, batch: Any, /, *, lr: float, seed: int) -> TorchState:
@@ -142,20 +156,26 @@ class TorchBackend:
         return self.sgd_step_(copied(state), batch, lr=lr, seed=seed)[0]
 
     @differentiating
-    def sgd_step_(self, state: TorchState, batch: Any, /, *, lr: float, seed: int) -> tuple[TorchState, Tensor]:
-        """The same in the memory of `state`, which is dead afterwards; also the losses before the update."""
+    def sgd_step_(
+        self, state: TorchState, batch: Any, /, *, lr: float, seed: int
+    ) -> tuple[TorchState, Tensor]:
+        """The same in the memory of `state`, which is dead afterwards; also the losses before the
+        update."""
         worker = self._worker()
         module = worker.ready(state, training=True)
         losses: Tensor = self._training.run(seed, self._losses, module, self._placement.call(batch))
         return worker.step(state, losses, lr), losses.detach()
 
     def refresh_buffers(self, state: TorchState, batches: Sequence[Any], /) -> TorchState:
-        """State with the statistics of its BatchNorm layers estimated anew, each batch counting equally.
+        """State with the statistics of its BatchNorm layers estimated anew, each batch counting
+        equally.
 
         Only those layers are in training mode meanwhile.
         """
         if not batches:
-            msg = "refresh_buffers got no batches; give at least one to estimate the statistics from"
+            msg = (
+                "refresh_buffers got no batches; give at least one to estimate the statistics from"
+            )
             raise InvalidSettingError(msg)
         refreshed = with_own_buffers(state)
         with torch.no_grad():
@@ -191,7 +211,9 @@ class TorchBackend:
         """Hessian of the mean loss times `tangent`, (p,) to (p,), in evaluation mode."""
         worker = self._worker()
         module = worker.ready(state, training=False)
-        return curvature.hvp(module, worker.params, curvature.split(tangent, state.params), self._losses_of(batch))
+        return curvature.hvp(
+            module, worker.params, curvature.split(tangent, state.params), self._losses_of(batch)
+        )
 
     @differentiating
     def sample_gradients(self, state: TorchState, batch: Any, /) -> Tensor:
@@ -208,24 +230,31 @@ class TorchBackend:
             return hooks.features(module, lambda run: self._evaluation.run(0, _scores, run, call))
 
     @differentiating
-    def kronecker(self, state: TorchState, batch: Any, /, *, seed: int | None) -> list[KroneckerBlock]:
-        """Statistics of the ``nn.Linear`` and ungrouped ``nn.Conv1d`` and ``nn.Conv2d`` with a weight of their own."""
+    def kronecker(
+        self, state: TorchState, batch: Any, /, *, seed: int | None
+    ) -> list[KroneckerBlock]:
+        """Statistics of the ``nn.Linear`` and ungrouped ``nn.Conv1d`` and ``nn.Conv2d`` with a
+        weight of their own."""
         call, loss = self._placement.call(batch), self._loss
         if seed is not None:
             loss = with_drawn_targets(loss, self._settings["loss"], seed)
         module = self._worker().ready(state, training=False)
-        return kronecker.blocks(module, lambda run: loss(self._evaluation.run(0, _scores, run, call), call.target))
+        return kronecker.blocks(
+            module, lambda run: loss(self._evaluation.run(0, _scores, run, call), call.target)
+        )
 
     def parameter_names(self) -> Mapping[str, int]:
         """Names as in ``named_parameters``, of what is trainable; tied ones once."""
         return {name: p.numel() for name, p in trainable(self._template).items()}
 
     def select(self, names: Collection[str], /) -> TorchBackend:
-        """The same backend where only these parameters are trainable; the user's model stays as it is."""
+        """The same backend where only these parameters are trainable; the user's model stays as it
+        is."""
         return TorchBackend(only(self._template, names), **self._settings)
 
     def load(self, checkpoint: Any, /) -> TorchState:
-        """The state of a state dict, or of a module of the same architecture; frozen parameters included."""
+        """The state of a state dict, or of a module of the same architecture; frozen parameters
+        included."""
         return loaded(self._template, checkpoint)
 
     def to_arrays(self, state: TorchState, /) -> Mapping[str, NDArray[Any]]:

@@ -16,7 +16,8 @@ def tracking(module: nn.Module) -> list[_BatchNorm]:
 
 @contextmanager
 def estimating_anew(module: nn.Module) -> Iterator[None]:
-    """Within the block these layers, and no others, are trained from scratch, every batch counting equally."""
+    """Within the block these layers, and no others, are trained from scratch, every batch counting
+    equally."""
     layers = tracking(module)
     before = [(layer.momentum, layer.training) for layer in layers]
     for layer in layers:

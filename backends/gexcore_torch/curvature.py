@@ -59,7 +59,8 @@ def split(flat: Any, params: Sequence[Tensor]) -> tuple[Tensor, ...]:
     sizes = [p.numel() for p in params]
     if vector.shape != (sum(sizes),):
         msg = (
-            f"a vector of shape {tuple(vector.shape)} was given for the {sum(sizes)} trainable parameters; "
+            f"a vector of shape {tuple(vector.shape)} was given for the {sum(sizes)} "
+            "trainable parameters; "
             f"give shape ({sum(sizes)},)"
         )
         raise InvalidSettingError(msg)
@@ -70,7 +71,8 @@ def split(flat: Any, params: Sequence[Tensor]) -> tuple[Tensor, ...]:
 def jvp_forward(
     module: nn.Module, params: Mapping[str, Tensor], tangents: Sequence[Tensor], losses_of: LossesOf
 ) -> Tensor:
-    """Directional derivatives (b,) in forward mode: no graph is kept, and about the cost of a training step.
+    """Directional derivatives (b,) in forward mode: no graph is kept, and about the cost of a
+    training step.
 
     Raises
     ------
@@ -87,7 +89,9 @@ def jvp_forward(
         return torch.zeros_like(primal) if tangent is None else tangent.clone()
 
 
-def jvp_reverse(module: nn.Module, params: Sequence[Tensor], tangents: Sequence[Tensor], losses_of: LossesOf) -> Tensor:
+def jvp_reverse(
+    module: nn.Module, params: Sequence[Tensor], tangents: Sequence[Tensor], losses_of: LossesOf
+) -> Tensor:
     """The same by reverse mode twice, for what has no forward mode.
 
     The product with the transposed Jacobian is linear in its weights u, and its derivative by u
@@ -96,17 +100,23 @@ def jvp_reverse(module: nn.Module, params: Sequence[Tensor], tangents: Sequence[
     with exclusive():
         losses = losses_of(module)
         weights = torch.zeros_like(losses, requires_grad=True)
-        grads = torch.autograd.grad(losses, params, weights, create_graph=True, materialize_grads=True)
+        grads = torch.autograd.grad(
+            losses, params, weights, create_graph=True, materialize_grads=True
+        )
         return torch.autograd.grad(_dot(grads, tangents), weights)[0]
 
 
-def hvp(module: nn.Module, params: Sequence[Tensor], tangents: Sequence[Tensor], losses_of: LossesOf) -> Tensor:
+def hvp(
+    module: nn.Module, params: Sequence[Tensor], tangents: Sequence[Tensor], losses_of: LossesOf
+) -> Tensor:
     """Hessian of the mean loss times the tangent, shape (p,), by reverse mode twice.
 
     More operations have a second reverse derivative than a forward one over a reverse one.
     """
     with exclusive():
-        grads = torch.autograd.grad(losses_of(module).mean(), params, create_graph=True, materialize_grads=True)
+        grads = torch.autograd.grad(
+            losses_of(module).mean(), params, create_graph=True, materialize_grads=True
+        )
         product = _dot(grads, tangents)
         if not product.requires_grad:  # the losses are linear in the parameters
             return ravel([torch.zeros_like(p) for p in params])

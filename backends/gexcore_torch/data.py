@@ -59,8 +59,8 @@ class Placement:
         ----------
         batch : (x, y), (x1, …, xn, y) or mapping
             Of NumPy arrays and tensors, nested as the model likes them. The target of a mapping is
-            the first of `gexcore.backend.data.TARGET_KEYS`; the model gets the other entries as keywords,
-            never the target, since it would return one loss for the whole batch.
+            the first of `gexcore.backend.data.TARGET_KEYS`; the model gets the other entries as
+            keywords, never the target, since it would return one loss for the whole batch.
 
         Raises
         ------
@@ -68,14 +68,19 @@ class Placement:
             For a batch without a target.
         """
         if isinstance(batch, tuple | list) and len(batch) >= 2:
-            return Call(tuple(self.place(item) for item in batch[:-1]), {}, self.place(batch[-1], target=True))
+            return Call(
+                tuple(self.place(item) for item in batch[:-1]),
+                {},
+                self.place(batch[-1], target=True),
+            )
         if isinstance(batch, Mapping):
             key = next((key for key in TARGET_KEYS if key in batch), None)
             if key is not None:
                 inputs = {name: self.place(item) for name, item in batch.items() if name != key}
                 return Call((), inputs, self.place(batch[key], target=True))
         msg = (
-            f"a batch of type {type(batch).__name__} has no target; give (x, y), or a mapping with one of "
+            f"a batch of type {type(batch).__name__} has no target; give (x, y), or a "
+            "mapping with one of "
             f"{', '.join(TARGET_KEYS)}"
         )
         raise InvalidDataError(msg)
@@ -165,13 +170,18 @@ def dataset_of(data: Any) -> Dataset[Any] | None:
         # without batching a loader's collate function takes a single sample
         collate = data.collate_fn if data.batch_sampler is not None else default_collate
         data = data.dataset
-    elif isinstance(data, tuple | list) and len(data) >= 2 and all(isinstance(c, Tensor) for c in data):
+    elif (
+        isinstance(data, tuple | list)
+        and len(data) >= 2
+        and all(isinstance(c, Tensor) for c in data)
+    ):
         return TensorColumns(*data)
     elif not isinstance(data, NativeDataset):
         return None
     if isinstance(data, IterableDataset) or not hasattr(data, "__len__"):
         msg = (
-            f"{type(data).__name__} has no positions to score samples by; give a map-style Dataset with __len__ and "
+            f"{type(data).__name__} has no positions to score samples by; give a map-style "
+            "Dataset with __len__ and "
             "__getitem__, such as list(dataset) wrapped in one, or (x, y) arrays"
         )
         raise InvalidDataError(msg)
@@ -181,19 +191,25 @@ def dataset_of(data: Any) -> Dataset[Any] | None:
 
 
 def plain(tensor: Tensor) -> Tensor:
-    """The values without history: no part of a gradient graph, nor of an inference mode that is over."""
+    """The values without history: no part of a gradient graph, nor of an inference mode that is
+    over."""
     if tensor.is_inference() and not torch.is_inference_mode_enabled():
         return tensor.clone()
     return tensor.detach() if tensor.requires_grad else tensor
 
 
 def full(tensor: Tensor) -> Tensor:
-    """In float32 at least: NumPy has no bfloat16, and three digits are too few to rank samples by."""
+    """In float32 at least: NumPy has no bfloat16, and three digits are too few to rank samples by.
+    In float32 at least: NumPy has no bfloat16, and three digits are too few to rank samples by."""
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
 def from_numpy(array: NDArray[Any]) -> Tensor:
     """The array as a tensor, without a copy where PyTorch can share its memory."""
-    if not array.flags.writeable or not array.dtype.isnative or any(stride < 0 for stride in array.strides):
+    if (
+        not array.flags.writeable
+        or not array.dtype.isnative
+        or any(stride < 0 for stride in array.strides)
+    ):
         array = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
     return torch.from_numpy(array)

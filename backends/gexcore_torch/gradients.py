@@ -40,7 +40,9 @@ class SampleGradients:
         self._draws = draws
         self._routes: tuple[Route, ...] = (_vectorised, _one_by_one, _from_one_graph)
 
-    def __call__(self, module: nn.Module, params: Mapping[str, Tensor], call: Call, expected: Tensor) -> Tensor:
+    def __call__(
+        self, module: nn.Module, params: Mapping[str, Tensor], call: Call, expected: Tensor
+    ) -> Tensor:
         """Shape (b, p), in the order of `params`.
 
         Parameters
@@ -54,14 +56,17 @@ class SampleGradients:
         """
         flat = ravel([p.detach() for p in params.values()])
         out = flat.new_empty((len(expected), len(flat)))
-        # what a route gets wrong is wrong by far: models that mix samples, or draw noise for the whole batch
+        # what a route gets wrong is wrong by far: models that mix samples, or draw noise for the
+        # whole batch
         error = 0.01 * float(torch.nan_to_num(expected, posinf=0.0, neginf=0.0).abs().max())
         *quick, sure = routes = self._routes
         with exclusive():
             for route in quick:
                 try:
                     found = self._draws.run(0, route, self._losses, module, params, call, out)
-                except Exception:  # whatever is wrong with the batch itself, the last route will tell
+                except (
+                    Exception
+                ):  # whatever is wrong with the batch itself, the last route will tell
                     continue
                 if torch.allclose(found, expected, rtol=0.0, atol=error, equal_nan=True):
                     self._routes = routes[routes.index(route) :]
@@ -71,26 +76,36 @@ class SampleGradients:
         return out
 
 
-def _vectorised(losses: Losses, module: nn.Module, params: Mapping[str, Tensor], call: Call, out: Tensor) -> Tensor:
+def _vectorised(
+    losses: Losses, module: nn.Module, params: Mapping[str, Tensor], call: Call, out: Tensor
+) -> Tensor:
     rows, batch_of = _samples(call, len(out))
 
     def loss(values: dict[str, Tensor], sample: list[Tensor]) -> Tensor:
         single = batch_of([row[None] for row in sample])
-        return losses(lambda *args, **kwargs: functional_call(module, values, args, kwargs), single)[0]
+        return losses(
+            lambda *args, **kwargs: functional_call(module, values, args, kwargs), single
+        )[0]
 
     values = {name: p.detach() for name, p in params.items()}
     size = max(1, AT_ONCE // out.shape[1])
     found = []
-    for part, *samples in zip(*(torch.split(rows_of, size) for rows_of in (out, *rows)), strict=True):
+    for part, *samples in zip(
+        *(torch.split(rows_of, size) for rows_of in (out, *rows)), strict=True
+    ):
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)  # no worse than a loop
+            warnings.filterwarnings(
+                "ignore", "There is a performance drop", UserWarning
+            )  # no worse than a loop
             grads, some = vmap(grad_and_value(loss), in_dims=(None, 0))(values, samples)
         _write(grads.values(), part)
         found.append(some)
     return torch.cat(found)
 
 
-def _one_by_one(losses: Losses, module: nn.Module, params: Mapping[str, Tensor], call: Call, out: Tensor) -> Tensor:
+def _one_by_one(
+    losses: Losses, module: nn.Module, params: Mapping[str, Tensor], call: Call, out: Tensor
+) -> Tensor:
     rows, batch_of = _samples(call, len(out))
     found = []
     for i in range(len(out)):
@@ -100,7 +115,9 @@ def _one_by_one(losses: Losses, module: nn.Module, params: Mapping[str, Tensor],
     return torch.cat(found)
 
 
-def _from_one_graph(losses: Losses, module: nn.Module, params: Mapping[str, Tensor], call: Call, out: Tensor) -> Tensor:
+def _from_one_graph(
+    losses: Losses, module: nn.Module, params: Mapping[str, Tensor], call: Call, out: Tensor
+) -> Tensor:
     found = losses(module, call)
     _backward(found, params, out)
     return found.detach()
@@ -113,19 +130,28 @@ def _backward(losses: Tensor, params: Mapping[str, Tensor], out: Tensor) -> None
     leaves = list(params.values())
     for i, loss in enumerate(losses):
         more = i + 1 < len(losses)
-        _write(torch.autograd.grad(loss, leaves, retain_graph=more, materialize_grads=True), out[i : i + 1])
+        _write(
+            torch.autograd.grad(loss, leaves, retain_graph=more, materialize_grads=True),
+            out[i : i + 1],
+        )
 
 
 def _write(grads: Any, out: Tensor) -> None:
     grads = [grad.reshape(len(out), -1) for grad in grads]
-    for piece, grad in zip(torch.split(out, [grad.shape[1] for grad in grads], dim=1), grads, strict=True):
+    for piece, grad in zip(
+        torch.split(out, [grad.shape[1] for grad in grads], dim=1), grads, strict=True
+    ):
         piece.copy_(grad)
 
 
 def _samples(call: Call, b: int) -> tuple[list[Tensor], Callable[[Sequence[Tensor]], Call]]:
     """What of the call has one row per sample, and how to make a call of other rows."""
     leaves, spec = tree_flatten(call)
-    where = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and leaf.ndim and len(leaf) == b]
+    where = [
+        i
+        for i, leaf in enumerate(leaves)
+        if isinstance(leaf, Tensor) and leaf.ndim and len(leaf) == b
+    ]
 
     def batch_of(rows: Sequence[Tensor]) -> Call:
         changed = list(leaves)

@@ -24,7 +24,9 @@ def watching(layers: Iterable[nn.Module], see: See) -> Iterator[None]:
         see(layer, args[0] if args else kwargs["input"], output)
 
     # before the model's own hooks, which may replace the output
-    handles = [layer.register_forward_hook(hook, prepend=True, with_kwargs=True) for layer in layers]
+    handles = [
+        layer.register_forward_hook(hook, prepend=True, with_kwargs=True) for layer in layers
+    ]
     try:
         yield
     finally:
@@ -54,22 +56,27 @@ def features(module: nn.Module, scores_of: Callable[[nn.Module], Any]) -> Tensor
     last: list[Tensor] = []
 
     def see(layer: nn.Module, inputs: Tensor, output: Tensor) -> None:
-        last[:] = [inputs.clone()]  # the model may go on in place, and the input may be the caller's array
+        last[:] = [
+            inputs.clone()
+        ]  # the model may go on in place, and the input may be the caller's array
 
     # fused transformer layers run without calling what is in them
     with exclusive(), watching(linear_layers(module), see):
         scores = scores_of(module)
     if not last:
         msg = (
-            f"none of the linear layers of {type(module).__name__} runs as a module, so it has no features; "
+            f"none of the linear layers of {type(module).__name__} runs as a module, so it "
+            "has no features; "
             "call the last one as a module, or choose a method that does without features"
         )
         raise InvalidModelError(msg)
     (inputs,) = last
     if inputs.ndim < 2 or (isinstance(scores, Tensor) and len(inputs) != len(scores)):
         msg = (
-            f"the last linear layer of {type(module).__name__} got an input of shape {tuple(inputs.shape)}, which does "
-            "not begin with the number of samples; reshape it, or choose a method that does without features"
+            f"the last linear layer of {type(module).__name__} got an input of shape "
+            f"{tuple(inputs.shape)}, which does "
+            "not begin with the number of samples; reshape it, or choose a method that does "
+            "without features"
         )
         raise InvalidModelError(msg)
     return full(inputs.reshape(len(inputs), -1))

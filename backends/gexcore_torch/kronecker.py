@@ -79,7 +79,9 @@ def layers_of(module: nn.Module) -> dict[nn.Module, Layer]:
         if not own or own[0] is not layer.weight or any(owners[id(p)] > 1 for p in own):
             continue
         columns = [np.arange(p.numel()).reshape(len(p), -1) + starts[id(p)] for p in own]
-        found[layer] = Layer(names[id(layer.weight)], np.concatenate(columns, axis=1), len(own) == 2)
+        found[layer] = Layer(
+            names[id(layer.weight)], np.concatenate(columns, axis=1), len(own) == 2
+        )
     return dict(sorted(found.items(), key=lambda item: int(item[1].positions[0, 0])))
 
 
@@ -108,12 +110,20 @@ def blocks(module: nn.Module, losses_of: Callable[[nn.Module], Tensor]) -> list[
     with watching(layers, see):
         losses = losses_of(module)
     b = len(losses)
-    once = {layer: call for layer in layers if (call := calls.get(layer)) is not None and call.places % b == 0}
+    once = {
+        layer: call
+        for layer in layers
+        if (call := calls.get(layer)) is not None and call.places % b == 0
+    }
     if not once:
         return []
     edges = [call.output for call in once.values()]
     unused = (None,) * len(edges)
-    grads = torch.autograd.grad(losses.sum(), edges, allow_unused=True) if losses.requires_grad else unused
+    grads = (
+        torch.autograd.grad(losses.sum(), edges, allow_unused=True)
+        if losses.requires_grad
+        else unused
+    )
     made = []
     for (layer, call), grad in zip(once.items(), grads, strict=True):
         name, positions, _ = layers[layer]
@@ -127,16 +137,24 @@ def _is_plain(layer: Any) -> bool:
         return kind.forward is nn.Linear.forward
     for base in (nn.Conv1d, nn.Conv2d):
         if isinstance(layer, base):
-            return layer.groups == 1 and (kind.forward, kind._conv_forward) == (base.forward, base._conv_forward)
+            return layer.groups == 1 and (kind.forward, kind._conv_forward) == (
+                base.forward,
+                base._conv_forward,
+            )
     return False
 
 
 def _second_moment(layer: Any, inputs: Tensor, places: int, *, has_bias: bool) -> Tensor:
-    """Sum of a aᵀ over all places, where a is what the weights of one output are multiplied with."""
+    """Sum of a aᵀ over all places, where a is what the weights of one output are multiplied with.
+    Sum of a aᵀ over all places, where a is what the weights of one output are multiplied with."""
     size = math.prod(layer.weight.shape[1:]) + has_bias
     total = full(inputs.new_zeros((size, size)))
     for part in inputs.chunk(math.ceil(places * size / AT_ONCE)):
-        rows = part.reshape(-1, part.shape[-1]) if isinstance(layer, nn.Linear) else _patches(layer, part)
+        rows = (
+            part.reshape(-1, part.shape[-1])
+            if isinstance(layer, nn.Linear)
+            else _patches(layer, part)
+        )
         rows = functional.pad(full(rows), (0, 1), value=1.0) if has_bias else full(rows)
         total += rows.T @ rows
     return total
@@ -147,7 +165,12 @@ def _patches(layer: Any, inputs: Tensor) -> Tensor:
     inputs = functional.pad(inputs, layer._reversed_padding_repeated_twice, mode=mode)
     kernel, dilation, stride = layer.kernel_size, layer.dilation, layer.stride
     if isinstance(layer, nn.Conv1d):
-        inputs, kernel, dilation, stride = inputs[:, :, None], (1, *kernel), (1, *dilation), (1, *stride)
+        inputs, kernel, dilation, stride = (
+            inputs[:, :, None],
+            (1, *kernel),
+            (1, *dilation),
+            (1, *stride),
+        )
     patches = functional.unfold(inputs, kernel, dilation=dilation, stride=stride)
     return patches.transpose(1, 2).flatten(0, 1)
 

@@ -43,7 +43,8 @@ def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
     shape = output.shape
     if len(shape) < 2 or (len(shape) == 2 and shape[1] < 2):
         msg = (
-            f"cross_entropy needs scores of shape (b, K), two classes or more, and the model returned {tuple(shape)}; "
+            "cross_entropy needs scores of shape (b, K), two classes or more, and the model "
+            f"returned {tuple(shape)}; "
             "use loss='binary_cross_entropy' for a single score, 'squared_error' for regression"
         )
         raise InvalidModelError(msg)
@@ -54,7 +55,8 @@ def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
         shape = output.shape
     if target.shape != (shape[:1] if len(shape) == 2 else shape[:1] + shape[2:]):
         msg = (
-            f"cross_entropy got labels of shape {tuple(target.shape)} for scores of shape {tuple(shape)}; "
+            f"cross_entropy got labels of shape {tuple(target.shape)} for scores of shape "
+            f"{tuple(shape)}; "
             "give one label per sample, or one per position"
         )
         raise InvalidDataError(msg)
@@ -62,7 +64,9 @@ def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
     if not target.is_cpu and not torch.is_grad_enabled():
         check_labels(target, shape[1])
     try:
-        losses = functional.cross_entropy(output, target.long(), reduction="none", ignore_index=IGNORED)
+        losses = functional.cross_entropy(
+            output, target.long(), reduction="none", ignore_index=IGNORED
+        )
     except IndexError:
         check_labels(target, shape[1])
         raise
@@ -85,7 +89,10 @@ def binary_cross_entropy(output: Tensor, target: Tensor) -> Tensor:
     """
     output, target = _aligned(output, target, "binary_cross_entropy")
     if not torch.is_grad_enabled() and not bool(((target >= 0) & (target <= 1)).all()):
-        msg = "binary_cross_entropy got targets outside 0 … 1; only 0, 1 and probabilities are allowed: map -1 to 0"
+        msg = (
+            "binary_cross_entropy got targets outside 0 … 1; only 0, 1 and probabilities are "
+            "allowed: map -1 to 0"
+        )
         raise InvalidDataError(msg)
     return functional.binary_cross_entropy_with_logits(output, target, reduction="none").sum(1)
 
@@ -122,14 +129,25 @@ def loss_of(loss: str | Loss | None, device: torch.device) -> Loss:
             "and a function (output, target) -> losses of shape (b,)"
         )
         raise InvalidModelError(msg)
-    own = copy.deepcopy(loss).requires_grad_(False).to(device) if isinstance(loss, nn.Module) else loss
+    own = (
+        copy.deepcopy(loss).requires_grad_(False).to(device)
+        if isinstance(loss, nn.Module)
+        else loss
+    )
 
     def checked(output: Any, target: Any) -> Tensor:
         losses = own(output, target)
         b = len(target if isinstance(target, Tensor) else output)
         if not isinstance(losses, Tensor) or losses.ndim != 1 or len(losses) != b:
-            found = "one number" if not isinstance(losses, Tensor) or losses.ndim == 0 else f"shape {_shape(losses)}"
-            msg = f"the loss returned {found} for {b} samples; it must return shape ({b},), as with reduction='none'"
+            found = (
+                "one number"
+                if not isinstance(losses, Tensor) or losses.ndim == 0
+                else f"shape {_shape(losses)}"
+            )
+            msg = (
+                f"the loss returned {found} for {b} samples; it must return shape ({b},), as "
+                "with reduction='none'"
+            )
             raise InvalidModelError(msg)
         return full(losses)
 
@@ -156,7 +174,8 @@ def check_labels(target: Tensor, classes: int) -> None:
     bad = ((target < 0) | (target >= classes)) & (target != IGNORED)
     if bool(bad.any()):
         msg = (
-            f"label {int(target[bad][0])} is outside 0 … {classes - 1}, the {classes} classes of the model; "
+            f"label {int(target[bad][0])} is outside 0 … {classes - 1}, the {classes} "
+            "classes of the model; "
             "recode the labels"
         )
         raise InvalidDataError(msg)
@@ -165,8 +184,10 @@ def check_labels(target: Tensor, classes: int) -> None:
 def _soft_cross_entropy(output: Tensor, target: Tensor) -> Tensor:
     if output.ndim != 2 or target.shape != output.shape:
         msg = (
-            f"cross_entropy got {target.dtype} targets of shape {_shape(target)} for scores of shape {_shape(output)}; "
-            "give integer labels or probabilities of shape (b, K), or use loss='squared_error' for regression"
+            f"cross_entropy got {target.dtype} targets of shape {_shape(target)} for scores "
+            f"of shape {_shape(output)}; "
+            "give integer labels or probabilities of shape (b, K), or use "
+            "loss='squared_error' for regression"
         )
         raise InvalidDataError(msg)
     return functional.cross_entropy(output, target.to(output.dtype), reduction="none")
@@ -189,12 +210,16 @@ def _aligned(output: Tensor, target: Tensor, name: str) -> tuple[Tensor, Tensor]
 def _tensors(output: Any, target: Any, name: str) -> tuple[Tensor, Tensor]:
     if not isinstance(output, Tensor):
         msg = (
-            f"the model returned {type(output).__name__}, and {name} needs a tensor or an object with .logits; "
+            f"the model returned {type(output).__name__}, and {name} needs a tensor or an "
+            "object with .logits; "
             "wrap the model, or give loss= a function of that output"
         )
         raise InvalidModelError(msg)
     if not isinstance(target, Tensor):
-        msg = f"the targets are of type {type(target).__name__}, and {name} needs an array; give arrays or tensors"
+        msg = (
+            f"the targets are of type {type(target).__name__}, and {name} needs an array; give "
+            "arrays or tensors"
+        )
         raise InvalidDataError(msg)
     return full(output), target
 

@@ -34,17 +34,30 @@ def factory(settings: Optimizer) -> MakeOptimizer:
     if callable(settings.name):
         return partial(_native, settings.name)
     if settings.name == "sgd":
-        return partial(torch.optim.SGD, lr=_ANY_LR, momentum=settings.momentum, weight_decay=settings.weight_decay)
+        return partial(
+            torch.optim.SGD,
+            lr=_ANY_LR,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+        )
     if settings.name == "adamw":
         return partial(torch.optim.AdamW, lr=_ANY_LR, weight_decay=settings.weight_decay)
-    msg = f"no optimizer named {settings.name!r}; allowed are 'sgd', 'adamw' and a function params -> torch.optim.Optimizer"
+    msg = (
+        f"no optimizer named {settings.name!r}; allowed are 'sgd', 'adamw' and a function params "
+        "-> torch.optim.Optimizer"
+    )
     raise InvalidModelError(msg)
 
 
-def _native(make: Callable[[list[nn.Parameter]], object], params: list[nn.Parameter]) -> torch.optim.Optimizer:
+def _native(
+    make: Callable[[list[nn.Parameter]], object], params: list[nn.Parameter]
+) -> torch.optim.Optimizer:
     made = make(params)
     if not isinstance(made, torch.optim.Optimizer):
-        msg = f"the optimizer function returned {type(made).__name__}; it must return a torch.optim.Optimizer"
+        msg = (
+            f"the optimizer function returned {type(made).__name__}; it must return a "
+            "torch.optim.Optimizer"
+        )
         raise InvalidModelError(msg)
     mine = {id(p) for p in params}
     if any(id(p) not in mine for group in made.param_groups for p in group["params"]):

@@ -106,4 +106,6 @@ def _drawn_from(streams: Sequence[Stream], seed: int) -> tuple[Stream, ...]:
     # those that no longer give the first number of this seed
     now = [stream.draw() for stream in streams]
     reseed(seed, streams)
-    return tuple(stream for stream, number in zip(streams, now, strict=True) if stream.draw() != number)
+    return tuple(
+        stream for stream, number in zip(streams, now, strict=True) if stream.draw() != number
+    )

@@ -37,10 +37,15 @@ def with_drawn_targets(loss: Loss, name: object, seed: int) -> Loss:
             sampled = sample_targets(to_numpy(scores), seed=seed, squared_error=True)
             return loss(output, torch.from_numpy(sampled).to(output.device))
         # classes last, as they are in (b, t, K) but not in (b, K, h, w, …)
-        last = scores.ndim == 3 and target.shape == scores.shape[:2] and not target.is_floating_point()
+        last = (
+            scores.ndim == 3 and target.shape == scores.shape[:2] and not target.is_floating_point()
+        )
         rows = scores if last else scores.movedim(1, -1)
         sampled = sample_targets(to_numpy(rows.reshape(-1, rows.shape[-1])), seed=seed)
         labels = torch.from_numpy(sampled).reshape(rows.shape[:-1]).to(output.device)
-        return loss(output, labels if target.is_floating_point() else labels.where(target != IGNORED, IGNORED))
+        return loss(
+            output,
+            labels if target.is_floating_point() else labels.where(target != IGNORED, IGNORED),
+        )
 
     return drawn

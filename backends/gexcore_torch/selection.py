@@ -35,7 +35,9 @@ def only(template: nn.Module, names: Collection[str]) -> nn.Module:
         msg = f"no trainable parameter is named {unknown[0]!r}; choose from {allowed}"
         raise InvalidSettingError(msg)
     chosen = {id(known[name]) for name in names}
-    return copy.deepcopy(template, {id(p): aliased(p, trained=id(p) in chosen) for p in template.parameters()})
+    return copy.deepcopy(
+        template, {id(p): aliased(p, trained=id(p) in chosen) for p in template.parameters()}
+    )
 
 
 @torch.inference_mode(False)
@@ -53,7 +55,8 @@ def loaded(template: nn.Module, checkpoint: Any) -> TorchState:
         checkpoint = unwrapped(checkpoint).state_dict()
     if not isinstance(checkpoint, Mapping):
         msg = (
-            f"a checkpoint of type {type(checkpoint).__name__} was given; files are not read here: give the state dict "
+            f"a checkpoint of type {type(checkpoint).__name__} was given; files are not read "
+            "here: give the state dict "
             "that torch.load(path, weights_only=True) returns, or the module itself"
         )
         raise InvalidModelError(msg)
@@ -63,7 +66,8 @@ def loaded(template: nn.Module, checkpoint: Any) -> TorchState:
     except Exception as error:
         first = " ".join(str(error).split("\n\t")[1:2]) or str(error)
         msg = (
-            f"the checkpoint does not fit {type(template).__name__} ({textwrap.shorten(first.rstrip('. '), 300)}); "
+            f"the checkpoint does not fit {type(template).__name__} "
+            f"({textwrap.shorten(first.rstrip('. '), 300)}); "
             "give the state dict of a model of the same architecture"
         )
         raise InvalidModelError(msg) from error

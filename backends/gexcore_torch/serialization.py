@@ -33,7 +33,11 @@ def to_arrays(state: TorchState) -> dict[str, NDArray[Any]]:
     """
     device = (*state.params, *state.buffers)[0].device
     named: dict[str, Any] = {}
-    for kind, tensors in (("params", state.params), ("buffers", state.buffers), ("fixed", state.fixed or ())):
+    for kind, tensors in (
+        ("params", state.params),
+        ("buffers", state.buffers),
+        ("fixed", state.fixed or ()),
+    ):
         named |= {f"{kind}/{i}": tensor for i, tensor in enumerate(tensors)}
     if state.moments is not None:
         for kind, parts in (("slots", state.moments.slots), ("groups", state.moments.groups)):
@@ -57,7 +61,10 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], like: TorchState) -> TorchSt
         named[name] = _value(array, how, device)
 
     def numbered(kind: str) -> list[Tensor]:
-        return [named[f"{kind}/{i}"] for i in range(sum(n.startswith(f"{kind}/") and n.count("/") == 1 for n in named))]
+        return [
+            named[f"{kind}/{i}"]
+            for i in range(sum(n.startswith(f"{kind}/") and n.count("/") == 1 for n in named))
+        ]
 
     params, buffers, fixed = (
         _laid_out(numbered(kind), likes)
@@ -66,7 +73,8 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], like: TorchState) -> TorchSt
     moments = None
     if "groups/0" in named:
         parts = {
-            kind: [_part(named, f"{kind}/{i}/") for i in range(named[f"{kind}/0"])] for kind in ("slots", "groups")
+            kind: [_part(named, f"{kind}/{i}/") for i in range(named[f"{kind}/0"])]
+            for kind in ("slots", "groups")
         }
         for slot, param in zip(parts["slots"], params, strict=True):
             slot |= {key: _like(value, param) for key, value in slot.items()}
@@ -80,7 +88,8 @@ def _array(name: str, value: Any, device: torch.device) -> tuple[str, NDArray[An
             text = json.dumps(value)
         except TypeError as error:
             msg = (
-                f"the optimizer keeps a {type(value).__name__} as {name.rpartition('/')[2]!r}, which is no tensor and "
+                f"the optimizer keeps a {type(value).__name__} as "
+                f"{name.rpartition('/')[2]!r}, which is no tensor and "
                 "cannot be stored; use 'sgd', 'adamw' or one that keeps tensors and numbers"
             )
             raise InvalidModelError(msg) from error
@@ -112,7 +121,9 @@ def _value(array: NDArray[Any], how: str, device: torch.device) -> Any:
 
 
 def _part(named: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    return {name.removeprefix(prefix): value for name, value in named.items() if name.startswith(prefix)}
+    return {
+        name.removeprefix(prefix): value for name, value in named.items() if name.startswith(prefix)
+    }
 
 
 def _laid_out(tensors: Sequence[Tensor], likes: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -123,6 +134,10 @@ def _laid_out(tensors: Sequence[Tensor], likes: Sequence[Tensor]) -> tuple[Tenso
 
 def _like(value: Any, like: Tensor) -> Any:
     # some kernels take another path, with other rounding, for another layout in memory
-    if not isinstance(value, Tensor) or value.shape != like.shape or value.stride() == like.stride():
+    if (
+        not isinstance(value, Tensor)
+        or value.shape != like.shape
+        or value.stride() == like.stride()
+    ):
         return value
     return torch.empty_like(like, dtype=value.dtype, device=value.device).copy_(value)

@@ -27,7 +27,8 @@ class Moments:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TorchState:
-    """A point of training. States may share tensors; one that is to be stepped in place is copied first.
+    """A point of training. States may share tensors; one that is to be stepped in place is copied
+    first.
 
     Parameters
     ----------

@@ -21,13 +21,15 @@ def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def frozen(module: nn.Module) -> list[nn.Parameter]:
-    """Parameters that are not trained; without subclasses (quantised), which carry more than memory."""
+    """Parameters that are not trained; without subclasses (quantised), which carry more than
+    memory."""
     return [p for p in module.parameters() if not p.requires_grad and type(p) is nn.Parameter]
 
 
 def aliased(param: nn.Parameter, *, trained: bool) -> nn.Parameter:
     """The memory of a parameter but not the object, which others may move or thaw."""
-    # by .data, since with .detach() all would share one version counter and autograd would see foreign writes
+    # by .data, since with .detach() all would share one version counter and autograd would see
+    # foreign writes
     return nn.Parameter(param.data, trained) if trained or type(param) is nn.Parameter else param
 
 
@@ -56,29 +58,42 @@ def template_of(model: Any) -> nn.Module:
     """
     model = unwrapped(model)
     if not isinstance(model, nn.Module):
-        msg = f"the torch backend takes an nn.Module, not {type(model).__name__}; give the trained module itself"
+        msg = (
+            f"the torch backend takes an nn.Module, not {type(model).__name__}; give the trained "
+            "module itself"
+        )
         raise InvalidModelError(msg)
     if any(is_lazy(p) for p in model.parameters()):
-        msg = f"{type(model).__name__} has lazy parameters without a shape; run the model on one batch first"
+        msg = (
+            f"{type(model).__name__} has lazy parameters without a shape; run the model on one "
+            "batch first"
+        )
         raise InvalidModelError(msg)
     if _sharded(model):
         msg = (
-            f"{type(model).__name__} is sharded over processes by torch.distributed (FSDP, DTensor), and each chain needs a "
-            "whole model; load what get_model_state_dict(model, options=StateDictOptions(full_state_dict=True)) of "
+            f"{type(model).__name__} is sharded over processes by torch.distributed (FSDP, "
+            "DTensor), and each chain needs a "
+            "whole model; load what get_model_state_dict(model, "
+            "options=StateDictOptions(full_state_dict=True)) of "
             "torch.distributed.checkpoint.state_dict returns into a plain model, and give that"
         )
         raise InvalidModelError(msg)
     if not trainable(model):
-        msg = f"{type(model).__name__} has no trainable parameters; set requires_grad on those that the members may change"
+        msg = (
+            f"{type(model).__name__} has no trainable parameters; set requires_grad on those "
+            "that the members may change"
+        )
         raise InvalidModelError(msg)
     try:
         return copy.deepcopy(
-            model, {id(p): aliased(p, trained=False) for p in model.parameters() if not p.requires_grad}
+            model,
+            {id(p): aliased(p, trained=False) for p in model.parameters() if not p.requires_grad},
         )
     except Exception as error:
         msg = (
             f"{type(model).__name__} cannot be copied with copy.deepcopy ({error}); "
-            "remove what cannot be copied (old-style weight_norm, open files, locks), or define __deepcopy__"
+            "remove what cannot be copied (old-style weight_norm, open files, locks), or "
+            "define __deepcopy__"
         )
         raise InvalidModelError(msg) from error
 
@@ -86,7 +101,9 @@ def template_of(model: Any) -> nn.Module:
 def _sharded(model: nn.Module) -> bool:
     # by their marks, since the imports take long and some builds of PyTorch have none of it
     flat = any(type(part).__name__ == "FullyShardedDataParallel" for part in model.modules())
-    return flat or any(hasattr(p, "device_mesh") and hasattr(p, "placements") for p in model.parameters())
+    return flat or any(
+        hasattr(p, "device_mesh") and hasattr(p, "placements") for p in model.parameters()
+    )
 
 
 def state_of(template: nn.Module) -> TorchState:
@@ -137,9 +154,13 @@ class Worker:
         return self.module
 
     def step(self, state: TorchState, losses: Tensor, lr: float) -> TorchState:
-        """One optimiser step on the mean of these losses, in the memory of the state that is loaded."""
+        """One optimiser step on the mean of these losses, in the memory of the state that is
+        loaded."""
         if not losses.requires_grad:
-            msg = "the losses do not depend on any trainable parameter; check requires_grad, and that nothing detaches"
+            msg = (
+                "the losses do not depend on any trainable parameter; check requires_grad, and "
+                "that nothing detaches"
+            )
             raise InvalidModelError(msg)
         for param in self.params:
             param.grad = None
@@ -157,7 +178,9 @@ class Worker:
         # the gradient of a mean, without the cost of taking one at every step
         weights = self._weights
         if weights is None or weights.shape != losses.shape or weights.dtype != losses.dtype:
-            weights = self._weights = torch.full_like(losses, 1.0 / len(losses), requires_grad=False)
+            weights = self._weights = torch.full_like(
+                losses, 1.0 / len(losses), requires_grad=False
+            )
         return weights
 
     def _load_moments(self, moments: Moments | None) -> Moments | None:
@@ -175,7 +198,9 @@ class Worker:
     def _found(self, state: TorchState, moments: Moments | None) -> TorchState:
         # a module may assign a new tensor to a buffer instead of writing into the old one
         buffers = tuple(registry[name] for ((registry, name), *_) in self._owners)
-        if moments is not state.moments or any(a is not b for a, b in zip(buffers, state.buffers, strict=True)):
+        if moments is not state.moments or any(
+            a is not b for a, b in zip(buffers, state.buffers, strict=True)
+        ):
             state = replace(state, buffers=buffers, moments=moments)
         self._state = state
         return state

@@ -1,9 +1,11 @@
-"""Two circles with ten memorised points (the paper's Figs 2 and 3): what agrees with retraining, and what separates.
+"""Two circles with ten memorised points (the paper's Figs 2 and 3): what agrees with retraining,
+and what separates.
 
     python bench/circles/study.py [--seeds 3] [--pictures FOLDER] [--out rows.jsonl]
 
-70 points, a perceptron with 200 hidden neurons (1,002 parameters), full-batch training. Retraining without each point
-(`gexcore.LOO`) is the reference. Prints one line per seed and method, then a table with mean ± standard deviation.
+70 points, a perceptron with 200 hidden neurons (1,002 parameters), full-batch training. Retraining
+without each point (`gexcore.LOO`) is the reference. Prints one line per seed and method, then a
+table with mean ± standard deviation.
 """
 
 from __future__ import annotations
@@ -42,7 +44,8 @@ def circles(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def train(data: Any, start: MLP | None, seed: int) -> MLP:
-    """Gradient descent with momentum on all points at once: deterministic, so that retraining has no noise of its own."""
+    """Gradient descent with momentum on all points at once: deterministic, so that retraining has
+    no noise of its own."""
     first = start or MLP.init((2, HIDDEN, 2), seed=seed, activation="relu")
     backend = NumpyBackend(first, optimizer=Optimizer(momentum=0.9))
     state = backend.copy(backend.initial_state())
@@ -62,7 +65,10 @@ def methods(seed: int) -> dict[str, tuple[Callable[[], Any], tuple[str, ...]]]:
         "IF(damping=0.001)": (lambda: gx.IF(damping=0.001), own),
         "IF(damping=0.01)": (lambda: gx.IF(damping=0.01), own),
         "GEX()": (lambda: gx.GEX(seed=seed), both),
-        "GEX(lr=0.5)": (lambda: gx.GEX(lr=0.5, chains=32, snapshots=1, steps_per_snapshot=200, seed=seed), both),
+        "GEX(lr=0.5)": (
+            lambda: gx.GEX(lr=0.5, chains=32, snapshots=1, steps_per_snapshot=200, seed=seed),
+            both,
+        ),
         "GEX.paper()": (lambda: gx.GEX.paper(batch_size=35, seed=seed), both),
         "GEX.paper(lr=0.5)": (lambda: gx.GEX.paper(lr=0.5, batch_size=35, seed=seed), both),
     }
@@ -79,7 +85,11 @@ def run(seed: int, pictures: Path | None) -> list[Row]:
     model = train((x, y), None, seed)
     losses = gx.Loss().fit(model, (x, y)).values
     started = time.process_time()
-    reference = gx.LOO(train=train, start="cold", seed=seed).fit(model, (x, y), progress=False).self_influence()
+    reference = (
+        gx.LOO(train=train, start="cold", seed=seed)
+        .fit(model, (x, y), progress=False)
+        .self_influence()
+    )
     fitted = float((losses[centre] < np.log(2)).mean())
 
     def row(method: str, view: str, scores: np.ndarray, seconds: float, **more: Any) -> Row:
@@ -110,7 +120,9 @@ def run(seed: int, pictures: Path | None) -> list[Row]:
     return rows
 
 
-def draw(folder: Path, seed: int, x: np.ndarray, y: np.ndarray, centre: np.ndarray, seen: dict[str, Any]) -> None:
+def draw(
+    folder: Path, seed: int, x: np.ndarray, y: np.ndarray, centre: np.ndarray, seen: dict[str, Any]
+) -> None:
     """The points, and a histogram of each score, ring and centre apart."""
     from matplotlib.figure import Figure
 
@@ -124,7 +136,9 @@ def draw(folder: Path, seed: int, x: np.ndarray, y: np.ndarray, centre: np.ndarr
     for ax, (name, scores) in zip(others, seen.items(), strict=False):
         low, high = float(scores.min()), float(scores.max())
         edges = np.linspace(low, high if high > low else low + 1, 31).tolist()
-        ax.hist([scores[~centre], scores[centre]], edges, stacked=True, color=["#93a4b4", "#b5431d"])
+        ax.hist(
+            [scores[~centre], scores[centre]], edges, stacked=True, color=["#93a4b4", "#b5431d"]
+        )
         ax.set_title(name, fontsize=9)
     for ax in others[len(seen) :]:
         ax.set_axis_off()
@@ -135,7 +149,8 @@ def draw(folder: Path, seed: int, x: np.ndarray, y: np.ndarray, centre: np.ndarr
 def table(rows: list[Row]) -> str:
     """Mean ± standard deviation over seeds, as Markdown."""
     lines = [
-        "| method | score | AUC of the centre | Pearson with LOO | Spearman with LOO | largest value |",
+        "| method | score | AUC of the centre | Pearson with LOO | Spearman with LOO | "
+        "largest value |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for key in dict.fromkeys((row["method"], row["score"]) for row in rows):
@@ -148,15 +163,24 @@ def table(rows: list[Row]) -> str:
             f"{np.mean([r[f] for r in done]):.2f} ± {np.std([r[f] for r in done]):.2f}"
             for f in ("auc", "pearson", "spearman")
         )
-        lines.append(f"| `{key[0]}` | {key[1]} | {' | '.join(told)} | {np.mean([r['largest'] for r in done]):.2g} |")
+        lines.append(
+            f"| `{key[0]}` | {key[1]} | {' | '.join(told)} | "
+            f"{np.mean([r['largest'] for r in done]):.2g} |"
+        )
     return "\n".join(lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--pictures", type=Path, help="folder for one picture per seed (needs matplotlib)")
-    parser.add_argument("--out", type=Path, help="rows as JSON lines, each seed as soon as it is there")
+    parser.add_argument(
+        "--pictures", type=Path, help="folder for one picture per seed (needs matplotlib)"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="rows as JSON lines, each seed as soon as it is there"
+    )
     arguments = parser.parse_args()
     rows: list[Row] = []
     for seed in range(arguments.seeds):
@@ -168,7 +192,8 @@ def main() -> None:
                 with arguments.out.open("a") as file:
                     print(json.dumps(row), file=file)
     print(
-        f"\n{table(rows)}\n\nPython {platform.python_version()}, NumPy {np.__version__}, {platform.machine()}, {arguments.seeds} seeds"
+        f"\n{table(rows)}\n\nPython {platform.python_version()}, NumPy {np.__version__}, "
+        f"{platform.machine()}, {arguments.seeds} seeds"
     )
 
 

@@ -45,7 +45,12 @@ class Block(nnx.Module):
     def __init__(self, rngs: nnx.Rngs) -> None:
         width = case.WIDTH
         self.attention = nnx.MultiHeadAttention(
-            case.HEADS, width, dropout_rate=case.DROPOUT, broadcast_dropout=False, decode=False, rngs=rngs
+            case.HEADS,
+            width,
+            dropout_rate=case.DROPOUT,
+            broadcast_dropout=False,
+            decode=False,
+            rngs=rngs,
         )
         self.norm1, self.norm2 = nnx.LayerNorm(width, rngs=rngs), nnx.LayerNorm(width, rngs=rngs)
         self.up = nnx.Linear(width, case.HIDDEN, rngs=rngs)
@@ -80,9 +85,17 @@ Apply = Callable[[Any, Any, jax.Array, bool], tuple[jax.Array, Any]]
 def cases() -> Iterator[Case]:
     rng = np.random.default_rng(0)
     params = [
-        (jnp.asarray(rng.normal(0, np.sqrt(2 / a), (a, b)), jnp.float32), jnp.zeros(b)) for a, b in pairwise(case.DENSE)
+        (jnp.asarray(rng.normal(0, np.sqrt(2 / a), (a, b)), jnp.float32), jnp.zeros(b))
+        for a, b in pairwise(case.DENSE)
     ]
-    yield by_hand("dense", (mlp, params), lambda p, rest, x, training: (mlp(p, x), rest), params, (), case.vectors())
+    yield by_hand(
+        "dense",
+        (mlp, params),
+        lambda p, rest, x, training: (mlp(p, x), rest),
+        params,
+        (),
+        case.vectors(),
+    )
     for name, model, x in (
         ("conv + BatchNorm", Convolutional(nnx.Rngs(0)), case.images()),
         ("transformer encoder", Encoder(nnx.Rngs(0)), case.tokens()),
@@ -100,17 +113,25 @@ def split(model: Any) -> tuple[Apply, Any, Any]:
     others, other_tree = jax.tree.flatten(rest)
 
     def apply(leaves: Any, others: Any, x: jax.Array, training: bool) -> tuple[jax.Array, Any]:
-        net = nnx.merge(graphs[training], jax.tree.unflatten(tree, leaves), jax.tree.unflatten(other_tree, others))
+        net = nnx.merge(
+            graphs[training],
+            jax.tree.unflatten(tree, leaves),
+            jax.tree.unflatten(other_tree, others),
+        )
         return net(x), jax.tree.leaves(nnx.split(net, nnx.Param, ...)[2])
 
     return apply, leaves, others
 
 
-def by_hand(name: str, model: Any, apply: Apply, params: Any, rest: Any, inputs: np.ndarray) -> Case:
+def by_hand(
+    name: str, model: Any, apply: Apply, params: Any, rest: Any, inputs: np.ndarray
+) -> Case:
     backend = JaxBackend(model)
     x, y = jnp.asarray(inputs), jnp.asarray(case.labels())
 
-    def losses_of(params: Any, rest: Any, x: jax.Array, y: jax.Array, training: bool) -> tuple[jax.Array, Any]:
+    def losses_of(
+        params: Any, rest: Any, x: jax.Array, y: jax.Array, training: bool
+    ) -> tuple[jax.Array, Any]:
         scores, rest = apply(params, rest, x, training)
         return -jnp.take_along_axis(jax.nn.log_softmax(scores), y[:, None], axis=1)[:, 0], rest
 

@@ -14,7 +14,9 @@ from gexcore_numpy import MLP, NumpyBackend
 def cases() -> Iterator[Case]:
     model = MLP.init(case.DENSE, seed=0, dtype=np.float32)
     x, y = case.vectors(), case.labels()
-    params = [array.copy() for pair in zip(model.weights, model.biases, strict=True) for array in pair]
+    params = [
+        array.copy() for pair in zip(model.weights, model.biases, strict=True) for array in pair
+    ]
     velocity = [np.zeros_like(array) for array in params]
     each = np.arange(len(y))
 

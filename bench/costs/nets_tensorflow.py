@@ -42,10 +42,14 @@ def encoder() -> keras.Model:
     x = start = keras.Input((case.LENGTH,), dtype="int64")
     x = Places()(layers.Embedding(case.VOCABULARY, case.WIDTH)(x))
     for _ in range(case.BLOCKS):
-        seen = layers.MultiHeadAttention(case.HEADS, case.WIDTH // case.HEADS, dropout=case.DROPOUT)(x, x)
+        seen = layers.MultiHeadAttention(
+            case.HEADS, case.WIDTH // case.HEADS, dropout=case.DROPOUT
+        )(x, x)
         x = layers.LayerNormalization()(x + layers.Dropout(case.DROPOUT)(seen))
         inner = layers.Dropout(case.DROPOUT)(layers.Dense(case.HIDDEN, activation="relu")(x))
-        x = layers.LayerNormalization()(x + layers.Dropout(case.DROPOUT)(layers.Dense(case.WIDTH)(inner)))
+        x = layers.LayerNormalization()(
+            x + layers.Dropout(case.DROPOUT)(layers.Dense(case.WIDTH)(inner))
+        )
     return keras.Model(start, layers.Dense(case.CLASSES)(layers.GlobalAveragePooling1D()(x)))
 
 
@@ -73,7 +77,9 @@ def by_hand(name: str, model: keras.Model, inputs: np.ndarray) -> Case:
     @tf.function(input_signature=kinds)
     def train(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, model(x, training=True)))
+            loss = tf.reduce_mean(
+                tf.nn.sparse_softmax_cross_entropy_with_logits(y, model(x, training=True))
+            )
         optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
         return loss
 

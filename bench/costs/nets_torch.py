@@ -21,7 +21,9 @@ class Encoder(nn.Module):
         super().__init__()
         self.tokens = nn.Embedding(case.VOCABULARY, case.WIDTH)
         self.places = nn.Parameter(torch.randn(case.LENGTH, case.WIDTH))
-        block = nn.TransformerEncoderLayer(case.WIDTH, case.HEADS, case.HIDDEN, case.DROPOUT, batch_first=True)
+        block = nn.TransformerEncoderLayer(
+            case.WIDTH, case.HEADS, case.HIDDEN, case.DROPOUT, batch_first=True
+        )
         self.blocks = nn.TransformerEncoder(block, case.BLOCKS)
         self.head = nn.Linear(case.WIDTH, case.CLASSES)
 

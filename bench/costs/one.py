@@ -22,8 +22,15 @@ def main(framework: str, rounds: int) -> None:
         ours = kernels_of(case.backend, as_dataset(case.data, case.backend), np.arange(size))
         kernels = {"bare forward": on_host(case.forward), "bare step": on_host(case.step)}
         kernels |= {name: ours[name] for name in ("forward", "step", "jvp") if name in ours}
-        times = {name: seconds.tolist() for name, seconds in interleaved(kernels, repeats=rounds).items()}
-        row = {"framework": f"{package} {version(package)}", "model": case.name, "samples": size, "times": times}
+        times = {
+            name: seconds.tolist() for name, seconds in interleaved(kernels, repeats=rounds).items()
+        }
+        row = {
+            "framework": f"{package} {version(package)}",
+            "model": case.name,
+            "samples": size,
+            "times": times,
+        }
         print(json.dumps(row), flush=True)
 
 

@@ -35,21 +35,29 @@ ONE_THREAD = {
 def timed(framework: str, rounds: int) -> list[dict[str, Any]]:
     """The rows of one process."""
     command = [sys.executable, str(Path(__file__).with_name("one.py")), framework, str(rounds)]
-    done = subprocess.run(command, env={**os.environ, **ONE_THREAD}, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        command, env={**os.environ, **ONE_THREAD}, stdout=subprocess.PIPE, text=True, check=True
+    )
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as Markdown, those of one model together."""
     lines = [
-        "| framework | model | bare forward, µs per sample | forward | bare step | step | jvp | step ÷ bare step |",
+        "| framework | model | bare forward, µs per sample | forward | bare step | step | "
+        "jvp | step ÷ bare step |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for framework, model in dict.fromkeys((row["framework"], row["model"]) for row in rows):
         part = [row for row in rows if (row["framework"], row["model"]) == (framework, model)]
-        times = {name: np.concatenate([row["times"][name] for row in part]) for name in part[0]["times"]}
+        times = {
+            name: np.concatenate([row["times"][name] for row in part]) for name in part[0]["times"]
+        }
         to_forward, to_step = (
-            {cost.name: cost for cost in compare(times, samples=part[0]["samples"], reference=reference)}
+            {
+                cost.name: cost
+                for cost in compare(times, samples=part[0]["samples"], reference=reference)
+            }
             for reference in ("bare forward", "bare step")
         )
         cells = [framework, model, f"{1e6 * to_forward['bare forward'].seconds:.2f}"]
@@ -66,12 +74,18 @@ def told(cost: Cost | None) -> str:
 def processor() -> str:
     """The name that the system gives its processor."""
     listed = Path("/proc/cpuinfo")
-    names = [line.partition(":")[2].strip() for line in listed.read_text().splitlines() if "model name" in line]
+    names = [
+        line.partition(":")[2].strip()
+        for line in listed.read_text().splitlines()
+        if "model name" in line
+    ]
     return names[0] if names else platform.processor() or platform.machine()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--framework", choices=FRAMEWORKS, help="one only")
     parser.add_argument("--rounds", type=int, default=20, help="of each process")
     parser.add_argument("--processes", type=int, default=3, help="one after the other")
@@ -86,8 +100,10 @@ def main() -> None:
     if arguments.out:
         arguments.out.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     print(
-        f"{processor()}, {os.cpu_count()} cores, of which one thread is used; Python {platform.python_version()}; "
-        f"{arguments.rounds} rounds in each of {arguments.processes} processes; load average {before:.1f} before and "
+        f"{processor()}, {os.cpu_count()} cores, of which one thread is used; Python "
+        f"{platform.python_version()}; "
+        f"{arguments.rounds} rounds in each of {arguments.processes} processes; load average "
+        f"{before:.1f} before and "
         f"{os.getloadavg()[0]:.1f} after\n\n{table(rows)}"
     )
 

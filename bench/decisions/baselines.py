@@ -18,8 +18,8 @@ class Recorded(NamedTuple):
     el2n : array, shape (samples,)
         ‖p − y‖ in evaluation mode after an early epoch (Paul et al. 2021).
     forgetting : array, shape (samples,)
-        How often a sample was predicted rightly at one presentation and wrongly at the next; samples that
-        were never learnt have the number of presentations (Toneva et al. 2019).
+        How often a sample was predicted rightly at one presentation and wrongly at the next;
+        samples that were never learnt have the number of presentations (Toneva et al. 2019).
     """
 
     el2n: np.ndarray

@@ -1,6 +1,7 @@
 """What follows from the scores on real data: thresholds, new labels, two sources, pruning.
 
-    python bench/decisions/study.py --data FOLDER [--parts relabel,separate,prune] [--problems mnist10,…]
+    python bench/decisions/study.py --data FOLDER [--parts relabel,separate,prune] [--problems
+    mnist10,…]
                                     [--seeds 3] [--size N] [--epochs N] [--out rows.jsonl]
 
 A fifth of every dataset is held out with right labels for the test accuracy. Prints one line per
@@ -78,7 +79,13 @@ PROBLEMS = {
     "mnist0": _mnist(0.0),
     "aggre": _cifar("aggre"),
     "worse": _cifar("worse"),
-    "trec": Problem(lambda f, s, clean: data.trec(f, s, rate=0.0 if clean else 0.1), models.EmbeddingBag, 40, 0.5, 32),
+    "trec": Problem(
+        lambda f, s, clean: data.trec(f, s, rate=0.0 if clean else 0.1),
+        models.EmbeddingBag,
+        40,
+        0.5,
+        32,
+    ),
 }
 
 
@@ -99,16 +106,24 @@ class Study:
         held_out = len(order) // 5
         test, train = order[:held_out], order[held_out:][: self.size]
         return Split(
-            noisy.x[train], noisy.labels[train], right.labels[train], (noisy.x[test], right.labels[test]), noisy.classes
+            noisy.x[train],
+            noisy.labels[train],
+            right.labels[train],
+            (noisy.x[test], right.labels[test]),
+            noisy.classes,
         )
 
-    def train(self, problem: Problem, classes: int, x: np.ndarray, y: np.ndarray, seed: int) -> torch.nn.Module:
+    def train(
+        self, problem: Problem, classes: int, x: np.ndarray, y: np.ndarray, seed: int
+    ) -> torch.nn.Module:
         """A fresh model on classes or soft targets."""
         torch.manual_seed(seed)
         y = y.astype(np.float32) if y.ndim == 2 else y.astype(np.int64)
         batch = min(problem.batch_size, len(x))
         epochs = self.epochs or problem.epochs
-        return models.train(problem.model(classes), x, y, epochs=epochs, lr=problem.lr, batch_size=batch, seed=seed)
+        return models.train(
+            problem.model(classes), x, y, epochs=epochs, lr=problem.lr, batch_size=batch, seed=seed
+        )
 
     def fit(self, model: torch.nn.Module, x: np.ndarray, y: np.ndarray, seed: int) -> gx.Influence:
         """The scores, by the defaults."""
@@ -123,12 +138,30 @@ class Study:
         influence = self.fit(model, x, given, seed)
         base = {"problem": name, "seed": seed, "wrong": float(wrong.mean())}
         for method in THRESHOLDS:
-            yield {**base, "part": "threshold", "method": method, **_judged(influence.suspects(method), wrong)}
+            yield {
+                **base,
+                "part": "threshold",
+                "method": method,
+                **_judged(influence.suspects(method), wrong),
+            }
         for method in ("auto", "mixture"):
             rate = influence.noise_rate(method)
-            yield {**base, "part": "noise rate", "method": method, **{k: _finite(v) for k, v in rate._asdict().items()}}
-        fitted = float((influence.checkpoint_losses[wrong] < np.log(2)).mean()) if wrong.any() else None
-        yield {**base, "part": "retrain", "method": "noisy", "accuracy": accuracy(model, test), "fitted": fitted}
+            yield {
+                **base,
+                "part": "noise rate",
+                "method": method,
+                **{k: _finite(v) for k, v in rate._asdict().items()},
+            }
+        fitted = (
+            float((influence.checkpoint_losses[wrong] < np.log(2)).mean()) if wrong.any() else None
+        )
+        yield {
+            **base,
+            "part": "retrain",
+            "method": "noisy",
+            "accuracy": accuracy(model, test),
+            "fitted": fitted,
+        }
 
         found = influence.suspects()
         how = found.threshold.method
@@ -136,7 +169,9 @@ class Study:
             found, how = influence.suspects("quantile", rate=float(wrong.mean())), "the true rate"
         if len(found.indices):
             versions = {method: influence.relabel(method, found.indices) for method in METHODS}
-            versions["oracle drop"] = clean(given, np.flatnonzero(wrong), "drop") if wrong.any() else versions["drop"]
+            versions["oracle drop"] = (
+                clean(given, np.flatnonzero(wrong), "drop") if wrong.any() else versions["drop"]
+            )
         else:
             versions, how = {}, "refused"
         versions["clean"] = Cleaned(np.arange(len(true)), true, np.flatnonzero(wrong), "clean")
@@ -156,7 +191,10 @@ class Study:
         rng = np.random.default_rng([seed, 6])
         for share in (0.1, 0.5):
             few = round(share * total)
-            a, b = rng.choice(len(digits.x), total - few, replace=False), rng.choice(len(usps), few, replace=False)
+            a, b = (
+                rng.choice(len(digits.x), total - few, replace=False),
+                rng.choice(len(usps), few, replace=False),
+            )
             x = np.concatenate([digits.x[a], usps[b]])
             y = np.concatenate([digits.labels[a], stored["train_labels"][b]])
             source = np.repeat(["mnist", "usps"], [len(a), len(b)])
@@ -169,7 +207,12 @@ class Study:
             }
             for method, values in scores.items():
                 found = separate(values, source)
-                row = {"problem": f"usps {share:.0%}", "seed": seed, "part": "separate", "method": method}
+                row = {
+                    "problem": f"usps {share:.0%}",
+                    "seed": seed,
+                    "part": "separate",
+                    "method": method,
+                }
                 yield {**row, "auc high": found.high.auc, "ap high": found.high.average_precision,
                        "auc low": found.low.auc, "ap low": found.low.average_precision}  # fmt: skip
 
@@ -187,11 +230,14 @@ class Study:
             "GEX self_influence": np.nan_to_num(influence.self_influence()),
             "GEX suspicion": influence.suspicion(),
             "EL2N": recorded.el2n,
-            "forgetting": recorded.forgetting + 1e-6 * recorded.el2n,  # ties, of which there are many, by EL2N
+            "forgetting": recorded.forgetting
+            + 1e-6 * recorded.el2n,  # ties, of which there are many, by EL2N
         }
 
         def train(positions: np.ndarray) -> float:
-            return accuracy(self.train(problem, classes, x[positions], given[positions], seed), test)
+            return accuracy(
+                self.train(problem, classes, x[positions], given[positions], seed), test
+            )
 
         known: dict[bytes, float] = {}
 
@@ -231,10 +277,18 @@ def tables(rows: list[Row]) -> str:
     for part in dict.fromkeys(row["part"] for row in rows):
         some = [row for row in rows if row["part"] == part]
         fields = [name for name in some[0] if name not in ("part", "problem", "seed", "method")]
-        fields = list(dict.fromkeys([*fields, *(name for row in some for name in row if name == "suspects by")]))
+        fields = list(
+            dict.fromkeys(
+                [*fields, *(name for row in some for name in row if name == "suspects by")]
+            )
+        )
         keys = ("problem", "method", *(["keep"] if part == "prune" else []))
         fields = [name for name in fields if name not in keys]
-        lines = [f"{part}\n", f"| {' | '.join([*keys, *fields])} |", f"|{' --- |' * (len(keys) + len(fields))}"]
+        lines = [
+            f"{part}\n",
+            f"| {' | '.join([*keys, *fields])} |",
+            f"|{' --- |' * (len(keys) + len(fields))}",
+        ]
         for key in dict.fromkeys(tuple(row[name] for name in keys) for row in some):
             same = [row for row in some if tuple(row[name] for name in keys) == key]
             cells = [_cell([row.get(name) for row in same]) for name in fields]
@@ -251,11 +305,17 @@ def _cell(values: list[Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with mnist/, cifar10n/, usps/ and text/")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with mnist/, cifar10n/, usps/ and text/"
+    )
     parser.add_argument("--parts", default="relabel,separate,prune")
     parser.add_argument("--problems", default=",".join(PROBLEMS), help="of relabel")
-    parser.add_argument("--methods", default=",".join((*METHODS, "oracle drop", "clean")), help="of relabel")
+    parser.add_argument(
+        "--methods", default=",".join((*METHODS, "oracle drop", "clean")), help="of relabel"
+    )
     parser.add_argument("--prune-problems", default="mnist0", help="of prune")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--size", type=int, help="training samples at most")
@@ -275,7 +335,10 @@ def main() -> None:
                     print(json.dumps(row), flush=True)
                     if arguments.out:
                         arguments.out.write_text("\n".join(map(json.dumps, rows)) + "\n")
-    print(f"\n{platform.machine()}, one thread, torch {torch.__version__}, {arguments.seeds} seeds\n\n{tables(rows)}")
+    print(
+        f"\n{platform.machine()}, one thread, torch {torch.__version__}, {arguments.seeds} "
+        f"seeds\n\n{tables(rows)}"
+    )
 
 
 if __name__ == "__main__":

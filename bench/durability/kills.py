@@ -1,9 +1,11 @@
-"""Kills `gexcore score` at random moments and compares what the same command then writes with an uninterrupted run.
+"""Kills `gexcore score` at random moments and compares what the same command then writes with an
+uninterrupted run.
 
     python bench/durability/kills.py --kills 50
 
-Each kill is a SIGKILL to a fresh run, at a moment drawn evenly over the time from when its store appears to the end of the
-uninterrupted run; the command is then given again until it ends. Prints, for every kill, how much had been stored, and whether all files are equal.
+Each kill is a SIGKILL to a fresh run, at a moment drawn evenly over the time from when its store
+appears to the end of the uninterrupted run; the command is then given again until it ends. Prints,
+for every kill, how much had been stored, and whether all files are equal.
 """
 
 from __future__ import annotations
@@ -35,7 +37,17 @@ FILES = ("scores.csv", "predictions.npz")
 
 def command(out: str) -> list[str]:
     """The command line of one run."""
-    return [sys.executable, "-m", "gexcore", "score", "model.py:build", "data.npz", "--out", out, "--quiet"]
+    return [
+        sys.executable,
+        "-m",
+        "gexcore",
+        "score",
+        "model.py:build",
+        "data.npz",
+        "--out",
+        out,
+        "--quiet",
+    ]
 
 
 def stored(out: Path) -> int:
@@ -76,10 +88,13 @@ def main() -> int:
                 process.kill()
             had = stored(out)
             subprocess.run(command(out.name), cwd=folder, check=True)
-            equal = all((out / f).read_bytes() == (folder / "whole" / f).read_bytes() for f in FILES)
+            equal = all(
+                (out / f).read_bytes() == (folder / "whole" / f).read_bytes() for f in FILES
+            )
             same += equal
             print(
-                f"kill {kill}: after {moment:.2f} s with {had} snapshots stored: {'same' if equal else 'DIFFERENT'}",
+                f"kill {kill}: after {moment:.2f} s with {had} snapshots stored: "
+                f"{'same' if equal else 'DIFFERENT'}",
                 flush=True,
             )
     print(f"{same}/{args.kills} identical")

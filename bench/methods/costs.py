@@ -32,7 +32,8 @@ class Row(NamedTuple):
     cache, scores, copies : str
         The paper's, without constants and without P.
     expected : dict
-        Those in numbers of `gexcore.evaluation.passes.Passes`, for all N samples; where the paper gives none, left out.
+        Those in numbers of `gexcore.evaluation.passes.Passes`, for all N samples; where the paper
+        gives none, left out.
     note : str
         Why ours differs.
     """
@@ -48,7 +49,13 @@ class Row(NamedTuple):
 
 def rows(model: MLP, checkpoints: Sequence[MLP]) -> list[Row]:
     """The table."""
-    chains = {"chains": 2, "snapshots": M // 2, "lr": 0.05, "steps_per_snapshot": T, "batch_size": B}
+    chains = {
+        "chains": 2,
+        "snapshots": M // 2,
+        "lr": 0.05,
+        "steps_per_snapshot": T,
+        "batch_size": B,
+    }
     few = "R is below the number from which gradients are cheaper"
     return [
         Row("LiSSA", gx.LiSSA(depth=J, scale=20.0, batch_size=B), "J · N", "N backward", "N",
@@ -67,13 +74,16 @@ def rows(model: MLP, checkpoints: Sequence[MLP]) -> list[Row]:
             "each product is over the data, a fixed matrix; gradients serve all R directions"),
         Row("LA with KFAC", gx.Laplace(samples=M), "N (factors)", "M · N forward", "M",
             {"gradient": N, "forward": M * N, "copies": M},
-            "θ* is scored too, and the data looked at once; draws are made one at a time, 8 are kept at most"),
+            "θ* is scored too, and the data looked at once; draws are made one at a time, 8 "
+"are kept at most"),
         Row("GEX-lin", gx.GEXLin(**chains), "T · M steps", "M · R · N jvp", "M",
             {"step": T * M * B, "jvp": M * N, "copies": M},
-            f"one jvp for each member (the paper's R has no meaning there; {few}), and the chains' own forward passes"),
+            f"one jvp for each member (the paper's R has no meaning there; {few}), and the "
+"chains' own forward passes"),
         Row("GEX", gx.GEX(**chains), "T · M steps", "M · N forward", "M",
             {"step": T * M * B, "forward": M * N, "copies": M},
-            "θ* is scored too, and the data looked at once; beside the members a chain holds θ*, itself and its start"),
+            "θ* is scored too, and the data looked at once; beside the members a chain holds "
+"θ*, itself and its start"),
     ]  # fmt: skip
 
 
@@ -93,10 +103,17 @@ def main() -> None:
         counted = {kind: count for kind, count in passes._asdict().items() if count}
         agrees = all(counted.get(k) == v for k, v in row.expected.items())
         says = row.note or ("as the paper" if agrees else "differs")
-        told = [", ".join(f"{kind} {count:,.0f}" for kind, count in d.items()) for d in (row.expected, counted)]
-        print(f"| {row.name} | {row.cache}; {row.scores}; {row.copies} | {told[0]} | {told[1]} | {says} |")
+        told = [
+            ", ".join(f"{kind} {count:,.0f}" for kind, count in d.items())
+            for d in (row.expected, counted)
+        ]
+        print(
+            f"| {row.name} | {row.cache}; {row.scores}; {row.copies} | {told[0]} | {told[1]} "
+            f"| {says} |"
+        )
     print(
-        f"\nN {N} samples, T {T} steps of B {B} samples, M {M} members or draws, R {R} directions, C {C} checkpoints, "
+        f"\nN {N} samples, T {T} steps of B {B} samples, M {M} members or draws, R {R} "
+        f"directions, C {C} checkpoints, "
         f"J {J} products or steps; NumPy {np.__version__}, Python {platform.python_version()}."
     )
 

@@ -42,21 +42,32 @@ def trained(folder: Path | None, seed: int) -> Trained:
 
 
 def run(
-    data: tuple[Any, Any], *, seed: int, start: MLP | None = None, epochs: int = EPOCHS, lr: float = LR
+    data: tuple[Any, Any],
+    *,
+    seed: int,
+    start: MLP | None = None,
+    epochs: int = EPOCHS,
+    lr: float = LR,
 ) -> tuple[MLP, list[MLP], gx.Recorder]:
     """A training: the model, checkpoints, and what each epoch left of every sample."""
     x, y = data
     first = start or MLP.init((64, 128, 128, 10), seed=seed, dtype=np.float32)
     backend = NumpyBackend(first, optimizer=Optimizer(momentum=0.9))
     state = backend.copy(backend.initial_state())
-    batches, recorder, checkpoints = training_order(len(x), BATCH_SIZE, seed=seed, chain=0), gx.Recorder(len(x)), []
+    batches, recorder, checkpoints = (
+        training_order(len(x), BATCH_SIZE, seed=seed, chain=0),
+        gx.Recorder(len(x)),
+        [],
+    )
     for epoch in range(1, epochs + 1):
         for _ in range(len(x) // BATCH_SIZE):
             indices, noise = next(batches)
             state, _ = backend.sgd_step_(state, (x[indices], y[indices]), lr=lr, seed=noise)
         if start is None:
             logits = backend.logits(state, data)
-            recorder.add(np.arange(len(x)), losses=backend.forward(state, data), logits=logits, labels=y)
+            recorder.add(
+                np.arange(len(x)), losses=backend.forward(state, data), logits=logits, labels=y
+            )
             recorder.epoch(epoch)
         if epoch in kept(epochs):
             checkpoints.append(backend.to_model(state))

@@ -15,7 +15,8 @@ from gexcore.estimators.loo import Retrained
 
 FOLDS = 3
 SUBSET = 50
-"""Wrong labels, and as many right ones, that a method with one solve or training per sample is shown."""
+"""Wrong labels, and as many right ones, that a method with one solve or training per sample is
+shown."""
 MORE = "a training each"
 
 
@@ -80,7 +81,11 @@ class Method:
             return [Scored("", found.self_influence(), found.indices)], passes, more
         if isinstance(found, gx.LossInfluence):
             more |= {"members": len(found.table)}
-            return [Scored(v, getattr(found, v)()) for v in ("suspicion", "self_influence")], passes, more
+            return (
+                [Scored(v, getattr(found, v)()) for v in ("suspicion", "self_influence")],
+                passes,
+                more,
+            )
         if isinstance(found, gx.Influence):
             return [Scored("", found.self_influence())], passes, more
         return [Scored("", ranked(found))], passes, more
@@ -98,7 +103,9 @@ def ranked(found: gx.Scores) -> np.ndarray:
 def subset(t: Trained, seed: int) -> np.ndarray:
     """As many right labels as wrong ones; their AUC is that of all samples, but for chance."""
     rng = np.random.default_rng([seed, 4])
-    parts = [rng.choice(np.flatnonzero(kind), SUBSET, replace=False) for kind in (t.wrong, ~t.wrong)]
+    parts = [
+        rng.choice(np.flatnonzero(kind), SUBSET, replace=False) for kind in (t.wrong, ~t.wrong)
+    ]
     return np.sort(np.concatenate(parts))
 
 

@@ -49,7 +49,9 @@ def trained(folder: Path | None, seed: int) -> Trained:
     )  # fmt: skip
 
 
-def run(x: Any, y: Any, *, seed: int, epochs: int = EPOCHS) -> tuple[torch.nn.Module, list[Any], gx.Recorder]:
+def run(
+    x: Any, y: Any, *, seed: int, epochs: int = EPOCHS
+) -> tuple[torch.nn.Module, list[Any], gx.Recorder]:
     """A training: the model, checkpoints, and what its batches left of every sample."""
     torch.manual_seed(seed)
     model, recorder, checkpoints = models.digits_cnn(10), gx.Recorder(len(x)), []
@@ -65,6 +67,14 @@ def run(x: Any, y: Any, *, seed: int, epochs: int = EPOCHS) -> tuple[torch.nn.Mo
             checkpoints.append(copy.deepcopy(model.state_dict()))
 
     models.train(
-        model, x, y, epochs=epochs, lr=LR, batch_size=BATCH_SIZE, seed=seed, on_batch=on_batch, on_epoch=on_epoch
+        model,
+        x,
+        y,
+        epochs=epochs,
+        lr=LR,
+        batch_size=BATCH_SIZE,
+        seed=seed,
+        on_batch=on_batch,
+        on_epoch=on_epoch,
     )
     return model, checkpoints, recorder

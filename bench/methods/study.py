@@ -1,11 +1,13 @@
-"""Every method of gexcore on the same two memorised models: how well it finds wrong labels, and what it costs.
+"""Every method of gexcore on the same two memorised models: how well it finds wrong labels, and
+what it costs.
 
-    python bench/methods/study.py [--problem digits|mnist] [--data FOLDER] [--seeds 3] [--first 0] [--methods NAME,…]
+    python bench/methods/study.py [--problem digits|mnist] [--data FOLDER] [--seeds 3] [--first 0]
+    [--methods NAME,…]
                                   [--out rows.jsonl]
     python bench/methods/study.py --table rows.jsonl …
 
-One problem at a time: digits is NumPy's, mnist PyTorch's (and needs --data). Prints one line per score as
-it is there, then a table with mean ± standard deviation over seeds.
+One problem at a time: digits is NumPy's, mnist PyTorch's (and needs --data). Prints one line per
+score as it is there, then a table with mean ± standard deviation over seeds.
 """
 
 from __future__ import annotations
@@ -54,7 +56,11 @@ def measured(method: Method, t: Trained, problem: str, seed: int) -> Iterator[Ro
     try:
         scored, passes, more = method.run(t, seed)
     except Exception as error:  # a study of hours does not end for one method
-        told = str(error) if isinstance(error, GexError) else f"failed with {type(error).__name__}: {error}"
+        told = (
+            str(error)
+            if isinstance(error, GexError)
+            else f"failed with {type(error).__name__}: {error}"
+        )
         yield {"view": "", "not_run": told}
         return
     seconds = time.process_time() - started
@@ -83,7 +89,9 @@ def table(rows: list[Row]) -> str:
             "| method | score | needs | AUC | AP | CPU seconds | passes | runs |\n"
             "| --- | --- | --- | --- | --- | --- | --- | --- |"
         )
-        parts += [line(group) for group in ran] + [line(group) for group in groups if group not in ran]
+        parts += [line(group) for group in ran] + [
+            line(group) for group in groups if group not in ran
+        ]
         parts.append("")
     return "\n".join(parts)
 
@@ -94,8 +102,10 @@ def about(rows: list[Row]) -> str:
     fitted = [row["noise_fitted"] for row in rows]
     seconds = [row["training_seconds"] for row in rows]
     return (
-        f"{first['samples']:,} samples, {np.mean([row['wrong'] for row in rows]):.1%} wrong labels, of which the model has fitted "
-        f"{min(fitted):.2f} – {max(fitted):.2f}; the training took {first['training_passes']} passes, {min(seconds):.0f} – "
+        f"{first['samples']:,} samples, {np.mean([row['wrong'] for row in rows]):.1%} wrong "
+        "labels, of which the model has fitted "
+        f"{min(fitted):.2f} – {max(fitted):.2f}; the training took "
+        f"{first['training_passes']} passes, {min(seconds):.0f} – "
         f"{max(seconds):.0f} s of CPU time; {seeds} seeds."
     )
 
@@ -114,22 +124,36 @@ def line(group: list[Row]) -> str:
         return f"{np.mean(values):.{digits}f} ± {np.std(values):.{digits}f}"
 
     part = "" if done[0]["scored"] == done[0]["samples"] else f" (on {done[0]['scored']} samples)"
-    cost = f"{np.mean([r['seconds'] for r in done]):.1f} | {np.mean([r['passes'] for r in done]):.0f}"
+    cost = (
+        f"{np.mean([r['seconds'] for r in done]):.1f} | {np.mean([r['passes'] for r in done]):.0f}"
+    )
     return f"{start} {told('auc', 3)}{part} | {told('ap', 3)} | {cost} | {len(done)} |"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--problem", choices=PROBLEMS, default="digits")
     parser.add_argument("--data", type=Path, help="folder with mnist/")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--methods", help="parts of names, separated by commas; all where not given")
+    parser.add_argument(
+        "--methods", help="parts of names, separated by commas; all where not given"
+    )
     parser.add_argument("--out", type=Path, help="rows as JSON lines, each as soon as it is there")
     parser.add_argument("--table", type=Path, nargs="+", help="print the tables of these rows")
     arguments = parser.parse_args()
     if arguments.table:
-        print(table([json.loads(line) for path in arguments.table for line in path.read_text().splitlines()]))
+        print(
+            table(
+                [
+                    json.loads(line)
+                    for path in arguments.table
+                    for line in path.read_text().splitlines()
+                ]
+            )
+        )
         return
     parts = (arguments.methods or "").split(",")
     methods = [method for method in METHODS if any(part in method.name for part in parts)]
@@ -141,7 +165,10 @@ def main() -> None:
             if arguments.out:
                 with arguments.out.open("a") as file:
                     print(json.dumps(row), file=file)
-    print(f"\n{table(found)}\nPython {platform.python_version()}, NumPy {np.__version__}, {platform.machine()}")
+    print(
+        f"\n{table(found)}\nPython {platform.python_version()}, NumPy {np.__version__}, "
+        f"{platform.machine()}"
+    )
 
 
 if __name__ == "__main__":

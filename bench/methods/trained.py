@@ -24,8 +24,8 @@ class Trained(NamedTuple):
         Inputs, given labels, and which of them are wrong.
     model : native model
     head : native model
-        The last layer alone, which takes `features`: derivatives by its parameters are those of the whole
-        model by its last layer, without a pass through the rest.
+        The last layer alone, which takes `features`: derivatives by its parameters are those of the
+        whole model by its last layer, without a pass through the rest.
     features : array, shape (samples, h)
         In evaluation mode.
     checkpoints : list

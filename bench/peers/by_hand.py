@@ -36,4 +36,8 @@ def el2n(case: Case) -> Any:
     return total
 
 
-METHODS = {"plain loss": loss, "mean loss of 5 checkpoints": mean_loss, "EL2N, 3 runs to 1/5 of the training": el2n}
+METHODS = {
+    "plain loss": loss,
+    "mean loss of 5 checkpoints": mean_loss,
+    "EL2N, 3 runs to 1/5 of the training": el2n,
+}

@@ -1,4 +1,5 @@
-"""What every method is given: one trained model, its data, its checkpoints and how it was trained."""
+"""What every method is given: one trained model, its data, its checkpoints and how it was trained.
+What every method is given: one trained model, its data, its checkpoints and how it was trained."""
 
 from __future__ import annotations
 
@@ -35,7 +36,9 @@ class Training(NamedTuple):
 
 
 def digits_mlp(classes: int) -> nn.Module:
-    return nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, classes))
+    return nn.Sequential(
+        nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, classes)
+    )
 
 
 TRAININGS = {
@@ -89,7 +92,9 @@ class Case:
         torch.manual_seed(seed)
         return self.training.model(10)
 
-    def trained(self, model: nn.Module, x: Tensor, y: Tensor, *, epochs: int, seed: int) -> nn.Module:
+    def trained(
+        self, model: nn.Module, x: Tensor, y: Tensor, *, epochs: int, seed: int
+    ) -> nn.Module:
         """Trained as the model was, for so many epochs of its schedule."""
         optimizer = torch.optim.SGD(model.parameters(), lr=self.training.lr, momentum=0.9)
         steps = self.training.epochs * (len(x) // self.training.batch_size)
@@ -136,8 +141,16 @@ def write(problem: str, folder: Path, seed: int, out: Path) -> None:
     seconds = time.process_time() - started
     np.savez(out / "data.npz", x=noisy.x, labels=noisy.labels, wrong=noisy.wrong)
     with torch.no_grad():
-        fitted = float((F.cross_entropy(model(x), y, reduction="none")[noisy.wrong] < np.log(2)).float().mean())
-    about = {"problem": problem, "seed": seed, "seconds": seconds, "fitted": fitted, "checkpoints": len(saved)}
+        fitted = float(
+            (F.cross_entropy(model(x), y, reduction="none")[noisy.wrong] < np.log(2)).float().mean()
+        )
+    about = {
+        "problem": problem,
+        "seed": seed,
+        "seconds": seconds,
+        "fitted": fitted,
+        "checkpoints": len(saved),
+    }
     (out / "case.json").write_text(json.dumps(about))
 
 

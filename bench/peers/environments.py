@@ -21,11 +21,15 @@ def build(name: str, folder: Path) -> None:
     python = folder / name / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", str(folder / name)], check=True)
     listed = REQUIREMENTS / f"{name}.txt"
-    subprocess.run([str(python), "-m", "pip", "install", "-q", TORCH, "-r", str(listed)], check=True)
+    subprocess.run(
+        [str(python), "-m", "pip", "install", "-q", TORCH, "-r", str(listed)], check=True
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
     for listed in sorted(REQUIREMENTS.glob("*.txt")):

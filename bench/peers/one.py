@@ -25,21 +25,31 @@ from case import read
 
 
 def lines_of(function: Callable[..., Any], module: Any) -> int:
-    """Lines of code that a user writes: the body, and classes of the module; no imports, no blank lines."""
+    """Lines of code that a user writes: the body, and classes of the module; no imports, no blank
+    lines."""
     source = textwrap.dedent(inspect.getsource(function))
     count = code_lines(source) - 1
     tree = ast.parse(inspect.getsource(module))
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    return count + sum(code_lines(ast.get_source_segment(inspect.getsource(module), node) or "") for node in classes)
+    return count + sum(
+        code_lines(ast.get_source_segment(inspect.getsource(module), node) or "")
+        for node in classes
+    )
 
 
 def code_lines(source: str) -> int:
-    return sum(1 for line in source.splitlines() if line.strip() and not line.strip().startswith("#"))
+    return sum(
+        1 for line in source.splitlines() if line.strip() and not line.strip().startswith("#")
+    )
 
 
 def highest_size() -> int:
     """Resident size of this process at most so far, in bytes (Linux)."""
-    found = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    found = next(
+        line
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("VmHWM")
+    )
     return 1024 * int(found.split()[1])
 
 
@@ -51,7 +61,9 @@ def main(name: str, folder: Path, method: str, limit: int) -> None:
     module = importlib.import_module(name)
     score = module.METHODS[method]
     row: dict[str, Any] = {"method": method, "lines": lines_of(score, module)}
-    Path("/proc/self/clear_refs").write_text("5")  # the highest size starts anew from the present one
+    Path("/proc/self/clear_refs").write_text(
+        "5"
+    )  # the highest size starts anew from the present one
     before, cpu, wall = highest_size(), time.process_time(), time.perf_counter()
     try:
         scores = np.asarray(torch.as_tensor(score(case)).detach().numpy(), dtype=np.float64).ravel()

@@ -1,12 +1,15 @@
-"""What finds wrong labels, at what cost: gexcore and its peers on the same trained models, data and noise.
+"""What finds wrong labels, at what cost: gexcore and its peers on the same trained models, data and
+noise.
 
     python bench/peers/environments.py ENVIRONMENTS
-    python bench/peers/study.py --data FOLDER --environments ENVIRONMENTS --work WORK [--problems digits:3,mnist:3,cifar]
+    python bench/peers/study.py --data FOLDER --environments ENVIRONMENTS --work WORK [--problems
+    digits:3,mnist:3,cifar]
                                 [--methods GEX,EL2N] [--limit 900] [--page docs/peers.md]
 
-A number after a problem is that of its seeds. Every method runs in its peer's environment and in a process of its
-own, with one thread, after the other. Rows are kept in WORK: what is there is not run again, and is in the table
-whatever --methods says. With --page the table is written into that page.
+A number after a problem is that of its seeds. Every method runs in its peer's environment and in a
+process of its own, with one thread, after the other. Rows are kept in WORK: what is there is not
+run again, and is in the table whatever --methods says. With --page the table is written into that
+page.
 """
 
 from __future__ import annotations
@@ -48,19 +51,35 @@ def rows_of(module: str, folder: Path, arguments: argparse.Namespace) -> list[di
 def row_of(name: str, module: str, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Of one method, in a process of its own."""
     environment = MODULES[module]
-    python = sys.executable if environment is None else str(arguments.environments / environment / "bin" / "python")
-    command = [python, str(Path(__file__).with_name("one.py")), module, str(folder), name, str(arguments.limit)]
+    python = (
+        sys.executable
+        if environment is None
+        else str(arguments.environments / environment / "bin" / "python")
+    )
+    command = [
+        python,
+        str(Path(__file__).with_name("one.py")),
+        module,
+        str(folder),
+        name,
+        str(arguments.limit),
+    ]
     with (folder / f"{module}.log").open("a") as errors:
         try:
             variables = {**os.environ, **ONE_THREAD}
-            done = subprocess.run(command, env=variables, stdout=subprocess.PIPE, stderr=errors, text=True)
+            done = subprocess.run(
+                command, env=variables, stdout=subprocess.PIPE, stderr=errors, text=True
+            )
         except FileNotFoundError:
             return {"method": name, "error": "not installed"}
     found = [json.loads(line[4:]) for line in done.stdout.splitlines() if line.startswith("ROW ")]
     if found:
         return dict(found[0])
     if done.returncode == -signal.SIGXCPU:
-        return {"method": name, "error": f"stopped after {arguments.limit / 60:.0f} min of CPU time"}
+        return {
+            "method": name,
+            "error": f"stopped after {arguments.limit / 60:.0f} min of CPU time",
+        }
     if done.returncode == -signal.SIGKILL:
         return {"method": name, "error": "does not run: the process was killed"}
     return {"method": name, "error": f"does not run: the process ended with {done.returncode}"}
@@ -80,23 +99,33 @@ def scored(rows: list[dict[str, Any]], wrong: Any) -> list[dict[str, Any]]:
         if len(scores) and not np.isfinite(scores).any():
             row["error"] = "does not run: not one finite score"
         elif len(scores):
-            row["ap"] = average_precision(np.nan_to_num(scores, nan=scores[np.isfinite(scores)].min()), wrong)
+            row["ap"] = average_precision(
+                np.nan_to_num(scores, nan=scores[np.isfinite(scores)].min()), wrong
+            )
     return rows
 
 
 def table(found: list[dict[str, Any]]) -> str:
     """One row per problem and method, means over seeds, as Markdown."""
-    lines = ["| method | AP | CPU seconds, % of training | memory, MB | lines |", "| --- | --- | --- | --- | --- |"]
+    lines = [
+        "| method | AP | CPU seconds, % of training | memory, MB | lines |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     for problem in dict.fromkeys(row["problem"] for row in found):
         part = [row for row in found if row["problem"] == problem]
         about = part[0]
         seeds = len({row["seed"] for row in part})
         fitted = np.mean([row["fitted"] for row in part])
         seconds = np.mean([row["training"] for row in part])
-        told = f"{seeds} seed{'s' if seeds > 1 else ''}, {fitted:.0%} of the noise fitted, training {seconds:.0f} s"
+        told = (
+            f"{seeds} seed{'s' if seeds > 1 else ''}, {fitted:.0%} of the noise fitted, training "
+            f"{seconds:.0f} s"
+        )
         lines.append(f"| **{case.TRAININGS[about['problem']].title}** ({told}) | | | | |")
         methods = dict.fromkeys(row["method"] for row in part)
-        lines += [line([row for row in part if row["method"] == method], seeds) for method in methods]
+        lines += [
+            line([row for row in part if row["method"] == method], seeds) for method in methods
+        ]
     return "\n".join(lines)
 
 
@@ -113,18 +142,23 @@ def line(rows: list[dict[str, Any]], seeds: int) -> str:
     share = np.mean([row["seconds"] / row["training"] for row in ran])
     size = np.mean([row["bytes"] for row in ran]) / 1e6
     return (
-        f"| {ran[0]['method']} | {np.mean(ap):.3f}{spread}{fewer} | {seconds:.3g}, {share:.0%} | {size:.0f} | "
+        f"| {ran[0]['method']} | {np.mean(ap):.3f}{spread}{fewer} | {seconds:.3g}, "
+        f"{share:.0%} | {size:.0f} | "
         f"{ran[0]['lines']} |"
     )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--environments", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--problems", default=",".join(case.TRAININGS))
-    parser.add_argument("--methods", default="", help="parts of their names, with commas between; all without it")
+    parser.add_argument(
+        "--methods", default="", help="parts of their names, with commas between; all without it"
+    )
     parser.add_argument("--limit", type=int, default=3600, help="CPU seconds for a method")
     parser.add_argument("--page", type=Path, help="put the table between the marks of this page")
     arguments = parser.parse_args()
@@ -138,7 +172,12 @@ def main() -> None:
                 case.write(problem, arguments.data, seed, folder)
             about = json.loads((folder / "case.json").read_text())
             wrong = np.load(folder / "data.npz")["wrong"]
-            given = {"problem": problem, "seed": seed, "fitted": about["fitted"], "training": about["seconds"]}
+            given = {
+                "problem": problem,
+                "seed": seed,
+                "fitted": about["fitted"],
+                "training": about["seconds"],
+            }
             for module in MODULES:
                 rows = [given | row for row in scored(rows_of(module, folder, arguments), wrong)]
                 found += rows

@@ -14,7 +14,9 @@ from torch.utils.data import TensorDataset
 
 
 class Classification(Task):
-    def compute_train_loss(self, batch: Any, model: torch.nn.Module, sample: bool = False) -> torch.Tensor:
+    def compute_train_loss(
+        self, batch: Any, model: torch.nn.Module, sample: bool = False
+    ) -> torch.Tensor:
         x, y = batch
         logits = model(x)
         if sample:

@@ -12,7 +12,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 def ekfac(case: Case) -> Any:
     loader = DataLoader(TensorDataset(case.x, case.y), batch_size=256)
-    method = EkfacInfluence(case.model(), update_diagonal=True, hessian_regularization=0.01).fit(loader)
+    method = EkfacInfluence(case.model(), update_diagonal=True, hessian_regularization=0.01).fit(
+        loader
+    )
     scores = []
     for x, y in loader:
         scores.append(torch.diagonal(method.influences(x, y, x, y)))

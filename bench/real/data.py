@@ -30,12 +30,17 @@ class Noisy(NamedTuple):
     classes: int
 
 
-def flip(labels: NDArray[np.int64], classes: int, rate: float, seed: int, *, pair: bool = False) -> NDArray[np.int64]:
-    """The labels with exactly this share moved to another class, uniformly, or each to the next class (pair)."""
+def flip(
+    labels: NDArray[np.int64], classes: int, rate: float, seed: int, *, pair: bool = False
+) -> NDArray[np.int64]:
+    """The labels with exactly this share moved to another class, uniformly, or each to the next
+    class (pair)."""
     rng = np.random.default_rng([seed, 1])
     chosen = rng.choice(len(labels), round(rate * len(labels)), replace=False)
     noisy = labels.copy()
-    noisy[chosen] = (labels[chosen] + (1 if pair else rng.integers(1, classes, len(chosen)))) % classes
+    noisy[chosen] = (
+        labels[chosen] + (1 if pair else rng.integers(1, classes, len(chosen)))
+    ) % classes
     return noisy
 
 
@@ -52,13 +57,24 @@ def mnist(folder: Path, seed: int, *, rate: float = 0.1, pair: bool = False) -> 
 
 
 def cifar(
-    folder: Path, seed: int, *, labels: str = "flipped", size: int = 5000, rate: float = 0.1, pair: bool = False
+    folder: Path,
+    seed: int,
+    *,
+    labels: str = "flipped",
+    size: int = 5000,
+    rate: float = 0.1,
+    pair: bool = False,
 ) -> Noisy:
-    """A random part of a CIFAR-10N file, NCHW, with human labels ("aggre", "worse") or flipped ones."""
+    """A random part of a CIFAR-10N file, NCHW, with human labels ("aggre", "worse") or flipped
+    ones."""
     stored = np.load(folder / "cifar10n/cifar10n_train_12000.npz")
     part = np.sort(np.random.default_rng([seed, 2]).choice(12000, size, replace=False))
     clean = stored["clean_label"][part]
-    noisy = flip(clean, 10, rate, seed, pair=pair) if labels == "flipped" else stored[f"{labels}_label"][part]
+    noisy = (
+        flip(clean, 10, rate, seed, pair=pair)
+        if labels == "flipped"
+        else stored[f"{labels}_label"][part]
+    )
     x = (stored["images"][part].transpose(0, 3, 1, 2).astype(np.float32) / 255 - 0.5) / 0.25
     return Noisy(np.ascontiguousarray(x), noisy, noisy != clean, 10)
 
@@ -72,12 +88,21 @@ def questions(folder: Path) -> tuple[list[str], NDArray[np.int64]]:
 
 
 def trec(
-    folder: Path, seed: int, *, rate: float = 0.1, pair: bool = False, length: int = 24, vocabulary: int = 6000
+    folder: Path,
+    seed: int,
+    *,
+    rate: float = 0.1,
+    pair: bool = False,
+    length: int = 24,
+    vocabulary: int = 6000,
 ) -> Noisy:
     """TREC questions with 6 classes, as token numbers; 0 is padding, 1 an unknown token."""
     texts, clean = questions(folder)
     tokens = [re.findall(r"\w+|[^\w\s]", text.lower()) for text in texts]
-    known = {t: i + 2 for i, (t, _) in enumerate(Counter(t for ts in tokens for t in ts).most_common(vocabulary))}
+    known = {
+        t: i + 2
+        for i, (t, _) in enumerate(Counter(t for ts in tokens for t in ts).most_common(vocabulary))
+    }
     x = np.zeros((len(texts), length), np.int64)
     for row, ts in zip(x, tokens, strict=True):
         numbers = [known.get(t, 1) for t in ts[:length]]

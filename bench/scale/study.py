@@ -3,12 +3,12 @@
     python bench/scale/study.py [--samples 1280000] [--members 32] [--tests 10000] [--rounds 5]
     python bench/scale/study.py --curves
 
-Losses are synthetic (gamma, float32). Every view and its bare work are timed in turn, in one process
-with one thread: CPU time, and wall time beside it. Memory is by how much the resident size of a
-process that holds the table grows, at most, while it works out one view. Bare is
-what a reader would write by hand: products of all test rows with blocks of 8,192 samples in the
-same double precision, and `numpy.argpartition` of each block; on a tenth of the test rows, since
-it takes so long.
+Losses are synthetic (gamma, float32). Every view and its bare work are timed in turn, in one
+process with one thread: CPU time, and wall time beside it. Memory is by how much the resident size
+of a process that holds the table grows, at most, while it works out one view. Bare is what a reader
+would write by hand: products of all test rows with blocks of 8,192 samples in the same double
+precision, and `numpy.argpartition` of each block; on a tenth of the test rows, since it takes so
+long.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ def losses(members: int, samples: int, seed: int) -> LossTable:
     rng = np.random.default_rng(seed)
     found = rng.standard_gamma(0.5, (members, samples), dtype=np.float32)
     found += 2 * (rng.random(samples, dtype=np.float32) < 0.1)
-    return LossTable(found, 0.1 * rng.standard_gamma(0.5, samples, dtype=np.float32), np.arange(members))
+    return LossTable(
+        found, 0.1 * rng.standard_gamma(0.5, samples, dtype=np.float32), np.arange(members)
+    )
 
 
 def self_by_hand(table: LossTable) -> Any:
@@ -139,7 +141,10 @@ def seconds(work: Work) -> tuple[float, float]:
 
 def ratios(arguments: argparse.Namespace) -> None:
     """The first table."""
-    print("| view | CPU s | wall s | ÷ bare work, CPU | wall | memory ÷ table |\n| --- | --- | --- | --- | --- | --- |")
+    print(
+        "| view | CPU s | wall s | ÷ bare work, CPU | wall | memory ÷ table |\n| --- | --- | "
+        "--- | --- | --- | --- |"
+    )
     table, tests = tables(arguments)
     bare = by_hand(table, tests)
     for name, view in views(table, tests).items():
@@ -150,32 +155,44 @@ def ratios(arguments: argparse.Namespace) -> None:
         ours, theirs = np.array(rows).transpose(1, 0, 2)
         share = BARE_SHARE if name.startswith("cross") else 1
         times = " | ".join(f"{x:.3g}" for x in np.median(ours, axis=0))
-        told = " | ".join("–" if np.isnan(x) else f"{x:.2f}" for x in np.median(ours / theirs / share, axis=0))
+        told = " | ".join(
+            "–" if np.isnan(x) else f"{x:.2f}" for x in np.median(ours / theirs / share, axis=0)
+        )
         print(f"| {name} | {times} | {told} | {memory(arguments, name):.2f} |", flush=True)
     cpu, wall = (BARE_SHARE * x for x in seconds(bare[PRODUCTS]))
     print(f"\nThe {PRODUCTS} take {cpu:.3g} s of CPU time, {wall:.3g} s of wall time.")
 
 
 def curves(arguments: argparse.Namespace) -> None:
-    """CPU seconds against the number of samples, of members and of test rows; the least of some rounds."""
+    """CPU seconds against the number of samples, of members and of test rows; the least of some
+    rounds."""
     sizes = [(32, 10**power, 1000) for power in (3, 4, 5, 6)]
     sizes += [(members, 10**5, 1000) for members in (1, 4, 16, 64)]
     sizes += [(32, 10**5, tests) for tests in (10, 100, 10_000)]
     for number, (members, samples, count) in enumerate(sizes):
         table, tests = losses(members, samples, 0), losses(members, count, 1)
-        found = {name: min(seconds(view)[0] for _ in range(3)) for name, view in views(table, tests).items()}
+        found = {
+            name: min(seconds(view)[0] for _ in range(3))
+            for name, view in views(table, tests).items()
+        }
         if not number:
-            print(f"| members | samples | tests | {' | '.join(found)} |\n| {' | '.join(['---'] * (3 + len(found)))} |")
+            print(
+                f"| members | samples | tests | {' | '.join(found)} |\n| "
+                f"{' | '.join(['---'] * (3 + len(found)))} |"
+            )
         cells = " | ".join(f"{1000 * value:.3g}" for value in found.values())
         print(f"| {members} | {samples:,} | {count:,} | {cells} |", flush=True)
 
 
 def tables(arguments: argparse.Namespace) -> tuple[LossTable, LossTable]:
-    return losses(arguments.members, arguments.samples, 0), losses(arguments.members, arguments.tests, 1)
+    return losses(arguments.members, arguments.samples, 0), losses(
+        arguments.members, arguments.tests, 1
+    )
 
 
 def memory(arguments: argparse.Namespace, name: str) -> float:
-    """Highest resident size for one view beyond what there was before, in tables, in a process of its own."""
+    """Highest resident size for one view beyond what there was before, in tables, in a process of
+    its own."""
     sizes = [f"--{key}={getattr(arguments, key)}" for key in ("samples", "members", "tests")]
     command = [sys.executable, __file__, "--one", name, *sizes]
     return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
@@ -185,7 +202,9 @@ def one(arguments: argparse.Namespace) -> None:
     """The memory of one view, in this process."""
     table, tests = tables(arguments)
     view = views(table, tests)[arguments.one]
-    Path("/proc/self/clear_refs").write_text("5")  # the highest size starts anew from the present one
+    Path("/proc/self/clear_refs").write_text(
+        "5"
+    )  # the highest size starts anew from the present one
     before = highest_size()
     view()
     print((highest_size() - before) / table.losses.nbytes)
@@ -193,17 +212,25 @@ def one(arguments: argparse.Namespace) -> None:
 
 def highest_size() -> int:
     """Of this process, resident, in bytes (Linux)."""
-    found = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    found = next(
+        line
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("VmHWM")
+    )
     return 1024 * int(found.split()[1])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--samples", type=int, default=1_280_000)
     parser.add_argument("--members", type=int, default=32)
     parser.add_argument("--tests", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--curves", action="store_true", help="growth instead of ratios, in milliseconds")
+    parser.add_argument(
+        "--curves", action="store_true", help="growth instead of ratios, in milliseconds"
+    )
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:

@@ -43,7 +43,9 @@ class Files(Dataset[tuple[torch.Tensor, int]]):
 
     def __getitem__(self, number: int) -> tuple[torch.Tensor, int]:
         with Image.open(self.paths[number]) as image:
-            pixels = np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BILINEAR), dtype=np.float32)
+            pixels = np.asarray(
+                image.resize((SIZE, SIZE), Image.Resampling.BILINEAR), dtype=np.float32
+            )
         return torch.from_numpy(pixels).permute(2, 0, 1) / 255 - 0.5, number % 10
 
 
@@ -52,7 +54,9 @@ def write(folder: Path, count: int) -> None:
     rng = np.random.default_rng(0)
     for number in range(count):
         coarse = Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8))
-        coarse.resize((256, 256), Image.Resampling.BICUBIC).save(folder / f"{number:05}.jpg", quality=90)
+        coarse.resize((256, 256), Image.Resampling.BICUBIC).save(
+            folder / f"{number:05}.jpg", quality=90
+        )
 
 
 def net() -> nn.Module:
@@ -70,7 +74,9 @@ def seconds(work: Callable[[], Any]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--members", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
@@ -86,7 +92,9 @@ def main() -> None:
         data = as_dataset(files, backend)
         states = [backend.copy(backend.initial_state()) for _ in range(arguments.members)]
         numbers = np.arange(arguments.members)
-        members = Members(backend, Refresher(backend, data, seed=0), BATCH_SIZE, numbers, numbers, states)
+        members = Members(
+            backend, Refresher(backend, data, seed=0), BATCH_SIZE, numbers, numbers, states
+        )
 
         def forwards() -> None:
             with torch.no_grad():
@@ -95,14 +103,18 @@ def main() -> None:
                         F.cross_entropy(model(x), y, reduction="none")
 
         works = (lambda: list(loader), forwards, lambda: members.evaluate(files))
-        rows = np.array([[seconds(work) for work in works] for _ in range(arguments.rounds + 1)])[1:]
+        rows = np.array([[seconds(work) for work in works] for _ in range(arguments.rounds + 1)])[
+            1:
+        ]
     bare, by_hand, ours = np.median(rows, axis=0)
     ratio = np.quantile(rows[:, 2] / rows[:, :2].sum(axis=1), [0.25, 0.5, 0.75])
     several = np.median(rows[:, 2] / ((arguments.members + 1) * rows[:, 0] + rows[:, 1]))
     print(
-        f"{arguments.images} images, {arguments.members} members and θ*: {ours:.2f} s; one bare pass {bare:.2f} s, "
+        f"{arguments.images} images, {arguments.members} members and θ*: {ours:.2f} s; one "
+        f"bare pass {bare:.2f} s, "
         f"forward passes by hand {by_hand:.2f} s\n"
-        f"ratio to their sum {ratio[1]:.2f} ({ratio[0]:.2f} – {ratio[2]:.2f}); to a pass for each of them {several:.2f}"
+        f"ratio to their sum {ratio[1]:.2f} ({ratio[0]:.2f} – {ratio[2]:.2f}); to a pass for "
+        f"each of them {several:.2f}"
     )
 
 

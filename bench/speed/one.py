@@ -48,7 +48,8 @@ def repeated(work: Callable[[], Any], times: int) -> Kernel:
 
 
 def repeated_data(case: Case, times: int) -> tuple[Any, ...]:
-    """Its batch so many times over, in the framework's own arrays where those can be put together."""
+    """Its batch so many times over, in the framework's own arrays where those can be put together.
+    Its batch so many times over, in the framework's own arrays where those can be put together."""
 
     def column_of(column: Any) -> Any:
         try:
@@ -93,7 +94,9 @@ def kernels_of(case: Case) -> dict[str, Kernel]:
         "bare forwards": repeated(case.forward, MEMBERS + 1),
         "scoring": on_host(lambda: evaluate_many(backend, states, data, batch_size=BATCH_SIZE)),
         "more bare forwards": repeated(case.forward, BATCHES * (MEMBERS + 1)),
-        "scoring more": on_host(lambda: evaluate_many(backend, states, more, batch_size=BATCH_SIZE)),
+        "scoring more": on_host(
+            lambda: evaluate_many(backend, states, more, batch_size=BATCH_SIZE)
+        ),
         "bare steps": repeated(loop(case), steps),
         "generation": chunk(backend, epoch, batch_size=BATCH_SIZE, steps=steps),
     }
@@ -110,12 +113,20 @@ def derivatives_of(case: Case) -> dict[str, Kernel]:
     tangents = np.random.default_rng(0).standard_normal((DIRECTIONS, len(flat)), dtype=flat.dtype)
     few = tangents[:FEW]
     kernels = {"bare forward": on_host(case.forward)}
-    kernels["directions"] = on_host(lambda: directional(engine, [state], tangents, data, batch_size=BATCH_SIZE))
+    kernels["directions"] = on_host(
+        lambda: directional(engine, [state], tangents, data, batch_size=BATCH_SIZE)
+    )
     if supports(backend, SupportsSampleGradients):
-        kernels["by gradients"] = on_host(lambda: tangents @ to_numpy(engine.sample_gradients(state, batch)).T)
+        kernels["by gradients"] = on_host(
+            lambda: tangents @ to_numpy(engine.sample_gradients(state, batch)).T
+        )
     if supports(backend, SupportsJvp):
-        kernels["by jvp"] = on_host(lambda: np.stack([to_numpy(engine.jvp(state, t, batch)) for t in few]))
-    kernels["by differences"] = on_host(lambda: np.stack([difference(engine, state, t, batch) for t in few]))
+        kernels["by jvp"] = on_host(
+            lambda: np.stack([to_numpy(engine.jvp(state, t, batch)) for t in few])
+        )
+    kernels["by differences"] = on_host(
+        lambda: np.stack([difference(engine, state, t, batch) for t in few])
+    )
     return kernels
 
 
@@ -125,7 +136,12 @@ def main(framework: str, rounds: int) -> None:
         times = interleaved(kernels_of(case), repeats=rounds)
         times |= interleaved(derivatives_of(case), repeats=min(rounds, ROUNDS_OF_DERIVATIVES))
         told = {name: found.tolist() for name, found in times.items()}
-        print(json.dumps({"framework": f"{package} {version(package)}", "model": case.name, "times": told}), flush=True)
+        print(
+            json.dumps(
+                {"framework": f"{package} {version(package)}", "model": case.name, "times": told}
+            ),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

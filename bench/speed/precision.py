@@ -68,7 +68,9 @@ def ranking(seed: int) -> None:
     torch.manual_seed(seed)
     x, y, wrong = digits(np.random.default_rng(seed))
     model = trained(x, y)
-    found = gx.GEX(lr=0.05, snapshots=SNAPSHOTS, seed=seed).fit(TorchBackend(model), (x, y), progress=False)
+    found = gx.GEX(lr=0.05, snapshots=SNAPSHOTS, seed=seed).fit(
+        TorchBackend(model), (x, y), progress=False
+    )
     tables = [
         members.evaluate((x, y))
         for members in (found.members, dataclasses.replace(found.members, backend=Bfloat16(model)))
@@ -78,7 +80,8 @@ def ranking(seed: int) -> None:
     top = [set(np.argsort(-score)[: len(y) // 20]) for score in scores]
     single, half = (average_precision_score(wrong, score) for score in scores)
     print(
-        f"seed {seed}: rank correlation {np.corrcoef(*ranks)[0, 1]:.2f}, {len(top[0] & top[1]) / len(top[0]):.2f} of the "
+        f"seed {seed}: rank correlation {np.corrcoef(*ranks)[0, 1]:.2f}, "
+        f"{len(top[0] & top[1]) / len(top[0]):.2f} of the "
         f"top 5 % the same, average precision {single:.2f} in float32 and {half:.2f} in bfloat16"
     )
 
@@ -95,10 +98,16 @@ def times() -> None:
         nets_torch.convolutional().eval(),
         torch.from_numpy(nets_torch.case.images().transpose(0, 3, 1, 2).copy()),
     )
-    last, laid = nets_torch.convolutional().eval().to(memory_format=torch.channels_last), torch.channels_last
+    last, laid = (
+        nets_torch.convolutional().eval().to(memory_format=torch.channels_last),
+        torch.channels_last,
+    )
     works = {"float32": (model, x), "channels-last": (last, x.contiguous(memory_format=laid))}
     with torch.no_grad():
-        tell("conv + BatchNorm", {name: lambda net=net, x=x: net(x) for name, (net, x) in works.items()})
+        tell(
+            "conv + BatchNorm",
+            {name: lambda net=net, x=x: net(x) for name, (net, x) in works.items()},
+        )
 
 
 def tell(name: str, works: dict[str, Any]) -> None:

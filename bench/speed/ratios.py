@@ -9,7 +9,8 @@ A chunk has 20 steps (5 where they would take more than half a second) and reads
 an epoch, in a new order; by hand are as many training steps, with a permutation before each epoch
 and indexing before each step. Derivatives
 along 16 directions are per direction, as ratios to one forward pass; JVPs and central differences
-are timed for 4 directions, derivatives in 3 rounds. Prints a Markdown table: medians with quartiles.
+are timed for 4 directions, derivatives in 3 rounds. Prints a Markdown table: medians with
+quartiles.
 """
 
 from __future__ import annotations
@@ -49,20 +50,35 @@ def line(row: dict[str, Any]) -> str:
         ("generation", "bare steps"),
     ):
         cells.append(told(times[ours] / times[bare]))
-    cells += [told(times[way] / times["bare forward"] / n) if way in times else "–" for way, n in WAYS.items()]
+    cells += [
+        told(times[way] / times["bare forward"] / n) if way in times else "–"
+        for way, n in WAYS.items()
+    ]
     return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--framework", choices=FRAMEWORKS, help="one only")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, help="where to write all rows as JSON lines")
     arguments = parser.parse_args()
-    print(f"{processor()}, load average {os.getloadavg()[0]:.1f}\n\n| {' | '.join(HEADS)} |\n|{' --- |' * len(HEADS)}")
+    print(
+        f"{processor()}, load average {os.getloadavg()[0]:.1f}\n\n| {' | '.join(HEADS)} "
+        f"|\n|{' --- |' * len(HEADS)}"
+    )
     for framework in [arguments.framework] if arguments.framework else FRAMEWORKS:
-        command = [sys.executable, str(Path(__file__).with_name("one.py")), framework, str(arguments.rounds)]
-        done = subprocess.run(command, env={**os.environ, **ONE_THREAD}, stdout=subprocess.PIPE, text=True, check=True)
+        command = [
+            sys.executable,
+            str(Path(__file__).with_name("one.py")),
+            framework,
+            str(arguments.rounds),
+        ]
+        done = subprocess.run(
+            command, env={**os.environ, **ONE_THREAD}, stdout=subprocess.PIPE, text=True, check=True
+        )
         rows = [json.loads(row) for row in done.stdout.splitlines()]
         print("\n".join(line(row) for row in rows), flush=True)
         if arguments.out:

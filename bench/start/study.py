@@ -1,4 +1,5 @@
-"""What importing gexcore, and `gexcore --help`, take beyond an interpreter with NumPy: CPU time in ms.
+"""What importing gexcore, and `gexcore --help`, take beyond an interpreter with NumPy: CPU time in
+ms.
 
     python bench/start/study.py [--rounds 15]
 
@@ -31,12 +32,18 @@ def milliseconds(command: tuple[str, ...]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=15)
     rounds = parser.parse_args().rounds
-    found = np.array([[milliseconds(command) for command in COMMANDS.values()] for _ in range(rounds + 1)])[1:]
+    found = np.array(
+        [[milliseconds(command) for command in COMMANDS.values()] for _ in range(rounds + 1)]
+    )[1:]
     for number, name in enumerate(COMMANDS):
-        low, middle, high = np.quantile(found[:, number] - (found[:, 0] if number else 0), (0.25, 0.5, 0.75))
+        low, middle, high = np.quantile(
+            found[:, number] - (found[:, 0] if number else 0), (0.25, 0.5, 0.75)
+        )
         print(f"{name}: {middle:.0f} ms ({low:.0f} – {high:.0f})")
 
 

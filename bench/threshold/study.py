@@ -2,10 +2,10 @@
 
     python bench/threshold/study.py --cache FOLDER [--data FOLDER] [--seeds 3]
 
-Perceptrons that have memorised scikit-learn's digits, wine and breast cancer and a synthetic problem, with
-no, 2, 10 and 30 % wrong labels and 20 % of a class taken for the next; with `--data`, MNIST and the
-convolutional net of bench/real as well. The scores go to the cache, one file per problem, and what is
-there already is not made again: another threshold is judged in seconds.
+Perceptrons that have memorised scikit-learn's digits, wine and breast cancer and a synthetic
+problem, with no, 2, 10 and 30 % wrong labels and 20 % of a class taken for the next; with `--data`,
+MNIST and the convolutional net of bench/real as well. The scores go to the cache, one file per
+problem, and what is there already is not made again: another threshold is judged in seconds.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ def small(name: str, noise: str, seed: int) -> Scored:
     noisy = tuning.load(cell)
     model = tuning.train(noisy.x, noisy.labels, cell=cell, seed=seed)
     found = gx.GEX(seed=seed).fit(model, (noisy.x, noisy.labels), progress=False)
-    return Scored(name, noise, seed, found.suspicion(clip=THRESHOLD_CLIP), noisy.labels, noisy.wrong)
+    return Scored(
+        name, noise, seed, found.suspicion(clip=THRESHOLD_CLIP), noisy.labels, noisy.wrong
+    )
 
 
 def mnist(folder: Path, noise: str, seed: int) -> Scored:
@@ -80,7 +82,9 @@ def mnist(folder: Path, noise: str, seed: int) -> Scored:
     torch.manual_seed(seed)
     noisy = data.mnist(folder, seed, rate=float(noise))
     labels = noisy.labels.astype(np.int64)
-    model = models.train(models.digits_cnn(10), noisy.x, labels, epochs=25, lr=0.1, batch_size=128, seed=seed)
+    model = models.train(
+        models.digits_cnn(10), noisy.x, labels, epochs=25, lr=0.1, batch_size=128, seed=seed
+    )
     found = gx.GEX(seed=seed).fit(model, (noisy.x, labels), progress=False)
     return Scored("mnist", noise, seed, found.suspicion(clip=THRESHOLD_CLIP), labels, noisy.wrong)
 
@@ -95,7 +99,11 @@ def problems(cache: Path, folder: Path | None, seeds: int) -> Iterator[Scored]:
         for name, noise in keys:
             path = cache / f"{name}-{noise}-{seed}.npz"
             if not path.exists():
-                made = mnist(folder, noise, seed) if folder and name == "mnist" else small(name, noise, seed)
+                made = (
+                    mnist(folder, noise, seed)
+                    if folder and name == "mnist"
+                    else small(name, noise, seed)
+                )
                 np.savez_compressed(path, scores=made.scores, labels=made.labels, wrong=made.wrong)
             stored = np.load(path)
             yield Scored(name, noise, seed, stored["scores"], stored["labels"], stored["wrong"])
@@ -116,7 +124,10 @@ def judge(problem: Scored, method: Any) -> dict[str, Any]:
 
 def table(all_problems: list[Scored]) -> str:
     """One line for each kind of data, noise and method; precision and recall where it decided."""
-    lines = ["| data | noise | method | decided | by | precision | recall | flagged at most |", "| --- " * 8 + "|"]
+    lines = [
+        "| data | noise | method | decided | by | precision | recall | flagged at most |",
+        "| --- " * 8 + "|",
+    ]
     for large in (False, True):
         for noise in tuning.NOISE:
             some = [p for p in all_problems if p.noise == noise and (p.name == "mnist") is large]
@@ -124,12 +135,21 @@ def table(all_problems: list[Scored]) -> str:
                 rows = [judge(problem, method) for problem in some]
                 decided = [row for row in rows if row["by"] != "refused"]
                 how = ", ".join(
-                    f"{k} {sum(r['by'] == k for r in decided)}" for k in dict.fromkeys(r["by"] for r in decided)
+                    f"{k} {sum(r['by'] == k for r in decided)}"
+                    for k in dict.fromkeys(r["by"] for r in decided)
                 )
-                numbers = [_spread([row[name] for row in decided]) for name in ("precision", "recall")]
+                numbers = [
+                    _spread([row[name] for row in decided]) for name in ("precision", "recall")
+                ]
                 numbers = ["–", "–"] if noise == "0" else numbers
                 most = max(row["flagged"] for row in rows)
-                cells = ["mnist" if large else "small", noise, method, f"{len(decided)} of {len(rows)}", how or "–"]
+                cells = [
+                    "mnist" if large else "small",
+                    noise,
+                    method,
+                    f"{len(decided)} of {len(rows)}",
+                    how or "–",
+                ]
                 lines.append(f"| {' | '.join([*cells, *numbers, f'{most:.1%}'])} |")
     return "\n".join(lines)
 
@@ -139,7 +159,9 @@ def _spread(values: list[float]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--data", type=Path, help="folder with mnist/")
     parser.add_argument("--seeds", type=int, default=3)
@@ -148,7 +170,10 @@ def main() -> None:
     for problem in problems(arguments.cache, arguments.data, arguments.seeds):
         found.append(problem)
         print(problem.name, problem.noise, problem.seed, judge(problem, "auto"), flush=True)
-    print(f"\n{table(found)}\n\nPython {platform.python_version()}, NumPy {np.__version__}, {platform.machine()}")
+    print(
+        f"\n{table(found)}\n\nPython {platform.python_version()}, NumPy {np.__version__}, "
+        f"{platform.machine()}"
+    )
 
 
 if __name__ == "__main__":

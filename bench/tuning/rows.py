@@ -1,4 +1,5 @@
-"""What a study writes of one model: how well GEX and fixed learning rates find its wrong labels, and at what cost."""
+"""What a study writes of one model: how well GEX and fixed learning rates find its wrong labels,
+and at what cost."""
 
 from __future__ import annotations
 
@@ -27,11 +28,16 @@ COLUMNS = (
     "EL2N (from scratch)",
     "5-fold confident learning",
 )
-GRID = {"sgd": tuple(0.02 * 2.0**k for k in range(7)), "adamw": tuple(1e-3 * 2.0**k for k in range(7))}
+GRID = {
+    "sgd": tuple(0.02 * 2.0**k for k in range(7)),
+    "adamw": tuple(1e-3 * 2.0**k for k in range(7)),
+}
 """Fixed learning rates; the best of them by the true mask is the oracle."""
 
 
-def found_by_gex(usual: gx.LossInfluence, capped: gx.LossInfluence, wrong: NDArray[np.bool_], *, epochs: float) -> Row:
+def found_by_gex(
+    usual: gx.LossInfluence, capped: gx.LossInfluence, wrong: NDArray[np.bool_], *, epochs: float
+) -> Row:
     """Of a run by the defaults, and of one that was told how many epochs the training took."""
     found = usual.suspects()
     hits = int(wrong[found.indices].sum())
@@ -46,7 +52,9 @@ def found_by_gex(usual: gx.LossInfluence, capped: gx.LossInfluence, wrong: NDArr
         "flagged": len(found.indices) / len(wrong),
         "precision": hits / len(found.indices) if len(found.indices) else None,
         "recall": hits / int(wrong.sum()) if wrong.any() else None,
-        "fitted": float((usual.checkpoint_losses[wrong] < np.log(2)).mean()) if wrong.any() else None,
+        "fitted": float((usual.checkpoint_losses[wrong] < np.log(2)).mean())
+        if wrong.any()
+        else None,
     }
     if not wrong.any():
         return row
@@ -60,12 +68,17 @@ def found_by_gex(usual: gx.LossInfluence, capped: gx.LossInfluence, wrong: NDArr
     return {**row, "ap": precisions(scores, wrong)}
 
 
-def found_in_hindsight(fit: Callable[..., gx.LossInfluence], wrong: NDArray[np.bool_], *, optimizer: Any) -> Row:
-    """Of the best of the fixed learning rates, by the true mask, with the weight decay of the default."""
+def found_in_hindsight(
+    fit: Callable[..., gx.LossInfluence], wrong: NDArray[np.bool_], *, optimizer: Any
+) -> Row:
+    """Of the best of the fixed learning rates, by the true mask, with the weight decay of the
+    default."""
     by_rate, decay = {}, gx.GEX(optimizer=optimizer).steps_with(len(wrong)).weight_decay
     for lr in GRID[optimizer]:
         with suppress(AllMembersDivergedError):  # it is not the best one then
-            by_rate[lr] = average_precision(fit(lr=lr, chains=1, weight_decay=decay).suspicion(), wrong)
+            by_rate[lr] = average_precision(
+                fit(lr=lr, chains=1, weight_decay=decay).suspicion(), wrong
+            )
     best = max(by_rate, key=by_rate.__getitem__)
     return {"oracle": best, "ap": {"oracle lr": by_rate[best]}}
 

@@ -1,12 +1,13 @@
-"""The default against what is best in hindsight, and against what else finds wrong labels, on small real data.
+"""The default against what is best in hindsight, and against what else finds wrong labels, on small
+real data.
 
     python bench/tuning/study.py [--data digits,wine,breast_cancer] [--optimizers sgd,adamw]
                                  [--noise 0,0.02,0.1,0.3,pair] [--fits memorised,early] [--seeds 3]
                                  [--backend numpy|sklearn] [--out rows.jsonl]
 
 scikit-learn's own data and multilayer perceptrons. Prints one line per run as it finishes, then
-tables over all runs. `--again rows.jsonl …` works out again what GEX and the plain loss find in rows that
-were written before, `--table rows.jsonl …` only prints their tables.
+tables over all runs. `--again rows.jsonl …` works out again what GEX and the plain loss find in
+rows that were written before, `--table rows.jsonl …` only prints their tables.
 """
 
 from __future__ import annotations
@@ -29,7 +30,11 @@ from gexcore.backend.batches import training_order
 from gexcore.backend.optimizer import Optimizer
 from gexcore_numpy import MLP, NumpyBackend
 
-DATA = {"digits": datasets.load_digits, "wine": datasets.load_wine, "breast_cancer": datasets.load_breast_cancer}
+DATA = {
+    "digits": datasets.load_digits,
+    "wine": datasets.load_wine,
+    "breast_cancer": datasets.load_breast_cancer,
+}
 NOISE = ("0", "0.02", "0.1", "0.3", "pair")
 PAIR_RATE = 0.2
 RATES = {"sgd": 0.05, "adamw": 2e-3}
@@ -65,7 +70,9 @@ def load(cell: Cell) -> Noisy:
     rng = np.random.default_rng([cell.seed, NOISE.index(cell.noise)])
     classes = int(y.max()) + 1
     pair = cell.noise == "pair"
-    chosen = rng.choice(len(y), round((PAIR_RATE if pair else float(cell.noise)) * len(y)), replace=False)
+    chosen = rng.choice(
+        len(y), round((PAIR_RATE if pair else float(cell.noise)) * len(y)), replace=False
+    )
     shift = np.ones(len(chosen), int) if pair else rng.integers(1, classes, len(chosen))
     given = y.copy()
     given[chosen] = (y[chosen] + shift) % classes
@@ -83,7 +90,9 @@ def train(x: Any, y: Any, *, cell: Cell, seed: int, recorder: gx.Recorder | None
     for epoch in range(EPOCHS[cell.fit]):
         for _ in range(len(x) // size):
             indices, noise = next(batches)
-            state, _ = backend.sgd_step_(state, (x[indices], y[indices]), lr=RATES[cell.optimizer], seed=noise)
+            state, _ = backend.sgd_step_(
+                state, (x[indices], y[indices]), lr=RATES[cell.optimizer], seed=noise
+            )
         if recorder is not None and epoch < EARLY:
             recorder.add(np.arange(len(x)), logits=backend.logits(state, (x, y)), labels=y)
             recorder.epoch(epoch)
@@ -94,12 +103,21 @@ def train_sklearn(x: Any, y: Any, *, cell: Cell, seed: int) -> Any:
     """As `train`, by scikit-learn."""
     from sklearn.neural_network import MLPClassifier
 
-    how = {"solver": "adam" if cell.optimizer == "adamw" else "sgd", "learning_rate_init": RATES[cell.optimizer]}
+    how = {
+        "solver": "adam" if cell.optimizer == "adamw" else "sgd",
+        "learning_rate_init": RATES[cell.optimizer],
+    }
     net = MLPClassifier(
-        (128, 128), **how, batch_size=min(32, len(x) // 4), max_iter=EPOCHS[cell.fit], random_state=seed
+        (128, 128),
+        **how,
+        batch_size=min(32, len(x) // 4),
+        max_iter=EPOCHS[cell.fit],
+        random_state=seed,
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it has not converged: it stops when the epochs are over
+        warnings.simplefilter(
+            "ignore"
+        )  # that it has not converged: it stops when the epochs are over
         net.set_params(n_iter_no_change=EPOCHS[cell.fit], alpha=0.0)
         return net.fit(x, y)
 
@@ -125,10 +143,14 @@ def fit(cell: Cell, model: Any, **settings: Any) -> gx.LossInfluence:
 def ours(cell: Cell, model: Any) -> Row:
     """What GEX finds, by its defaults and in hindsight."""
     wrong, epochs = load(cell).wrong, EPOCHS[cell.fit]
-    found = found_by_gex(fit(cell, model), fit(cell, model, pretraining_epochs=epochs), wrong, epochs=epochs)
+    found = found_by_gex(
+        fit(cell, model), fit(cell, model, pretraining_epochs=epochs), wrong, epochs=epochs
+    )
     if not wrong.any():
         return found
-    return merged(found, found_in_hindsight(partial(fit, cell, model), wrong, optimizer=cell.optimizer))
+    return merged(
+        found, found_in_hindsight(partial(fit, cell, model), wrong, optimizer=cell.optimizer)
+    )
 
 
 def run(cell: Cell, backend: str) -> Row:
@@ -145,7 +167,11 @@ def run(cell: Cell, backend: str) -> Row:
         train=lambda a, b, *, seed: train(a, b, cell=cell, seed=seed), folds=FOLDS, seed=cell.seed
     )
     early = np.nanmean(
-        [gx.EL2N(recorder=recorder, epoch=e).fit().values for e in range(min(EARLY, EPOCHS[cell.fit]))], axis=0
+        [
+            gx.EL2N(recorder=recorder, epoch=e).fit().values
+            for e in range(min(EARLY, EPOCHS[cell.fit]))
+        ],
+        axis=0,
     )
     scores = {
         "paper's recipe, E2": np.nan_to_num(recipe.self_influence()),
@@ -165,13 +191,17 @@ def tables(rows: list[Row]) -> str:
     """AP by noise and fit, and what the targets of the default ask for."""
     noisy = [row for row in rows if "ap" in row]
     names = [name for name in COLUMNS if any(name in row["ap"] for row in noisy)]
-    lines = ["| model | noise | runs | " + " | ".join(names) + " |", "| --- " * (len(names) + 3) + "|"]
+    lines = [
+        "| model | noise | runs | " + " | ".join(names) + " |",
+        "| --- " * (len(names) + 3) + "|",
+    ]
     for fit in EPOCHS:
         for noise in NOISE[1:]:
             part = [row for row in noisy if (row["fit"], row["noise"]) == (fit, noise)]
             if part:
                 told = [
-                    f"{np.mean([r['ap'][n] for r in part]):.3f} ± {np.std([r['ap'][n] for r in part]):.3f}"
+                    f"{np.mean([r['ap'][n] for r in part]):.3f} ± "
+                    f"{np.std([r['ap'][n] for r in part]):.3f}"
                     for n in names
                 ]
                 lines.append(f"| {fit} | {noise} | {len(part)} | " + " | ".join(told) + " |")
@@ -179,14 +209,19 @@ def tables(rows: list[Row]) -> str:
     if noisy:
         share = np.array([row["ap"]["GEX() suspicion"] / row["ap"]["oracle lr"] for row in noisy])
         lines.append(
-            f"- AP of the default ÷ AP of the best fixed learning rate: median {np.median(share):.3f}, worst {share.min():.3f}, "
+            "- AP of the default ÷ AP of the best fixed learning rate: median "
+            f"{np.median(share):.3f}, worst {share.min():.3f}, "
             f"{(share < 0.85).sum()} below 0.85"
         )
-        for name, key in (("GEX() suspicion", "findings"), ("GEX(pretraining_epochs=…)", "capped_findings")):
+        for name, key in (
+            ("GEX() suspicion", "findings"),
+            ("GEX(pretraining_epochs=…)", "capped_findings"),
+        ):
             below = [row for row in noisy if row["ap"][name] < row["ap"]["plain loss"] - 0.02]
             told = sum("not_memorised" in row[key] or "few_members" in row[key] for row in below)
             lines.append(
-                f"- {name}: below plain loss by more than .02 in {len(below)} of {len(noisy)} runs, "
+                f"- {name}: below plain loss by more than .02 in {len(below)} of "
+                f"{len(noisy)} runs, "
                 f"of which diagnose() warned in {told}"
             )
     for fit, noise in product(EPOCHS, NOISE):
@@ -197,33 +232,50 @@ def tables(rows: list[Row]) -> str:
             if noise == "0":
                 told += f", flagged at most {max(row['flagged'] for row in part):.1%}"
             elif decided:
-                p, r = (np.mean([row[key] or 0.0 for row in decided]) for key in ("precision", "recall"))
+                p, r = (
+                    np.mean([row[key] or 0.0 for row in decided]) for key in ("precision", "recall")
+                )
                 told += f", precision {p:.2f}, recall {r:.2f}"
             lines.append(told)
     part = [row for row in rows if row["fit"] == "memorised"]
     if part:
-        usual, capped = (np.median([row[key] for row in part]) for key in ("percent_of_pretraining", "percent_capped"))
+        usual, capped = (
+            np.median([row[key] for row in part])
+            for key in ("percent_of_pretraining", "percent_capped")
+        )
         most = max(row["percent_capped"] for row in part)
         lines.append(
-            f"- cost, memorised: median {usual:.0f} % of pretraining; with pretraining_epochs given {capped:.0f} %, at most {most:.0f} %"
+            f"- cost, memorised: median {usual:.0f} % of pretraining; with "
+            f"pretraining_epochs given {capped:.0f} %, at most {most:.0f} %"
         )
     return "\n".join(lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for flag, choices in (("data", DATA), ("optimizers", RATES), ("noise", NOISE), ("fits", EPOCHS)):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for flag, choices in (
+        ("data", DATA),
+        ("optimizers", RATES),
+        ("noise", NOISE),
+        ("fits", EPOCHS),
+    ):
         parser.add_argument(f"--{flag}", default=",".join(choices))
     parser.add_argument("--backend", default="numpy", choices=("numpy", "sklearn"))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, help="rows as JSON lines, each as soon as it is there")
-    parser.add_argument("--again", type=Path, nargs="+", help="work out again what GEX finds in these rows")
+    parser.add_argument(
+        "--again", type=Path, nargs="+", help="work out again what GEX finds in these rows"
+    )
     parser.add_argument("--table", type=Path, nargs="+", help="print the tables of these rows")
     arguments = parser.parse_args()
     if arguments.table:
         print(tables(read(arguments.table)))
         return
-    lists = [getattr(arguments, name).split(",") for name in ("data", "optimizers", "fits", "noise")]
+    lists = [
+        getattr(arguments, name).split(",") for name in ("data", "optimizers", "fits", "noise")
+    ]
     cells = [
         Cell(name, optimizer, fit, noise, seed)
         for seed in range(arguments.seeds)
@@ -232,7 +284,11 @@ def main() -> None:
         for optimizer in lists[1]
         for noise in lists[3]
     ]
-    work = map(again, read(arguments.again)) if arguments.again else (run(cell, arguments.backend) for cell in cells)
+    work = (
+        map(again, read(arguments.again))
+        if arguments.again
+        else (run(cell, arguments.backend) for cell in cells)
+    )
     print(tables(written(work, arguments.out)))
     print(f"\nPython {platform.python_version()}, NumPy {np.__version__}, {platform.machine()}")
 

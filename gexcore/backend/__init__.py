@@ -1,4 +1,5 @@
-"""What a framework must do for gexcore, and how one is found: all that a plugin needs in one import."""
+"""What a framework must do for gexcore, and how one is found: all that a plugin needs in one
+import."""
 
 from __future__ import annotations
 

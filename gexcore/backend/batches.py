@@ -9,15 +9,21 @@ import numpy as np
 from gexcore.backend.protocols import Indices
 
 
-def training_order(n: int, batch_size: int, *, seed: int, chain: int) -> Iterator[tuple[Indices, int]]:
+def training_order(
+    n: int, batch_size: int, *, seed: int, chain: int
+) -> Iterator[tuple[Indices, int]]:
     """Endless batches of one chain: positions, and the seed of the step.
 
     Epochs are permutations cut into full batches; the ragged tail is left out, so every batch
     has one shape and no repeated sample.
     """
-    order, noise = (np.random.default_rng(s) for s in np.random.SeedSequence([seed, chain]).spawn(2))
+    order, noise = (
+        np.random.default_rng(s) for s in np.random.SeedSequence([seed, chain]).spawn(2)
+    )
     while True:
         epoch = order.permutation(n)
         starts = range(0, n - batch_size + 1, batch_size)
-        for start, seed in zip(starts, noise.integers(2**32, size=len(starts)).tolist(), strict=True):
+        for start, seed in zip(
+            starts, noise.integers(2**32, size=len(starts)).tolist(), strict=True
+        ):
             yield epoch[start : start + batch_size], seed

@@ -31,13 +31,18 @@ SHORTCUTS = {
     protocols.SupportsEnsemble: ("forward_many", "forward"),
     protocols.SupportsDonation: ("sgd_step_", "sgd_step"),
 }
-"""Capabilities that are a faster way to the same result: their method, and the one whose result that is."""
+"""Capabilities that are a faster way to the same result: their method, and the one whose result
+that is."""
 
 
 def _declares(cls: type, capability: type) -> bool:
     # issubclass refuses protocols with data members, so look the methods up. On the type, not the
     # instance: an instance's __getattr__ counts as support on Python 3.11 and not on 3.12.
-    methods = [name for name in vars(capability) if callable(vars(capability)[name]) and not name.startswith("_")]
+    methods = [
+        name
+        for name in vars(capability)
+        if callable(vars(capability)[name]) and not name.startswith("_")
+    ]
     if not methods or not all(callable(getattr(cls, name, None)) for name in methods):
         return False
     if capability not in SHORTCUTS:
@@ -49,7 +54,10 @@ def _declares(cls: type, capability: type) -> bool:
 
 def _depth(cls: type, method: str) -> int:
     """How many classes up a method is defined; beyond all of them where it is not."""
-    return next((depth for depth, parent in enumerate(cls.__mro__) if method in vars(parent)), len(cls.__mro__))
+    return next(
+        (depth for depth, parent in enumerate(cls.__mro__) if method in vars(parent)),
+        len(cls.__mro__),
+    )
 
 
 def supports(obj: object, capability: type) -> bool:
@@ -84,10 +92,14 @@ def require(backend: Any, *capabilities: type, by: str) -> None:
     """
     missing = [capability for capability in capabilities if not supports(backend, capability)]
     if missing:
-        lacks = ", ".join(f"{c.__name__} ({'/'.join(n for n in vars(c) if not n.startswith('_'))})" for c in missing)
+        lacks = ", ".join(
+            f"{c.__name__} ({'/'.join(n for n in vars(c) if not n.startswith('_'))})"
+            for c in missing
+        )
         msg = (
             f"{by} needs {lacks}, which backend {backend.name!r} does not have for this model; "
-            "choose a method that does without, or a backend that has it (`gexcore backends` lists them)"
+            "choose a method that does without, or a backend that has it (`gexcore backends` "
+            "lists them)"
         )
         raise MissingCapabilityError(msg)
 

@@ -91,7 +91,8 @@ class Subset:
 
 
 def as_slice(indices: Indices) -> Indices | slice:
-    """The positions as a slice where they follow each other: that gives a view, and an index array a copy."""
+    """The positions as a slice where they follow each other: that gives a view, and an index array
+    a copy."""
     first, last = int(indices[0]), int(indices[-1])
     if last - first == len(indices) - 1 and np.array_equal(indices, np.arange(first, last + 1)):
         return slice(first, last + 1)
@@ -136,14 +137,19 @@ def _wrap(data: Any, backend: Backend[Any, Any] | None) -> Dataset[Any]:
     if isinstance(data, Mapping) and data and all(_is_column(c) for c in data.values()):
         return MappingDataset({name: _as_array(c) for name, c in data.items()})
     msg = (
-        f"data of type {type(data).__name__} is not understood; give (x, y) arrays, a dict of arrays, "
+        f"data of type {type(data).__name__} is not understood; give (x, y) arrays, a dict "
+        "of arrays, "
         "a dataset of the model's framework, or an object with __len__ and batch(indices)"
     )
     raise InvalidDataError(msg)
 
 
 def _is_column(value: Any) -> bool:
-    return hasattr(value, "__len__") and getattr(value, "ndim", 1) > 0 and not isinstance(value, str | Mapping)
+    return (
+        hasattr(value, "__len__")
+        and getattr(value, "ndim", 1) > 0
+        and not isinstance(value, str | Mapping)
+    )
 
 
 def _as_array(column: Any) -> Any:
@@ -152,16 +158,24 @@ def _as_array(column: Any) -> Any:
     try:
         return np.asarray(column)
     except ValueError as error:
-        msg = "a column of the data has rows of unequal shapes; give (x, y) arrays, with one row of the same shape per sample"
+        msg = (
+            "a column of the data has rows of unequal shapes; give (x, y) arrays, with one row "
+            "of the same shape per sample"
+        )
         raise InvalidDataError(msg) from error
 
 
 def _check_columns(dataset: ArrayDataset | MappingDataset) -> None:
-    columns = dataset.columns if isinstance(dataset, MappingDataset) else dict(enumerate(dataset.columns))
+    columns = (
+        dataset.columns if isinstance(dataset, MappingDataset) else dict(enumerate(dataset.columns))
+    )
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name}: {n}" for name, n in lengths.items())
-        msg = f"the columns of the data have unequal lengths ({told}); give one row per sample in each"
+        msg = (
+            f"the columns of the data have unequal lengths ({told}); give one row per sample in "
+            "each"
+        )
         raise InvalidDataError(msg)
     for name, column in columns.items():
         # arrays in memory only: a column that is read from disk is not read twice
@@ -170,14 +184,17 @@ def _check_columns(dataset: ArrayDataset | MappingDataset) -> None:
         finite = np.isfinite(to_numpy(column).reshape(len(column), -1)).all(axis=1)
         if not finite.all():
             msg = (
-                f"column {name} of the data has non-finite values in {int((~finite).sum())} samples, first at "
-                f"position {int(np.argmin(finite))}; only finite numbers are allowed: fill them in or leave those samples out"
+                f"column {name} of the data has non-finite values in {int((~finite).sum())} "
+                "samples, first at "
+                f"position {int(np.argmin(finite))}; only finite numbers are allowed: fill "
+                "them in or leave those samples out"
             )
             raise InvalidDataError(msg)
 
 
 def targets_of(batch: Any) -> NDArray[Any] | None:
-    """The targets in a batch: the last item of a tuple, or the first of `TARGET_KEYS`; else None."""
+    """The targets in a batch: the last item of a tuple, or the first of `TARGET_KEYS`; else None.
+    The targets in a batch: the last item of a tuple, or the first of `TARGET_KEYS`; else None."""
     if isinstance(batch, Mapping):
         found = next((batch[key] for key in TARGET_KEYS if key in batch), None)
     elif isinstance(batch, tuple | list) and len(batch) >= 2:
@@ -194,7 +211,9 @@ def to_numpy(array: Any) -> NDArray[Any]:
     except (TypeError, RuntimeError):  # on a device, part of a gradient graph, or bfloat16
         import array_api_compat
 
-        host = array_api_compat.to_device(array.detach() if hasattr(array, "detach") else array, "cpu")
+        host = array_api_compat.to_device(
+            array.detach() if hasattr(array, "detach") else array, "cpu"
+        )
         try:
             return np.asarray(host)
         except TypeError:

@@ -21,11 +21,14 @@ def file_digest(path: Path) -> str:
 
 
 def parameters_digest(backend: Backend[Any, Any]) -> str | None:
-    """SHA-256 of the trainable parameters θ* and their dtype; None where the backend cannot hand them out."""
+    """SHA-256 of the trainable parameters θ* and their dtype; None where the backend cannot hand
+    them out."""
     state = backend.initial_state()
     if supports(backend, SupportsParams):
         flat = to_numpy(backend.ravel(state))  # type: ignore[attr-defined]
-        return hashlib.sha256(str(flat.dtype).encode() + np.ascontiguousarray(flat).tobytes()).hexdigest()
+        return hashlib.sha256(
+            str(flat.dtype).encode() + np.ascontiguousarray(flat).tobytes()
+        ).hexdigest()
     if supports(backend, SupportsSerialization):
         return columns_digest(backend.to_arrays(state))  # type: ignore[attr-defined]
     return None

@@ -8,20 +8,24 @@ from numpy.typing import NDArray
 from gexcore.errors import InvalidSettingError
 
 DRAWABLE = (None, "cross_entropy", "squared_error")
-"""Losses, by the name that the user gave, that are negative log-likelihoods; None is the default."""
+"""Losses, by the name that the user gave, that are negative log-likelihoods; None is the default.
+Losses, by the name that the user gave, that are negative log-likelihoods; None is the default."""
 
 
 def not_drawable(loss: object) -> InvalidSettingError:
     """The refusal to draw targets under a loss that is none of `DRAWABLE`."""
     given = repr(loss) if isinstance(loss, str) else "a function"
     msg = (
-        f"targets cannot be drawn where the loss is {given}, only for 'cross_entropy' and 'squared_error'; "
+        f"targets cannot be drawn where the loss is {given}, only for 'cross_entropy' and "
+        "'squared_error'; "
         "give seed=None, which takes the given targets"
     )
     return InvalidSettingError(msg)
 
 
-def sample_targets(logits: NDArray[np.floating], *, seed: int, squared_error: bool = False) -> NDArray[np.generic]:
+def sample_targets(
+    logits: NDArray[np.floating], *, seed: int, squared_error: bool = False
+) -> NDArray[np.generic]:
     """One target per sample from the distribution whose negative log-likelihood is the loss.
 
     Parameters

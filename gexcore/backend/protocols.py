@@ -69,16 +69,19 @@ class Backend(Protocol[State, Batch]):
 class SupportsDonation(Protocol[State, Batch]):
     """Steps that may reuse the memory of a state that its owner gives away.
 
-    `initial_state`, `restart`, `unravel`, `refresh_buffers` and `from_arrays` may return states that
-    share memory with others: only a `copy`, or what a step on one returned, may be given away.
+    `initial_state`, `restart`, `unravel`, `refresh_buffers` and `from_arrays` may return states
+    that share memory with others: only a `copy`, or what a step on one returned, may be given away.
     """
 
     def copy(self, state: State, /) -> State:
         """An independent state that the caller owns: giving it away changes no other."""
         ...
 
-    def sgd_step_(self, state: State, batch: Batch, /, *, lr: float, seed: int) -> tuple[State, Array]:
-        """As `sgd_step`, but `state` is dead afterwards; also the losses the step was computed from.
+    def sgd_step_(
+        self, state: State, batch: Batch, /, *, lr: float, seed: int
+    ) -> tuple[State, Array]:
+        """As `sgd_step`, but `state` is dead afterwards; also the losses the step was computed
+        from.
 
         Those losses have shape (b,) and are taken in training mode before the update.
         """
@@ -117,7 +120,8 @@ class SupportsJvp(Protocol[StateIn, Batch]):
     """Directional derivatives of every sample's loss; with `SupportsParams`, which gives p."""
 
     def jvp(self, state: StateIn, tangent: Array, batch: Batch, /) -> Array:
-        """Shape (b,): derivative of each loss along `tangent`, of shape (p,), in evaluation mode."""
+        """Shape (b,): derivative of each loss along `tangent`, of shape (p,), in evaluation mode.
+        Shape (b,): derivative of each loss along `tangent`, of shape (p,), in evaluation mode."""
         ...
 
 
@@ -148,7 +152,8 @@ class SupportsSampleGradients(Protocol[StateIn, Batch]):
     """The gradient of every sample's loss; with `SupportsParams`, which gives p."""
 
     def sample_gradients(self, state: StateIn, batch: Batch, /) -> Array:
-        """Gradients of shape (b, p), in evaluation mode: row i times a tangent is entry i of its JVP."""
+        """Gradients of shape (b, p), in evaluation mode: row i times a tangent is entry i of its
+        JVP."""
         ...
 
 
@@ -191,11 +196,14 @@ class KroneckerBlock(NamedTuple):
 class SupportsKronecker(Protocol[StateIn, Batch]):
     """Kronecker-factored Fisher statistics of linear and convolutional layers."""
 
-    def kronecker(self, state: StateIn, batch: Batch, /, *, seed: int | None) -> Sequence[KroneckerBlock]:
+    def kronecker(
+        self, state: StateIn, batch: Batch, /, *, seed: int | None
+    ) -> Sequence[KroneckerBlock]:
         """Statistics of the batch, one block per layer, in evaluation mode.
 
         With a `seed`, gradients are for labels drawn from the model's own predictions by
-        `gexcore.backend.drawing.sample_targets` (true Fisher); with None for the given labels (empirical Fisher).
+        `gexcore.backend.drawing.sample_targets` (true Fisher); with None for the given labels
+        (empirical Fisher).
         """
         ...
 
@@ -218,7 +226,8 @@ class SupportsCheckpoints(Protocol[StateOut]):
     """States from checkpoints in the framework's own form."""
 
     def load(self, checkpoint: Any, /) -> StateOut:
-        """The state that `checkpoint` stands for: parameters and buffers, with a fresh optimiser."""
+        """The state that `checkpoint` stands for: parameters and buffers, with a fresh optimiser.
+        The state that `checkpoint` stands for: parameters and buffers, with a fresh optimiser."""
         ...
 
 
@@ -234,7 +243,8 @@ class SupportsSerialization(Protocol[State]):
         ...
 
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]], /) -> State:
-        """The state again, bit for bit, also in another process with a backend of the same model."""
+        """The state again, bit for bit, also in another process with a backend of the same model.
+        The state again, bit for bit, also in another process with a backend of the same model."""
         ...
 
 
@@ -243,7 +253,8 @@ class SupportsEnsemble(Protocol[StateIn, Batch]):
     """Many states evaluated in one call, where that is faster than one call each."""
 
     def stack(self, states: Sequence[StateIn], /) -> Any:
-        """The states as one value, in this order; opaque, of use as long as none of them is given away."""
+        """The states as one value, in this order; opaque, of use as long as none of them is given
+        away."""
         ...
 
     def forward_many(self, stacked: Any, batch: Batch, /) -> Array:

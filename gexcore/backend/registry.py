@@ -20,7 +20,12 @@ from gexcore.backend import plugins as _hookspecs
 from gexcore.backend.optimizer import Optimizer
 from gexcore.backend.plugins import BackendSpec
 from gexcore.backend.protocols import Backend
-from gexcore.errors import BackendConflictError, BackendLoadError, InvalidModelError, UnknownBackendError
+from gexcore.errors import (
+    BackendConflictError,
+    BackendLoadError,
+    InvalidModelError,
+    UnknownBackendError,
+)
 
 GROUP = "gexcore.backends"
 DISABLE = "GEXCORE_DISABLE_BACKENDS"
@@ -47,7 +52,10 @@ class BackendRegistry:
         """
         name = name or self._manager.get_canonical_name(plugin)
         if self._manager.has_plugin(name):
-            msg = f"a plugin named {name!r} is in use already; unregister it first, or choose another name"
+            msg = (
+                f"a plugin named {name!r} is in use already; unregister it first, or choose "
+                "another name"
+            )
             raise BackendConflictError(msg)
         self._admit(name, lambda: self._manager.register(plugin, name))
         return name
@@ -63,7 +71,10 @@ class BackendRegistry:
     def names(self) -> list[str]:
         """Names of all backends; of entry points only the metadata is read."""
         described = {spec.name for spec in self._described()}
-        return sorted(described | {e.name for e in self._entry_points() if not self._manager.is_blocked(e.name)})
+        return sorted(
+            described
+            | {e.name for e in self._entry_points() if not self._manager.is_blocked(e.name)}
+        )
 
     def spec(self, name: str) -> BackendSpec:
         """The description of one backend, loading no other plugin where that suffices."""
@@ -75,7 +86,8 @@ class BackendRegistry:
             if len(found) > 1:
                 told = " and ".join(sorted(spec.factory for spec in found))
                 msg = (
-                    f"backend {name!r} is described by several plugins, for {told}; unregister or uninstall all but one"
+                    f"backend {name!r} is described by several plugins, for {told}; unregister "
+                    "or uninstall all but one"
                 )
                 raise BackendConflictError(msg)
             if found:
@@ -101,7 +113,8 @@ class BackendRegistry:
         return cls
 
     def find(self, model: object) -> str:
-        """Name of the backend that takes this model, found from its type without importing anything."""
+        """Name of the backend that takes this model, found from its type without importing
+        anything."""
         self._load_all()
         bases = {f"{cls.__module__}.{cls.__qualname__}" for cls in type(model).__mro__}
         found = {
@@ -113,11 +126,19 @@ class BackendRegistry:
             return found.pop()
         kind = f"{type(model).__module__}.{type(model).__qualname__}"
         if found:
-            msg = f"a model of type {kind} fits the backends {', '.join(sorted(found))}; choose one with backend=..."
+            msg = (
+                f"a model of type {kind} fits the backends {', '.join(sorted(found))}; choose "
+                "one with backend=..."
+            )
             raise UnknownBackendError(msg)
         specs = sorted(self._described(), key=lambda spec: spec.name)
-        absent = "".join(f"; for {s.name}: {s.hint or f'install {s.missing()[0]}'}" for s in specs if s.missing())
-        msg = f"no backend takes a model of type {kind}; installed: {', '.join(s.name for s in specs if not s.missing())}{absent}"
+        absent = "".join(
+            f"; for {s.name}: {s.hint or f'install {s.missing()[0]}'}" for s in specs if s.missing()
+        )
+        msg = (
+            f"no backend takes a model of type {kind}; installed: "
+            f"{', '.join(s.name for s in specs if not s.missing())}{absent}"
+        )
         raise InvalidModelError(msg)
 
     def create(
@@ -131,7 +152,10 @@ class BackendRegistry:
         """The backend of a model; a model that already is a backend is returned as it is."""
         if backend is None and isinstance(model, Backend) and not isinstance(model, type):
             if loss is not None:
-                msg = "loss= is given although the model is a backend, which has its own; set it where the backend is made"
+                msg = (
+                    "loss= is given although the model is a backend, which has its own; set it "
+                    "where the backend is made"
+                )
                 raise InvalidModelError(msg)
             return model
         factory: Callable[..., Backend[Any, Any]] = self.get(backend or self.find(model))
@@ -150,9 +174,14 @@ class BackendRegistry:
         if self._manager.has_plugin(name) or self._manager.is_blocked(name):
             return
         # pluggy would take the first of two silently
-        owners = sorted({e.dist.name if e.dist else e.value for e in self._entry_points() if e.name == name})
+        owners = sorted(
+            {e.dist.name if e.dist else e.value for e in self._entry_points() if e.name == name}
+        )
         if len(owners) > 1:
-            msg = f"backend {name!r} is claimed by {' and '.join(owners)}; uninstall one, or set {DISABLE}={name}"
+            msg = (
+                f"backend {name!r} is claimed by {' and '.join(owners)}; uninstall one, or set "
+                f"{DISABLE}={name}"
+            )
             raise BackendConflictError(msg)
         self._admit(name, lambda: self._manager.load_setuptools_entrypoints(GROUP, name=name))
 
@@ -164,7 +193,8 @@ class BackendRegistry:
                 warnings.warn(str(error), RuntimeWarning, stacklevel=3)
 
     def _admit(self, name: str, add: Callable[[], object]) -> None:
-        """Let a plugin in only if it can describe its backends; a broken one must not break the others."""
+        """Let a plugin in only if it can describe its backends; a broken one must not break the
+        others."""
         try:
             add()
             self._manager.check_pending()
@@ -174,7 +204,8 @@ class BackendRegistry:
                 self._manager.unregister(name=name)
             told = " ".join(str(error).split())
             msg = (
-                f"the plugin {name!r} cannot be loaded ({told}); its hook is called gexcore_register_backend and takes "
+                f"the plugin {name!r} cannot be loaded ({told}); its hook is called "
+                "gexcore_register_backend and takes "
                 f"no argument: repair or reinstall it, or set {DISABLE}={name}"
             )
             raise BackendLoadError(msg) from error
@@ -187,7 +218,9 @@ def check_signatures(cls: type, protocol: type, *, who: str) -> None:
             continue
         method = getattr(cls, name, None)
         if not callable(method):
-            msg = f"{who} has no method {name}{inspect.signature(wanted)}; every backend must have it"
+            msg = (
+                f"{who} has no method {name}{inspect.signature(wanted)}; every backend must have it"
+            )
             raise InvalidModelError(msg)
         expected = inspect.signature(wanted)
         positional = [p for p in expected.parameters.values() if p.kind is not p.KEYWORD_ONLY]

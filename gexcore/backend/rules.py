@@ -1,4 +1,5 @@
-"""SGD and AdamW on NumPy arrays, as PyTorch defines them: for backends without an optimiser of their own."""
+"""SGD and AdamW on NumPy arrays, as PyTorch defines them: for backends without an optimiser of
+their own."""
 
 from __future__ import annotations
 
@@ -38,13 +39,17 @@ def check_optimizer(optimizer: Optimizer) -> Optimizer:
     return optimizer
 
 
-def advance(optimizer: Optimizer, params: Reals, gradient: Reals, memory: Memory, *, lr: float) -> Memory:
+def advance(
+    optimizer: Optimizer, params: Reals, gradient: Reals, memory: Memory, *, lr: float
+) -> Memory:
     """Take one step on `params` in place; `gradient` and the vectors of `memory` are used up."""
     step = _adamw if optimizer.name == "adamw" else _sgd
     return Memory(memory.steps + 1, step(optimizer, params, gradient, memory, float(lr)))
 
 
-def _sgd(optimizer: Optimizer, params: Reals, gradient: Reals, memory: Memory, lr: float) -> tuple[Reals, ...]:
+def _sgd(
+    optimizer: Optimizer, params: Reals, gradient: Reals, memory: Memory, lr: float
+) -> tuple[Reals, ...]:
     if optimizer.weight_decay:
         gradient += optimizer.weight_decay * params
     if not optimizer.momentum:
@@ -59,7 +64,9 @@ def _sgd(optimizer: Optimizer, params: Reals, gradient: Reals, memory: Memory, l
     return (velocity,)
 
 
-def _adamw(optimizer: Optimizer, params: Reals, gradient: Reals, memory: Memory, lr: float) -> tuple[Reals, ...]:
+def _adamw(
+    optimizer: Optimizer, params: Reals, gradient: Reals, memory: Memory, lr: float
+) -> tuple[Reals, ...]:
     first, second = memory.vectors or (np.zeros_like(params), np.zeros_like(params))
     step = memory.steps + 1
     beta1, beta2 = BETAS

@@ -69,7 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _tell(str(error), code, debug=args.debug)
     except Exception as error:
         told = (str(error).splitlines() or [""])[0]
-        return _tell(f"{type(error).__name__}: {told}; --debug shows where", FAILED, debug=args.debug)
+        return _tell(
+            f"{type(error).__name__}: {told}; --debug shows where", FAILED, debug=args.debug
+        )
     return DONE
 
 
@@ -81,8 +83,16 @@ class _Parser(argparse.ArgumentParser):
 def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     debug = _Parser(add_help=False)
     # no default here: it would undo a --debug given before the command
-    debug.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks of errors")
-    parser = _Parser(prog="gexcore", description=gexcore.__doc__, epilog=EPILOG, parents=[debug], allow_abbrev=False)
+    debug.add_argument(
+        "--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks of errors"
+    )
+    parser = _Parser(
+        prog="gexcore",
+        description=gexcore.__doc__,
+        epilog=EPILOG,
+        parents=[debug],
+        allow_abbrev=False,
+    )
     parser.add_argument("--version", action="version", version=f"gexcore {gexcore.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
     chosen = next((argument for argument in given if not argument.startswith("-")), None)
@@ -96,7 +106,10 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
-EPILOG = "Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted. `gexcore COMMAND --help` explains a command."
+EPILOG = (
+    "Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted. `gexcore COMMAND --help` "
+    "explains a command."
+)
 
 
 def _tell(sentence: str, code: int, *, debug: bool) -> int:

@@ -44,14 +44,19 @@ def run(args: argparse.Namespace) -> None:
 
 
 def rows(registry: BackendRegistry) -> list[Row]:
-    """Every backend of the registry, those that cannot be used with the reason; imports their frameworks."""
+    """Every backend of the registry, those that cannot be used with the reason; imports their
+    frameworks."""
     return [_row(registry, name) for name in registry.names()]
 
 
 def table(rows: list[Row]) -> str:
     """The rows in columns, reasons below."""
     header = ["backend", *CAPABILITIES]
-    usable = [[row.name, *("yes" if yes else "-" for yes in row.can.values())] for row in rows if row.can is not None]
+    usable = [
+        [row.name, *("yes" if yes else "-" for yes in row.can.values())]
+        for row in rows
+        if row.can is not None
+    ]
     others = [f"{row.name}: {row.note}" for row in rows if row.can is None]
     return "\n".join(([aligned([header, *usable])] if usable else []) + others)
 
@@ -61,7 +66,13 @@ def markdown(rows: list[Row]) -> str:
     lines = [["backend", *CAPABILITIES, "note"], ["---"] * (len(CAPABILITIES) + 2)]
     for row in rows:
         can = row.can or dict.fromkeys(CAPABILITIES)
-        lines.append([f"`{row.name}`", *({True: "yes", False: "–", None: ""}[yes] for yes in can.values()), row.note])
+        lines.append(
+            [
+                f"`{row.name}`",
+                *({True: "yes", False: "–", None: ""}[yes] for yes in can.values()),
+                row.note,
+            ]
+        )
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 

@@ -23,8 +23,10 @@ from gexcore.evaluation.statistics import Refresher
 from gexcore.evaluation.timing import Cost, measure
 
 DESCRIPTION = (
-    "`gexcore bench costs MODEL DATA` measures the CPU time per sample of a forward pass, a training step and "
-    "derivatives, for a model of yours, and tells what gexcore adds to them and what a run of `gexcore score` would "
+    "`gexcore bench costs MODEL DATA` measures the CPU time per sample of a forward pass, a "
+    "training step and "
+    "derivatives, for a model of yours, and tells what gexcore adds to them and what a run "
+    "of `gexcore score` would "
     "cost. Takes under a minute, "
     "unless the model is slow to compile, or needs more than a tenth of a second for one sample."
 )
@@ -45,11 +47,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="file.py:callable or package.module:callable, which is RUN, as for `gexcore score`",
     )
     parser.add_argument("data", metavar="DATA", help="the training set, as for `gexcore score`")
-    parser.add_argument("--label", metavar="COLUMN", help="column of a .csv or .parquet file that holds the labels")
-    parser.add_argument("--loss", metavar="NAME", help="cross_entropy (default), squared_error, …")
-    parser.add_argument("--backend", metavar="NAME", help="only where the model's type leaves a choice")
     parser.add_argument(
-        "--batch-size", metavar="N", type=int, help="(default: that of a run, or as many samples as are fast enough)"
+        "--label", metavar="COLUMN", help="column of a .csv or .parquet file that holds the labels"
+    )
+    parser.add_argument("--loss", metavar="NAME", help="cross_entropy (default), squared_error, …")
+    parser.add_argument(
+        "--backend", metavar="NAME", help="only where the model's type leaves a choice"
+    )
+    parser.add_argument(
+        "--batch-size",
+        metavar="N",
+        type=int,
+        help="(default: that of a run, or as many samples as are fast enough)",
     )
 
 
@@ -71,12 +80,18 @@ def run(args: argparse.Namespace) -> None:
     size = args.batch_size or min(plan.batch_size, max(SMALLEST, int(AFFORDABLE / seconds)))
     rounds = min(ROUNDS, max(LEAST_ROUNDS, int(LEAST_ROUNDS * AFFORDABLE / (seconds * size))))
     costs = measure(backend, data, batch_size=size, repeats=rounds)
-    print(f"{backend.name}, batches of {size} samples, CPU time of all threads, median of {rounds} rounds:")
+    print(
+        f"{backend.name}, batches of {size} samples, CPU time of all threads, median of "
+        f"{rounds} rounds:"
+    )
     print(table(costs))
     print(told(*overheads(backend, data, batch_size=size, repeats=rounds)))
-    passes = planned_passes(plan, len(data), refreshed=Refresher(backend, data, seed=plan.seed).samples)
+    passes = planned_passes(
+        plan, len(data), refreshed=Refresher(backend, data, seed=plan.seed).samples
+    )
     print(
-        f"a run of GEX on these {len(data)} samples: {plan.chains} × {plan.snapshots} snapshots, {plan.steps} steps "
+        f"a run of GEX on these {len(data)} samples: {plan.chains} × {plan.snapshots} "
+        f"snapshots, {plan.steps} steps "
         f"of {plan.batch_size} samples before each, scoring {plan.scoring};\n"
         f"at most as much as {passes.epochs(len(data)):.0f} forward passes over the data, about "
         f"{float(f'{estimate(passes, costs):.2g}'):,g} s of CPU time"
@@ -86,7 +101,9 @@ def run(args: argparse.Namespace) -> None:
 def estimate(passes: Passes, costs: list[Cost]) -> float:
     """CPU seconds of these passes, making the batches included."""
     each = {cost.name: cost.seconds for cost in costs}
-    return passes.forward * (each["read"] + each["forward"]) + passes.step * (each["read"] + each["step"])
+    return passes.forward * (each["read"] + each["forward"]) + passes.step * (
+        each["read"] + each["step"]
+    )
 
 
 def seconds_per_sample(backend: Backend[Any, Any], data: Dataset[Any]) -> float:
@@ -103,7 +120,8 @@ def told(scoring: Cost, chunk: Cost) -> str:
     """The ratios of what a run does to the passes and steps that it does it with."""
     ratios = [f"{cost.ratio:.2f} ({cost.low:.2f} – {cost.high:.2f})" for cost in (scoring, chunk)]
     return (
-        f"θ* and {MEMBERS} members scored on a batch: {ratios[0]} of reading it and {MEMBERS + 1} forward passes; "
+        f"θ* and {MEMBERS} members scored on a batch: {ratios[0]} of reading it and "
+        f"{MEMBERS + 1} forward passes; "
         f"{STEPS} steps of a chain: {ratios[1]} of reading and steps alone"
     )
 

@@ -1,4 +1,7 @@
-"""Every public method: what it takes, what it asks of a backend, what it costs. One table for command line, documents and tests."""
+"""Every public method: what it takes, what it asks of a backend, what it costs.
+
+One table for command line, documents and tests.
+"""
 
 from __future__ import annotations
 
@@ -50,8 +53,9 @@ class Way:
     settings : mapping
         Others that make the difference.
     passes : mapping of str to str
-        Kind of pass, as in `gexcore.evaluation.passes.Passes`, to the number of passes over all samples, as a
-        Python expression in `SYMBOLS`; without test data, and without BatchNorm's statistics.
+        Kind of pass, as in `gexcore.evaluation.passes.Passes`, to the number of passes over all
+        samples, as a Python expression in `SYMBOLS`; without test data, and without BatchNorm's
+        statistics.
     trainings : str
         Full trainings beside, as such an expression; empty for none.
     """
@@ -65,14 +69,22 @@ class Way:
     def told(self) -> str:
         """What tells it from the others, as it is written in a call."""
         return ", ".join(
-            [*([f"{self.takes}=…"] if self.takes else []), *(f"{k}={v!r}" for k, v in self.settings.items())]
+            [
+                *([f"{self.takes}=…"] if self.takes else []),
+                *(f"{k}={v!r}" for k, v in self.settings.items()),
+            ]
         )
 
     @property
     def cost(self) -> str:
         """The passes for people to read."""
         found = [f"{_shown(formula)} {kind}" for kind, formula in self.passes.items()]
-        return ", ".join([*found, *([f"{_shown(self.trainings)} trainings"] if self.trainings else [])]) or "none"
+        return (
+            ", ".join(
+                [*found, *([f"{_shown(self.trainings)} trainings"] if self.trainings else [])]
+            )
+            or "none"
+        )
 
 
 @dataclass(frozen=True)
@@ -100,7 +112,7 @@ class Method:
     @property
     def summary(self) -> str:
         """The first sentence of its documentation."""
-        return (self.cls.__doc__ or "").partition("\n")[0]
+        return " ".join((self.cls.__doc__ or "").partition("\n\n")[0].split())
 
     @property
     def settings(self) -> tuple[str, ...]:
@@ -142,7 +154,9 @@ METHODS = (
         ),
     ),
     Method("RandProj", "influence", (Way(passes={"forward": "1", "gradient": "1"}),)),
-    Method("TracIn", "influence", (Way(takes="checkpoints", passes={"forward": "1", "gradient": "C"}),)),
+    Method(
+        "TracIn", "influence", (Way(takes="checkpoints", passes={"forward": "1", "gradient": "C"}),)
+    ),
     Method(
         "TracInRP",
         "influence",
@@ -151,12 +165,26 @@ METHODS = (
             Way(takes="ensemble", passes={"forward": "3 + M", **STEPS, "gradient": "M"}),
         ),
     ),
-    Method("LastLayer", "influence", (Way(takes="method", passes={"forward": "1", "hvp": "p", "gradient": "1"}),)),
-    Method("LOO", "influence", (Way(takes="train", passes={"forward": "2 + K + K/N"}, trainings="K"),)),
+    Method(
+        "LastLayer",
+        "influence",
+        (Way(takes="method", passes={"forward": "1", "hvp": "p", "gradient": "1"}),),
+    ),
+    Method(
+        "LOO", "influence", (Way(takes="train", passes={"forward": "2 + K + K/N"}, trainings="K"),)
+    ),
     Method("Loss", "score", (Way(passes={"forward": "1"}),)),
     Method("Margin", "score", (Way(passes={"forward": "2"}),)),
-    Method("MeanMemberLoss", "score", (Way(takes="checkpoints", passes={"forward": "1 + C"}), Way(takes="recorder"))),
-    Method("EL2N", "score", (Way(takes="recorder"), Way(takes="checkpoints", passes={"forward": "1 + C"}))),
+    Method(
+        "MeanMemberLoss",
+        "score",
+        (Way(takes="checkpoints", passes={"forward": "1 + C"}), Way(takes="recorder")),
+    ),
+    Method(
+        "EL2N",
+        "score",
+        (Way(takes="recorder"), Way(takes="checkpoints", passes={"forward": "1 + C"})),
+    ),
     Method(
         "GraNd",
         "score",

@@ -13,7 +13,8 @@ from gexcore.outputs.diff import diff
 from gexcore.outputs.tables import check_columns, write_columns
 
 DESCRIPTION = (
-    "Writes a new file with the data that `gexcore score` scored, its suspects relabelled or left out, "
+    "Writes a new file with the data that `gexcore score` scored, its suspects relabelled or "
+    "left out, "
     "and says what changed. The data itself is never touched."
 )
 
@@ -22,14 +23,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     add_scored(parser)
     treatment = parser.add_mutually_exclusive_group(required=True)
-    treatment.add_argument("--drop", action="store_const", const="drop", dest="method", help="leave the suspects out")
+    treatment.add_argument(
+        "--drop", action="store_const", const="drop", dest="method", help="leave the suspects out"
+    )
     treatment.add_argument(
         "--relabel",
         nargs="?",
         const=RELABELLINGS[0],
         choices=RELABELLINGS,
         dest="method",
-        help="give them new labels: the members' most probable class, leaving out those for which that is the given "
+        help="give them new labels: the members' most probable class, leaving out those for which "
+        "that is the given "
         f"one (default: {RELABELLINGS[0]}), or another method's",
     )
     add_output(parser)
@@ -69,7 +73,8 @@ def deliver(cleaned: Cleaned, scored: Scored, args: argparse.Namespace) -> None:
 
 
 def cleaned_columns(scored: Scored, cleaned: Cleaned, *, table: bool) -> Columns:
-    """The data with the samples kept and their new targets: x, y and index, or the columns of a table.
+    """The data with the samples kept and their new targets: x, y and index, or the columns of a
+    table.
 
     In a table, soft targets of a column ``label`` are the columns ``label_0``, ``label_1``, ….
     """

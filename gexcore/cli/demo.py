@@ -28,8 +28,10 @@ from gexcore.influence.record import settings_of
 from gexcore.plots import plot_histogram
 
 DESCRIPTION = (
-    "Flips some labels of scikit-learn's digits, trains a model until it has memorised them, scores the data from "
-    "that final checkpoint alone, and compares the ranking with the flips. Writes scores.csv, run.json and histogram.png."
+    "Flips some labels of scikit-learn's digits, trains a model until it has memorised them, "
+    "scores the data from "
+    "that final checkpoint alone, and compares the ranking with the flips. Writes "
+    "scores.csv, run.json and histogram.png."
 )
 HISTOGRAM = "histogram.png"
 
@@ -56,9 +58,19 @@ class Noisy(NamedTuple):
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of this command."""
-    parser.add_argument("--backend", metavar="NAME", default="numpy", help="whose model to train (default: numpy)")
-    parser.add_argument("--noise", metavar="SHARE", type=float, default=0.1, help="of labels to flip (default: 0.1)")
-    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("gexcore-demo"), help="(default: gexcore-demo)")
+    parser.add_argument(
+        "--backend", metavar="NAME", default="numpy", help="whose model to train (default: numpy)"
+    )
+    parser.add_argument(
+        "--noise", metavar="SHARE", type=float, default=0.1, help="of labels to flip (default: 0.1)"
+    )
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        default=Path("gexcore-demo"),
+        help="(default: gexcore-demo)",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     add_settings(parser, [named("GEX")])
 
@@ -69,7 +81,9 @@ def run(args: argparse.Namespace) -> None:
     spec = _trainable(default_registry(), args.backend)
     before = output.previous_command(args.out)
     if before is not None and before.get("name") != "demo":
-        raise OutputExistsError(f"{args.out} holds a run that is no demo; choose another folder with --out")
+        raise OutputExistsError(
+            f"{args.out} holds a run that is no demo; choose another folder with --out"
+        )
     data = digits(args.noise, method.seed)
     # comes with scikit-learn, as the data does: small nets are fastest on one thread, and several
     # waiting for a busy machine make them ten times slower
@@ -79,36 +93,54 @@ def run(args: argparse.Namespace) -> None:
         _demonstrate(args, method, spec, data)
 
 
-def _demonstrate(args: argparse.Namespace, method: gexcore.GEX, spec: BackendSpec, data: Noisy) -> None:
+def _demonstrate(
+    args: argparse.Namespace, method: gexcore.GEX, spec: BackendSpec, data: Noisy
+) -> None:
     print(f"digits: {len(data.x)} samples of 10 classes, {data.flipped.sum()} labels flipped")
 
     started = time.perf_counter()
     model = spec.load(spec.demo)(data.x, data.given, classes=10, seed=method.seed)
-    print(f"trained a model of {args.backend} to memorise them in {time.perf_counter() - started:.1f} s")
+    print(
+        f"trained a model of {args.backend} to memorise them in "
+        f"{time.perf_counter() - started:.1f} s"
+    )
 
     show = not args.quiet and sys.stderr.isatty()
     influence = method.fit(model, (data.x, data.given), backend=args.backend, progress=show)
     outcome = outcome_of(influence)
     columns, found = outcome.columns, outcome.suspects
-    command = {"name": "demo", "gexcore": gexcore.__version__, "noise": args.noise, "backend": args.backend}
+    command = {
+        "name": "demo",
+        "gexcore": gexcore.__version__,
+        "noise": args.noise,
+        "backend": args.backend,
+    }
     command |= settings_of(method)
     files = output.result_files(outcome.record, columns, found, command)
     try:
         files = {HISTOGRAM: histogram(influence, data.flipped, found), **files}
     except ImportError:
-        (args.out / HISTOGRAM).unlink(missing_ok=True)  # one of an earlier demo would show other scores
+        (args.out / HISTOGRAM).unlink(
+            missing_ok=True
+        )  # one of an earlier demo would show other scores
     output.write_files(args.out, files)
 
     print(f"{summary(influence, outcome)}{_precision_recall(found, data.flipped)}")
-    print(f"how well the flipped labels are ranked:\n{_comparison(influence, columns, data.flipped)}")
+    print(
+        f"how well the flipped labels are ranked:\n{_comparison(influence, columns, data.flipped)}"
+    )
     print(f"the most suspect:\n{most_suspect(columns, true=data.true)}")
     print(f"written to {args.out}: {', '.join(sorted(files))}")
     if HISTOGRAM not in files:
-        print(f"{HISTOGRAM} is left out, since matplotlib is not installed; try: pip install 'gexcore[report]'")
+        print(
+            f"{HISTOGRAM} is left out, since matplotlib is not installed; try: pip install "
+            "'gexcore[report]'"
+        )
 
 
 def digits(noise: float, seed: int) -> Noisy:
-    """scikit-learn's digits with exactly round(noise × N) labels moved to another class, all equally likely.
+    """scikit-learn's digits with exactly round(noise × N) labels moved to another class, all
+    equally likely.
 
     Raises
     ------
@@ -120,12 +152,17 @@ def digits(noise: float, seed: int) -> Noisy:
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        msg = "the demo's data comes with scikit-learn, which is not installed; try: pip install 'gexcore[sklearn]'"
+        msg = (
+            "the demo's data comes with scikit-learn, which is not installed; try: pip install "
+            "'gexcore[sklearn]'"
+        )
         raise MissingExtraError(msg) from error
     x, true = load_digits(return_X_y=True)
     count = round(noise * len(x)) if 0 < noise <= 0.5 else 0
     if not count:
-        raise InvalidSettingError(f"noise is {noise}, and must be above 0 (one label at least) and at most 0.5")
+        raise InvalidSettingError(
+            f"noise is {noise}, and must be above 0 (one label at least) and at most 0.5"
+        )
     rng = np.random.default_rng(seed)
     given = true.copy()
     moved = rng.choice(len(x), count, replace=False)
@@ -139,7 +176,9 @@ def histogram(influence: LossInfluence, flipped: NDArray[np.bool_], found: Suspe
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     scores = influence.suspicion(clip=THRESHOLD_CLIP)
-    axes = plot_histogram(scores, threshold=found.threshold.value, wrong=flipped, ax=figure.subplots())
+    axes = plot_histogram(
+        scores, threshold=found.threshold.value, wrong=flipped, ax=figure.subplots()
+    )
     axes.set_xlabel(f"suspicion (mean loss, clipped at {THRESHOLD_CLIP:g})")
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=120)
@@ -150,11 +189,15 @@ def _trainable(registry: BackendRegistry, name: str) -> BackendSpec:
     registry.get(name)  # says what is missing
     spec = registry.spec(name)
     if not spec.demo:
-        raise InvalidSettingError(f"backend {name!r} has no model for the demo; leave --backend out")
+        raise InvalidSettingError(
+            f"backend {name!r} has no model for the demo; leave --backend out"
+        )
     return spec
 
 
-def _comparison(influence: LossInfluence, columns: Mapping[str, NDArray[Any]], flipped: NDArray[np.bool_]) -> str:
+def _comparison(
+    influence: LossInfluence, columns: Mapping[str, NDArray[Any]], flipped: NDArray[np.bool_]
+) -> str:
     rankings = {
         "GEX, suspicion()": columns["suspicion"],
         "GEX, self_influence()": columns["self_influence"],
@@ -163,7 +206,12 @@ def _comparison(influence: LossInfluence, columns: Mapping[str, NDArray[Any]], f
     rows = [["", "AUC", "average precision"]]
     for name, scores in rankings.items():
         usable = not np.isnan(scores).any()  # without a member there is no self-influence
-        rows.append([name, *(f"{f(scores, flipped):.3f}" if usable else "-" for f in (auc, average_precision))])
+        rows.append(
+            [
+                name,
+                *(f"{f(scores, flipped):.3f}" if usable else "-" for f in (auc, average_precision)),
+            ]
+        )
     return aligned(rows, indent="  ")
 
 
@@ -171,4 +219,7 @@ def _precision_recall(found: Suspects, flipped: NDArray[np.bool_]) -> str:
     if not len(found.indices):
         return ""
     hits = flipped[found.indices].sum()
-    return f"\nof the suspects {hits / len(found.indices):.1%} are flipped labels, and of those {hits / flipped.sum():.1%} are suspects"
+    return (
+        f"\nof the suspects {hits / len(found.indices):.1%} are flipped labels, and of those "
+        f"{hits / flipped.sum():.1%} are suspects"
+    )

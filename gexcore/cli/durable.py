@@ -26,7 +26,9 @@ def is_durable(method: Any, model: Any, backend: str | None, loss: str | None) -
     Not that of a method without chains, under a budget in seconds, with states that the backend
     cannot hand out, or without what ``gexcore[store]`` installs.
     """
-    if "store" not in inspect.signature(method.fit).parameters or getattr(method.budget, "seconds", None):
+    if "store" not in inspect.signature(method.fit).parameters or getattr(
+        method.budget, "seconds", None
+    ):
         return False
     if not all(importlib.util.find_spec(name) for name in NEEDED):
         return False
@@ -36,7 +38,8 @@ def is_durable(method: Any, model: Any, backend: str | None, loss: str | None) -
 
 @contextmanager
 def stored_in(out: Path, command: Any, *, durable: bool) -> Iterator[dict[str, Any]]:
-    """The argument ``store`` of a fit, if it is durable; a run that fails with nothing to go on from leaves nothing."""
+    """The argument ``store`` of a fit, if it is durable; a run that fails with nothing to go on
+    from leaves nothing."""
     if not durable:
         yield {}
         return
@@ -45,7 +48,9 @@ def stored_in(out: Path, command: Any, *, durable: bool) -> Iterator[dict[str, A
     try:
         yield {"store": out / STORE}
     except Exception as error:
-        if isinstance(error, AllMembersDivergedError) or not list((out / STORE / "checkpoints").glob("chain-*")):
+        if isinstance(error, AllMembersDivergedError) or not list(
+            (out / STORE / "checkpoints").glob("chain-*")
+        ):
             (out / RUN).unlink()
             shutil.rmtree(out / STORE, ignore_errors=True)
             if new:

@@ -30,7 +30,9 @@ class Extra(NamedTuple):
 
 def add_extras(parser: argparse.ArgumentParser) -> None:
     """A flag for each."""
-    group = parser.add_argument_group("what some methods take beside", "`gexcore methods` says which.")
+    group = parser.add_argument_group(
+        "what some methods take beside", "`gexcore methods` says which."
+    )
     code = "file.py:callable"
     group.add_argument(
         "--checkpoints",
@@ -45,19 +47,33 @@ def add_extras(parser: argparse.ArgumentParser) -> None:
         help="what Recorder.save wrote; repeat it for each run",
     )
     group.add_argument(
-        "--probabilities", metavar="FILE", type=Path, help=".npy file (samples × classes), out of sample"
+        "--probabilities",
+        metavar="FILE",
+        type=Path,
+        help=".npy file (samples × classes), out of sample",
     )
     group.add_argument(
         "--train",
         metavar=code,
         help="the recipe itself: train(x, y) -> model, or of LOO train(data, start, seed) -> model",
     )
-    group.add_argument("--ensemble", action="store_true", help="TracInRP: the members of GEX() in place of checkpoints")
     group.add_argument(
-        "--parameters", metavar="PATTERN", action="append", help="only these parameters, by name; may be repeated"
+        "--ensemble",
+        action="store_true",
+        help="TracInRP: the members of GEX() in place of checkpoints",
     )
-    group.add_argument("--last-layer", action="store_true", help="only the parameters of the last layer")
-    group.add_argument("--indices", metavar="I,J,…", type=_indices, help="LOO: remove these samples only")
+    group.add_argument(
+        "--parameters",
+        metavar="PATTERN",
+        action="append",
+        help="only these parameters, by name; may be repeated",
+    )
+    group.add_argument(
+        "--last-layer", action="store_true", help="only the parameters of the last layer"
+    )
+    group.add_argument(
+        "--indices", metavar="I,J,…", type=_indices, help="LOO: remove these samples only"
+    )
 
 
 def taken(args: argparse.Namespace, method: Method) -> dict[str, Extra]:
@@ -72,24 +88,33 @@ def taken(args: argparse.Namespace, method: Method) -> dict[str, Extra]:
     """
     found = {name: value for name in READ if (value := getattr(args, name))}
     if args.last_layer and "parameters" not in method.settings:
-        raise InvalidSettingError(f"{method.name} neither steps nor takes derivatives; leave --last-layer out")
+        raise InvalidSettingError(
+            f"{method.name} neither steps nor takes derivatives; leave --last-layer out"
+        )
     for name in found:
         if name not in method.settings:
             raise InvalidSettingError(f"{method.name} does not take {flag(name)}; leave it out")
     required = {way.takes for way in method.ways}
     if "" not in required and not required & found.keys():
         told = " or ".join(flag(name) for name in READ if name in required)
-        raise InvalidSettingError(f"{method.name} needs {told}; `gexcore score --help` says what that is")
+        raise InvalidSettingError(
+            f"{method.name} needs {told}; `gexcore score --help` says what that is"
+        )
     return {name: READ[name](value) for name, value in found.items()}
 
 
 def _checkpoints(where: str) -> Extra:
-    build, file = load_callable(where, "--checkpoints", f"{FROM_CODE} returns the list of checkpoints")
+    build, file = load_callable(
+        where, "--checkpoints", f"{FROM_CODE} returns the list of checkpoints"
+    )
     try:
         value = build()
     except (Exception, SystemExit) as error:
         told = f"{type(error).__name__}: {error}".splitlines()[0]
-        msg = f"{where} failed ({told}); called without arguments it must return the list of checkpoints"
+        msg = (
+            f"{where} failed ({told}); called without arguments it must return the list of "
+            "checkpoints"
+        )
         raise InvalidModelError(msg) from error
     check_checkpoints(value)
     return Extra(value, _of_code(where, file))
@@ -123,7 +148,9 @@ def _probabilities(path: Path) -> Extra:
 
 def _refuse_missing(path: Path, kind: str) -> None:
     if not path.is_file():
-        raise InvalidDataError(f"{path} {'is no file' if path.exists() else 'does not exist'}; {kind}")
+        raise InvalidDataError(
+            f"{path} {'is no file' if path.exists() else 'does not exist'}; {kind}"
+        )
 
 
 def _plain(value: Any) -> Extra:
@@ -145,4 +172,6 @@ def _indices(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of positions; give them as 0,5,17") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no list of positions; give them as 0,5,17"
+        ) from None

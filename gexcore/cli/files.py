@@ -24,8 +24,19 @@ Read = TypeVar("Read")
 
 IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 GZIP_MAGIC = b"\x1f\x8b"
-UNREADABLE = (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile, csv.Error, struct.error)
-KINDS = "an .npz file with x and y, two idx files as FEATURES,LABELS, or a .csv or .parquet file with --label"
+UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    zlib.error,
+    zipfile.BadZipFile,
+    csv.Error,
+    struct.error,
+)
+KINDS = (
+    "an .npz file with x and y, two idx files as FEATURES,LABELS, or a .csv or .parquet file "
+    "with --label"
+)
 
 
 def data_paths(where: str) -> list[Path]:
@@ -37,17 +48,24 @@ def data_paths(where: str) -> list[Path]:
         Where one does not exist or may not be read.
     """
     whole = Path(where)
-    paths = [whole] if whole.exists() or "," not in where else [Path(part.strip()) for part in where.split(",")]
+    paths = (
+        [whole]
+        if whole.exists() or "," not in where
+        else [Path(part.strip()) for part in where.split(",")]
+    )
     for path in paths:
         if not path.is_file():
-            raise InvalidDataError(f"{path} {'is no file' if path.exists() else 'does not exist'}; DATA is {KINDS}")
+            raise InvalidDataError(
+                f"{path} {'is no file' if path.exists() else 'does not exist'}; DATA is {KINDS}"
+            )
         if not os.access(path, os.R_OK):
             raise InvalidDataError(f"{path} may not be read by this user; change its permissions")
     return paths
 
 
 def read_data(paths: list[Path], label: str | None) -> XY:
-    """Inputs and targets, in the order and of the types of the files; columns of tables become float64.
+    """Inputs and targets, in the order and of the types of the files; columns of tables become
+    float64.
 
     Parameters and errors are those of `read_columns`.
     """
@@ -55,7 +73,8 @@ def read_data(paths: list[Path], label: str | None) -> XY:
 
 
 def inputs_and_targets(columns: Columns, label: str | None) -> XY:
-    """x and y, where they are the columns; else the features of a table as one array, and its column `label`.
+    """x and y, where they are the columns; else the features of a table as one array, and its
+    column `label`.
 
     Raises
     ------
@@ -93,11 +112,16 @@ def read_columns(paths: list[Path], label: str | None) -> Columns:
             raise InvalidSettingError(f"--label {wrong}; give one of {', '.join(columns)}")
         return columns
     if label is not None:
-        raise InvalidSettingError(f"--label {label} is for the columns of .csv and .parquet files; leave it out")
+        raise InvalidSettingError(
+            f"--label {label} is for the columns of .csv and .parquet files; leave it out"
+        )
     if len(paths) == 2:
         x, y = (_reading(_idx, path, "idx") for path in paths)
         if y.ndim != 1:
-            msg = f"{paths[1]} has {y.ndim} dimensions, and labels have one; name the features first: FEATURES,LABELS"
+            msg = (
+                f"{paths[1]} has {y.ndim} dimensions, and labels have one; name the features "
+                "first: FEATURES,LABELS"
+            )
             raise InvalidDataError(msg)
     elif len(paths) == 1 and suffix == ".npz":
         x, y = _reading(_npz, paths[0], suffix)
@@ -124,14 +148,19 @@ def _npz(path: Path) -> XY:
         missing = [name for name in ("x", "y") if name not in archive.files]
         if missing:
             has = ", ".join(archive.files) or "nothing"
-            msg = f"{path} has no array {' and no array '.join(missing)}, but {has}; save it as numpy.savez(file, x=…, y=…)"
+            msg = (
+                f"{path} has no array {' and no array '.join(missing)}, but {has}; save it as "
+                "numpy.savez(file, x=…, y=…)"
+            )
             raise InvalidDataError(msg)
         x, y = archive["x"], archive["y"]
     for name, array in (("x", x), ("y", y)):
         if array.ndim == 0:
             raise InvalidDataError(f"{name} of {path} is a single value; give one row per sample")
     if x.dtype.kind not in "biuf":
-        raise InvalidDataError(f"x of {path} is of type {x.dtype}; only numbers are allowed: encode it")
+        raise InvalidDataError(
+            f"x of {path} is of type {x.dtype}; only numbers are allowed: encode it"
+        )
     return x, y
 
 
@@ -146,7 +175,9 @@ def _idx(path: Path) -> NDArray[Any]:
     dtype = np.dtype(IDX_TYPES[code])
     body = memoryview(content)[4 + 4 * ndim :]
     if len(body) != math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"{len(body)} bytes of data where the header says {math.prod(shape) * dtype.itemsize}")
+        raise ValueError(
+            f"{len(body)} bytes of data where the header says {math.prod(shape) * dtype.itemsize}"
+        )
     return np.frombuffer(body, dtype).reshape(shape).astype(dtype.newbyteorder("="))
 
 
@@ -159,7 +190,10 @@ def _csv(path: Path) -> Columns:
         rows = []
         for row in filter(None, reader):
             if len(row) != len(header):
-                msg = f"line {reader.line_num} of {path} has {len(row)} cells and the header {len(header)}; give one cell per column"
+                msg = (
+                    f"line {reader.line_num} of {path} has {len(row)} cells and the header "
+                    f"{len(header)}; give one cell per column"
+                )
                 raise InvalidDataError(msg)
             rows.append(row)
     if len(set(header)) < len(header):
@@ -193,7 +227,9 @@ def _parquet(path: Path) -> Columns:
         if not pd.api.types.is_numeric_dtype(frame[name]):
             raise _not_numeric(str(name), path, f"its type is {frame[name].dtype}")
         column = frame[name]
-        columns[str(name)] = column.to_numpy(np.float64, na_value=np.nan) if column.hasnans else column.to_numpy()
+        columns[str(name)] = (
+            column.to_numpy(np.float64, na_value=np.nan) if column.hasnans else column.to_numpy()
+        )
     return columns
 
 

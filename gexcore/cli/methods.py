@@ -1,4 +1,5 @@
-"""`gexcore methods`: what there is, what each method needs and costs, and on which backends it runs."""
+"""`gexcore methods`: what there is, what each method needs and costs, and on which backends it
+runs."""
 
 from __future__ import annotations
 
@@ -13,12 +14,15 @@ from gexcore.cli.catalogue import METHODS, SYMBOLS, Method, Way
 from gexcore.cli.text import aligned
 
 DESCRIPTION = (
-    "Lists every method: what it takes beside model and data, which capabilities of a backend it needs "
+    "Lists every method: what it takes beside model and data, which capabilities of a "
+    "backend it needs "
     "(`gexcore backends` lists who has them), and its cost in passes over all samples."
 )
 NOTE = (
-    "A step is a forward and a backward pass; a gradient is of every single sample, or one jvp for each direction where "
-    "directions are few, they do not fit into memory or the backend has none, or two forward passes where it has no jvp either. Test data and "
+    "A step is a forward and a backward pass; a gradient is of every single sample, or one "
+    "jvp for each direction where "
+    "directions are few, they do not fit into memory or the backend has none, or two forward "
+    "passes where it has no jvp either. Test data and "
     "statistics of BatchNorm come on top."
 )
 
@@ -26,8 +30,14 @@ NOTE = (
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of this command."""
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print everything, settings included, as JSON")
-    form.add_argument("--markdown", action="store_true", help="print the tables of the documents: costs, and backends")
+    form.add_argument(
+        "--json", action="store_true", help="print everything, settings included, as JSON"
+    )
+    form.add_argument(
+        "--markdown",
+        action="store_true",
+        help="print the tables of the documents: costs, and backends",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -44,7 +54,9 @@ def listed() -> str:
     """All ways to use all methods in columns."""
     lines = [["method", "kind", "needs of the backend", "passes over the data"]]
     for method, way in _ways():
-        lines.append([method.label(way), method.kind, ", ".join(method.needs(way)) or "-", way.cost])
+        lines.append(
+            [method.label(way), method.kind, ", ".join(method.needs(way)) or "-", way.cost]
+        )
     return aligned(lines, right=False)
 
 
@@ -56,7 +68,10 @@ def legend() -> str:
 def costs() -> str:
     """Costs as a Markdown table."""
     lines = [["method", "needs of the backend", "passes over the data"], ["---"] * 3]
-    lines += [[f"`{method.label(way)}`", ", ".join(method.needs(way)) or "–", way.cost] for method, way in _ways()]
+    lines += [
+        [f"`{method.label(way)}`", ", ".join(method.needs(way)) or "–", way.cost]
+        for method, way in _ways()
+    ]
     return _markdown(lines)
 
 
@@ -65,11 +80,14 @@ def on_backends(backends: list[Row]) -> str:
     lines = [["method", *(f"`{row.name}`" for row in backends)], ["---"] * (len(backends) + 1)]
     for method, way in _ways():
         lines.append([f"`{method.label(way)}`", *(_cell(method, way, row) for row in backends)])
-    return "\n".join([_markdown(lines), "", *(f"- {line}" for row in backends for line in holes(row))])
+    return "\n".join(
+        [_markdown(lines), "", *(f"- {line}" for row in backends for line in holes(row))]
+    )
 
 
 def holes(row: Row) -> list[str]:
-    """Why a backend lacks what it lacks, and which methods miss each capability; nothing where none is missed."""
+    """Why a backend lacks what it lacks, and which methods miss each capability; nothing where none
+    is missed."""
     if row.can is None:
         return [f"`{row.name}` runs nothing here: {row.note}."]
     missed: dict[str, list[str]] = {}
@@ -86,7 +104,13 @@ def _ways() -> list[tuple[Method, Way]]:
 
 
 def _cell(method: Method, way: Way, row: Row) -> str:
-    return "" if row.can is None else "yes" if all(row.can[name] for name in method.needs(way)) else "–"
+    return (
+        ""
+        if row.can is None
+        else "yes"
+        if all(row.can[name] for name in method.needs(way))
+        else "–"
+    )
 
 
 def _markdown(lines: list[list[str]]) -> str:
@@ -105,4 +129,10 @@ def _described(method: Method) -> dict[str, Any]:
         for way in method.ways
     ]
     settings = {f.name: None if f.default is MISSING else f.default for f in fields(method.cls)}
-    return {"name": method.name, "kind": method.kind, "summary": method.summary, "settings": settings, "ways": ways}
+    return {
+        "name": method.name,
+        "kind": method.kind,
+        "summary": method.summary,
+        "settings": settings,
+        "ways": ways,
+    }

@@ -12,7 +12,10 @@ from typing import Any, NamedTuple
 
 from gexcore.errors import InvalidModelError
 
-KINDS = "it must be file.py:callable or package.module:callable, where the callable returns the trained model"
+KINDS = (
+    "it must be file.py:callable or package.module:callable, where the callable returns the "
+    "trained model"
+)
 
 
 class Source(NamedTuple):
@@ -33,7 +36,8 @@ class Source(NamedTuple):
 
 
 def load_model(where: str) -> Source:
-    """Run ``file.py:callable`` or ``package.module:callable``; it must return the model with its weights.
+    """Run ``file.py:callable`` or ``package.module:callable``; it must return the model with its
+    weights.
 
     Raises
     ------
@@ -45,13 +49,17 @@ def load_model(where: str) -> Source:
     try:
         model = build()
     except (Exception, SystemExit) as error:
-        msg = f"{name}() of {place} failed ({_told(error)}); called without arguments it must return the trained model"
+        msg = (
+            f"{name}() of {place} failed ({_told(error)}); called without arguments it must "
+            "return the trained model"
+        )
         raise InvalidModelError(msg) from error
     return Source(model, name, file)
 
 
 def load_callable(where: str, what: str, kinds: str) -> tuple[Callable[..., Any], Path | None]:
-    """What ``file.py:callable`` or ``package.module:callable`` names, and the file it is defined in.
+    """What ``file.py:callable`` or ``package.module:callable`` names, and the file it is defined
+    in.
 
     Parameters
     ----------
@@ -71,7 +79,11 @@ def load_callable(where: str, what: str, kinds: str) -> tuple[Callable[..., Any]
     module = _import(place, kinds)
     found = getattr(module, name, None)
     if not callable(found):
-        has = f"no {name}" if found is None else f"{name}, which is no callable but of type {type(found).__name__}"
+        has = (
+            f"no {name}"
+            if found is None
+            else f"{name}, which is no callable but of type {type(found).__name__}"
+        )
         raise InvalidModelError(f"{place} has {has}; {kinds}")
     file = getattr(module, "__file__", None)
     return found, file and Path(file)
@@ -82,7 +94,8 @@ def _import(place: str, kinds: str) -> ModuleType:
     is_file = path.suffix == ".py"
     if is_file and not path.is_file():
         raise InvalidModelError(f"{place} does not exist; {kinds}")
-    # as Python itself does for a script, and does not for a console command in the working directory
+    # as Python itself does for a script, and does not for a console command in the working
+    # directory
     sys.path.insert(0, str(path.parent.resolve() if is_file else Path.cwd()))
     try:
         return _run(path) if is_file else importlib.import_module(place)

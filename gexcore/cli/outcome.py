@@ -51,11 +51,15 @@ def _scores(own: NDArray[np.float64], labels: NDArray[np.intp] | None, run: Run)
 def summary(result: Any, outcome: Outcome) -> str:
     """How many samples, the cost, how many suspects or why none are named, and what is doubtful."""
     run, threshold = outcome.run, outcome.suspects.threshold
-    cost = f"{run.seconds:.1f} s, as much as {run.passes.epochs(run.samples):.0f} forward passes over the data"
+    cost = (
+        f"{run.seconds:.1f} s, as much as {run.passes.epochs(run.samples):.0f} forward passes "
+        "over the data"
+    )
     if threshold.value is not None:
         of, told = _scale(result)
         verdict = (
-            f"{len(outcome.suspects.indices)} suspects, {of} above {threshold.value:.3g}: {threshold.reason}{told}"
+            f"{len(outcome.suspects.indices)} suspects, {of} above {threshold.value:.3g}: "
+            f"{threshold.reason}{told}"
         )
     else:
         verdict = f"no threshold: {threshold.reason}"
@@ -63,10 +67,15 @@ def summary(result: Any, outcome: Outcome) -> str:
             overlapping = result.suspects("mixture")
             if overlapping.threshold.value is not None:
                 share = len(overlapping.indices) / len(result)
-                verdict += f"\nof two overlapping modes the upper one would hold {share:.1%} of the samples"
+                verdict += (
+                    f"\nof two overlapping modes the upper one would hold {share:.1%} of the "
+                    "samples"
+                )
     if isinstance(result, LossInfluence):
         # the verdict has already said so
-        verdict += doubts([finding for finding in result.diagnose() if finding.name != "no_separate_mode"])
+        verdict += doubts(
+            [finding for finding in result.diagnose() if finding.name != "no_separate_mode"]
+        )
     return f"{run.samples} samples scored by {run.method} on {run.backend} in {cost}\n{verdict}"
 
 

@@ -33,7 +33,9 @@ def previous_command(out: Path) -> dict[str, Any] | None:
         raise OutputExistsError(f"{out} is a file; --out names a folder")
     existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     if not os.access(existing, os.W_OK | os.X_OK):
-        raise InvalidSettingError(f"{existing} cannot be written to; choose another folder with --out")
+        raise InvalidSettingError(
+            f"{existing} cannot be written to; choose another folder with --out"
+        )
     if not out.exists() or all(path.name.endswith(PART) for path in out.iterdir()):
         return None
     try:
@@ -62,7 +64,9 @@ def is_finished(out: Path, command: Mapping[str, Any]) -> bool:
     if fields:
         fields = ["method"] if "method" in fields else fields  # which has other settings altogether
         told = ", ".join(_difference(name, before.get(name), now.get(name)) for name in fields)
-        raise OutputExistsError(f"{out} holds another run, which differs in {told}; choose another folder with --out")
+        raise OutputExistsError(
+            f"{out} holds another run, which differs in {told}; choose another folder with --out"
+        )
     return (out / SCORES).exists()
 
 
@@ -72,7 +76,8 @@ def begin(out: Path, command: Mapping[str, Any]) -> None:
 
 
 def write_files(out: Path, files: Mapping[str, bytes]) -> None:
-    """Put files into the folder, each whole, none in place before all are written; the last completes it."""
+    """Put files into the folder, each whole, none in place before all are written; the last
+    completes it."""
     out.mkdir(parents=True, exist_ok=True)
     parts = {name: out / f".{name}{PART}" for name in files}
     try:
@@ -100,7 +105,8 @@ def result_files(
 
 
 def scores_csv(columns: Mapping[str, NDArray[Any]]) -> str:
-    """One row per sample; floats keep every digit, what is not known is empty, truth is true or false."""
+    """One row per sample; floats keep every digit, what is not known is empty, truth is true or
+    false."""
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
     lines = [",".join(columns), *(",".join(map(_cell, row)) for row in rows)]
     return "\n".join(lines) + "\n"

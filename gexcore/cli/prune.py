@@ -13,7 +13,8 @@ from gexcore.decisions.prune import prune
 from gexcore.errors import InvalidDataError
 
 DESCRIPTION = (
-    "Writes a new file with the samples of highest self-influence, in exact number. Wrong labels have a high "
+    "Writes a new file with the samples of highest self-influence, in exact number. Wrong "
+    "labels have a high "
     "self-influence as well: clean the data first. The data itself is never touched."
 )
 SCORES = ("self_influence", "suspicion")
@@ -22,7 +23,9 @@ SCORES = ("self_influence", "suspicion")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     add_scored(parser)
-    parser.add_argument("--keep", metavar="FRACTION", type=float, required=True, help="share of the samples to keep")
+    parser.add_argument(
+        "--keep", metavar="FRACTION", type=float, required=True, help="share of the samples to keep"
+    )
     parser.add_argument("--by", choices=SCORES, default=SCORES[0], help=f"(default: {SCORES[0]})")
     parser.add_argument("--class-quota", action="store_true", help="keep that share of every class")
     add_output(parser)
@@ -34,7 +37,9 @@ def run(args: argparse.Namespace) -> None:
     deliver(pruned(scored, args.keep, by=args.by, class_quota=args.class_quota), scored, args)
 
 
-def pruned(scored: Scored, keep: float, *, by: str = SCORES[0], class_quota: bool = False) -> Cleaned:
+def pruned(
+    scored: Scored, keep: float, *, by: str = SCORES[0], class_quota: bool = False
+) -> Cleaned:
     """The share of the data that scores highest.
 
     Raises
@@ -48,7 +53,8 @@ def pruned(scored: Scored, keep: float, *, by: str = SCORES[0], class_quota: boo
     missing = int(np.isnan(scores).sum())
     if missing:
         raise InvalidDataError(
-            f"{missing} samples of {scored.folder} have no {by}, and pruning ranks by it; score them again"
+            f"{missing} samples of {scored.folder} have no {by}, and pruning ranks by it; "
+            "score them again"
         )
     kept = prune(scores, keep, labels=scored.audit.labels, class_quota=class_quota)
     return Cleaned(kept, y[kept], np.setdiff1d(np.arange(len(y)), kept), "prune")

@@ -18,30 +18,44 @@ from gexcore.report import LIMIT, check_target, write_report
 from gexcore.report.audit import read_audit
 
 DESCRIPTION = (
-    "Writes one self-contained page from the folder of a finished `gexcore score`: the ranked samples, a threshold to "
-    "move, the classes they are confused with, and marks to review them by, which the page exports as CSV or JSON."
+    "Writes one self-contained page from the folder of a finished `gexcore score`: the "
+    "ranked samples, a threshold to "
+    "move, the classes they are confused with, and marks to review them by, which the page "
+    "exports as CSV or JSON."
 )
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument("folder", metavar="DIR", type=Path, help="the folder that `gexcore score` wrote")
+    parser.add_argument(
+        "folder", metavar="DIR", type=Path, help="the folder that `gexcore score` wrote"
+    )
     parser.add_argument(
         "--data",
         metavar="DATA",
-        help="samples to show, in the order of the scores (default: the data that was scored, if it is still there): "
+        help="samples to show, in the order of the scores (default: the data that was scored, if "
+        "it is still there): "
         "as for `gexcore score`, or a .txt file with one sample per line",
     )
     parser.add_argument(
-        "--label", metavar="COLUMN", help="column of labels in a .csv or .parquet file (default: as scored)"
+        "--label",
+        metavar="COLUMN",
+        help="column of labels in a .csv or .parquet file (default: as scored)",
     )
     parser.add_argument(
-        "--image", metavar="HxW", type=_shape, help="show rows of numbers as pictures of this size: 28x28"
+        "--image",
+        metavar="HxW",
+        type=_shape,
+        help="show rows of numbers as pictures of this size: 28x28",
     )
     parser.add_argument("--scores-only", action="store_true", help="leave the samples out")
-    parser.add_argument("--class-names", metavar="A,B,C", type=_names, help="names of the classes, in their order")
+    parser.add_argument(
+        "--class-names", metavar="A,B,C", type=_names, help="names of the classes, in their order"
+    )
     parser.add_argument("--title", metavar="TEXT", help="heading of the page")
-    parser.add_argument("--limit", metavar="N", type=int, default=LIMIT, help=f"samples to list (default: {LIMIT})")
+    parser.add_argument(
+        "--limit", metavar="N", type=int, default=LIMIT, help=f"samples to list (default: {LIMIT})"
+    )
     parser.add_argument("--out", metavar="FILE", type=Path, help="(default: DIR/report.html)")
     parser.add_argument("--force", action="store_true", help="overwrite FILE")
 
@@ -65,7 +79,9 @@ def run(args: argparse.Namespace) -> None:
     print(f"{len(audit)} samples reported in {out}")
 
 
-def _samples(args: argparse.Namespace, run: Mapping[str, Any]) -> tuple[list[str] | NDArray[Any] | None, list[str]]:
+def _samples(
+    args: argparse.Namespace, run: Mapping[str, Any]
+) -> tuple[list[str] | NDArray[Any] | None, list[str]]:
     """What to show, if it can be found, and what the page must say about it."""
     command = run.get("command", {})
     if args.data is None:
@@ -90,7 +106,10 @@ def _is_scored(paths: list[Path], command: Mapping[str, Any]) -> bool:
 
 def _as_pictures(x: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     if x[0].size != height * width:
-        msg = f"a sample has {x[0].size} numbers, and --image {height}x{width} asks for {height * width}"
+        msg = (
+            f"a sample has {x[0].size} numbers, and --image {height}x{width} asks for "
+            f"{height * width}"
+        )
         raise InvalidSettingError(msg)
     return x.reshape(len(x), height, width)
 
@@ -111,5 +130,7 @@ def _names(text: str) -> list[str]:
 def _shape(text: str) -> tuple[int, int]:
     height, x, width = text.partition("x")
     if not (x and height.isdecimal() and width.isdecimal() and int(height) and int(width)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no size; give height and width, such as 28x28")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no size; give height and width, such as 28x28"
+        )
     return int(height), int(width)

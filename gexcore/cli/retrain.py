@@ -17,23 +17,39 @@ from gexcore.decisions.retrain import Trial, retrain
 from gexcore.errors import InvalidSettingError
 
 DESCRIPTION = (
-    "Trains by your recipe on the scored data as it is, with its suspects dropped or relabelled, and pruned, and "
+    "Trains by your recipe on the scored data as it is, with its suspects dropped or "
+    "relabelled, and pruned, and "
     "prints the test accuracy of each. Each line is printed as its training ends."
 )
-RECIPE = "it must be file.py:callable or package.module:callable, a function train(x, y, *, seed) that returns a model"
+RECIPE = (
+    "it must be file.py:callable or package.module:callable, a function train(x, y, *, seed) "
+    "that returns a model"
+)
 TREATMENTS = (*METHODS, "prune")
 USUAL = "drop,argmax_or_drop,argmax,eq16,prune"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument("recipe", metavar="RECIPE", help=f"{RECIPE}; the file is RUN as Python code")
+    parser.add_argument(
+        "recipe", metavar="RECIPE", help=f"{RECIPE}; the file is RUN as Python code"
+    )
     add_scored(parser)
-    parser.add_argument("--test", metavar="DATA", required=True, help="test data with right labels, as for DATA")
-    parser.add_argument("--seeds", metavar="N", type=int, default=3, help="trainings of each (default: 3)")
-    parser.add_argument("--with", metavar="A,B,…", dest="treatments", default=USUAL, help=f"(default: {USUAL})")
-    parser.add_argument("--keep", metavar="FRACTION", type=float, default=0.8, help="of prune (default: 0.8)")
-    parser.add_argument("--backend", metavar="NAME", help="only where the model's type leaves a choice")
+    parser.add_argument(
+        "--test", metavar="DATA", required=True, help="test data with right labels, as for DATA"
+    )
+    parser.add_argument(
+        "--seeds", metavar="N", type=int, default=3, help="trainings of each (default: 3)"
+    )
+    parser.add_argument(
+        "--with", metavar="A,B,…", dest="treatments", default=USUAL, help=f"(default: {USUAL})"
+    )
+    parser.add_argument(
+        "--keep", metavar="FRACTION", type=float, default=0.8, help="of prune (default: 0.8)"
+    )
+    parser.add_argument(
+        "--backend", metavar="NAME", help="only where the model's type leaves a choice"
+    )
     add_rate(parser)
 
 
@@ -43,16 +59,27 @@ def run(args: argparse.Namespace) -> None:
     names = args.treatments.split(",")
     unknown = [name for name in names if name not in TREATMENTS]
     if unknown:
-        raise InvalidSettingError(f"--with {unknown[0]} is no treatment; allowed are {', '.join(TREATMENTS)}")
+        raise InvalidSettingError(
+            f"--with {unknown[0]} is no treatment; allowed are {', '.join(TREATMENTS)}"
+        )
     scored = open_scored(args)
     test = read_data(data_paths(args.test), scored.label)
     treatments = {name: _treated(name, scored, args) for name in names}
     trials = []
     for trial in retrain(
-        train, scored.data, treatments, test, labels=scored.labels, seeds=args.seeds, backend=args.backend
+        train,
+        scored.data,
+        treatments,
+        test,
+        labels=scored.labels,
+        seeds=args.seeds,
+        backend=args.backend,
     ):
         trials.append(trial)
-        print(f"{trial.treatment}, seed {trial.seed}: {trial.accuracy:.2%} of the test data", flush=True)
+        print(
+            f"{trial.treatment}, seed {trial.seed}: {trial.accuracy:.2%} of the test data",
+            flush=True,
+        )
     print(f"\n{table(trials)}")
 
 
@@ -65,7 +92,9 @@ def table(trials: Sequence[Trial]) -> str:
         found = np.array([trial.accuracy for trial in part])
         baseline = found.mean() if baseline is None else baseline
         accuracy = f"{found.mean():.2%} ± {found.std():.2%}"
-        rows.append([name, str(part[0].samples), accuracy, f"{100 * (found.mean() - baseline):+.2f}"])
+        rows.append(
+            [name, str(part[0].samples), accuracy, f"{100 * (found.mean() - baseline):+.2f}"]
+        )
     return aligned(rows)
 
 
@@ -73,4 +102,6 @@ def _treated(name: str, scored: Scored, args: argparse.Namespace) -> Cleaned:
     if name == "prune":
         return pruned(scored, args.keep)
     suspects = scored.suspects(args.rate)
-    return clean(scored.labels, suspects, name, None if name == "drop" else scored.predictions(suspects))
+    return clean(
+        scored.labels, suspects, name, None if name == "drop" else scored.predictions(suspects)
+    )

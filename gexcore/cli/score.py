@@ -26,8 +26,10 @@ from gexcore.influence.record import settings_of
 
 NO_MODEL = "-"
 DESCRIPTION = (
-    "Scores every training sample of a trained model from its final checkpoint, and writes DIR/scores.csv "
-    "(one row per sample, in the data's order), DIR/run.json and, of a classifier, DIR/predictions.npz, which "
+    "Scores every training sample of a trained model from its final checkpoint, and writes "
+    "DIR/scores.csv "
+    "(one row per sample, in the data's order), DIR/run.json and, of a classifier, "
+    "DIR/predictions.npz, which "
     "`gexcore clean` makes new labels from. The same command on a finished DIR does nothing; "
     "stopped before, a method with chains goes on from what DIR/store holds (with gexcore[store])."
 )
@@ -38,21 +40,32 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model",
         metavar="MODEL",
-        help="file.py:callable or package.module:callable; the file is RUN as Python code, and the callable "
-        "must return the framework's model with its trained weights; '-' for a score that needs none",
+        help="file.py:callable or package.module:callable; the file is RUN as Python code, and "
+        "the callable "
+        "must return the framework's model with its trained weights; '-' for a score that "
+        "needs none",
     )
     parser.add_argument(
         "data",
         metavar="DATA",
-        help="the training set, with the numbers as the model takes them: an .npz file with x and y, two "
+        help="the training set, with the numbers as the model takes them: an .npz file with x and "
+        "y, two "
         "idx(.gz) files as FEATURES,LABELS, or a .csv or .parquet file of numbers with --label",
     )
-    parser.add_argument("--out", metavar="DIR", required=True, type=Path, help="folder for the results")
-    parser.add_argument("--label", metavar="COLUMN", help="column of a .csv or .parquet file that holds the labels")
+    parser.add_argument(
+        "--out", metavar="DIR", required=True, type=Path, help="folder for the results"
+    )
+    parser.add_argument(
+        "--label", metavar="COLUMN", help="column of a .csv or .parquet file that holds the labels"
+    )
     parser.add_argument("--loss", metavar="NAME", help="cross_entropy (default), squared_error, …")
-    parser.add_argument("--backend", metavar="NAME", help="only where the model's type leaves a choice")
+    parser.add_argument(
+        "--backend", metavar="NAME", help="only where the model's type leaves a choice"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
-    parser.add_argument("--method", metavar="NAME", default="GEX", help="one of `gexcore methods` (default: GEX)")
+    parser.add_argument(
+        "--method", metavar="NAME", default="GEX", help="one of `gexcore methods` (default: GEX)"
+    )
     add_extras(parser)
     add_settings(parser)
 
@@ -67,14 +80,19 @@ def run(args: argparse.Namespace) -> None:
     source = _source(args.model, described, extras)
     command = identity(args, paths, source) | _asked(method, extras)
     if output.is_finished(args.out, command):
-        print(f"{args.out} is already scored: see {args.out / output.SCORES} and {args.out / output.RUN}")
+        print(
+            f"{args.out} is already scored: see {args.out / output.SCORES} and "
+            f"{args.out / output.RUN}"
+        )
         return
     data = read_data(paths, args.label)
     show = not args.quiet and sys.stderr.isatty()
     fitted = gexcore.LastLayer(method) if args.last_layer else method
     durable = is_durable(method, source.model, args.backend, args.loss)
     with stored_in(args.out, command, durable=durable) as stored:
-        result = fitted.fit(source.model, data, loss=args.loss, backend=args.backend, progress=show, **stored)
+        result = fitted.fit(
+            source.model, data, loss=args.loss, backend=args.backend, progress=show, **stored
+        )
     outcome = outcome_of(result)
     columns, found = outcome.columns, outcome.suspects
     files = output.result_files(outcome.record, columns, found, command, paths)
@@ -88,7 +106,8 @@ def run(args: argparse.Namespace) -> None:
 
 
 def identity(args: argparse.Namespace, paths: list[Path], source: Source) -> dict[str, Any]:
-    """What makes this run this run, beside its method: contents, not names, of data and model; weights; version.
+    """What makes this run this run, beside its method: contents, not names, of data and model;
+    weights; version.
 
     Raises
     ------

@@ -20,7 +20,8 @@ from gexcore.report.audit import Audit, read_audit
 
 PREDICTIONS = "predictions.npz"
 STORED = 20_000_000
-"""Up to so many samples × classes, predictions of all samples are stored; beyond, those of the suspects."""
+"""Up to so many samples × classes, predictions of all samples are stored; beyond, those of the
+suspects."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,9 @@ class Scored:
             Where the targets are no classes.
         """
         if self.audit.labels is None:
-            raise InvalidDataError(f"the targets of {self.folder} are no classes, and only classes can be cleaned")
+            raise InvalidDataError(
+                f"the targets of {self.folder} are no classes, and only classes can be cleaned"
+            )
         return self.audit.labels
 
     def suspects(self, rate: float | None) -> NDArray[np.intp]:
@@ -72,12 +75,18 @@ class Scored:
         if rate is None:
             found = ranking[self.audit.suspect[ranking]]
             if not len(found):
-                msg = f"{self.folder} has no suspects ({self.audit.threshold.reason}); name the share to treat with --rate"
+                msg = (
+                    f"{self.folder} has no suspects ({self.audit.threshold.reason}); name the "
+                    "share to treat with --rate"
+                )
                 raise InvalidSettingError(msg)
             return found
         count = round(rate * len(ranking)) if 0 < rate < 1 else 0
         if not count:
-            msg = f"--rate is {rate}, and must be a share above 0 (one of {len(ranking)} samples at least) and below 1"
+            msg = (
+                f"--rate is {rate}, and must be a share above 0 (one of {len(ranking)} samples "
+                "at least) and below 1"
+            )
             raise InvalidSettingError(msg)
         return ranking[:count]
 
@@ -92,31 +101,45 @@ class Scored:
         path = self.folder / PREDICTIONS
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                index, found = stored["index"], Predictions(stored["logits"], stored["probabilities"])
+                index, found = (
+                    stored["index"],
+                    Predictions(stored["logits"], stored["probabilities"]),
+                )
         except (*UNREADABLE, KeyError) as error:
             msg = (
-                f"{path} cannot be read ({type(error).__name__}), and new labels are made from it; score the data anew"
+                f"{path} cannot be read ({type(error).__name__}), and new labels are made from "
+                "it; score the data anew"
             )
             raise InvalidDataError(msg) from error
         at = np.searchsorted(index, rows)
         if len(rows) and (at.max() >= len(index) or not np.array_equal(index[at], rows)):
-            msg = f"{path} holds the predictions of the {len(index)} suspects only; leave --rate out, or use --drop"
+            msg = (
+                f"{path} holds the predictions of the {len(index)} suspects only; leave --rate "
+                "out, or use --drop"
+            )
             raise InvalidDataError(msg)
         return found.at(at)
 
 
 def add_scored(parser: argparse.ArgumentParser) -> None:
     """Arguments that say what was scored."""
-    parser.add_argument("folder", metavar="DIR", type=Path, help="the folder that `gexcore score` wrote")
     parser.add_argument(
-        "--data", metavar="DATA", help="the data that was scored, where it is not any more where it was"
+        "folder", metavar="DIR", type=Path, help="the folder that `gexcore score` wrote"
+    )
+    parser.add_argument(
+        "--data",
+        metavar="DATA",
+        help="the data that was scored, where it is not any more where it was",
     )
 
 
 def add_rate(parser: argparse.ArgumentParser) -> None:
     """The flag that replaces the suspects."""
     parser.add_argument(
-        "--rate", metavar="SHARE", type=float, help="treat this share, most suspicious first, instead of the suspects"
+        "--rate",
+        metavar="SHARE",
+        type=float,
+        help="treat this share, most suspicious first, instead of the suspects",
     )
 
 
@@ -131,28 +154,37 @@ def open_scored(args: argparse.Namespace) -> Scored:
     audit = read_audit(args.folder)
     command = audit.run.get("command", {})
     if command.get("name") != "score" or "data" not in audit.run:
-        msg = f"{args.folder} does not tell which files it scored; give the folder of a finished `gexcore score`"
+        msg = (
+            f"{args.folder} does not tell which files it scored; give the folder of a finished "
+            "`gexcore score`"
+        )
         raise InvalidDataError(msg)
     paths = [Path(path) for path in audit.run["data"]]
     if args.data is not None:
         paths = data_paths(args.data)
     elif not all(path.is_file() for path in paths):
-        raise InvalidDataError(f"{','.join(map(str, paths))} is not there any more; say with --data where it is now")
+        raise InvalidDataError(
+            f"{','.join(map(str, paths))} is not there any more; say with --data where it is now"
+        )
     if [file_digest(path) for path in paths] != command.get("data"):
         msg = (
-            f"{','.join(map(str, paths))} is not what {args.folder} scored: its content differs; give that with --data"
+            f"{','.join(map(str, paths))} is not what {args.folder} scored: its content differs; "
+            "give that with --data"
         )
         raise InvalidDataError(msg)
     label = command.get("label")
     columns = read_columns(paths, label)
     samples = len(columns[label or "y"])
     if samples != len(audit):
-        raise InvalidDataError(f"{args.folder} has {len(audit)} scores for {samples} samples; score the data anew")
+        raise InvalidDataError(
+            f"{args.folder} has {len(audit)} scores for {samples} samples; score the data anew"
+        )
     return Scored(args.folder, audit, columns, label)
 
 
 def stored_predictions(influence: LossInfluence, found: Suspects, *, limit: int = STORED) -> bytes:
-    """The content of `PREDICTIONS`, in float32: index, logits of θ*, and the members' mean probabilities."""
+    """The content of `PREDICTIONS`, in float32: index, logits of θ*, and the members' mean
+    probabilities."""
     predictions = influence.predictions()
     rows = np.arange(len(influence)) if predictions.logits.size <= limit else np.sort(found.indices)
     content = io.BytesIO()

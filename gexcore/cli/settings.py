@@ -85,14 +85,21 @@ class Kind(NamedTuple):
             return float(text) if float in self.numbers else int(text)
         except ValueError:
             kind = "number" if float in self.numbers else "whole number"
-            told = f"is neither a {kind} nor {' nor '.join(self.words)}" if self.words else f"is no {kind}"
+            told = (
+                f"is neither a {kind} nor {' nor '.join(self.words)}"
+                if self.words
+                else f"is no {kind}"
+            )
             raise argparse.ArgumentTypeError(f"{text!r} {told}") from None
 
 
 def add_settings(parser: argparse.ArgumentParser, methods: Iterable[Method] = METHODS) -> None:
-    """Flags for every setting in `HELP` that one of the methods has; none is in the result unless it was given."""
+    """Flags for every setting in `HELP` that one of the methods has; none is in the result unless
+    it was given."""
     chosen = tuple(methods)
-    told = "The defaults choose everything." if len(chosen) == 1 else "Of the methods that have them."
+    told = (
+        "The defaults choose everything." if len(chosen) == 1 else "Of the methods that have them."
+    )
     group = parser.add_argument_group("settings of the method", told)
     for name, text in HELP.items():
         having = [method for method in chosen if name in method.settings]
@@ -108,7 +115,9 @@ def add_settings(parser: argparse.ArgumentParser, methods: Iterable[Method] = ME
             how = {"choices": kind.words}
         whose = "" if len(chosen) == 1 else f"{', '.join(method.name for method in having)}: "
         default = "" if kind.switch else _default(name, having)
-        group.add_argument(flag(name), default=argparse.SUPPRESS, help=f"{whose}{text}{default}", **how)
+        group.add_argument(
+            flag(name), default=argparse.SUPPRESS, help=f"{whose}{text}{default}", **how
+        )
 
 
 def flag(name: str) -> str:
@@ -131,7 +140,9 @@ def named(name: str) -> Method:
             else "LastLayer wraps another method: add --last-layer to that"
         )
         allowed = ", ".join(method.name for method in METHODS if method.name != "LastLayer")
-        raise InvalidSettingError(f"{why}; --method is one of {allowed} (`gexcore methods` tells them apart)")
+        raise InvalidSettingError(
+            f"{why}; --method is one of {allowed} (`gexcore methods` tells them apart)"
+        )
     return found
 
 
@@ -147,7 +158,9 @@ def given(args: argparse.Namespace, method: Method) -> dict[str, Any]:
     foreign = [flag(name) for name in found if name not in method.settings]
     if foreign:
         has = ", ".join(flag(name) for name in HELP if name in method.settings) or "none"
-        raise InvalidSettingError(f"{method.name} has no setting {', '.join(foreign)}; leave it out (it has {has})")
+        raise InvalidSettingError(
+            f"{method.name} has no setting {', '.join(foreign)}; leave it out (it has {has})"
+        )
     return found
 
 
@@ -157,7 +170,10 @@ def _budget(text: str) -> float | str | Budget:
     try:
         number = float(text.removesuffix("s"))
     except ValueError:
-        msg = f"{text!r} is neither a number of passes over the data, nor one of seconds such as 90s, nor auto"
+        msg = (
+            f"{text!r} is neither a number of passes over the data, nor one of seconds such as "
+            "90s, nor auto"
+        )
         raise argparse.ArgumentTypeError(msg) from None
     try:
         return Budget(seconds=number) if text.endswith("s") else number

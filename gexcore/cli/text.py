@@ -16,7 +16,8 @@ TOLD = 10
 
 
 def aligned(rows: Sequence[Sequence[str]], *, indent: str = "", right: bool = True) -> str:
-    """Rows as columns two spaces apart: the first to the left, the others to the right unless told not to be."""
+    """Rows as columns two spaces apart: the first to the left, the others to the right unless told
+    not to be."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (
         "  ".join(
@@ -47,7 +48,10 @@ def most_suspect(columns: Mapping[str, NDArray[Any]], *, true: NDArray[Any] | No
     order = np.argsort(-columns[score], kind="stable")[:TOLD]
     errors = columns.get("standard_error", np.full(len(columns[score]), np.nan))
     scores = [_with_error(columns[score][i], errors[i]) for i in order]
-    rows = [[_cell(column[i]) for column in shown.values()] + [told] for i, told in zip(order, scores, strict=True)]
+    rows = [
+        [_cell(column[i]) for column in shown.values()] + [told]
+        for i, told in zip(order, scores, strict=True)
+    ]
     return aligned([[*shown, score.replace("_", "-")], *rows], indent="  ")
 
 

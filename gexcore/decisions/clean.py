@@ -70,8 +70,15 @@ class Cleaned:
         return len(self.indices)
 
     def __repr__(self) -> str:
-        kind = "classes" if self.targets.ndim == 1 else f"soft targets of {self.targets.shape[1]} classes"
-        return f"<Cleaned by {self.method}: {len(self)} samples kept, {len(self.changed)} changed or left out; {kind}>"
+        kind = (
+            "classes"
+            if self.targets.ndim == 1
+            else f"soft targets of {self.targets.shape[1]} classes"
+        )
+        return (
+            f"<Cleaned by {self.method}: {len(self)} samples kept, {len(self.changed)} changed "
+            f"or left out; {kind}>"
+        )
 
     @property
     def weights(self) -> NDArray[np.float64]:
@@ -80,10 +87,14 @@ class Cleaned:
         Eq. 16 gives rows that sum to less than one. A framework whose cross-entropy expects one,
         such as that of Keras, takes ``targets / weights[:, None]`` with these as sample weights.
         """
-        return np.ones(len(self)) if self.targets.ndim == 1 else np.asarray(self.targets.sum(axis=1))
+        return (
+            np.ones(len(self)) if self.targets.ndim == 1 else np.asarray(self.targets.sum(axis=1))
+        )
 
 
-def clean(labels: Any, suspects: Any, method: str, predictions: Predictions | None = None) -> Cleaned:
+def clean(
+    labels: Any, suspects: Any, method: str, predictions: Predictions | None = None
+) -> Cleaned:
     """Drop the suspects of a training set or give them new targets.
 
     Parameters
@@ -94,8 +105,9 @@ def clean(labels: Any, suspects: Any, method: str, predictions: Predictions | No
         Distinct positions.
     method : {"argmax_or_drop", "argmax", "other", "eq16", "distill", "complementary", "drop"}
         The most probable class by the members, leaving out the suspects whose given one it is; the
-        same, keeping those as they are; the most probable other class; Eq. 16 from the logits of θ*; the members' probabilities; those of θ*
-        without the given class; or leave the suspects out.
+        same, keeping those as they are; the most probable other class; Eq. 16 from the logits of
+        θ*; the members' probabilities; those of θ* without the given class; or leave the suspects
+        out.
     predictions : Predictions
         Of the suspects, row by row; "drop" needs none.
 
@@ -114,7 +126,9 @@ def clean(labels: Any, suspects: Any, method: str, predictions: Predictions | No
     array([0, 1, 3])
     """
     if method not in METHODS:
-        raise InvalidSettingError(f"no relabelling named {method!r}; allowed are {', '.join(METHODS)}")
+        raise InvalidSettingError(
+            f"no relabelling named {method!r}; allowed are {', '.join(METHODS)}"
+        )
     labels, suspects = np.asarray(labels), positions(suspects, len(labels))
     if method == "drop":
         kept = np.setdiff1d(np.arange(len(labels)), suspects)
@@ -122,7 +136,9 @@ def clean(labels: Any, suspects: Any, method: str, predictions: Predictions | No
         return Cleaned(kept, labels[kept], np.sort(suspects), method)
     if predictions is None or len(predictions.logits) != len(suspects):
         told = "none" if predictions is None else f"{len(predictions.logits)} rows"
-        raise InvalidDataError(f"{method} needs predictions for the {len(suspects)} suspects, and got {told}")
+        raise InvalidDataError(
+            f"{method} needs predictions for the {len(suspects)} suspects, and got {told}"
+        )
     classes = predictions.logits.shape[1]
     check_labels(labels, classes)
     everything = np.arange(len(labels))
@@ -131,7 +147,9 @@ def clean(labels: Any, suspects: Any, method: str, predictions: Predictions | No
         targets[suspects] = _soft_targets(method, labels[suspects], predictions)
         return Cleaned(everything, targets, np.sort(suspects), method)
     targets = labels.copy()
-    targets[suspects] = relabel_argmax(predictions.probabilities, labels[suspects] if method == "other" else None)
+    targets[suspects] = relabel_argmax(
+        predictions.probabilities, labels[suspects] if method == "other" else None
+    )
     moved = targets != labels
     if method != "argmax_or_drop":
         return Cleaned(everything, targets, np.flatnonzero(moved), method)
@@ -161,5 +179,7 @@ def positions(suspects: Any, samples: int) -> NDArray[np.intp]:
         raise InvalidDataError("the suspects are not distinct positions; give one integer for each")
     if found.min() < 0 or found.max() >= samples:
         wrong = found[(found < 0) | (found >= samples)][0]
-        raise InvalidDataError(f"position {wrong} is outside 0 … {samples - 1}; give positions in the data")
+        raise InvalidDataError(
+            f"position {wrong} is outside 0 … {samples - 1}; give positions in the data"
+        )
     return found.astype(np.intp)

@@ -63,9 +63,16 @@ def pruning_curve(
     [(4, 1.5), (2, 2.5)]
     """
     n, quota = len(scores), {"labels": labels, "class_quota": class_quota}
-    plans = [(share, prune(scores, share, **quota), random_subset(n, share, seed=seed, **quota)) for share in keep]
+    plans = [
+        (share, prune(scores, share, **quota), random_subset(n, share, seed=seed, **quota))
+        for share in keep
+    ]
     points = []
     for share, best, drawn in plans:
         accuracy = float(train(best))
-        points.append(CurvePoint(share, len(best), accuracy, float(train(drawn)) if len(drawn) < n else accuracy))
+        points.append(
+            CurvePoint(
+                share, len(best), accuracy, float(train(drawn)) if len(drawn) < n else accuracy
+            )
+        )
     return points

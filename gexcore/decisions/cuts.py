@@ -1,4 +1,5 @@
-"""Cuts of the square roots of scores: by a valley, by a mixture, by Otsu, or by the first of them that is sure."""
+"""Cuts of the square roots of scores: by a valley, by a mixture, by Otsu, or by the first of them
+that is sure."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ MIN_SAMPLES = 50
 MIN_MIXTURE_D = 2.3
 """A mixture fitted to a thousand scores of one mode has an Ashman's D of up to 2.2 by itself."""
 SURE_MIXTURE_D, SURE_MIXTURE_SAMPLES = 2.9, 500
-"""What no mixture fitted to 500 scores of one mode or more was seen to have; to 200, one in thirty had."""
+"""What no mixture fitted to 500 scores of one mode or more was seen to have; to 200, one in thirty
+had."""
 
 
 class Threshold(NamedTuple):
@@ -50,19 +52,24 @@ Cut = Callable[[NDArray[np.float64]], Threshold]
 
 
 def first_sure_cut(x: NDArray[np.float64]) -> Threshold:
-    """At a valley, else by Otsu where the parts are far apart, else by a mixture that one mode does not have."""
+    """At a valley, else by Otsu where the parts are far apart, else by a mixture that one mode does
+    not have."""
     found = valley_cut(x)
     cut = None if found.value is not None or len(x) < MIN_SAMPLES else otsu(x)
     if cut is None:
         return found
     if cut.ashman_d >= MIN_ASHMAN_D and cut.eta >= MIN_ETA:
-        reason = f"two parts far apart (Ashman's D {cut.ashman_d:.1f}, between-class variance {cut.eta:.0%})"
+        reason = (
+            f"two parts far apart (Ashman's D {cut.ashman_d:.1f}, between-class variance "
+            f"{cut.eta:.0%})"
+        )
         return Threshold(cut.value, "otsu", reason)
     mixed = mixture_cut(x, min_d=SURE_MIXTURE_D) if len(x) >= SURE_MIXTURE_SAMPLES else None
     if mixed is not None and mixed.value is not None:
         return mixed
     reason = (
-        f"no separate mode (Ashman's D {cut.ashman_d:.1f}, at least {MIN_ASHMAN_D} is needed; between-class variance "
+        f"no separate mode (Ashman's D {cut.ashman_d:.1f}, at least {MIN_ASHMAN_D} is "
+        "needed; between-class variance "
         f"{cut.eta:.0%}, at least {MIN_ETA:.0%} is needed); use the scores as a ranking"
     )
     return Threshold(None, "refused", reason)
@@ -78,7 +85,10 @@ def valley_cut(x: NDArray[np.float64]) -> Threshold:
         reason = "no valley between two modes of the scores; use them as a ranking"
         return Threshold(None, "refused", reason)
     times = f"{gap.ratio:.1f}" if gap.ratio < 100 else "over 100"
-    reason = f"valley between two modes (bump {times} times the valley, {gap.z:.1f} standard errors above)"
+    reason = (
+        f"valley between two modes (bump {times} times the valley, {gap.z:.1f} standard errors "
+        "above)"
+    )
     return Threshold(gap.position, "valley", reason)
 
 
@@ -92,18 +102,24 @@ def otsu_cut(x: NDArray[np.float64]) -> Threshold:
 
 
 def mixture_cut(x: NDArray[np.float64], *, min_d: float = MIN_MIXTURE_D) -> Threshold:
-    """Where the upper of two fitted normal distributions becomes the likelier, if they are far enough apart."""
+    """Where the upper of two fitted normal distributions becomes the likelier, if they are far
+    enough apart."""
     refusal = _equal_or_few(x)
     if refusal is not None:
         return refusal
     found = fit_mixture(x)
     cut = None if found is None else found.cut()
     if found is None or cut is None or found.ashman_d < min_d:
-        told = "no second one" if found is None else f"Ashman's D {found.ashman_d:.1f}, at least {min_d} is needed"
+        told = (
+            "no second one"
+            if found is None
+            else f"Ashman's D {found.ashman_d:.1f}, at least {min_d} is needed"
+        )
         reason = f"no two normal distributions apart in the scores ({told}); use them as a ranking"
         return Threshold(None, "refused", reason)
     reason = (
-        f"two normal distributions (Ashman's D {found.ashman_d:.1f}, the upper one {found.share:.1%} of the samples)"
+        f"two normal distributions (Ashman's D {found.ashman_d:.1f}, the upper one "
+        f"{found.share:.1%} of the samples)"
     )
     return Threshold(cut, "mixture", reason)
 
@@ -115,6 +131,9 @@ def _equal_or_few(x: NDArray[np.float64]) -> Threshold | None:
     if not x.max() > x.min():
         return _EQUAL
     if len(x) < MIN_SAMPLES:
-        reason = f"{len(x)} scores are too few to tell two modes from one, at least {MIN_SAMPLES} are needed"
+        reason = (
+            f"{len(x)} scores are too few to tell two modes from one, at least {MIN_SAMPLES} are "
+            "needed"
+        )
         return Threshold(None, "refused", f"{reason}; use the scores as a ranking")
     return None

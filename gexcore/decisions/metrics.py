@@ -18,7 +18,8 @@ class _Levels(NamedTuple):
 
 
 def auc(scores: NDArray[Any], positive: NDArray[Any]) -> float:
-    """Area under the ROC curve: the chance that a positive sample scores above another one, ties counting half.
+    """Area under the ROC curve: the chance that a positive sample scores above another one, ties
+    counting half.
 
     Parameters
     ----------
@@ -45,7 +46,8 @@ def auc(scores: NDArray[Any], positive: NDArray[Any]) -> float:
 
 
 def average_precision(scores: NDArray[Any], positive: NDArray[Any]) -> float:
-    """Σ (R_i − R_{i−1}) P_i over the distinct scores, highest first: the area under precision against recall.
+    """Σ (R_i − R_{i−1}) P_i over the distinct scores, highest first: the area under precision
+    against recall.
 
     Parameters and errors are those of `auc`.
 
@@ -61,7 +63,8 @@ def average_precision(scores: NDArray[Any], positive: NDArray[Any]) -> float:
 
 
 def correlation(one: NDArray[Any], other: NDArray[Any]) -> float:
-    """Pearson's r of two scores of the same samples; NaN for fewer than two samples, or scores that are all equal.
+    """Pearson's r of two scores of the same samples; NaN for fewer than two samples, or scores that
+    are all equal.
 
     Examples
     --------
@@ -69,7 +72,10 @@ def correlation(one: NDArray[Any], other: NDArray[Any]) -> float:
     >>> round(correlation([0.1, 0.4, 0.8], [1.0, 2.0, 9.0]), 3)
     0.947
     """
-    centred = [x - x.mean() if len(x) else x for x in (np.asarray(scores, dtype=np.float64) for scores in (one, other))]
+    centred = [
+        x - x.mean() if len(x) else x
+        for x in (np.asarray(scores, dtype=np.float64) for scores in (one, other))
+    ]
     scale = float(np.sqrt(np.prod([(x**2).sum() for x in centred])))
     return float(centred[0] @ centred[1] / scale) if scale else float("nan")
 
@@ -96,15 +102,20 @@ def _ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 def _count(scores: Any, positive: Any) -> _Levels:
     scores, positive = np.asarray(scores, dtype=np.float64), np.asarray(positive, dtype=bool)
     if scores.ndim != 1 or scores.shape != positive.shape:
-        msg = f"scores and positive have shapes {scores.shape} and {positive.shape}; give one of each per sample"
+        msg = (
+            f"scores and positive have shapes {scores.shape} and {positive.shape}; give one of "
+            "each per sample"
+        )
         raise InvalidDataError(msg)
     if np.isnan(scores).any():
         raise InvalidDataError(
-            f"{int(np.isnan(scores).sum())} scores are NaN and have no rank; leave those samples out"
+            f"{int(np.isnan(scores).sum())} scores are NaN and have no rank; leave those "
+            "samples out"
         )
     if positive.all() or not positive.any():
         msg = (
-            f"{int(positive.sum())} of {len(positive)} samples are positive; a ranking is measured on some of each kind"
+            f"{int(positive.sum())} of {len(positive)} samples are positive; a ranking is "
+            "measured on some of each kind"
         )
         raise InvalidDataError(msg)
     _, codes = np.unique(scores, return_inverse=True)

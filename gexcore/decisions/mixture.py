@@ -34,7 +34,8 @@ class Mixture(NamedTuple):
         return float(2**0.5 * (self.means[1] - self.means[0]) / np.hypot(*self.deviations))
 
     def cut(self) -> float | None:
-        """Where the upper distribution becomes the likelier one, between the means; None if nowhere."""
+        """Where the upper distribution becomes the likelier one, between the means; None if
+        nowhere."""
         x = np.linspace(*self.means, BINS)
         lower, upper = _densities(x, self)
         likelier = upper > lower
@@ -43,7 +44,8 @@ class Mixture(NamedTuple):
 
 
 def fit_mixture(x: NDArray[np.float64]) -> Mixture | None:
-    """The likeliest mixture near Otsu's cut, by expectation maximisation; None where all scores are equal.
+    """The likeliest mixture near Otsu's cut, by expectation maximisation; None where all scores are
+    equal.
 
     Works on a histogram, so that a million scores take as long as a thousand.
     """
@@ -73,7 +75,10 @@ def _fit(
     if min(weights) < 1:  # less than one sample
         return None
     means = [float((part * x).sum() / w) for part, w in zip(parts, weights, strict=True)]
-    squares = [float((part * (x - m) ** 2).sum() / w) for part, m, w in zip(parts, means, weights, strict=True)]
+    squares = [
+        float((part * (x - m) ** 2).sum() / w)
+        for part, m, w in zip(parts, means, weights, strict=True)
+    ]
     low, high = (float(max(square**0.5, narrowest)) for square in squares)
     return Mixture(weights[1] / sum(weights), (means[0], means[1]), (low, high))
 

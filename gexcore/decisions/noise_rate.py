@@ -37,7 +37,8 @@ def noise_rate(
     draws: int = 100,
     seed: int = 0,
 ) -> NoiseRate:
-    """The share of samples above a threshold, and how much it depends on which samples there happen to be.
+    """The share of samples above a threshold, and how much it depends on which samples there happen
+    to be.
 
     Every draw takes as many samples with replacement and finds the threshold anew; where it is
     refused the draw counts as a rate of 0, so an interval that reaches 0 tells of a decision that
@@ -49,7 +50,8 @@ def noise_rate(
     Parameters
     ----------
     scores, labels, method
-        As for `gexcore.decisions.threshold.find_threshold`, but for the methods that are told a rate.
+        As for `gexcore.decisions.threshold.find_threshold`, but for the methods that are told a
+        rate.
     level : float
         Of the interval.
     draws : int
@@ -66,10 +68,15 @@ def noise_rate(
     [0.1, 0.08, 0.12]
     """
     if not (0 < level < 1 and draws >= 1):
-        msg = f"level is {level} and draws {draws}; the level must be between 0 and 1, and draws at least 1"
+        msg = (
+            f"level is {level} and draws {draws}; the level must be between 0 and 1, and draws "
+            "at least 1"
+        )
         raise InvalidSettingError(msg)
     if method in TOLD_A_RATE:
-        raise InvalidSettingError(f"method {method!r} is told a rate and estimates none; use 'auto' or 'mixture'")
+        raise InvalidSettingError(
+            f"method {method!r} is told a rate and estimates none; use 'auto' or 'mixture'"
+        )
     scores = np.asarray(scores, dtype=np.float64)
     labels = None if labels is None else np.asarray(labels)
 
@@ -82,6 +89,8 @@ def noise_rate(
     if math.isnan(estimate):
         return NoiseRate(math.nan, math.nan, math.nan)
     rng = np.random.default_rng(seed)
-    shares: NDArray[np.float64] = np.array([share(rng.integers(0, len(scores), len(scores))) for _ in range(draws)])
+    shares: NDArray[np.float64] = np.array(
+        [share(rng.integers(0, len(scores), len(scores))) for _ in range(draws)]
+    )
     low, high = np.quantile(np.nan_to_num(shares), [(1 - level) / 2, (1 + level) / 2]).tolist()
     return NoiseRate(estimate, low, high)

@@ -57,7 +57,9 @@ def otsu(scores: Any) -> OtsuCut | None:
     """
     xp = array_namespace(scores)
     check_scores(scores)
-    ordered = xp.sort(scores, stable=False)  # equal numbers have no order, and this is several times faster
+    ordered = xp.sort(
+        scores, stable=False
+    )  # equal numbers have no order, and this is several times faster
     lowest, highest = ordered[0], ordered[-1]
     spread = highest - lowest
     if not float(spread) > 0:
@@ -67,7 +69,9 @@ def otsu(scores: Any) -> OtsuCut | None:
     count = xp.arange(1, n, dtype=x.dtype, device=_device(x))
     sums = xp.cumulative_sum(x)
     lower_sum, total = sums[:-1], sums[-1]
-    excess = count * (total / n) - lower_sum  # of what the lower part would hold, were the two parts alike
+    excess = (
+        count * (total / n) - lower_sum
+    )  # of what the lower part would hold, were the two parts alike
     between = excess * excess / (count * (n - count))
     best = _between_values(xp, x, between, int(xp.argmax(between)))
     lower, upper = x[: best + 1], x[best + 1 :]
@@ -87,12 +91,18 @@ def otsu(scores: Any) -> OtsuCut | None:
 
 
 def _between_values(xp: Any, x: Any, between: Any, best: int) -> int:
-    """The better end of the run of equal values that a cut is in: it is nowhere better than at both of its ends."""
+    """The better end of the run of equal values that a cut is in: it is nowhere better than at both
+    of its ends."""
     if x[best] < x[best + 1]:
         return best
     value = x[best : best + 1]
-    ends = int(xp.searchsorted(x, value)[0]) - 1, int(xp.searchsorted(x, value, side="right")[0]) - 1
-    return max((end for end in ends if 0 <= end < between.shape[0]), key=lambda end: float(between[end]))
+    ends = (
+        int(xp.searchsorted(x, value)[0]) - 1,
+        int(xp.searchsorted(x, value, side="right")[0]) - 1,
+    )
+    return max(
+        (end for end in ends if 0 <= end < between.shape[0]), key=lambda end: float(between[end])
+    )
 
 
 def check_scores(scores: Any) -> None:
@@ -105,7 +115,10 @@ def check_scores(scores: Any) -> None:
     """
     xp = array_namespace(scores)
     if scores.shape[0] == 0 or not bool(xp.all(xp.isfinite(scores))):
-        msg = "a threshold needs at least one score and only finite ones; leave out what was not scored"
+        msg = (
+            "a threshold needs at least one score and only finite ones; leave out what was not "
+            "scored"
+        )
         raise InvalidDataError(msg)
 
 

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from gexcore.errors import InvalidDataError, InvalidSettingError
 
 
-def prune(scores: Any, keep: float, *, labels: Any = None, class_quota: bool = False) -> NDArray[np.intp]:
+def prune(
+    scores: Any, keep: float, *, labels: Any = None, class_quota: bool = False
+) -> NDArray[np.intp]:
     """Positions of the samples to keep, ascending: the round(keep · N) of highest score.
 
     Parameters
@@ -51,7 +53,8 @@ def prune(scores: Any, keep: float, *, labels: Any = None, class_quota: bool = F
     labels = np.asarray(labels)
     if labels.shape != scores.shape:
         raise InvalidDataError(
-            f"labels have shape {labels.shape} and scores {scores.shape}; give one of each per sample"
+            f"labels have shape {labels.shape} and scores {scores.shape}; give one of each "
+            "per sample"
         )
     if not class_quota:
         kept = np.sort(ranking[:count])
@@ -67,7 +70,8 @@ def prune(scores: Any, keep: float, *, labels: Any = None, class_quota: bool = F
 def random_subset(
     samples: int, keep: float, *, seed: int, labels: Any = None, class_quota: bool = False
 ) -> NDArray[np.intp]:
-    """As `prune`, of random scores: the baseline that every ranking must beat; equal seeds keep equal samples."""
+    """As `prune`, of random scores: the baseline that every ranking must beat; equal seeds keep
+    equal samples."""
     scores = np.random.default_rng(seed).random(samples)
     return prune(scores, keep, labels=labels, class_quota=class_quota)
 
@@ -83,27 +87,41 @@ def refuse_vanished(labels: NDArray[Any], kept: NDArray[np.intp], *, remedy: str
     gone = np.setdiff1d(labels, labels[kept])
     if len(gone):
         n = int((labels == gone[0]).sum())
-        msg = f"no sample of class {gone[0]} would be left ({n} of {n} removed), and a class must not vanish; {remedy}"
+        msg = (
+            f"no sample of class {gone[0]} would be left ({n} of {n} removed), and a class must "
+            f"not vanish; {remedy}"
+        )
         raise InvalidSettingError(msg)
 
 
 def _count(scores: NDArray[np.float64], keep: float) -> int:
     if scores.ndim != 1 or np.isnan(scores).any():
         told = (
-            f"have shape {scores.shape}" if scores.ndim != 1 else f"are NaN for {int(np.isnan(scores).sum())} samples"
+            f"have shape {scores.shape}"
+            if scores.ndim != 1
+            else f"are NaN for {int(np.isnan(scores).sum())} samples"
         )
-        raise InvalidDataError(f"the scores {told}; give one number per sample, such as suspicion()")
+        raise InvalidDataError(
+            f"the scores {told}; give one number per sample, such as suspicion()"
+        )
     count = round(keep * len(scores)) if 0 < keep <= 1 else 0
     if not count:
-        msg = f"keep is {keep}, and must be a share above 0 (one of the {len(scores)} samples at least) and at most 1"
+        msg = (
+            f"keep is {keep}, and must be a share above 0 (one of the {len(scores)} samples at "
+            "least) and at most 1"
+        )
         raise InvalidSettingError(msg)
     return count
 
 
 def _quotas(sizes: NDArray[np.intp], count: int) -> NDArray[np.intp]:
-    """One sample of each class, and the rest in proportion by largest remainders: `count` in all."""
+    """One sample of each class, and the rest in proportion by largest remainders: `count` in all.
+    One sample of each class, and the rest in proportion by largest remainders: `count` in all."""
     if count < len(sizes):
-        msg = f"{count} samples are to be kept of {len(sizes)} classes, and a class must not vanish; keep more"
+        msg = (
+            f"{count} samples are to be kept of {len(sizes)} classes, and a class must not "
+            "vanish; keep more"
+        )
         raise InvalidSettingError(msg)
     spare = sizes - 1
     shares = spare * (count - len(sizes)) / max(spare.sum(), 1)

@@ -1,4 +1,5 @@
-"""New targets for samples whose given label is probably wrong: pure functions on arrays of any library.
+"""New targets for samples whose given label is probably wrong: pure functions on arrays of any
+library.
 
 Where a function takes logits f (samples × K), φ = softmax(f) is what the trained model believes and
 m is the given label. Nothing here forms φ: a memorised wrong label has φ_m = 1 in float32, and
@@ -22,7 +23,8 @@ TINY = -40.0
 
 
 def relabel_eq16(logits: Array, labels: Array, *, renormalize: bool = False) -> Array:
-    """ỹ_k = log(1 − φ_m) / ((K − 1) log φ_k) for k ≠ m, and ỹ_m = 0 (paper Eq. 16), shape (samples, K).
+    """ỹ_k = log(1 − φ_m) / ((K − 1) log φ_k) for k ≠ m, and ỹ_m = 0 (paper Eq. 16), shape (samples,
+    K).
 
     Parameters
     ----------
@@ -103,7 +105,8 @@ def relabel_argmax(probabilities: Array, ruled_out: Array | None = None) -> Arra
     Raises
     ------
     InvalidDataError
-        For numbers that are no probabilities, rows that do not sum to one, or labels outside 0 … K − 1.
+        For numbers that are no probabilities, rows that do not sum to one, or labels outside 0 … K
+        − 1.
     """
     xp = check_probabilities(probabilities)
     if ruled_out is not None:
@@ -114,7 +117,8 @@ def relabel_argmax(probabilities: Array, ruled_out: Array | None = None) -> Arra
 
 
 def relabel_distill(probabilities: Array) -> Array:
-    """The probabilities themselves as soft targets, shape (samples, K), each row summing to one exactly.
+    """The probabilities themselves as soft targets, shape (samples, K), each row summing to one
+    exactly.
 
     Parameters and errors are those of `relabel_argmax`.
     """
@@ -123,7 +127,8 @@ def relabel_distill(probabilities: Array) -> Array:
 
 
 def check_probabilities(probabilities: Array) -> Any:
-    """Refuse what is not one row of K ≥ 2 class probabilities per sample; gives the array namespace.
+    """Refuse what is not one row of K ≥ 2 class probabilities per sample; gives the array
+    namespace.
 
     Raises
     ------
@@ -132,13 +137,16 @@ def check_probabilities(probabilities: Array) -> Any:
     xp = array_namespace(probabilities)
     _check_width(probabilities, "probabilities")
     if not bool(xp.all(probabilities >= 0)):  # so that NaN fails
-        raise InvalidDataError("some probabilities are negative or NaN; give one row of probabilities per sample")
+        raise InvalidDataError(
+            "some probabilities are negative or NaN; give one row of probabilities per sample"
+        )
     sums = xp.sum(probabilities, axis=1)
     wrong = ~(xp.abs(sums - 1) <= SUM_TOLERANCE)
     if bool(xp.any(wrong)):
         row = int(xp.argmax(xp.astype(wrong, xp.int32)))
         msg = (
-            f"the probabilities of sample {row} sum to {float(sums[row]):.4g}, and each row must sum to 1; "
+            f"the probabilities of sample {row} sum to {float(sums[row]):.4g}, and each row "
+            "must sum to 1; "
             "apply the softmax to logits, or divide rows by their sums"
         )
         raise InvalidDataError(msg)
@@ -154,12 +162,18 @@ def check_labels(labels: Array, classes: int) -> None:
     """
     xp = array_namespace(labels)
     if labels.ndim != 1 or not xp.isdtype(labels.dtype, "integral"):
-        msg = f"labels are of shape {tuple(labels.shape)} and type {labels.dtype}; give one integer 0 … {classes - 1} per sample"
+        msg = (
+            f"labels are of shape {tuple(labels.shape)} and type {labels.dtype}; give one "
+            f"integer 0 … {classes - 1} per sample"
+        )
         raise InvalidDataError(msg)
     wrong = (labels < 0) | (labels >= classes)
     if bool(xp.any(wrong)):
         first = int(labels[int(xp.argmax(xp.astype(wrong, xp.int32)))])
-        msg = f"label {first} is outside 0 … {classes - 1}, the {classes} classes there are; renumber the labels"
+        msg = (
+            f"label {first} is outside 0 … {classes - 1}, the {classes} classes there are; "
+            "renumber the labels"
+        )
         raise InvalidDataError(msg)
 
 
@@ -168,17 +182,25 @@ def _checked(logits: Array, labels: Array) -> tuple[Any, Array]:
     xp = array_namespace(logits, labels)
     _check_width(logits, "logits")
     if not bool(xp.all(xp.isfinite(logits))):
-        raise InvalidDataError("some logits are not finite; give scores before the softmax, or clip log-probabilities")
+        raise InvalidDataError(
+            "some logits are not finite; give scores before the softmax, or clip log-probabilities"
+        )
     check_labels(labels, logits.shape[1])
     if labels.shape[0] != logits.shape[0]:
-        msg = f"there are {labels.shape[0]} labels for {logits.shape[0]} rows of logits; give one label per row"
+        msg = (
+            f"there are {labels.shape[0]} labels for {logits.shape[0]} rows of logits; give one "
+            "label per row"
+        )
         raise InvalidDataError(msg)
     return xp, _one_hot(xp, labels, logits)
 
 
 def _check_width(array: Array, what: str) -> None:
     if array.ndim != 2 or array.shape[1] < 2:
-        msg = f"the {what} have shape {tuple(array.shape)}; give one row of two classes or more per sample, shape (samples, K)"
+        msg = (
+            f"the {what} have shape {tuple(array.shape)}; give one row of two classes or more "
+            "per sample, shape (samples, K)"
+        )
         raise InvalidDataError(msg)
 
 

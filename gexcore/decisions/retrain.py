@@ -96,7 +96,10 @@ def retrain(
             except Exception as error:
                 told = f"{type(error).__name__}: {error}".splitlines()[0]
                 kind = "one row of soft targets per sample" if np.ndim(targets) == 2 else "classes"
-                msg = f"the recipe failed on {name!r} with seed {seed} ({told}); it is called as train(x, y, seed={seed}), y being {kind}"
+                msg = (
+                    f"the recipe failed on {name!r} with seed {seed} ({told}); it is called as "
+                    f"train(x, y, seed={seed}), y being {kind}"
+                )
                 raise InvalidModelError(msg) from error
             yield Trial(name, seed, len(targets), accuracy(model, test, backend=backend))
 
@@ -126,7 +129,9 @@ def accuracy(model: Any, data: Any, *, backend: str | None = None, batch_size: i
         batch = dataset.batch(indices)
         labels = targets_of(batch)
         if labels is None or labels.ndim != 1 or labels.dtype.kind not in "iub":
-            raise InvalidDataError("the test data has no integer labels, and accuracy is measured on them; give (x, y)")
+            raise InvalidDataError(
+                "the test data has no integer labels, and accuracy is measured on them; give (x, y)"
+            )
         scores = to_numpy(engine.logits(state, batch)).reshape(len(indices), -1)  # type: ignore[attr-defined]
         predicted = scores.argmax(axis=1) if scores.shape[1] > 1 else scores[:, 0] > 0
         hits += int((predicted == labels).sum())

@@ -62,7 +62,10 @@ def separate(scores: Any, sources: Any) -> Separation:
     """
     names, codes = np.unique(np.asarray(sources), return_inverse=True)
     if len(names) != 2:
-        msg = f"there are {len(names)} sources, and two are told apart; give each sample one of two values"
+        msg = (
+            f"there are {len(names)} sources, and two are told apart; give each sample one of "
+            "two values"
+        )
         raise InvalidDataError(msg)
     scores, wanted = np.asarray(scores, dtype=np.float64), codes == 1
     high, low = (Detection(auc(s, wanted), average_precision(s, wanted)) for s in (scores, -scores))

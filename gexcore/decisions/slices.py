@@ -22,7 +22,8 @@ class Slice(NamedTuple):
     share : float
         Flagged of its samples.
     low, high : float
-        95 % interval of that share (Wilson), so that small groups do not look worse than they can be known to be.
+        95 % interval of that share (Wilson), so that small groups do not look worse than they can
+        be known to be.
     """
 
     group: Any
@@ -49,7 +50,8 @@ def slices(scores: Any, groups: Any, flagged: Any = ()) -> list[Slice]:
     Raises
     ------
     InvalidDataError
-        For another number of groups than of scores, scores that are NaN, or positions that are none.
+        For another number of groups than of scores, scores that are NaN, or positions that are
+        none.
 
     Examples
     --------
@@ -71,7 +73,9 @@ def slices(scores: Any, groups: Any, flagged: Any = ()) -> list[Slice]:
     means = np.bincount(codes, weights=scores, minlength=len(names)) / sizes
     counts = np.bincount(codes[positions(flagged, len(scores))], minlength=len(names))
     rows = zip(names.tolist(), sizes.tolist(), means.tolist(), counts.tolist(), strict=True)
-    found = [Slice(name, n, mean, count, count / n, *_wilson(count, n)) for name, n, mean, count in rows]
+    found = [
+        Slice(name, n, mean, count, count / n, *_wilson(count, n)) for name, n, mean, count in rows
+    ]
     return sorted(found, key=lambda part: (-part.share, -part.mean))
 
 

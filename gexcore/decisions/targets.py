@@ -61,9 +61,14 @@ def _named(y: NDArray[Any], labels: NDArray[Any], targets: NDArray[Any]) -> NDAr
     codes, first = np.unique(labels, return_index=True)
     at = np.searchsorted(codes, labels)
     if not np.array_equal(y[first][at], y):
-        raise InvalidDataError("one class of the scores has several names in the data; give the data that was scored")
+        raise InvalidDataError(
+            "one class of the scores has several names in the data; give the data that was scored"
+        )
     unknown = np.setdiff1d(targets, codes)
     if len(unknown):
-        msg = f"class {unknown[0]} is suggested, and no sample of the data tells its name; recode the labels as 0 … K−1"
+        msg = (
+            f"class {unknown[0]} is suggested, and no sample of the data tells its name; recode "
+            "the labels as 0 … K−1"
+        )
         raise InvalidDataError(msg)
     return np.asarray(y[first][np.searchsorted(codes, targets)])

@@ -1,4 +1,5 @@
-"""Where to cut suspicion scores, or why not to: a procedure that may refuse, and alternatives to it."""
+"""Where to cut suspicion scores, or why not to: a procedure that may refuse, and alternatives to
+it."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ MIN_CLASS_SIZE = 5
 """Of a smaller class one wrong label is too large a share to say anything."""
 MAX_LONE_SHARE = 0.25
 LONE = 0.9
-"""Members that half forget one class look like one class with many wrong labels: not told apart, it refuses."""
+"""Members that half forget one class look like one class with many wrong labels: not told apart, it
+refuses."""
 Method = Literal["auto", "valley", "otsu", "mixture", "known_rate", "quantile"]
 """How a threshold is found."""
 
@@ -39,14 +41,16 @@ class Suspects(NamedTuple):
 
 
 def valley_or_refuse(scores: NDArray[Any], labels: NDArray[Any] | None = None) -> Threshold:
-    """Cut suspicion scores at a valley of their distribution, else under guards by Otsu or a mixture, else not at all.
+    """Cut suspicion scores at a valley of their distribution, else under guards by Otsu or a
+    mixture, else not at all.
 
     Works on the square root of the scores: cut at the valley right of the main mode if the bump
     beyond it is real; else at Otsu's cut if the two parts are far apart (Ashman's D ≥ 3.4 and
     η ≥ 0.74); else, of 500 scores or more, as `mixture_cut` does if its two distributions are
     farther apart (Ashman's D ≥ 2.9) than one mode ever looks; else refuse. It also refuses if more
-    than half of any given class would be flagged, if more than a quarter of one class and hardly any
-    sample of another would be, and below 50 scores, where parts of one mode often look like two.
+    than half of any given class would be flagged, if more than a quarter of one class and hardly
+    any sample of another would be, and below 50 scores, where parts of one mode often look like
+    two.
 
     Parameters
     ----------
@@ -75,7 +79,8 @@ def valley_or_refuse(scores: NDArray[Any], labels: NDArray[Any] | None = None) -
 
 
 def otsu_cut(scores: NDArray[Any], labels: NDArray[Any] | None = None) -> Threshold:
-    """Otsu's cut of the square roots of the scores, however close the parts; it cuts clean data as well.
+    """Otsu's cut of the square roots of the scores, however close the parts; it cuts clean data as
+    well.
 
     It refuses only where all scores are equal, or where more than half of a class would be flagged.
     Parameters and errors are those of `valley_or_refuse`.
@@ -89,7 +94,8 @@ def valley_cut(scores: NDArray[Any], labels: NDArray[Any] | None = None) -> Thre
 
 
 def mixture_cut(scores: NDArray[Any], labels: NDArray[Any] | None = None) -> Threshold:
-    """Cut where the upper of two normal distributions, fitted to the square roots of the scores, is the likelier.
+    """Cut where the upper of two normal distributions, fitted to the square roots of the scores, is
+    the likelier.
 
     It decides where the modes overlap too much for `valley_or_refuse` (Ashman's D ≥ 2.3 is enough),
     at the price of more right labels among the suspects. Parameters and errors are those of
@@ -99,7 +105,8 @@ def mixture_cut(scores: NDArray[Any], labels: NDArray[Any] | None = None) -> Thr
 
 
 def known_rate(scores: NDArray[Any], rate: float, labels: NDArray[Any] | None = None) -> Threshold:
-    """Cut below the round(rate · N) highest scores, where that share of labels is known to be wrong.
+    """Cut below the round(rate · N) highest scores, where that share of labels is known to be
+    wrong.
 
     Parameters
     ----------
@@ -116,7 +123,10 @@ def known_rate(scores: NDArray[Any], rate: float, labels: NDArray[Any] | None = 
     """
     count = min(round(rate * len(scores)), len(scores) // 2) if 0 < rate <= 0.5 else 0
     if not count:
-        msg = f"rate is {rate}, and must be a share above 0 (one of {len(scores)} samples at least) and at most 0.5"
+        msg = (
+            f"rate is {rate}, and must be a share above 0 (one of {len(scores)} samples at "
+            "least) and at most 0.5"
+        )
         raise InvalidSettingError(msg)
 
     def cut(x: NDArray[np.float64]) -> Threshold:
@@ -154,7 +164,11 @@ def quantile(scores: NDArray[Any], rate: float) -> Threshold:
 
 
 def find_threshold(
-    scores: NDArray[Any], labels: NDArray[Any] | None = None, *, method: Method = "auto", rate: float | None = None
+    scores: NDArray[Any],
+    labels: NDArray[Any] | None = None,
+    *,
+    method: Method = "auto",
+    rate: float | None = None,
 ) -> Threshold:
     """A threshold by the method of that name.
 
@@ -175,19 +189,33 @@ def find_threshold(
     if method in TOLD_A_RATE:
         if rate is None:
             raise InvalidSettingError(f"method {method!r} needs a rate, such as rate=0.1")
-        return known_rate(scores, rate, labels) if method == "known_rate" else quantile(scores, rate)
-    finders = {"auto": valley_or_refuse, "valley": valley_cut, "otsu": otsu_cut, "mixture": mixture_cut}
+        return (
+            known_rate(scores, rate, labels) if method == "known_rate" else quantile(scores, rate)
+        )
+    finders = {
+        "auto": valley_or_refuse,
+        "valley": valley_cut,
+        "otsu": otsu_cut,
+        "mixture": mixture_cut,
+    }
     if method not in finders:
-        raise InvalidSettingError(f"no threshold named {method!r}; allowed are {', '.join(get_args(Method))}")
+        raise InvalidSettingError(
+            f"no threshold named {method!r}; allowed are {', '.join(get_args(Method))}"
+        )
     if rate is not None:
-        raise InvalidSettingError(f"method {method!r} finds the rate itself; leave rate out, or use 'known_rate'")
+        raise InvalidSettingError(
+            f"method {method!r} finds the rate itself; leave rate out, or use 'known_rate'"
+        )
     return finders[method](scores, labels)
 
 
-def _guarded(cut: cuts.Cut, scores: NDArray[Any], labels: NDArray[Any] | None, *, lone: float = 1.0) -> Threshold:
+def _guarded(
+    cut: cuts.Cut, scores: NDArray[Any], labels: NDArray[Any] | None, *, lone: float = 1.0
+) -> Threshold:
     """A cut of the square roots, on the scale of the scores.
 
-    Refused if it would flag most of a class, or more than a share `lone` of one class and hardly any other sample.
+    Refused if it would flag most of a class, or more than a share `lone` of one class and hardly
+    any other sample.
     """
     x = np.sqrt(np.maximum(np.asarray(scores, dtype=np.float64), 0.0))
     check_scores(x)
@@ -196,23 +224,35 @@ def _guarded(cut: cuts.Cut, scores: NDArray[Any], labels: NDArray[Any] | None, *
         return found
     worst, share, part = _most_flagged(x > found.value, labels)
     if share > MAX_CLASS_SHARE:
-        reason = f"the cut would flag {share:.0%} of {worst}, of which at most half can be wrong; use the scores as a ranking"
+        reason = (
+            f"the cut would flag {share:.0%} of {worst}, of which at most half can be wrong; use "
+            "the scores as a ranking"
+        )
         return Threshold(None, "refused", reason)
     if share > lone and part > LONE and labels is not None:
         reason = (
-            f"the cut would flag {share:.0%} of {worst} and hardly any other sample, as it does where members forgot "
-            "one class; use the scores as a ranking, or name a method if that class has many wrong labels"
+            f"the cut would flag {share:.0%} of {worst} and hardly any other sample, as it "
+            "does where members forgot "
+            "one class; use the scores as a ranking, or name a method if that class has many "
+            "wrong labels"
         )
         return Threshold(None, "refused", reason)
     return found._replace(value=found.value**2)
 
 
-def _most_flagged(flagged: NDArray[np.bool_], labels: NDArray[Any] | None) -> tuple[str, float, float]:
-    """The class with the largest share flagged, that share, and its part of all that are flagged."""
+def _most_flagged(
+    flagged: NDArray[np.bool_], labels: NDArray[Any] | None
+) -> tuple[str, float, float]:
+    """The class with the largest share flagged, that share, and its part of all that are flagged.
+    The class with the largest share flagged, that share, and its part of all that are flagged."""
     if labels is None:
         return "the samples", float(flagged.mean()), 1.0
     classes, codes = np.unique(np.asarray(labels), return_inverse=True)
     counts, sizes = np.bincount(codes, weights=flagged), np.bincount(codes)
     share = np.where(sizes >= MIN_CLASS_SIZE, counts / sizes, 0.0)
     worst = share.argmax()
-    return f"given class {classes[worst]}", float(share[worst]), float(counts[worst] / max(1.0, counts.sum()))
+    return (
+        f"given class {classes[worst]}",
+        float(share[worst]),
+        float(counts[worst] / max(1.0, counts.sum())),
+    )

@@ -28,11 +28,14 @@ class Valley(NamedTuple):
 
 
 def valley(x: NDArray[np.float64]) -> Valley | None:
-    """The most marked valley right of the main mode of a kernel density estimate; None if there is none."""
+    """The most marked valley right of the main mode of a kernel density estimate; None if there is
+    none."""
     low, high = float(x.min()), float(x.max())
     if not high > low:
         return None
-    spread = min(float(x.std()), float(np.subtract(*np.percentile(x, [75, 25]))) / 1.34) or float(x.std())
+    spread = min(float(x.std()), float(np.subtract(*np.percentile(x, [75, 25]))) / 1.34) or float(
+        x.std()
+    )
     step = (high - low) / GRID
     width = max(0.9 * spread * len(x) ** -0.2, 2.0 * step)
     counts, edges = np.histogram(x, bins=GRID, range=(low, high))

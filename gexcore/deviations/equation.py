@@ -29,7 +29,9 @@ class Moments(NamedTuple):
     square: Array
 
 
-def deviations(losses: Array, base_losses: Array, *, floor: float = 0.0, ceiling: float = math.inf) -> Array:
+def deviations(
+    losses: Array, base_losses: Array, *, floor: float = 0.0, ceiling: float = math.inf
+) -> Array:
     """Δ = min(ℓ(z, ψ), ceiling) − min(max(ℓ(z, θ*), floor), ceiling), shape (members, samples).
 
     Parameters
@@ -40,8 +42,8 @@ def deviations(losses: Array, base_losses: Array, *, floor: float = 0.0, ceiling
         Lower bound of the base loss, or 0 for none, as in the paper's equations (losses may then be
         negative). Its public code uses 0.05, which distorts scores where members hardly moved.
     ceiling : float
-        Upper bound of every loss, or infinity for none, as in the paper's equations: the squares of a few
-        exploding losses would decide a mean.
+        Upper bound of every loss, or infinity for none, as in the paper's equations: the squares of
+        a few exploding losses would decide a mean.
 
     Examples
     --------
@@ -54,7 +56,9 @@ def deviations(losses: Array, base_losses: Array, *, floor: float = 0.0, ceiling
     if floor:
         base_losses = xp.where(base_losses < floor, xp.full_like(base_losses, floor), base_losses)
     if ceiling < math.inf:
-        losses, base_losses = (xp.where(x > ceiling, xp.full_like(x, ceiling), x) for x in (losses, base_losses))
+        losses, base_losses = (
+            xp.where(x > ceiling, xp.full_like(x, ceiling), x) for x in (losses, base_losses)
+        )
     return losses - base_losses
 
 
@@ -127,7 +131,8 @@ def cross_influence(dev_test: Array, dev_train: Array, weights: Array | None = N
 
 
 def group_deviations(dev: Array, groups: Array, count: int) -> Array:
-    """Deviations summed over each group, shape (members, count); influence is additive over samples.
+    """Deviations summed over each group, shape (members, count); influence is additive over
+    samples.
 
     Parameters
     ----------
@@ -136,7 +141,10 @@ def group_deviations(dev: Array, groups: Array, count: int) -> Array:
         Group 0 … count − 1 of each sample; any other number puts the sample in no group.
     """
     xp = array_namespace(dev, groups)
-    columns = [xp.sum(xp.where((groups == g)[None, :], dev, xp.zeros_like(dev)), axis=1) for g in range(count)]
+    columns = [
+        xp.sum(xp.where((groups == g)[None, :], dev, xp.zeros_like(dev)), axis=1)
+        for g in range(count)
+    ]
     return xp.stack(columns, axis=1)
 
 

@@ -59,8 +59,12 @@ class GradientTable:
         return len(self.states) * self.size
 
     def block(self, start: int, stop: int, /) -> Floats:
-        """√p times the gradients of the samples start … stop − 1, shape (states · p, stop − start)."""
-        parts = [np.concatenate([g for _, g in self.gradients(state, start, stop)]) for state in self.states]
+        """√p times the gradients of the samples start … stop − 1, shape (states · p, stop − start).
+        √p times the gradients of the samples start … stop − 1, shape (states · p, stop − start)."""
+        parts = [
+            np.concatenate([g for _, g in self.gradients(state, start, stop)])
+            for state in self.states
+        ]
         return np.asarray(np.sqrt(self.size) * np.concatenate([part.T for part in parts]))
 
     def self_influence(self) -> Floats:
@@ -111,7 +115,9 @@ class GradientTable:
             for state in self.states:
                 for first in range(0, tests.samples, held):
                     rows = slice(first, min(first + held, tests.samples))
-                    given = np.concatenate([g for _, g in tests.gradients(state, rows.start, rows.stop)])
+                    given = np.concatenate(
+                        [g for _, g in tests.gradients(state, rows.start, rows.stop)]
+                    )
                     for columns, gradients in self.gradients(state, start, stop):
                         found[rows, columns - start] += given @ gradients.T
             yield slice(start, stop), found / len(self.states)

@@ -29,7 +29,8 @@ Found = tuple[NDArray[np.intp], NDArray[np.float64]]
 
 
 def highest(scores: NDArray[np.float64], k: int | None = None) -> NDArray[np.intp]:
-    """Positions of the `k` highest scores (of all, without `k`), highest first, equal ones in their order.
+    """Positions of the `k` highest scores (of all, without `k`), highest first, equal ones in their
+    order.
 
     Examples
     --------
@@ -70,15 +71,20 @@ def join(tops: Sequence[Top], k: int) -> Top:
     return Top(*(np.concatenate(column) for column in zip(Top(*none, *none), *tops, strict=True)))
 
 
-def _updated(found: Found | None, start: int, block: NDArray[np.float64], k: int, *, sign: int) -> Found:
-    """The largest of sign · influence, in each row, of those found and of a block that starts at that position."""
+def _updated(
+    found: Found | None, start: int, block: NDArray[np.float64], k: int, *, sign: int
+) -> Found:
+    """The largest of sign · influence, in each row, of those found and of a block that starts at
+    that position."""
     if found is None or found[1].shape[1] < k:
         return _merged(found, start, sign * block, k)
     # few rows of a block hold anything new, and their extremes cost much less than a partition
     extremes = block.max(axis=1) if sign > 0 else -block.min(axis=1)
     rows = np.flatnonzero(~(extremes <= found[1][:, -1]))
     if len(rows):
-        found[0][rows], found[1][rows] = _merged((found[0][rows], found[1][rows]), start, sign * block[rows], k)
+        found[0][rows], found[1][rows] = _merged(
+            (found[0][rows], found[1][rows]), start, sign * block[rows], k
+        )
     return found
 
 
@@ -89,6 +95,9 @@ def _merged(found: Found | None, start: int, values: NDArray[np.float64], k: int
         values = np.concatenate([found[1], values], axis=1)
     if values.shape[1] > k:
         part = np.argpartition(-values, k - 1, axis=1)[:, :k]
-        positions, values = np.take_along_axis(positions, part, 1), np.take_along_axis(values, part, 1)
+        positions, values = (
+            np.take_along_axis(positions, part, 1),
+            np.take_along_axis(values, part, 1),
+        )
     order = np.argsort(-values, axis=1, kind="stable")
     return np.take_along_axis(positions, order, 1), np.take_along_axis(values, order, 1)

@@ -20,7 +20,8 @@ BLOCK = 8192
 HELD = 2**23
 """Numbers in a block of influences, at most, if not told otherwise."""
 CACHED = 2**16
-"""Numbers that are worked on at a time: what fits into a processor's cache is not written to memory and read again."""
+"""Numbers that are worked on at a time: what fits into a processor's cache is not written to memory
+and read again."""
 TILE = 256
 """Test samples that are looked at together."""
 
@@ -45,7 +46,8 @@ class Table(Protocol):
         ...
 
     def block(self, start: int, stop: int, /) -> NDArray[np.float64]:
-        """Deviations of the samples start … stop − 1, shape (members, stop − start); NaN where not seen."""
+        """Deviations of the samples start … stop − 1, shape (members, stop − start); NaN where not
+        seen."""
         ...
 
     def self_influence(self) -> NDArray[np.float64]:
@@ -53,7 +55,8 @@ class Table(Protocol):
         ...
 
     def standard_error(self) -> NDArray[np.float64]:
-        """Of self-influence as a mean over draws, shape (samples,); NaN where members are no draws."""
+        """Of self-influence as a mean over draws, shape (samples,); NaN where members are no draws.
+        Of self-influence as a mean over draws, shape (samples,); NaN where members are no draws."""
         ...
 
     def reliability(self) -> float:
@@ -64,7 +67,9 @@ class Table(Protocol):
         """I(z', z) between the samples of `tests` and these, `size` samples at a time."""
         ...
 
-    def group_cross(self, tests: Self, codes: NDArray[np.intp], count: int, /) -> NDArray[np.float64]:
+    def group_cross(
+        self, tests: Self, codes: NDArray[np.intp], count: int, /
+    ) -> NDArray[np.float64]:
         """I(z', z) summed over the samples of each group 0 … count − 1, shape (tests, count)."""
         ...
 
@@ -89,8 +94,11 @@ def cached_parts(members: int, samples: int) -> Iterator[slice]:
     return parts(samples, max(1, CACHED // max(1, members)))
 
 
-def by_parts(members: int, samples: int, score: Callable[[slice], NDArray[np.float64]]) -> NDArray[np.float64]:
-    """A score of each sample, shape (samples,), from as many samples at a time as fit into the cache."""
+def by_parts(
+    members: int, samples: int, score: Callable[[slice], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """A score of each sample, shape (samples,), from as many samples at a time as fit into the
+    cache."""
     found = np.empty(samples)
     for part in cached_parts(members, samples):
         found[part] = score(part)
@@ -129,7 +137,8 @@ class MemberTable(ABC):
         return by_parts(len(self), self.samples, score)
 
     def standard_error(self) -> NDArray[np.float64]:
-        """Of self-influence, leaving out one chain, or draw, at a time, shape (samples,); NaN where there are none."""
+        """Of self-influence, leaving out one chain, or draw, at a time, shape (samples,); NaN where
+        there are none."""
         # a mean over members of unequal weight is no mean over draws
         if self.chains is None or self.weights is not None:
             return np.full(self.samples, np.nan)
@@ -141,10 +150,14 @@ class MemberTable(ABC):
         return by_parts(len(self), self.samples, score)
 
     def reliability(self) -> float:
-        """Of the ranking by self-influence, from two halves of the chains, or draws; NaN where there are none."""
+        """Of the ranking by self-influence, from two halves of the chains, or draws; NaN where
+        there are none."""
         if self.chains is None or self.weights is not None:
             return math.nan
-        blocks = ((part, self.block(part.start, part.stop) ** 2) for part in cached_parts(len(self), self.samples))
+        blocks = (
+            (part, self.block(part.start, part.stop) ** 2)
+            for part in cached_parts(len(self), self.samples)
+        )
         return split_half(blocks, self.chains, squares=True)
 
     def cross(self, tests: Self, /, *, size: int | None = None) -> Blocks:
@@ -152,8 +165,11 @@ class MemberTable(ABC):
         dev_test = tests.block(0, tests.samples)
         return self._cross(dev_test, block_size(tests.samples) if size is None else size)
 
-    def group_cross(self, tests: Self, codes: NDArray[np.intp], count: int, /) -> NDArray[np.float64]:
-        """I(z', z) summed over the samples of each group, from their summed deviations: influence is additive."""
+    def group_cross(
+        self, tests: Self, codes: NDArray[np.intp], count: int, /
+    ) -> NDArray[np.float64]:
+        """I(z', z) summed over the samples of each group, from their summed deviations: influence
+        is additive."""
         summed = np.zeros((len(self), count))
         for part in parts(self.samples, BLOCK):
             for total, row in zip(summed, self.block(part.start, part.stop), strict=True):
@@ -161,7 +177,8 @@ class MemberTable(ABC):
         return np.asarray(dv.cross_influence(tests.block(0, tests.samples), summed, self.weights))
 
     def top(self, tests: Self, k: int, /) -> Top:
-        """The `k` samples of strongest I(z', z) for each sample of `tests`, from products that stay in the cache."""
+        """The `k` samples of strongest I(z', z) for each sample of `tests`, from products that stay
+        in the cache."""
         size = max(CACHED // TILE, 4 * k)
         dev_tests = (tests.block(part.start, part.stop) for part in parts(tests.samples, TILE))
         return join([strongest(self._cross(dev_test, size), k) for dev_test in dev_tests], k)
@@ -214,7 +231,9 @@ class LossTable(MemberTable):
         if np.array_equal(members, np.arange(len(self))):
             return self
         weights = None if self.weights is None else self.weights[members]
-        return replace(self, losses=self.losses[members], chains=self.chains[members], weights=weights)
+        return replace(
+            self, losses=self.losses[members], chains=self.chains[members], weights=weights
+        )
 
     def rows(self) -> Iterator[NDArray[np.float64]]:
         """Deviations of each member, one at a time: no second table in memory."""
@@ -225,10 +244,15 @@ class LossTable(MemberTable):
     def block(self, start: int, stop: int, /) -> NDArray[np.float64]:
         """Deviations of the samples start … stop − 1, shape (members, stop − start)."""
         part = slice(start, stop)
-        losses, base = self.losses[:, part].astype(np.float64), self.base_losses[part].astype(np.float64)
+        losses, base = (
+            self.losses[:, part].astype(np.float64),
+            self.base_losses[part].astype(np.float64),
+        )
         return self._deviations(losses, base)
 
-    def _deviations(self, losses: NDArray[np.float64], base: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _deviations(
+        self, losses: NDArray[np.float64], base: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         return np.asarray(dv.deviations(losses, base, floor=self.floor, ceiling=self.ceiling))
 
 

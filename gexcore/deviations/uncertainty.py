@@ -1,4 +1,5 @@
-"""How sure means over members are that are not all independent: standard errors, and reliability of a score."""
+"""How sure means over members are that are not all independent: standard errors, and reliability of
+a score."""
 
 from __future__ import annotations
 
@@ -17,9 +18,11 @@ SPLITS = 8
 
 
 class Correlation(NamedTuple):
-    """Means, sums of squares about them and of their product, of pairs of numbers; of no pair at first.
+    """Means, sums of squares about them and of their product, of pairs of numbers; of no pair at
+    first.
 
-    All numbers are less the first of their kind: equal numbers then have a sum of squares of exactly zero.
+    All numbers are less the first of their kind: equal numbers then have a sum of squares of
+    exactly zero.
 
     Parameters
     ----------
@@ -84,7 +87,8 @@ def member_groups(chains: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 def mean_over_members(rows: Iterable[NDArray[np.float64]], samples: int) -> NDArray[np.float64]:
-    """Mean of `rows`, shape (samples,), one at a time; NaN in a row counts nothing, a column of it gives NaN."""
+    """Mean of `rows`, shape (samples,), one at a time; NaN in a row counts nothing, a column of it
+    gives NaN."""
     total, seen = np.zeros(samples), np.zeros(samples)
     for row in rows:
         known = ~np.isnan(row)
@@ -93,7 +97,9 @@ def mean_over_members(rows: Iterable[NDArray[np.float64]], samples: int) -> NDAr
     return np.where(seen > 0, total / np.maximum(seen, 1), np.nan)
 
 
-def jackknife(rows: Iterable[NDArray[np.float64]], groups: NDArray[np.intp], samples: int) -> NDArray[np.float64]:
+def jackknife(
+    rows: Iterable[NDArray[np.float64]], groups: NDArray[np.intp], samples: int
+) -> NDArray[np.float64]:
     """Standard error of the mean of `rows`, leaving out one group at a time.
 
     Parameters
@@ -130,18 +136,19 @@ def split_half(blocks: RowBlocks, chains: NDArray[np.intp], *, squares: bool = F
     Parameters
     ----------
     blocks : iterable of (slice, iterable of arrays)
-        Rows, one per member, whose mean is the score; NaN where missing. They come in blocks of samples,
-        of which one is held at a time.
+        Rows, one per member, whose mean is the score; NaN where missing. They come in blocks of
+        samples, of which one is held at a time.
     chains : integer array, shape (members,)
         The chain each member is from.
     squares : bool
-        Whether the rows are squares: then the roots of the means are compared, lest the largest decide.
+        Whether the rows are squares: then the roots of the means are compared, lest the largest
+        decide.
 
     Returns
     -------
     float
-        At most 1, about 0 where members share nothing but noise; NaN where fewer than two chains, or
-        parts, saw the same samples, or all scores are equal.
+        At most 1, about 0 where members share nothing but noise; NaN where fewer than two chains,
+        or parts, saw the same samples, or all scores are equal.
 
     Examples
     --------
@@ -162,7 +169,8 @@ def split_half(blocks: RowBlocks, chains: NDArray[np.intp], *, squares: bool = F
 
 
 def agreement_above(blocks: RowBlocks, chains: NDArray[np.intp], *, cut: float) -> float:
-    """How far two halves of the chains agree on the samples above a cut: Dice's coefficient, 2|A ∩ B| / (|A| + |B|).
+    """How far two halves of the chains agree on the samples above a cut: Dice's coefficient, 2|A ∩
+    B| / (|A| + |B|).
 
     Averaged over halves as in `split_half`, and not stepped up: the whole ensemble is surer.
 
@@ -198,7 +206,8 @@ def agreement_above(blocks: RowBlocks, chains: NDArray[np.intp], *, cut: float) 
 def _means_of_halves(
     blocks: RowBlocks, chains: NDArray[np.intp]
 ) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
-    """Of each block and way to halve the chains: its number, and the means over both halves of what both saw."""
+    """Of each block and way to halve the chains: its number, and the means over both halves of what
+    both saw."""
     groups = member_groups(chains)
     halves = list(_halves(int(groups.max(initial=-1)) + 1, related=len(np.unique(chains)) == 1))
     for part, rows in blocks if halves else ():
@@ -207,13 +216,15 @@ def _means_of_halves(
             weights = [_total(seen[side]) for side in (half, ~half)]
             known = (weights[0] > 0) & (weights[1] > 0)
             one, other = (
-                _total(sums[side])[known] / weight[known] for side, weight in zip((half, ~half), weights, strict=True)
+                _total(sums[side])[known] / weight[known]
+                for side, weight in zip((half, ~half), weights, strict=True)
             )
             yield number, one, other
 
 
 def _total(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Their sum, one after the other whatever the size of a block, so that it is the same to the bit."""
+    """Their sum, one after the other whatever the size of a block, so that it is the same to the
+    bit."""
     total = np.zeros(rows.shape[1])
     for row in rows:
         total += row
@@ -227,7 +238,9 @@ def _halves(groups: int, *, related: bool) -> Iterator[NDArray[np.bool_]]:
     size = (groups + 1) // 2
     if related:
         yield np.arange(groups) % 2 == 0
-    elif math.comb(groups - 1, size - 1) <= SPLITS:  # the half that holds group 0: no pair of halves comes twice
+    elif (
+        math.comb(groups - 1, size - 1) <= SPLITS
+    ):  # the half that holds group 0: no pair of halves comes twice
         for others in combinations(range(1, groups), size - 1):
             yield np.isin(np.arange(groups), (0, *others))
     else:
@@ -239,7 +252,8 @@ def _halves(groups: int, *, related: bool) -> Iterator[NDArray[np.bool_]]:
 def _sums(
     rows: Iterable[NDArray[np.float64]], groups: NDArray[np.intp], samples: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sum over the members of each group, and their number, both of shape (groups, samples); NaN counts nothing."""
+    """Sum over the members of each group, and their number, both of shape (groups, samples); NaN
+    counts nothing."""
     count = int(groups.max()) + 1 if len(groups) else 0
     sums, seen = np.zeros((count, samples)), np.zeros((count, samples))
     for row, group in zip(rows, groups, strict=True):

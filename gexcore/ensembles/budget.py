@@ -16,7 +16,8 @@ from gexcore.evaluation.passes import Passes
 
 PART_OF_PRETRAINING = 0.25
 LARGE, EPOCHS_OF_LARGE, SAMPLES_OF_LARGE = 5_000, 20.0, 170_000
-"""From so many samples on, a run costs so many passes over the data, or over single samples if that is
+"""From so many samples on, a run costs so many passes over the data, or over single samples if that
+is
 more, unless it is told otherwise."""
 
 TIMED = 4
@@ -60,7 +61,9 @@ class Budget:
         for name, value in given.items():
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if value is not None and not (number and 0 < value < np.inf):
-                raise InvalidSettingError(f"the budget has {name}={value!r}, and must have a positive finite number")
+                raise InvalidSettingError(
+                    f"the budget has {name}={value!r}, and must have a positive finite number"
+                )
 
     def __str__(self) -> str:
         given = ((field.name, getattr(self, field.name)) for field in fields(self))
@@ -78,7 +81,9 @@ class Limit(NamedTuple):
         return self.price(passes) <= self.most * (1 + 1e-9)
 
 
-def limits(budget: Budget | None, backend: Backend[Any, Any], data: Dataset[Any], *, batch_size: int) -> list[Limit]:
+def limits(
+    budget: Budget | None, backend: Backend[Any, Any], data: Dataset[Any], *, batch_size: int
+) -> list[Limit]:
     """The budget as limits; one in seconds times a forward pass and a step of one batch first."""
     n, found = len(data), list[Limit]()
     if budget is None:
@@ -88,19 +93,27 @@ def limits(budget: Budget | None, backend: Backend[Any, Any], data: Dataset[Any]
     if budget.passes is not None:
         found.append(Limit(lambda passes: passes.epochs(1), budget.passes))
     if budget.seconds is not None:
-        from gexcore.evaluation.timing import kernels_of  # which itself needs a settled plan's checks
+        from gexcore.evaluation.timing import (
+            kernels_of,
+        )  # which itself needs a settled plan's checks
 
         size = min(batch_size, n)
         kernels = kernels_of(backend, data, np.arange(size))
-        read, forward, step = (_seconds(kernels[name]) / size for name in ("read", "forward", "step"))
+        read, forward, step = (
+            _seconds(kernels[name]) / size for name in ("read", "forward", "step")
+        )
         found.append(
-            Limit(lambda passes: passes.forward * (read + forward) + passes.step * (read + step), budget.seconds)
+            Limit(
+                lambda passes: passes.forward * (read + forward) + passes.step * (read + step),
+                budget.seconds,
+            )
         )
     return found
 
 
 def default_budget(n: int, pretraining_epochs: float | None) -> Budget | None:
-    """A quarter of the pretraining where that is known, else 34 epochs at 5,000 samples, 20 from 8,500 on; else none."""
+    """A quarter of the pretraining where that is known, else 34 epochs at 5,000 samples, 20 from
+    8,500 on; else none."""
     if pretraining_epochs is not None:
         return Budget(epochs=PART_OF_PRETRAINING * Passes(step=1).epochs(1) * pretraining_epochs)
     return Budget(epochs=max(EPOCHS_OF_LARGE, SAMPLES_OF_LARGE / n)) if n >= LARGE else None

@@ -125,7 +125,8 @@ def run_chain(
     start: Position | None = None,
     on_snapshot: Callable[[Position], object] = lambda position: None,
 ) -> ChainResult:
-    """Run one chain from θ*: `plan.snapshots` chunks of `plan.steps` steps, after the short ones of its warm-up.
+    """Run one chain from θ*: `plan.snapshots` chunks of `plan.steps` steps, after the short ones of
+    its warm-up.
 
     The result depends on the problem, the plan and the number of the chain, on nothing else: not
     on where it was interrupted either.
@@ -155,7 +156,9 @@ def run_chain(
             else:
                 members.add(losses, probe.scored, stepper)
         number, lr = len(result.snapshots), chunk.schedule(0)
-        shown = Snapshot(chain, number, lr, reading.skill, reading.loss, decision.status, chunk.warmup, measured)
+        shown = Snapshot(
+            chain, number, lr, reading.skill, reading.loss, decision.status, chunk.warmup, measured
+        )
         result.snapshots.append(shown)
         chunk = decision.chunk
         if decision.after == "reset":
@@ -169,7 +172,8 @@ def run_chain(
 
 
 def _stable(skill: Skill | None, tolerance: float | None, result: ChainResult) -> bool:
-    """Whether a chain scores the samples so reliably by itself that more members would hardly change it."""
+    """Whether a chain scores the samples so reliably by itself that more members would hardly
+    change it."""
     if tolerance is None or len(result.losses) < ENOUGH or result.snapshots[-1].status != "member":
         return False
     clip = default_clip(None) if skill is None else skill.ceiling
@@ -181,8 +185,12 @@ def _stable(skill: Skill | None, tolerance: float | None, result: ChainResult) -
 def chain_cost(problem: Problem, plan: Plan, result: ChainResult) -> Passes:
     """What a chain took, however often it was interrupted."""
     scorer, taken = problem.scorer, result.snapshots
-    probes = [scorer.probe_passes._replace(step=_steps(plan, s.warmup) * plan.batch_size) for s in taken]
-    tests = Passes(forward=len(result.test_losses) * len(problem.test or ()), copies=len(result.kept))
+    probes = [
+        scorer.probe_passes._replace(step=_steps(plan, s.warmup) * plan.batch_size) for s in taken
+    ]
+    tests = Passes(
+        forward=len(result.test_losses) * len(problem.test or ()), copies=len(result.kept)
+    )
     return sum_passes([*probes, *(scorer.collect_passes for s in taken if s.measured), tests])
 
 
@@ -221,7 +229,12 @@ class _Members:
         self._result.losses.append(losses)
         if scored is not None and self._problem.test is not None:
             self._result.test_losses.append(
-                evaluate(self._problem.backend, scored, self._problem.test, batch_size=self._plan.scoring_batch_size)
+                evaluate(
+                    self._problem.backend,
+                    scored,
+                    self._problem.test,
+                    batch_size=self._plan.scoring_batch_size,
+                )
             )
         if row % _stride(row, keep) == 0 and keep > 0:
             self._result.kept.append((row, stepper.snapshot(stepper.state)))

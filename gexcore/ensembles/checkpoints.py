@@ -25,7 +25,10 @@ def load_states(backend: Backend[Any, Any], checkpoints: Sequence[Any], *, by: s
         Where the backend cannot load them.
     """
     if not isinstance(checkpoints, list | tuple) or not checkpoints:
-        msg = f"{by} needs a list of checkpoints of the training run, such as checkpoints=[state_1, state_2], and got none"
+        msg = (
+            f"{by} needs a list of checkpoints of the training run, such as "
+            "checkpoints=[state_1, state_2], and got none"
+        )
         raise InvalidSettingError(msg)
     require(backend, SupportsCheckpoints, by=by)
     return [backend.load(checkpoint) for checkpoint in checkpoints]  # type: ignore[attr-defined]

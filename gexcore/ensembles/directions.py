@@ -1,4 +1,5 @@
-"""Members that are points near a state, seen through linear deviations: directional derivatives there."""
+"""Members that are points near a state, seen through linear deviations: directional derivatives
+there."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ from gexcore.evaluation.passes import Passes, sum_passes
 
 @dataclass(frozen=True, eq=False)
 class Tangents:
-    """Moves ψ − θ at each of several states θ; the deviation of a member is the derivative along its move.
+    """Moves ψ − θ at each of several states θ; the deviation of a member is the derivative along
+    its move.
 
     Parameters
     ----------
@@ -39,24 +41,34 @@ class Tangents:
     chains: NDArray[np.intp] | None = None
     weights: NDArray[np.float64] | None = None
 
-    def evaluate(self, data: Any, /, *, on_batch: Callable[[], object] = lambda: None) -> DeviationTable:
+    def evaluate(
+        self, data: Any, /, *, on_batch: Callable[[], object] = lambda: None
+    ) -> DeviationTable:
         """Deviations of every member on `data`."""
         dataset = as_dataset(data, self.backend)
         found = directional(
-            self.backend, self.states, self.moves, dataset, batch_size=self.batch_size, on_batch=on_batch
+            self.backend,
+            self.states,
+            self.moves,
+            dataset,
+            batch_size=self.batch_size,
+            on_batch=on_batch,
         )
         return DeviationTable(found, self.chains, self.weights)
 
     def passes(self, samples: int) -> Passes:
         """What evaluating so many samples costs, with the moves held in memory."""
-        one = directional_passes(self.backend, self.moves.shape, samples, batch_size=self.batch_size)
+        one = directional_passes(
+            self.backend, self.moves.shape, samples, batch_size=self.batch_size
+        )
         return sum_passes([Passes(copies=len(self.moves)), *[one] * len(self.states)])
 
 
 def isotropic(like: NDArray[Any], count: int, *, seed: int) -> NDArray[Any]:
     """Random moves with E[q qᵀ] = I, shape (count, p): standard normal numbers.
 
-    Their mean square is the sum over a projection with entries N(0, 1/count), as it is often written.
+    Their mean square is the sum over a projection with entries N(0, 1/count), as it is often
+    written.
 
     Parameters
     ----------

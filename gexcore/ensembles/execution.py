@@ -55,7 +55,9 @@ class Work:
     def problem(self, inputs: Inputs) -> Problem:
         """What its chains share, in this process."""
         tests = inputs.test if self.tests else None
-        return Problem(inputs.backend, inputs.train, tests, scorer_of(inputs, self.plan), self.skill, self.keep)
+        return Problem(
+            inputs.backend, inputs.train, tests, scorer_of(inputs, self.plan), self.skill, self.keep
+        )
 
     def elsewhere(self) -> Callable[[int], ChainResult]:
         """The same in another process, from the recipe."""
@@ -64,11 +66,17 @@ class Work:
 
 
 def run_chains(
-    work: Work, inputs: Inputs, *, executor: Executor | None, storage: Storage, report: Callable[[Snapshot], object]
+    work: Work,
+    inputs: Inputs,
+    *,
+    executor: Executor | None,
+    storage: Storage,
+    report: Callable[[Snapshot], object],
 ) -> list[ChainResult]:
     """All chains of a plan, in their order; those that are stored are not run again.
 
-    Without an executor a chain goes on from the snapshot that was stored last, with one from its start.
+    Without an executor a chain goes on from the snapshot that was stored last, with one from its
+    start.
 
     Parameters
     ----------
@@ -78,18 +86,23 @@ def run_chains(
     Raises
     ------
     MissingCapabilityError
-        Where member states are to be kept, and the backend cannot send them from process to process.
+        Where member states are to be kept, and the backend cannot send them from process to
+        process.
     """
     if executor is not None:
         check_portable(inputs.backend, work.keep, by="executor=")
     chains = work.plan.numbers
-    stands = {chain: position for chain in chains if (position := storage.position(chain)) is not None}
+    stands = {
+        chain: position for chain in chains if (position := storage.position(chain)) is not None
+    }
     found = {chain: position.result for chain, position in stands.items() if position.complete}
     open_chains = [chain for chain in chains if chain not in found]
     for snapshot in (snapshot for result in found.values() for snapshot in result.snapshots):
         report(snapshot)
     if executor is not None:
-        for result in completed(executor, work.here(inputs), work.elsewhere if work.recipe else None, open_chains):
+        for result in completed(
+            executor, work.here(inputs), work.elsewhere if work.recipe else None, open_chains
+        ):
             found[result.chain] = with_states(inputs.backend, result)
             storage.save(Position(found[result.chain], None, True))
             for snapshot in result.snapshots:
@@ -105,7 +118,9 @@ def run_chains(
         start = stands.get(chain)
         for snapshot in start.result.snapshots if start else ():
             report(snapshot)
-        found[chain] = run_chain(problem, work.plan, work.controller, chain, start=start, on_snapshot=on_snapshot)
+        found[chain] = run_chain(
+            problem, work.plan, work.controller, chain, start=start, on_snapshot=on_snapshot
+        )
     return [found[chain] for chain in chains]
 
 
@@ -118,8 +133,10 @@ def check_portable(backend: Backend[Any, Any], keep: int, *, by: str) -> None:
     """
     if keep and not supports(backend, SupportsSerialization):
         msg = (
-            f"{by} takes the states of {keep} members a chain out of the process, and backend {backend.name!r} cannot hand "
-            "out this model's as arrays (SupportsSerialization); set keep=0, which leaves out test sets and label "
+            f"{by} takes the states of {keep} members a chain out of the process, and "
+            f"backend {backend.name!r} cannot hand "
+            "out this model's as arrays (SupportsSerialization); set keep=0, which leaves "
+            "out test sets and label "
             f"suggestions after the fit, or leave {by} out"
         )
         raise MissingCapabilityError(msg)
@@ -127,7 +144,9 @@ def check_portable(backend: Backend[Any, Any], keep: int, *, by: str) -> None:
 
 def as_arrays(backend: Any, result: ChainResult) -> ChainResult:
     """The result with its kept states as arrays, without what their optimisers remember."""
-    return result._replace(kept=[(row, dict(backend.to_arrays(backend.restart(state)))) for row, state in result.kept])
+    return result._replace(
+        kept=[(row, dict(backend.to_arrays(backend.restart(state)))) for row, state in result.kept]
+    )
 
 
 def with_states(backend: Any, result: ChainResult) -> ChainResult:
@@ -135,5 +154,7 @@ def with_states(backend: Any, result: ChainResult) -> ChainResult:
     return result._replace(kept=[(row, backend.from_arrays(arrays)) for row, arrays in result.kept])
 
 
-def _portable_chain(problem: Problem, plan: Plan, controller: AnyController, chain: int) -> ChainResult:
+def _portable_chain(
+    problem: Problem, plan: Plan, controller: AnyController, chain: int
+) -> ChainResult:
     return as_arrays(problem.backend, run_chain(problem, plan, controller, chain))

@@ -1,10 +1,10 @@
 """Tasks for any `concurrent.futures.Executor`: threads, processes, a cluster.
 
 Only `submit` and `as_completed` are used; making and shutting down executors is the caller's. What
-tasks need is taken from this process where they run in it. Otherwise a task comes back undone; it is
-then told of a file, which holds the parcel for processes on this machine, and where that file is
-unknown the parcel is sent along. A worker opens it once and keeps what was in it until the next run,
-so the model is not sent with every task.
+tasks need is taken from this process where they run in it. Otherwise a task comes back undone; it
+is then told of a file, which holds the parcel for processes on this machine, and where that file is
+unknown the parcel is sent along. A worker opens it once and keeps what was in it until the next
+run, so the model is not sent with every task.
 """
 
 from __future__ import annotations
@@ -54,7 +54,10 @@ class Ticket(NamedTuple):
 
 
 def completed(
-    executor: Executor, here: Callable[[int], Result], elsewhere: Callable[[], Task] | None, numbers: Iterable[int]
+    executor: Executor,
+    here: Callable[[int], Result],
+    elsewhere: Callable[[], Task] | None,
+    numbers: Iterable[int],
 ) -> Iterator[Result]:
     """What the task gives for each of the numbers, in the order of completion.
 
@@ -80,7 +83,9 @@ def completed(
     waiting: dict[Future[Any], tuple[int, int]] = {}
     with tempfile.TemporaryDirectory(prefix="gexcore-") as folder:
         try:
-            waiting = {executor.submit(perform, tickets[0], number): (number, 0) for number in numbers}
+            waiting = {
+                executor.submit(perform, tickets[0], number): (number, 0) for number in numbers
+            }
             while waiting:
                 sent_again: dict[Future[Any], tuple[int, int]] = {}
                 for future in as_completed(waiting):
@@ -118,7 +123,9 @@ def perform(ticket: Ticket, number: int) -> tuple[Any] | None:
 
 def _parcels(run: str, path: Path, elsewhere: Callable[[], Task] | None) -> tuple[Ticket, Ticket]:
     if elsewhere is None:
-        raise InvalidModelError("what was opened by hand cannot be sent to another process; use an executor of threads")
+        raise InvalidModelError(
+            "what was opened by hand cannot be sent to another process; use an executor of threads"
+        )
     content = _packed(elsewhere)
     path.write_bytes(content)
     digest = hashlib.sha256(content).hexdigest()
@@ -127,7 +134,8 @@ def _parcels(run: str, path: Path, elsewhere: Callable[[], Task] | None) -> tupl
 
 def _packed(elsewhere: Callable[[], Task]) -> bytes:
     try:
-        import cloudpickle as pickler  # knows functions of a script or notebook; comes with Dask and loky
+        # knows functions of a script or notebook; comes with Dask and loky
+        import cloudpickle as pickler
     except ImportError:
         pickler = pickle
     try:
@@ -135,8 +143,10 @@ def _packed(elsewhere: Callable[[], Task]) -> bytes:
     except Exception as error:
         told = (str(error).splitlines() or [""])[0]
         msg = (
-            f"the model, data or settings cannot be sent to another process ({type(error).__name__}: {told}); give "
-            "gexcore.Factory(function) for what cannot be pickled, with a function that makes it there, or use threads"
+            "the model, data or settings cannot be sent to another process "
+            f"({type(error).__name__}: {told}); give "
+            "gexcore.Factory(function) for what cannot be pickled, with a function that "
+            "makes it there, or use threads"
         )
         raise InvalidModelError(msg) from error
     return content
@@ -159,7 +169,8 @@ def _unpacked(content: bytes) -> Task:
     except Exception as error:
         told = (str(error).splitlines() or [""])[0]
         msg = (
-            f"a worker cannot read the model or data ({type(error).__name__}: {told}); define their classes and functions "
+            f"a worker cannot read the model or data ({type(error).__name__}: {told}); "
+            "define their classes and functions "
             "in a module that workers can import, or install cloudpickle"
         )
         raise InvalidModelError(msg) from error
@@ -174,8 +185,10 @@ def _result(future: Future[Any]) -> Any:
     except Exception as error:
         if isinstance(error, BrokenExecutor) or type(error).__name__ in LOST:
             msg = (
-                f"a worker died, killed or out of memory ({type(error).__name__}); run again with a new executor, of fewer "
-                "workers if memory was short: with store= only the chains that were not complete are run"
+                f"a worker died, killed or out of memory ({type(error).__name__}); run again "
+                "with a new executor, of fewer "
+                "workers if memory was short: with store= only the chains that were not "
+                "complete are run"
             )
             raise WorkerLostError(msg) from error
         raise

@@ -1,4 +1,5 @@
-"""The Laplace posterior of a large model: a Kronecker-factored Fisher matrix for each layer (KFAC)."""
+"""The Laplace posterior of a large model: a Kronecker-factored Fisher matrix for each layer (KFAC).
+The Laplace posterior of a large model: a Kronecker-factored Fisher matrix for each layer (KFAC)."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ class _Layer(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class KroneckerPosterior:
-    """N(θ*, τ² (A⊗G + δI)⁻¹) of the weights of each layer, layers independent; all else stays at θ*.
+    """N(θ*, τ² (A⊗G + δI)⁻¹) of the weights of each layer, layers independent; all else stays at
+    θ*.
 
     A are the second moments of the layer's inputs, G those of the loss gradients by its outputs
     (Algorithm 1 of the paper prints neither the inverse nor the damping).
@@ -40,7 +42,8 @@ class KroneckerPosterior:
         return sum(layer.positions.size for layer in self.layers)
 
     def draw(self, rng: np.random.Generator, *, damping: float, scale: float) -> Floats:
-        """ψ − θ* of one draw, shape (p,): τ · U_G (V ⊙ (λ_G λ_Aᵀ + δ)^(−½)) U_Aᵀ for each layer, V normal.
+        """ψ − θ* of one draw, shape (p,): τ · U_G (V ⊙ (λ_G λ_Aᵀ + δ)^(−½)) U_Aᵀ for each layer, V
+        normal.
 
         Parameters
         ----------
@@ -95,7 +98,8 @@ def kronecker_posterior(
         on_batch()
     if not found:
         msg = (
-            "the model has no trainable linear or convolutional layer that Kronecker factors can be had of; take "
+            "the model has no trainable linear or convolutional layer that Kronecker factors "
+            "can be had of; take "
             "structure='full', or a method without them such as Arnoldi"
         )
         raise InvalidModelError(msg)
@@ -106,4 +110,6 @@ def _layer(positions: NDArray[np.intp], inputs: Floats, outputs: Floats) -> _Lay
     input_values, input_vectors = np.linalg.eigh(inputs)
     output_values, output_vectors = np.linalg.eigh(outputs)
     # second moments have no negative eigenvalues beyond rounding
-    return _Layer(positions, input_values.clip(0.0), input_vectors, output_values.clip(0.0), output_vectors)
+    return _Layer(
+        positions, input_values.clip(0.0), input_vectors, output_values.clip(0.0), output_vectors
+    )

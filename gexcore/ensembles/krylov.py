@@ -1,4 +1,7 @@
-"""The dominant eigenvectors of a Hessian from few products with it (Arnoldi; Schioppa et al. 2022)."""
+"""The dominant eigenvectors of a Hessian from few products with it (Arnoldi; Schioppa et al.
+
+2022).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from gexcore.backend.protocols import Floats
 from gexcore.ensembles.spectrum import Product, Spectrum
 
 CONVERGED = 1e-6
-"""The Krylov space is exhausted where a new direction is shorter than this share of the largest product."""
+"""The Krylov space is exhausted where a new direction is shorter than this share of the largest
+product."""
 
 
 def arnoldi(
@@ -21,10 +25,12 @@ def arnoldi(
     rng: np.random.Generator,
     on_product: Callable[[], object] = lambda: None,
 ) -> Spectrum:
-    """Eigenvalues and eigenvectors of the matrix within the Krylov space of a random vector, largest in size first.
+    """Eigenvalues and eigenvectors of the matrix within the Krylov space of a random vector,
+    largest in size first.
 
-    By modified Gram–Schmidt, each new direction made orthogonal twice; stops early where the space is
-    exhausted. The matrix within the basis is tridiagonal for a symmetric operator, and is made so.
+    By modified Gram–Schmidt, each new direction made orthogonal twice; stops early where the space
+    is exhausted. The matrix within the basis is tridiagonal for a symmetric operator, and is made
+    so.
 
     Parameters
     ----------

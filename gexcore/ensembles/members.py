@@ -37,7 +37,8 @@ class Members:
     states: list[Any]
 
     def evaluate(self, data: Any) -> LossTable:
-        """Losses of θ* and of every kept member on `data`, in evaluation mode, in one pass over it."""
+        """Losses of θ* and of every kept member on `data`, in evaluation mode, in one pass over it.
+        Losses of θ* and of every kept member on `data`, in evaluation mode, in one pass over it."""
         dataset = as_dataset(data, self.backend)
         states = self.refresh.many([self.backend.initial_state(), *self.states])
         losses = evaluate_many(self.backend, states, dataset, batch_size=self.batch_size)
@@ -49,7 +50,8 @@ class Members:
         return evaluate(self.backend, trained, dataset, batch_size=self.batch_size)
 
     def probabilities(self, data: Dataset[Any]) -> NDArray[np.float64]:
-        """Class probabilities averaged over the kept members (θ* if there are none), shape (samples, K).
+        """Class probabilities averaged over the kept members (θ* if there are none), shape
+        (samples, K).
 
         Raises
         ------
@@ -62,7 +64,9 @@ class Members:
         for indices in in_order(len(data), self.batch_size):
             batch = data.batch(indices)
             logits = [to_numpy(self.backend.logits(state, batch)) for state in states]  # type: ignore[attr-defined]
-            parts.append(sum(softmax(class_scores(scores, len(indices))) for scores in logits) / len(states))
+            parts.append(
+                sum(softmax(class_scores(scores, len(indices))) for scores in logits) / len(states)
+            )
         return np.concatenate(parts)
 
     def checkpoint_logits(self, data: Dataset[Any]) -> NDArray[np.float64]:

@@ -17,7 +17,9 @@ from gexcore.evaluation.timing import Cost, Kernel, compare, interleaved, kernel
 MEMBERS, STEPS = 8, 5
 
 
-def overheads(backend: Backend[Any, Any], dataset: Dataset[Any], *, batch_size: int, repeats: int) -> list[Cost]:
+def overheads(
+    backend: Backend[Any, Any], dataset: Dataset[Any], *, batch_size: int, repeats: int
+) -> list[Cost]:
     """Time what a run does with a batch against what it consists of, all of it in every round.
 
     Parameters
@@ -52,7 +54,9 @@ def overheads(backend: Backend[Any, Any], dataset: Dataset[Any], *, batch_size: 
     part = Subset(dataset, chosen)
     parts = kernels_of(backend, dataset, chosen)
     kernels = {name: parts[name] for name in ("read", "forward", "step")}
-    kernels["scoring"] = on_host(lambda: evaluate_many(backend, states, part, batch_size=batch_size))
+    kernels["scoring"] = on_host(
+        lambda: evaluate_many(backend, states, part, batch_size=batch_size)
+    )
     kernels["chunk"] = chunk(backend, dataset, batch_size=batch_size, steps=STEPS)
     times = interleaved(kernels, repeats=repeats)
     alone = {
@@ -60,14 +64,25 @@ def overheads(backend: Backend[Any, Any], dataset: Dataset[Any], *, batch_size: 
         "chunk": STEPS * (times["read"] + times["step"]),
     }
     return [
-        compare({name: times[name], "alone": alone[name]}, samples=len(chosen), reference="alone")[0] for name in alone
+        compare({name: times[name], "alone": alone[name]}, samples=len(chosen), reference="alone")[
+            0
+        ]
+        for name in alone
     ]
 
 
-def chunk(backend: Backend[Any, Any], dataset: Dataset[Any], *, batch_size: int, steps: int) -> Kernel:
+def chunk(
+    backend: Backend[Any, Any], dataset: Dataset[Any], *, batch_size: int, steps: int
+) -> Kernel:
     """Steps of a chain at a learning rate of zero."""
     plan = Plan(
-        chains=1, snapshots=1, steps=steps, warmups=0, batch_size=batch_size, scoring="training_batches", seed=0
+        chains=1,
+        snapshots=1,
+        steps=steps,
+        warmups=0,
+        batch_size=batch_size,
+        scoring="training_batches",
+        seed=0,
     )
     stepper = Stepper(backend, dataset, plan, 0)
 

@@ -98,7 +98,8 @@ class Plan:
     def warmup_steps(self) -> int:
         """Optimiser steps between two probes of a chain that has yet to leave θ*.
 
-        Losses of training batches are from before the step: after a single step they show no effect.
+        Losses of training batches are from before the step: after a single step they show no
+        effect.
         """
         return min(self.steps, max(4, self.steps // 4))
 

@@ -18,13 +18,17 @@ USER_BATCH_SIZE = 128
 
 
 DECAY_OF_SGD, DECAY_OF_ADAMW = 0.25, 2.0
-"""Weight decay of members: of SGD for a batch of one sample, since the learning rates that melt a model grow with the
+"""Weight decay of members: of SGD for a batch of one sample, since the learning rates that melt a
+model grow with the
 batch. What was memorised decays and is not learnt again in so few steps; what generalises is."""
 
 
 EPOCHS_PER_SNAPSHOT = 0.25
 SNAPSHOTS: dict[Scoring, int] = {"evaluated": 24, "training_batches": 32}
-"""A snapshot of training batches holds a quarter of the samples. A threshold needs several losses of each."""
+"""A snapshot of training batches holds a quarter of the samples.
+
+A threshold needs several losses of each.
+"""
 
 
 GOOD_LENGTH, LEAST_LENGTH = 16, 6
@@ -33,7 +37,10 @@ GOOD_LENGTH, LEAST_LENGTH = 16, 6
 
 LEAST_STEPS = 4
 FEWER_WARMUPS = 16
-"""Warm-up chunks of large data under a budget, where probes cost most. They lead out of one deep minimum, not of two."""
+"""Warm-up chunks of large data under a budget, where probes cost most.
+
+They lead out of one deep minimum, not of two.
+"""
 
 
 def batch_size_of(n: int) -> int:
@@ -73,8 +80,8 @@ def settle(
 
     A snapshot comes after a quarter of an epoch in small batches, a probe of a chain that warms
     up after a quarter of that. Each snapshot is evaluated, of two chains.
-    Where that is more than the budget, chunks are halved first, which costs least, then there are fewer
-    chains, and at last shorter ones. What the user has set stays.
+    Where that is more than the budget, chunks are halved first, which costs least, then there are
+    fewer chains, and at last shorter ones. What the user has set stays.
 
     From 5,000 samples on the warm-up is then shorter, and where the budget does not pay for the
     shortest, one chain takes the losses of its own training batches, which takes no extra pass.
@@ -99,10 +106,18 @@ def settle(
         require(backend, SupportsTrainingLosses, SupportsDonation, by='scoring="training_batches"')
     size = batch_size_of(n) if batch_size == "auto" else batch_size
     if size > n:
-        raise InvalidSettingError(f"batch_size is {size}, and the data has {n} samples; choose at most that many")
-    free_to = {"chains": chains == "auto", "snapshots": snapshots == "auto", "steps": steps == "auto"}
+        raise InvalidSettingError(
+            f"batch_size is {size}, and the data has {n} samples; choose at most that many"
+        )
+    free_to = {
+        "chains": chains == "auto",
+        "snapshots": snapshots == "auto",
+        "steps": steps == "auto",
+    }
     pays = feedback and n >= LARGE and optimizer != "adamw"
-    possible = pays and supports(backend, SupportsTrainingLosses) and supports(backend, SupportsDonation)
+    possible = (
+        pays and supports(backend, SupportsTrainingLosses) and supports(backend, SupportsDonation)
+    )
     for chosen in _scorings(scoring, free=possible):
         usual = Plan(
             chains=(1 if chosen == "training_batches" else 2) if chains == "auto" else chains,
@@ -121,8 +136,10 @@ def settle(
                 return plan
     if hard:
         msg = (
-            f"the budget is too small: {plan.chains} × {plan.snapshots} snapshots of {plan.steps} steps, the least that "
-            f"these settings allow, cost as much as {cost.epochs(n):.3g} forward passes over the data; raise the budget, "
+            f"the budget is too small: {plan.chains} × {plan.snapshots} snapshots of "
+            f"{plan.steps} steps, the least that "
+            f"these settings allow, cost as much as {cost.epochs(n):.3g} forward passes over "
+            "the data; raise the budget, "
             "or set chains, snapshots or steps_per_snapshot lower"
         )
         raise InvalidSettingError(msg)
@@ -136,14 +153,19 @@ def _scorings(scoring: Scoring | Auto, *, free: bool) -> tuple[Scoring, ...]:
     return ("evaluated", "training_batches") if free else ("evaluated",)
 
 
-def _cheaper(plan: Plan, warmups: int, *, chains: bool, snapshots: bool, steps: bool, least: int) -> Iterator[Plan]:
-    """The plan, then others in the order in which they are to be preferred, with so many warm-up chunks; the last is the cheapest."""
+def _cheaper(
+    plan: Plan, warmups: int, *, chains: bool, snapshots: bool, steps: bool, least: int
+) -> Iterator[Plan]:
+    """The plan, then others in the order in which they are to be preferred, with so many warm-up
+    chunks; the last is the cheapest."""
 
     def lengths(plan: Plan, shortest: int) -> Iterator[Plan]:
         for length in range(plan.snapshots, shortest - 1, -1) if snapshots else [plan.snapshots]:
             yield replace(plan, snapshots=length)
 
-    halved = replace(plan, warmups=warmups, steps=max(LEAST_STEPS, plan.steps // 2) if steps else plan.steps)
+    halved = replace(
+        plan, warmups=warmups, steps=max(LEAST_STEPS, plan.steps // 2) if steps else plan.steps
+    )
     yield plan
     yield from lengths(halved, GOOD_LENGTH)
     for number in range(plan.chains - 1, 0, -1) if chains else []:

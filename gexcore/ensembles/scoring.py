@@ -73,9 +73,12 @@ class Scorer(Protocol):
 
 
 class EvaluatedScorer:
-    """Evaluation mode, with statistics refreshed: a random part of the samples steers, members are scored on all."""
+    """Evaluation mode, with statistics refreshed: a random part of the samples steers, members are
+    scored on all."""
 
-    def __init__(self, backend: Backend[Any, Any], data: Dataset[Any], refresh: Refresher, plan: Plan) -> None:
+    def __init__(
+        self, backend: Backend[Any, Any], data: Dataset[Any], refresh: Refresher, plan: Plan
+    ) -> None:
         self._backend = backend
         self._data = data
         self._refresh = refresh
@@ -89,7 +92,10 @@ class EvaluatedScorer:
     def base(self) -> NDArray[Any]:
         """Losses at θ* with statistics refreshed."""
         return evaluate(
-            self._backend, self._refresh(self._backend.initial_state()), self._data, batch_size=self._batch_size
+            self._backend,
+            self._refresh(self._backend.initial_state()),
+            self._data,
+            batch_size=self._batch_size,
         )
 
     def probe(self, state: Any, trail: Trail) -> Probe:
@@ -106,11 +112,14 @@ class EvaluatedScorer:
         return Collected(losses, diverged(losses))
 
     def _measure(self, state: Any, positions: Indices) -> NDArray[Any]:
-        return evaluate(self._backend, state, self._data, positions=positions, batch_size=self._batch_size)
+        return evaluate(
+            self._backend, state, self._data, positions=positions, batch_size=self._batch_size
+        )
 
 
 class TrainingBatchScorer:
-    """The training losses of the chunk's own batches, a sample's last one where it was seen twice: no pass of its own."""
+    """The training losses of the chunk's own batches, a sample's last one where it was seen twice:
+    no pass of its own."""
 
     def __init__(self, backend: Backend[Any, Any], train: Dataset[Any], plan: Plan) -> None:
         self._backend = backend

@@ -38,7 +38,8 @@ class Skill(Protocol):
 
 
 class ClassSkill:
-    """For a loss with exp(−loss) = p_y: the mean over classes of the class median of p_y, above chance.
+    """For a loss with exp(−loss) = p_y: the mean over classes of the class median of p_y, above
+    chance.
 
     A median per class ignores a minority of wrong labels in it and does not let a large class
     hide that a small one has melted.
@@ -56,7 +57,9 @@ class ClassSkill:
         at a time its median is noisy, and equal weights have proved better.
     """
 
-    def __init__(self, labels: NDArray[Any], classes: int, base_losses: Losses, *, by_size: bool) -> None:
+    def __init__(
+        self, labels: NDArray[Any], classes: int, base_losses: Losses, *, by_size: bool
+    ) -> None:
         self._labels = labels
         self._classes = classes
         self._base = base_losses
@@ -86,7 +89,9 @@ def chance_loss(loss: object, targets: NDArray[Any] | None) -> float | None:
     if targets is None:
         return None
     if loss in (None, "cross_entropy") and targets.ndim > 1 and targets.dtype.kind in "iu":
-        counts = np.unique(targets[targets >= 0], return_counts=True)[1]  # a negative label counts nowhere
+        counts = np.unique(targets[targets >= 0], return_counts=True)[
+            1
+        ]  # a negative label counts nowhere
         return float(-np.average(np.log(counts / counts.sum()), weights=counts)) or None
     if loss == "squared_error":
         residual = (targets - targets.mean(axis=0)).astype(np.float64) ** 2
@@ -114,4 +119,8 @@ class LossSkill:
 
     def __call__(self, losses: Losses, indices: Indices, /) -> float:
         base = 1.0 - float(np.median(finite(self._base[indices]))) / self._chance
-        return (1.0 - float(np.median(finite(losses))) / self._chance) / base if base > 0 else float("nan")
+        return (
+            (1.0 - float(np.median(finite(losses))) / self._chance) / base
+            if base > 0
+            else float("nan")
+        )

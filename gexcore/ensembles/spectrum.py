@@ -15,7 +15,8 @@ Product = Callable[[Floats], Floats]
 """From a vector v, shape (p,), to H v."""
 
 NEGLIGIBLE = 1e-10
-"""Eigenvalues of H + αI below this share of the largest one are taken as zero: no direction has infinite spread."""
+"""Eigenvalues of H + αI below this share of the largest one are taken as zero: no direction has
+infinite spread."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +34,11 @@ class Spectrum:
     vectors: Floats
 
     def top(self, rank: int | None, *, by: Literal["size", "value"] = "size") -> Spectrum:
-        """The `rank` eigenvalues that are largest, in size or with their sign; all without a rank."""
-        order = np.argsort(-(np.abs(self.values) if by == "size" else self.values), kind="stable")[:rank]
+        """The `rank` eigenvalues that are largest, in size or with their sign; all without a rank.
+        The `rank` eigenvalues that are largest, in size or with their sign; all without a rank."""
+        order = np.argsort(-(np.abs(self.values) if by == "size" else self.values), kind="stable")[
+            :rank
+        ]
         return Spectrum(self.values[order], self.vectors[:, order])
 
     def inverse(self, damping: float = 0.0) -> tuple[Floats, Floats]:
@@ -60,7 +64,8 @@ class Spectrum:
         return np.concatenate([moves, -moves])
 
     def draw(self, damping: float, rng: np.random.Generator) -> Floats:
-        """ψ − θ* of one draw: normal numbers times (λ + α)^(−½) along each eigenvector, shape (p,)."""
+        """ψ − θ* of one draw: normal numbers times (λ + α)^(−½) along each eigenvector, shape (p,).
+        ψ − θ* of one draw: normal numbers times (λ + α)^(−½) along each eigenvector, shape (p,)."""
         self._check_positive(damping)
         spread = (self.values + damping) ** -0.5
         return np.asarray(self.vectors @ (spread * rng.normal(size=len(spread))))
@@ -69,13 +74,16 @@ class Spectrum:
         lowest = float(self.values.min())
         if lowest + damping <= 0:
             msg = (
-                f"the Hessian has the eigenvalue {lowest:.3g}, and damping {damping:g} does not make it positive, as the "
+                f"the Hessian has the eigenvalue {lowest:.3g}, and damping {damping:g} does "
+                "not make it positive, as the "
                 f"posterior needs; raise damping above {-lowest:.3g}, or lower rank"
             )
             raise InvalidSettingError(msg)
 
 
-def full_spectrum(product: Product, size: int, *, on_product: Callable[[], object] = lambda: None) -> Spectrum:
+def full_spectrum(
+    product: Product, size: int, *, on_product: Callable[[], object] = lambda: None
+) -> Spectrum:
     """Every eigenvalue, from one product with each unit vector."""
     matrix = np.empty((size, size))
     unit = np.zeros(size)

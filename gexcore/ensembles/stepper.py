@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from gexcore.backend.batches import training_order
 from gexcore.backend.capabilities import supports
-from gexcore.backend.protocols import Array, Backend, Dataset, Indices, SupportsAugmentation, SupportsDonation
+from gexcore.backend.protocols import (
+    Array,
+    Backend,
+    Dataset,
+    Indices,
+    SupportsAugmentation,
+    SupportsDonation,
+)
 from gexcore.ensembles.plan import Plan, Schedule
 from gexcore.evaluation.losses import checked, gather
 
@@ -39,7 +46,8 @@ class Trail(NamedTuple):
 
 
 def training_batches(train: Dataset[Any]) -> Callable[[Indices, int], Any]:
-    """From positions and a seed to the samples as a training step sees them: augmented, where the dataset can."""
+    """From positions and a seed to the samples as a training step sees them: augmented, where the
+    dataset can."""
     if supports(train, SupportsAugmentation):
         return lambda indices, seed: train.augmented(indices, seed=seed)  # type: ignore[attr-defined]
     return lambda indices, seed: train.batch(indices)

@@ -14,7 +14,9 @@ from gexcore.evaluation.first_look import Intake
 class Storage(Protocol):
     """What remembers a run."""
 
-    def base(self, measure: Callable[[], NDArray[Any]], seen: Intake, tests: int | None) -> NDArray[Any]:
+    def base(
+        self, measure: Callable[[], NDArray[Any]], seen: Intake, tests: int | None
+    ) -> NDArray[Any]:
         """The losses of θ* by the scorer of the run."""
         ...
 
@@ -30,7 +32,9 @@ class Storage(Protocol):
 class NotStored:
     """Remembers nothing."""
 
-    def base(self, measure: Callable[[], NDArray[Any]], seen: Intake, tests: int | None) -> NDArray[Any]:
+    def base(
+        self, measure: Callable[[], NDArray[Any]], seen: Intake, tests: int | None
+    ) -> NDArray[Any]:
         """Measured."""
         return measure()
 

@@ -12,7 +12,8 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 from gexcore.ensembles.plan import Constant, Schedule
 
 Status = Literal["member", "cold", "melted", "diverged"]
-"""A snapshot in band; one that has not left θ*; one that forgot too much; one with non-finite losses."""
+"""A snapshot in band; one that has not left θ*; one that forgot too much; one with non-finite
+losses."""
 
 After = Literal["continue", "restart", "back", "reset"]
 """Go on as it is; same parameters with a fresh optimiser; to where the chunk began; to θ*."""
@@ -187,17 +188,24 @@ class Thermostat:
         left = memory.left or warmed
         below = memory.below + 1 if s < target - self.slack else 0
         status = self._status(s, reading.diverged)
-        snapshot, warmups = memory.snapshot + (not warmup or status == "member"), memory.warmups + warmup
+        snapshot, warmups = (
+            memory.snapshot + (not warmup or status == "member"),
+            memory.warmups + warmup,
+        )
         if s < self.low and memory.returns < self.returns:
             after: After = "back"
-            warmth = Warmth(memory.lr * 0.5, snapshot, warmups, warmed, left, 0, memory.loss, memory.returns + 1)
+            warmth = Warmth(
+                memory.lr * 0.5, snapshot, warmups, warmed, left, 0, memory.loss, memory.returns + 1
+            )
         elif s < self.low or below >= self.stuck:
             after, warmth = "reset", Warmth(memory.lr * 0.5, snapshot, warmups, left=left)
         else:
             after = "continue"
             factor = min(max(math.exp(self.gain * (s - target)), 0.5), 1.25) if warmed else 2.0
             factor = min(factor, self._brake(memory.loss, reading.loss))
-            warmth = Warmth(memory.lr * factor, snapshot, warmups, warmed, left, below, reading.loss)
+            warmth = Warmth(
+                memory.lr * factor, snapshot, warmups, warmed, left, below, reading.loss
+            )
         given_up = not left and warmups + snapshot >= max(self.warmups, WARMUPS)
         ends = snapshot >= self.snapshots or given_up
         chunk = None if ends else Chunk(Constant(warmth.lr), warmup=self._warms_up(warmth))
@@ -209,7 +217,8 @@ class Thermostat:
 
     @staticmethod
     def _brake(before: float, now: float) -> float:
-        """The largest factor for the learning rate after the mean loss went from `before` to `now`."""
+        """The largest factor for the learning rate after the mean loss went from `before` to `now`.
+        The largest factor for the learning rate after the mean loss went from `before` to `now`."""
         if not 0.0 < before * math.e < now:
             return math.inf
         return max(0.1, math.sqrt(before * math.e / now))

@@ -22,7 +22,8 @@ from gexcore.settings import check_count, check_number
 
 @dataclass(frozen=True, kw_only=True)
 class Arnoldi(GradientMethod[Influence]):
-    """I(z', z) = Σ_i (u_iᵀg')(u_iᵀg) / λ_i over the R eigenvalues largest in size (Schioppa et al. 2022).
+    """I(z', z) = Σ_i (u_iᵀg')(u_iᵀg) / λ_i over the R eigenvalues largest in size (Schioppa et al.
+    2022).
 
     In the form of Theorem 4.1 the members are the points √R · |λ_i|^(−½) · u_i with the weights
     sign(λ_i). All products are with the Hessian of one fixed sample of the training data, and
@@ -82,7 +83,8 @@ class Arnoldi(GradientMethod[Influence]):
     def public_code(cls, **settings: Any) -> Arnoldi:
         """The paper's public code: 49 products, and the largest eigenvalues with their sign.
 
-        Its products with another mini-batch each time, and its NaN for a negative one, are not reproduced.
+        Its products with another mini-batch each time, and its NaN for a negative one, are not
+        reproduced.
         """
         return cls(**{"iterations": 49, "order": "value", **settings})
 
@@ -101,13 +103,17 @@ class Arnoldi(GradientMethod[Influence]):
             weight_decay=self.weight_decay,
         )
         products = 0
-        with progress_bar(self.iterations, title=job.name, show=job.progress, unit="product") as bar:
+        with progress_bar(
+            self.iterations, title=job.name, show=job.progress, unit="product"
+        ) as bar:
 
             def count() -> None:
                 nonlocal products
                 products += 1
                 bar.advance("")
 
-            spectrum = arnoldi(product, job.size, iterations=self.iterations, rng=rng, on_product=count)
+            spectrum = arnoldi(
+                product, job.size, iterations=self.iterations, rng=rng, on_product=count
+            )
         cost = Passes(hvp=products * len(chosen), copies=products)
         return curved(job, spectrum.top(self.rank, by=self.order), cost, damping=self.damping)

@@ -12,9 +12,22 @@ from typing import Any, Literal
 import numpy as np
 
 from gexcore.backend.optimizer import Optimizer
-from gexcore.backend.protocols import Backend, Dataset, SupportsDonation, SupportsSelection, SupportsTrainingLosses
+from gexcore.backend.protocols import (
+    Backend,
+    Dataset,
+    SupportsDonation,
+    SupportsSelection,
+    SupportsTrainingLosses,
+)
 from gexcore.ensembles.budget import Budget, default_budget, limits, planned_passes
-from gexcore.ensembles.chain import ChainResult, Snapshot, chain_cost, kept_members, loss_table, loss_table_on_test
+from gexcore.ensembles.chain import (
+    ChainResult,
+    Snapshot,
+    chain_cost,
+    kept_members,
+    loss_table,
+    loss_table_on_test,
+)
 from gexcore.ensembles.execution import Work, run_chains, scorer_of
 from gexcore.ensembles.plan import Constant, Cosine, Plan, Schedule, Scoring
 from gexcore.ensembles.resolve import USER_BATCH_SIZE, decay_of, settle
@@ -51,9 +64,9 @@ class GEX:
     chains : int or "auto"
         Independent runs from θ*: 2, fewer under a budget.
     snapshots : int or "auto"
-        Length of each chain, each snapshot starting from the one before: 24, or 32 where training batches are the scores, fewer
-        under a budget; the short chunks of the warm-up come on top. One per chain is the independent
-        restart of Algorithm 2, line 5.
+        Length of each chain, each snapshot starting from the one before: 24, or 32 where training
+        batches are the scores, fewer under a budget; the short chunks of the warm-up come on top.
+        One per chain is the independent restart of Algorithm 2, line 5.
     lr : "auto", float or schedule
         "auto" is feedback: see `gexcore.ensembles.thermostat.Thermostat`. A number, or a callable
         from a member's step to its learning rate, is used as it is; with a fixed learning rate
@@ -62,22 +75,23 @@ class GEX:
     steps_per_snapshot : int or "auto"
         A quarter of an epoch, at least 16.
     scoring : {"auto", "evaluated", "training_batches"}
-        Measure each snapshot by a pass over the data, or use the losses of its training batches: "auto" does
-        where a budget does not pay for six passes.
+        Measure each snapshot by a pass over the data, or use the losses of its training batches:
+        "auto" does where a budget does not pay for six passes.
     optimizer : {"sgd", "adamw"} or callable
         That of the training serves best. A callable is the framework's own factory.
     momentum : float
         Of SGD.
     weight_decay : "auto" or float
-        Of SGD or AdamW. "auto" is 0.25 ÷ batch size or 2, far more than in trainings: members forget first what was
-        memorised. It is none where you set `lr`; a factory, and a backend that you made, have their own.
+        Of SGD or AdamW. "auto" is 0.25 ÷ batch size or 2, far more than in trainings: members
+        forget first what was memorised. It is none where you set `lr`; a factory, and a backend
+        that you made, have their own.
     batch_size : int or "auto"
         Small batches (8 to 128) cost least.
     floor : float
         Lower bound of the base loss in deviations; see `gexcore.deviations.equation.deviations`.
     ceiling : "auto", float or None
-        Upper bound of every loss in deviations; "auto" is the clip of `suspicion`, None is none, the
-        paper's equation as printed.
+        Upper bound of every loss in deviations; "auto" is the clip of `suspicion`, None is none,
+        the paper's equation as printed.
     chance_loss : float, optional
         Loss of a model that knows nothing, for a loss of your own: the zero of the thermostat's
         scale. Known for the losses with a name.
@@ -85,20 +99,22 @@ class GEX:
         The most that a run may cost. A number counts forward passes over the data (a training step
         counts as three); `gexcore.Budget` counts seconds or passes of single samples as well.
         "auto" is a quarter of the pretraining where `pretraining_epochs` is known, else 34 at 5,000
-        samples, 20 from 8,500 on, and none below. What is set otherwise stays; what is "auto" is fitted to it.
+        samples, 20 from 8,500 on, and none below. What is set otherwise stays; what is "auto" is
+        fitted to it.
     pretraining_epochs : float, optional
         Epochs that the model was trained for.
     tolerance : float, optional
-        A chain of at least eight members ends early once its own scores have this reliability (split
-        half, see `gexcore.deviations.uncertainty.split_half`); at most 1. What other chains do has no part in it.
+        A chain of at least eight members ends early once its own scores have this reliability
+        (split half, see `gexcore.deviations.uncertainty.split_half`); at most 1. What other chains
+        do has no part in it.
     keep : int
         Member states kept in memory for test sets and label suggestions after the fit.
     parameters : str or sequence of str, optional
         Names, or patterns with ``*`` and ``?``, of the parameters that the members step in; all
         trainable ones where not given.
     first_chain : int
-        A chain is what it is by the seed and its number: jobs with other numbers add to one ensemble,
-        see `gexcore.store.merge_stores`.
+        A chain is what it is by the seed and its number: jobs with other numbers add to one
+        ensemble, see `gexcore.store.merge_stores`.
     seed : int
         Equal seeds give equal results on the same machine.
 
@@ -157,28 +173,48 @@ class GEX:
         if self.tolerance is not None:
             check_number("tolerance", self.tolerance, above=True)
             if self.tolerance > 1:
-                raise InvalidSettingError(f"tolerance is {self.tolerance}, and must be at most 1, a perfect ranking")
+                raise InvalidSettingError(
+                    f"tolerance is {self.tolerance}, and must be at most 1, a perfect ranking"
+                )
         if self.budget != "auto" and not isinstance(self.budget, Budget):
             check_number("budget", self.budget, above=True)
         if self.scoring not in ("auto", "evaluated", "training_batches"):
-            msg = f"scoring is {self.scoring!r}; allowed are 'auto', 'evaluated' and 'training_batches'"
+            msg = (
+                f"scoring is {self.scoring!r}; allowed are 'auto', 'evaluated' and "
+                "'training_batches'"
+            )
             raise InvalidSettingError(msg)
         if not callable(self.optimizer) and self.optimizer not in WARMUP_FROM:
-            msg = f"optimizer is {self.optimizer!r}; allowed are 'sgd', 'adamw' and the framework's own factory"
+            msg = (
+                f"optimizer is {self.optimizer!r}; allowed are 'sgd', 'adamw' and the "
+                "framework's own factory"
+            )
             raise InvalidSettingError(msg)
 
     @property
     def needs(self) -> tuple[type, ...]:
         """Capabilities it asks of the backend before any work."""
         chosen = () if self.parameters is None else (SupportsSelection,)
-        return (*chosen, *((SupportsTrainingLosses, SupportsDonation) if self.scoring == "training_batches" else ()))
+        return (
+            *chosen,
+            *(
+                (SupportsTrainingLosses, SupportsDonation)
+                if self.scoring == "training_batches"
+                else ()
+            ),
+        )
 
     @classmethod
     def paper(cls, *, chains: int = 32, steps: int = 800, lr: float = 0.05, **settings: Any) -> GEX:
         """The paper's recipe: independent members, each one cosine run from θ* (Appendix E)."""
         check_number("lr", lr, above=True)
         defaults = {"weight_decay": 5e-4, "batch_size": 128, "ceiling": None}
-        recipe = {"chains": chains, "snapshots": 1, "lr": Cosine(lr, steps), "steps_per_snapshot": steps}
+        recipe = {
+            "chains": chains,
+            "snapshots": 1,
+            "lr": Cosine(lr, steps),
+            "steps_per_snapshot": steps,
+        }
         return cls(**{**defaults, **recipe, "scoring": "evaluated", **settings})
 
     @classmethod
@@ -239,16 +275,29 @@ class GEX:
         """
         started = time.perf_counter()
         inputs = open_inputs(
-            model, data, train_data=train_data, test=test, loss=loss, backend=backend, optimizer=self.steps_with
+            model,
+            data,
+            train_data=train_data,
+            test=test,
+            loss=loss,
+            backend=backend,
+            optimizer=self.steps_with,
         )
         inputs = selected(inputs, self.parameters, by="GEX")
-        return self.fit_opened(inputs, loss=loss, store=store, executor=executor, progress=progress, started=started)
+        return self.fit_opened(
+            inputs, loss=loss, store=store, executor=executor, progress=progress, started=started
+        )
 
     def steps_with(self, samples: int) -> Optimizer:
-        """The optimiser that members step with over so many samples: what to give a backend that you make."""
+        """The optimiser that members step with over so many samples: what to give a backend that
+        you make."""
         decay = self.weight_decay
         if isinstance(decay, str):  # a learning rate of the user's own does not give way to it
-            decay = decay_of(self.optimizer, samples, batch_size=self.batch_size) if self.lr == "auto" else 0.0
+            decay = (
+                decay_of(self.optimizer, samples, batch_size=self.batch_size)
+                if self.lr == "auto"
+                else 0.0
+            )
         return Optimizer(name=self.optimizer, momentum=self.momentum, weight_decay=decay)
 
     def fit_opened(
@@ -263,8 +312,15 @@ class GEX:
     ) -> LossInfluence:
         """As `fit`, on a backend that was made with the optimiser of `steps_with`."""
         engine, samples, _, tests, recipe = inputs
-        if store is not None and isinstance(self.budget, Budget) and self.budget.seconds is not None:
-            msg = "a budget in seconds gives another plan every time, which no store can go on with; give it in epochs"
+        if (
+            store is not None
+            and isinstance(self.budget, Budget)
+            and self.budget.seconds is not None
+        ):
+            msg = (
+                "a budget in seconds gives another plan every time, which no store can go on "
+                "with; give it in epochs"
+            )
             raise InvalidSettingError(msg)
         plan = self.settled(engine, samples)
         seen = take_in(engine, samples, loss=loss, batch_size=plan.scoring_batch_size)
@@ -278,7 +334,9 @@ class GEX:
             from gexcore.store.fingerprint import run_fingerprint
 
             asked = {"loss": loss, "keep": self.keep, "chance_loss": self.chance_loss}
-            return run_fingerprint(inputs, seen, plan, controller, tests=during is not None, **asked)
+            return run_fingerprint(
+                inputs, seen, plan, controller, tests=during is not None, **asked
+            )
 
         with storage_of(store, plan, fingerprint, engine, self.keep) as storage:
             base = storage.base(lambda: scorer_of(inputs, plan).base(), seen, during)
@@ -291,7 +349,11 @@ class GEX:
         clip = default_clip(seen.classes) if skill is None else skill.ceiling
         test_table = None
         if tests is not None:
-            test_table = members.evaluate(tests) if free else loss_table_on_test(results, members.base(tests))
+            test_table = (
+                members.evaluate(tests)
+                if free
+                else loss_table_on_test(results, members.base(tests))
+            )
         return LossInfluence(
             table=loss_table(results, base),
             checkpoint_losses=seen.losses.astype(np.float64),
@@ -309,7 +371,10 @@ class GEX:
                 snapshots=tuple(snapshot for result in results for snapshot in result.snapshots),
                 planned=planned,
                 passes=sum_passes(
-                    [Passes(forward=2 * len(samples), copies=COPIES), *(chain_cost(problem, plan, r) for r in results)]
+                    [
+                        Passes(forward=2 * len(samples), copies=COPIES),
+                        *(chain_cost(problem, plan, r) for r in results),
+                    ]
                 ),
                 seconds=time.perf_counter() - started,
                 chosen={} if recipe is None or engine is recipe.model else recipe.chosen(),
@@ -353,21 +418,27 @@ class GEX:
         if seen.labels is not None and seen.classes is not None:
             skill: Skill = ClassSkill(seen.labels, seen.classes, base, by_size=by_size)
         else:
-            chance = chance_loss(loss, seen.targets) if self.chance_loss is None else self.chance_loss
+            chance = (
+                chance_loss(loss, seen.targets) if self.chance_loss is None else self.chance_loss
+            )
             if chance is None:
                 if self.lr != "auto":
                     return None
                 msg = (
-                    "lr='auto' has no measure of skill for this loss; it knows classification by integer labels, "
-                    "'squared_error' and 'binary_cross_entropy': name the loss, or set chance_loss to what a model "
+                    "lr='auto' has no measure of skill for this loss; it knows "
+                    "classification by integer labels, "
+                    "'squared_error' and 'binary_cross_entropy': name the loss, or set "
+                    "chance_loss to what a model "
                     "that knows nothing would have, or lr to a number"
                 )
                 raise InvalidSettingError(msg)
             skill = LossSkill(chance, base)
         if self.lr == "auto" and not np.isfinite(skill(base, np.arange(len(base)))):
             msg = (
-                "the model predicts the given targets no better than a guess; the method starts from a trained model: "
-                "check that its weights are loaded, and that data and loss are those of its training"
+                "the model predicts the given targets no better than a guess; the method "
+                "starts from a trained model: "
+                "check that its weights are loaded, and that data and loss are those of its "
+                "training"
             )
             raise InvalidModelError(msg)
         return skill
@@ -381,14 +452,22 @@ class GEX:
         return OpenLoop(Constant(self.lr), plan.snapshots)
 
     def _run(
-        self, work: Work, inputs: Inputs, executor: Executor | None, storage: Storage, *, title: str, progress: bool
+        self,
+        work: Work,
+        inputs: Inputs,
+        executor: Executor | None,
+        storage: Storage,
+        *,
+        title: str,
+        progress: bool,
     ) -> list[ChainResult]:
         plan = work.plan
         with progress_bar(plan.chains * plan.snapshots, title=title, show=progress) as bar:
 
             def report(snapshot: Snapshot) -> None:
                 note = (
-                    f"chain {snapshot.chain + 1}/{plan.numbers.stop}, lr {snapshot.lr:.2g}, skill {snapshot.skill:.2f}"
+                    f"chain {snapshot.chain + 1}/{plan.numbers.stop}, lr {snapshot.lr:.2g}, "
+                    f"skill {snapshot.skill:.2f}"
                 )
                 bar.advance(note, by=not snapshot.warmup)
 

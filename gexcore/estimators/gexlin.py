@@ -28,10 +28,12 @@ from gexcore.store import Place
 
 @dataclass(frozen=True, kw_only=True)
 class GEXLin(GEX):
-    """Influence as the mean product of linear deviations over the members of `GEX` (paper Section 5).
+    """Influence as the mean product of linear deviations over the members of `GEX` (paper Section
+    5).
 
     Δ = gᵀ(ψ − θ*): one directional derivative for each member, or where the backend has none, a
-    central difference of forward passes. Beside `GEX` it shows what the curvature of the losses adds.
+    central difference of forward passes. Beside `GEX` it shows what the curvature of the losses
+    adds.
 
     Parameters
     ----------
@@ -68,7 +70,8 @@ class GEXLin(GEX):
         executor: Executor | None = None,
         progress: bool = True,
     ) -> Influence:
-        """Score the training set of a trained model; for arguments and errors see `gexcore.GEX.fit`.
+        """Score the training set of a trained model; for arguments and errors see
+        `gexcore.GEX.fit`.
 
         Raises
         ------
@@ -77,14 +80,25 @@ class GEXLin(GEX):
         """
         started = time.perf_counter()
         inputs = open_inputs(
-            model, data, train_data=train_data, test=test, loss=loss, backend=backend, optimizer=self.steps_with
+            model,
+            data,
+            train_data=train_data,
+            test=test,
+            loss=loss,
+            backend=backend,
+            optimizer=self.steps_with,
         )
         require(inputs.backend, SupportsParams, by="GEXLin")
         inputs = selected(inputs, self.parameters, by="GEXLin")
         engine, samples, _, tests, _ = inputs
         chains = replace(self, keep=longest(self.snapshots))
         found = chains.fit_opened(
-            inputs._replace(test=None), loss=loss, store=store, executor=executor, progress=progress, started=started
+            inputs._replace(test=None),
+            loss=loss,
+            store=store,
+            executor=executor,
+            progress=progress,
+            started=started,
         )
         trained = engine.initial_state()
         theta = to_numpy(engine.ravel(trained))  # type: ignore[attr-defined]
@@ -92,10 +106,17 @@ class GEXLin(GEX):
         for row, state in zip(moves, found.members.states, strict=True):
             row[:] = to_numpy(engine.ravel(state)) - theta  # type: ignore[attr-defined]
         assert found.run.plan is not None
-        members = Tangents(engine, [trained], moves, found.run.plan.scoring_batch_size, found.table.chains)
+        members = Tangents(
+            engine, [trained], moves, found.run.plan.scoring_batch_size, found.table.chains
+        )
         seen = Intake(found.checkpoint_losses, None, found.labels, found.run.classes)
         job = Job(self, engine, samples, tests, seen, theta, started, progress, loss)
         result = job.linear(members)
         passes = sum_passes([found.run.passes, members.passes(len(samples) + len(tests or ()))])
-        run = replace(found.run, settings=settings_of(self), passes=passes, seconds=time.perf_counter() - started)
+        run = replace(
+            found.run,
+            settings=settings_of(self),
+            passes=passes,
+            seconds=time.perf_counter() - started,
+        )
         return replace(result, run=run)

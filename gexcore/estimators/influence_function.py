@@ -81,7 +81,12 @@ def exact_spectrum(job: Job, *, weight_decay: float = 0.0) -> tuple[Spectrum, Pa
     job.check_size()
     state, everything = job.backend.initial_state(), np.arange(len(job.data))
     product = hessian_product(
-        job.backend, state, job.data, everything, batch_size=job.method.batch_size, weight_decay=weight_decay
+        job.backend,
+        state,
+        job.data,
+        everything,
+        batch_size=job.method.batch_size,
+        weight_decay=weight_decay,
     )
     with progress_bar(job.size, title=job.name, show=job.progress, unit="product") as bar:
         spectrum = full_spectrum(product, job.size, on_product=lambda: bar.advance(""))
@@ -98,9 +103,14 @@ def curved(job: Job, spectrum: Spectrum, cost: Passes, *, damping: float) -> Inf
     """
     moves, weights = spectrum.inverse(damping)
     if not len(moves):
-        msg = f"the Hessian is zero at this model, and {job.name} has nothing to invert; set damping above 0, or check the model"
+        msg = (
+            f"the Hessian is zero at this model, and {job.name} has nothing to invert; set "
+            "damping above 0, or check the model"
+        )
         raise InvalidSettingError(msg)
-    members = Tangents(job.backend, [job.backend.initial_state()], moves, job.method.batch_size, weights=weights)
+    members = Tangents(
+        job.backend, [job.backend.initial_state()], moves, job.method.batch_size, weights=weights
+    )
     eigenvalues = spectrum.values
     return job.linear(
         members,

@@ -72,8 +72,10 @@ class Job:
         """
         if self.size > largest:
             msg = (
-                f"{self.name} holds a Hessian of {self.size:,} × {self.size:,}, and takes up to {largest:,} parameters; "
-                "choose fewer with parameters= or LastLayer, or use Arnoldi, LiSSA or Laplace(structure='kfac')"
+                f"{self.name} holds a Hessian of {self.size:,} × {self.size:,}, and takes up "
+                f"to {largest:,} parameters; "
+                "choose fewer with parameters= or LastLayer, or use Arnoldi, LiSSA or "
+                "Laplace(structure='kfac')"
             )
             raise InvalidSettingError(msg)
 
@@ -95,14 +97,19 @@ class Job:
     def linear(self, members: Tangents, passes: Sequence[Passes] = (), **chosen: Any) -> Influence:
         """The result of members that are seen through directional derivatives."""
         datasets = [self.data] if self.tests is None else [self.data, self.tests]
-        batches = sum(math.ceil(len(data) / members.batch_size) for data in datasets) * len(members.states)
+        batches = sum(math.ceil(len(data) / members.batch_size) for data in datasets) * len(
+            members.states
+        )
         with progress_bar(batches, title=self.name, show=self.progress, unit="batch") as bar:
             tables = [members.evaluate(data, on_batch=lambda: bar.advance("")) for data in datasets]
         cost = members.passes(sum(map(len, datasets)))
         return self.result(members, tables, [*passes, cost], **chosen)
 
-    def result(self, members: Source, tables: Sequence[Table], passes: Sequence[Passes], **chosen: Any) -> Influence:
-        """The result of a method, given the deviations on the data and, if there is any, on the test data."""
+    def result(
+        self, members: Source, tables: Sequence[Table], passes: Sequence[Passes], **chosen: Any
+    ) -> Influence:
+        """The result of a method, given the deviations on the data and, if there is any, on the
+        test data."""
         return Influence(
             table=tables[0],
             checkpoint_losses=self.seen.losses.astype(np.float64),

@@ -33,7 +33,8 @@ Draw = Callable[[np.random.Generator], NDArray[np.float64]]
 
 @dataclass(frozen=True, kw_only=True)
 class Laplace(GradientMethod[LossInfluence]):
-    """Influence as the mean product of loss deviations over draws of ψ ∼ N(θ*, τ²(H + αI)⁻¹) (paper Eq. 12).
+    """Influence as the mean product of loss deviations over draws of ψ ∼ N(θ*, τ²(H + αI)⁻¹) (paper
+    Eq. 12).
 
     With linear deviations and τ = 1 this is `IF` (Theorem 4.1); these are the losses of the drawn
     networks themselves, as Eq. 12 has it (the public code takes those of linearised networks).
@@ -48,8 +49,8 @@ class Laplace(GradientMethod[LossInfluence]):
     damping : float
         α; a weight decay of the training belongs in it. Draws spread by τ/√α where H is flat.
     scale : float
-        τ. 1 is Eq. 12; 1/√N is the posterior of N samples. The default stays where a large network's
-        losses still follow from its curvature at θ*.
+        τ. 1 is Eq. 12; 1/√N is the posterior of N samples. The default stays where a large
+        network's losses still follow from its curvature at θ*.
     rank : int, optional
         Of the full Hessian keep this many eigenvalues, largest in size.
     samples : int
@@ -92,24 +93,35 @@ class Laplace(GradientMethod[LossInfluence]):
         for name in ("keep", "seed"):
             check_count(name, getattr(self, name), least=0, auto=False)
         if self.structure not in ("kfac", "full"):
-            raise InvalidSettingError(f"structure is {self.structure!r}; allowed are 'kfac' and 'full'")
+            raise InvalidSettingError(
+                f"structure is {self.structure!r}; allowed are 'kfac' and 'full'"
+            )
         if self.fisher not in ("true", "empirical"):
-            raise InvalidSettingError(f"fisher is {self.fisher!r}; allowed are 'true' and 'empirical'")
+            raise InvalidSettingError(
+                f"fisher is {self.fisher!r}; allowed are 'true' and 'empirical'"
+            )
         if self.rank is not None:
             check_count("rank", self.rank, auto=False)
             if self.structure == "kfac":
-                raise InvalidSettingError("rank truncates the full Hessian; leave it out, or set structure='full'")
+                raise InvalidSettingError(
+                    "rank truncates the full Hessian; leave it out, or set structure='full'"
+                )
 
     @classmethod
-    def public_code(cls, *, n: int, sigma: float = 1e-4, alpha: float = 1e-4, **settings: Any) -> Laplace:
-        """The posterior of the paper's public code for `n` training samples: N(θ*, (nF/σ² + I/α²)⁻¹).
+    def public_code(
+        cls, *, n: int, sigma: float = 1e-4, alpha: float = 1e-4, **settings: Any
+    ) -> Laplace:
+        """The posterior of the paper's public code for `n` training samples: N(θ*, (nF/σ² +
+        I/α²)⁻¹).
 
         Its losses are those of linearised networks, which are not reproduced.
         """
         check_count("n", n, auto=False)
         for name, value in (("sigma", sigma), ("alpha", alpha)):
             check_number(name, value, above=True)
-        return cls(**{"damping": (sigma / alpha) ** 2 / n, "scale": sigma / math.sqrt(n), **settings})
+        return cls(
+            **{"damping": (sigma / alpha) ** 2 / n, "scale": sigma / math.sqrt(n), **settings}
+        )
 
     def _needs(self) -> tuple[type, ...]:
         return (SupportsParams, SupportsKronecker if self.structure == "kfac" else SupportsHvp)
@@ -144,7 +156,8 @@ class Laplace(GradientMethod[LossInfluence]):
     def _draws(
         self, job: Job, draw: Draw, refresh: Refresher, datasets: Sequence[Dataset[Any]]
     ) -> tuple[list[list[Losses]], list[Any]]:
-        """Losses of the draws that have finite ones, on each of the datasets, and some of their states."""
+        """Losses of the draws that have finite ones, on each of the datasets, and some of their
+        states."""
         losses: list[list[Losses]] = []
         kept: list[Any] = []
         rng, trained = np.random.default_rng([self.seed, 0x1A]), job.backend.initial_state()
@@ -155,7 +168,10 @@ class Laplace(GradientMethod[LossInfluence]):
                     for _ in range(part.start, part.stop)
                 ]
                 scored = refresh.many(states)
-                found = [evaluate_many(job.backend, scored, data, batch_size=self.batch_size) for data in datasets]
+                found = [
+                    evaluate_many(job.backend, scored, data, batch_size=self.batch_size)
+                    for data in datasets
+                ]
                 for state, *rows in zip(states, *found, strict=True):
                     if _finite(rows[0]):
                         losses.append(rows)
@@ -169,7 +185,9 @@ class Laplace(GradientMethod[LossInfluence]):
             spectrum = spectrum.top(self.rank)
             return lambda rng: self.scale * spectrum.draw(self.damping, rng), cost
         batches = math.ceil(len(job.data) / self.batch_size)
-        with progress_bar(batches, title=f"{job.name}: factors", show=job.progress, unit="batch") as bar:
+        with progress_bar(
+            batches, title=f"{job.name}: factors", show=job.progress, unit="batch"
+        ) as bar:
             posterior = kronecker_posterior(
                 job.backend,
                 job.backend.initial_state(),
@@ -179,7 +197,9 @@ class Laplace(GradientMethod[LossInfluence]):
                 seed=self.seed if self.fisher == "true" else None,
                 on_batch=lambda: bar.advance(""),
             )
-        return lambda rng: posterior.draw(rng, damping=self.damping, scale=self.scale), Passes(gradient=len(job.data))
+        return lambda rng: posterior.draw(rng, damping=self.damping, scale=self.scale), Passes(
+            gradient=len(job.data)
+        )
 
 
 def _finite(losses: Losses) -> bool:

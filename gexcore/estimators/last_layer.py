@@ -14,7 +14,8 @@ from gexcore.evaluation.selection import last_layer
 
 @dataclass(frozen=True)
 class LastLayer:
-    """Any method that steps or takes derivatives, in the last layer only: a large model becomes a small one.
+    """Any method that steps or takes derivatives, in the last layer only: a large model becomes a
+    small one.
 
     Parameters
     ----------
@@ -39,7 +40,8 @@ class LastLayer:
         if "parameters" not in getattr(self.method, "__dataclass_fields__", {}):
             name = type(self.method).__name__
             msg = (
-                f"LastLayer takes a method with the setting parameters, and {name} has none; wrap one such as IF or GEX"
+                f"LastLayer takes a method with the setting parameters, and {name} has none; "
+                "wrap one such as IF or GEX"
             )
             raise InvalidSettingError(msg)
 
@@ -65,4 +67,6 @@ class LastLayer:
 
         names = last_layer(default_registry().create(made(model), backend=backend, loss=loss))
         chosen = replace(self.method, parameters=tuple(names))
-        return chosen.fit(model, data, loss=loss, test=test, backend=backend, progress=progress, **more)
+        return chosen.fit(
+            model, data, loss=loss, test=test, backend=backend, progress=progress, **more
+        )

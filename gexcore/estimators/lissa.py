@@ -1,4 +1,5 @@
-"""LiSSA: the influence function by an iterated solve with the Hessian, one test sample at a time."""
+"""LiSSA: the influence function by an iterated solve with the Hessian, one test sample at a time.
+LiSSA: the influence function by an iterated solve with the Hessian, one test sample at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +10,13 @@ from typing import Any
 import numpy as np
 
 from gexcore.backend.data import as_dataset, to_numpy
-from gexcore.backend.protocols import Dataset, Floats, SupportsHvp, SupportsParams, SupportsSampleGradients
+from gexcore.backend.protocols import (
+    Dataset,
+    Floats,
+    SupportsHvp,
+    SupportsParams,
+    SupportsSampleGradients,
+)
 from gexcore.errors import InvalidSettingError
 from gexcore.estimators.job import Job
 from gexcore.estimators.method import GradientMethod
@@ -22,7 +29,8 @@ from gexcore.settings import check_count, check_number
 
 @dataclass(frozen=True, kw_only=True)
 class LiSSA(GradientMethod["Solved"]):
-    """g'ᵀ (H + αI)⁻¹ g by r ← v + (1 − damping) r − H_B r / scale (Agarwal et al. 2017; Koh & Liang 2017).
+    """g'ᵀ (H + αI)⁻¹ g by r ← v + (1 − damping) r − H_B r / scale (Agarwal et al. 2017; Koh & Liang
+    2017).
 
     The result is r / scale, whose fixed point has the *effective damping* α = scale · damping. It
     converges where all eigenvalues of H / scale + damping lie between 0 and 2, and takes about as
@@ -77,7 +85,10 @@ class LiSSA(GradientMethod["Solved"]):
         check_number("weight_decay", self.weight_decay)
         check_number("damping", self.damping)
         if self.damping >= 1:
-            msg = f"damping is {self.damping}, and must be below 1; the effective damping is scale · damping"
+            msg = (
+                f"damping is {self.damping}, and must be below 1; the effective damping is scale "
+                "· damping"
+            )
             raise InvalidSettingError(msg)
 
     def _needs(self) -> tuple[type, ...]:
@@ -85,7 +96,9 @@ class LiSSA(GradientMethod["Solved"]):
 
     def _score(self, job: Job) -> Solved:
         hvp = self.depth * self.repeats * min(self.batch_size, len(job.data))
-        return Solved(job, job.run([], effective_damping=self.scale * self.damping, hvp_per_solve=hvp))
+        return Solved(
+            job, job.run([], effective_damping=self.scale * self.damping, hvp_per_solve=hvp)
+        )
 
     def solve(self, job: Job, vectors: Floats) -> Floats:
         """(H + αI)⁻¹ v for each row v, shape (rows, p).
@@ -96,7 +109,9 @@ class LiSSA(GradientMethod["Solved"]):
             Where the iteration diverges.
         """
         total = np.zeros(vectors.shape)
-        with progress_bar(len(vectors) * self.repeats, title=job.name, show=job.progress, unit="solve") as bar:
+        with progress_bar(
+            len(vectors) * self.repeats, title=job.name, show=job.progress, unit="solve"
+        ) as bar:
             for row, vector in zip(total, vectors, strict=True):
                 for repeat in range(self.repeats):
                     row += self._iterate(job, vector, repeat) / (self.repeats * self.scale)
@@ -104,21 +119,32 @@ class LiSSA(GradientMethod["Solved"]):
         return total
 
     def _iterate(self, job: Job, vector: Floats, repeat: int) -> Floats:
-        rng, state, n = np.random.default_rng([self.seed, 0x15, repeat]), job.backend.initial_state(), len(job.data)
+        rng, state, n = (
+            np.random.default_rng([self.seed, 0x15, repeat]),
+            job.backend.initial_state(),
+            len(job.data),
+        )
         length, r = float(np.linalg.norm(vector)), vector
         for step in range(self.depth):
             chosen = np.arange(n)
             if self.batch_size < n:
                 chosen = np.sort(rng.choice(n, self.batch_size, replace=False))
             product = hessian_product(
-                job.backend, state, job.data, chosen, batch_size=self.batch_size, weight_decay=self.weight_decay
+                job.backend,
+                state,
+                job.data,
+                chosen,
+                batch_size=self.batch_size,
+                weight_decay=self.weight_decay,
             )
             r = vector + (1 - self.damping) * r - product(r) / self.scale
             # no step that contracts makes it longer than this
             if not np.linalg.norm(r) <= (step + 2) * length * (1 + 1e-6):
                 msg = (
-                    f"LiSSA diverges at step {step + 1}: the Hessian has eigenvalues outside what scale {self.scale:g} and "
-                    f"damping {self.damping:g} allow; raise scale, or damping where they are negative"
+                    f"LiSSA diverges at step {step + 1}: the Hessian has eigenvalues outside "
+                    f"what scale {self.scale:g} and "
+                    f"damping {self.damping:g} allow; raise scale, or damping where they are "
+                    "negative"
                 )
                 raise InvalidSettingError(msg)
         return r
@@ -146,21 +172,25 @@ class Solved:
     def __repr__(self) -> str:
         alpha = self.run.chosen["effective_damping"]
         return (
-            f"<Solved by LiSSA: {len(self)} samples, effective damping {alpha:g}; influence(test): g'ᵀ(H + αI)⁻¹g, "
+            f"<Solved by LiSSA: {len(self)} samples, effective damping {alpha:g}; "
+            "influence(test): g'ᵀ(H + αI)⁻¹g, "
             "+ = helpful; self_influence(): that of each sample on itself, one solve each>"
         )
 
     def passes(self, solves: int) -> Passes:
-        """What so many solves add to those of the fit; `influence` takes a jvp of every sample for each beside."""
+        """What so many solves add to those of the fit; `influence` takes a jvp of every sample for
+        each beside."""
         return Passes(hvp=solves * self.run.chosen["hvp_per_solve"], gradient=solves)
 
     def influence(self, test: Any = None) -> Floats:
-        """g'ᵀ (H + αI)⁻¹ g, shape (tests, samples); removing z changes the loss of z' by about I / N.
+        """g'ᵀ (H + αI)⁻¹ g, shape (tests, samples); removing z changes the loss of z' by about I /
+        N.
 
         Parameters
         ----------
         test : data, optional
-            Without it the test data of the fit; if there was none, the training set itself: N solves.
+            Without it the test data of the fit; if there was none, the training set itself: N
+            solves.
 
         Raises
         ------
@@ -171,7 +201,13 @@ class Solved:
         if test is not None:
             dataset = as_dataset(test, self.job.backend)
         rows = [
-            directional(self.job.backend, [self._state], solved, self.job.data, batch_size=self.job.method.batch_size)
+            directional(
+                self.job.backend,
+                [self._state],
+                solved,
+                self.job.data,
+                batch_size=self.job.method.batch_size,
+            )
             for _, solved in self._solved(dataset)
         ]
         return np.concatenate(rows)
@@ -185,7 +221,10 @@ class Solved:
             Where the iteration diverges.
         """
         if "self" not in self._cache:
-            products = [np.einsum("np,np->n", given, solved) for given, solved in self._solved(self.job.data)]
+            products = [
+                np.einsum("np,np->n", given, solved)
+                for given, solved in self._solved(self.job.data)
+            ]
             self._cache["self"] = np.concatenate(products)
         return self._cache["self"].copy()
 

@@ -28,12 +28,14 @@ from gexcore.progress import progress_bar
 from gexcore.settings import check_count
 
 Training = Callable[[Any, Any, int], Any]
-"""``train(data, start, seed) -> model``; start is a copy of the trained model, or None for a cold start."""
+"""``train(data, start, seed) -> model``; start is a copy of the trained model, or None for a cold
+start."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LOO:
-    """I(z', z) = ℓ(z', θ* without z) − ℓ(z', θ*) (paper Eq. 1), by training again without each sample.
+    """I(z', z) = ℓ(z', θ* without z) − ℓ(z', θ*) (paper Eq. 1), by training again without each
+    sample.
 
     Positive: removing z hurts z'. Everything else approximates it, and this stands beside it: as
     many trainings as samples are removed. A training that does not converge to one point adds its
@@ -52,7 +54,8 @@ class LOO:
     repeats : int
         Trainings without each sample, with the seeds seed … seed + repeats − 1; their mean counts.
     workers : int
-        Trainings at a time, in threads: `train` must then share no state, such as a global generator.
+        Trainings at a time, in threads: `train` must then share no state, such as a global
+        generator.
     batch_size : int
         Samples per evaluation call.
     seed : int
@@ -91,7 +94,9 @@ class LOO:
         if self.start not in ("warm", "cold"):
             raise InvalidSettingError(f"start is {self.start!r}; allowed are 'warm' and 'cold'")
         if not callable(self.train):
-            raise InvalidSettingError("train is no callable; give train(data, start, seed) -> model")
+            raise InvalidSettingError(
+                "train is no callable; give train(data, start, seed) -> model"
+            )
 
     def fit(
         self,
@@ -121,11 +126,16 @@ class LOO:
         assert inputs.recipe is not None
         removed = self._positions(len(inputs.data))
         tests = inputs.data if inputs.test is None else inputs.test
-        base = evaluate(inputs.backend, inputs.backend.initial_state(), tests, batch_size=self.batch_size)
+        base = evaluate(
+            inputs.backend, inputs.backend.initial_state(), tests, batch_size=self.batch_size
+        )
         shape = (self.repeats, len(removed))
         trainings = Trainings(self, removed, inputs.recipe)
         differences, own = np.empty((math.prod(shape), len(tests))), np.empty(math.prod(shape))
-        with progress_bar(len(own), title="LOO", show=progress, unit="training") as bar, ExitStack() as stack:
+        with (
+            progress_bar(len(own), title="LOO", show=progress, unit="training") as bar,
+            ExitStack() as stack,
+        ):
             pool = executor or stack.enter_context(ThreadPoolExecutor(self.workers))
             for number, losses, loss_of_own in completed(
                 pool, trainings.here(inputs), trainings.elsewhere, range(len(own))
@@ -134,7 +144,11 @@ class LOO:
                 bar.advance("")
         run = self._run(inputs, seen, len(own), len(tests), time.perf_counter() - started)
         return Retrained(
-            differences.reshape(*shape, -1) - base, own.reshape(shape) - seen.losses[removed], removed, run, seen.labels
+            differences.reshape(*shape, -1) - base,
+            own.reshape(shape) - seen.losses[removed],
+            removed,
+            run,
+            seen.labels,
         )
 
     def _positions(self, n: int) -> Indices:
@@ -149,12 +163,15 @@ class LOO:
             or chosen.max() >= n
         ):
             msg = (
-                f"indices must be whole numbers from 0 to {n - 1}, the positions of the samples to remove, at least one"
+                f"indices must be whole numbers from 0 to {n - 1}, the positions of the samples "
+                "to remove, at least one"
             )
             raise InvalidSettingError(msg)
         return chosen.astype(np.intp)
 
-    def losses_without(self, i: int, seed: int, recipe: Recipe, inputs: Inputs) -> tuple[Floats, float]:
+    def losses_without(
+        self, i: int, seed: int, recipe: Recipe, inputs: Inputs
+    ) -> tuple[Floats, float]:
         """Losses of the test data, and of sample i, after a training without sample i."""
         kept = np.delete(np.arange(len(inputs.data)), i)
         try:
@@ -162,7 +179,10 @@ class LOO:
             trained = self.train(subset(inputs.data, kept), start, seed)
         except Exception as error:
             told = f"{type(error).__name__}: {error}".splitlines()[0]
-            msg = f"train failed without sample {i} ({told}); it is called as train(data, start, seed={seed})"
+            msg = (
+                f"train failed without sample {i} ({told}); it is called as train(data, start, "
+                f"seed={seed})"
+            )
             raise InvalidModelError(msg) from error
         engine = open_inputs(trained, inputs.data, loss=recipe.loss, backend=recipe.backend).backend
         tests = inputs.data if inputs.test is None else inputs.test
@@ -170,7 +190,10 @@ class LOO:
         losses = evaluate(engine, state, tests, batch_size=self.batch_size).astype(np.float64)
         own = evaluate(engine, state, Subset(inputs.data, np.array([i])), batch_size=1)
         if not (np.isfinite(losses).all() and np.isfinite(own).all()):
-            msg = f"the model trained without sample {i} has non-finite losses; check train, such as its learning rate"
+            msg = (
+                f"the model trained without sample {i} has non-finite losses; check train, such "
+                "as its learning rate"
+            )
             raise InvalidModelError(msg)
         return losses, float(own[0])
 
@@ -178,7 +201,9 @@ class LOO:
         passes = Passes(forward=len(inputs.data) + tests + trainings * (tests + 1))
         chosen = {"trainings": trainings}
         n, name = len(inputs.data), inputs.backend.name
-        return Run("LOO", settings_of(self), None, name, n, seen.classes, (), passes, seconds, chosen)
+        return Run(
+            "LOO", settings_of(self), None, name, n, seen.classes, (), passes, seconds, chosen
+        )
 
 
 @dataclass(frozen=True)
@@ -195,7 +220,9 @@ class Trainings:
         def run(number: int) -> tuple[int, Floats, float]:
             repeat, place = divmod(number, len(self.removed))
             seed = self.method.seed + repeat
-            return number, *self.method.losses_without(int(self.removed[place]), seed, self.recipe, inputs)
+            return number, *self.method.losses_without(
+                int(self.removed[place]), seed, self.recipe, inputs
+            )
 
         return run
 
@@ -244,8 +271,10 @@ class Retrained:
     def __repr__(self) -> str:
         repeats, removed, tests = self.differences.shape
         return (
-            f"<Retrained by LOO: without each of {removed} samples, {repeats} times; influence(): loss without z minus loss "
-            f"with it, of {tests} test samples, + = removing z hurts; self_influence(): that of z itself>"
+            f"<Retrained by LOO: without each of {removed} samples, {repeats} times; "
+            "influence(): loss without z minus loss "
+            f"with it, of {tests} test samples, + = removing z hurts; self_influence(): that "
+            "of z itself>"
         )
 
     def influence(self) -> Floats:

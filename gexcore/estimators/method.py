@@ -76,7 +76,9 @@ class GradientMethod(ABC, Generic[Result]):
             Before any work beyond one pass over the data, save what only the work can show.
         """
         started, name = time.perf_counter(), type(self).__name__
-        inputs = open_inputs(model, data, test=test, loss=loss, backend=backend, optimizer=self._optimizer())
+        inputs = open_inputs(
+            model, data, test=test, loss=loss, backend=backend, optimizer=self._optimizer()
+        )
         require(inputs.backend, *self._needs(), by=name)
         engine, samples, _, tests, _ = selected(inputs, self.parameters, by=name)
         seen = take_in(engine, samples, loss=loss, batch_size=self.batch_size)

@@ -53,4 +53,6 @@ class RandProj(GradientMethod[Influence]):
     def _score(self, job: Job) -> Influence:
         moves = isotropic(job.theta, self.directions, seed=self.seed)
         state = job.backend.initial_state()
-        return job.linear(Tangents(job.backend, [state], moves, self.batch_size, np.arange(self.directions)))
+        return job.linear(
+            Tangents(job.backend, [state], moves, self.batch_size, np.arange(self.directions))
+        )

@@ -68,15 +68,21 @@ class TracInRP(GradientMethod[Influence]):
         if (self.checkpoints is None) == (self.ensemble is None):
             told = "both" if self.ensemble is not None else "neither"
             msg = (
-                f"TracInRP got {told} of checkpoints and ensemble; give one, such as checkpoints=[…] or ensemble=GEX()"
+                f"TracInRP got {told} of checkpoints and ensemble; give one, such as "
+                "checkpoints=[…] or ensemble=GEX()"
             )
             raise InvalidSettingError(msg)
         if self.ensemble is not None and self.ensemble.parameters is not None:
-            msg = "TracInRP takes gradients by the parameters that its ensemble steps in; give it parameters=, and the ensemble none"
+            msg = (
+                "TracInRP takes gradients by the parameters that its ensemble steps in; give it "
+                "parameters=, and the ensemble none"
+            )
             raise InvalidSettingError(msg)
 
     def _needs(self) -> tuple[type, ...]:
-        return (SupportsParams,) if self.checkpoints is None else (SupportsParams, SupportsCheckpoints)
+        return (
+            (SupportsParams,) if self.checkpoints is None else (SupportsParams, SupportsCheckpoints)
+        )
 
     def _optimizer(self) -> Callable[[int], Optimizer] | None:
         return None if self.ensemble is None else self.ensemble.steps_with
@@ -97,5 +103,7 @@ class TracInRP(GradientMethod[Influence]):
         found = chains.fit_opened(inputs, loss=job.loss, progress=job.progress, started=job.started)
         states = [found.members.refresh(state) for state in found.members.states]
         if not states:
-            raise InvalidSettingError(f"{NO_MEMBERS} to take gradients at; give the ensemble more snapshots or steps")
+            raise InvalidSettingError(
+                f"{NO_MEMBERS} to take gradients at; give the ensemble more snapshots or steps"
+            )
         return states, found.run.passes._replace(copies=len(states))

@@ -25,7 +25,8 @@ from gexcore.evaluation.passes import Passes
 GRADIENT_BUDGET = 2**25
 """Numbers in the gradients of one batch of samples, at most."""
 FEWEST_DIRECTIONS = 16
-"""That gradients of the samples are made for: they cost as much as 2 (convolutions) to 24 (dense nets) derivatives."""
+"""That gradients of the samples are made for: they cost as much as 2 (convolutions) to 24 (dense
+nets) derivatives."""
 
 
 def directional(
@@ -37,11 +38,13 @@ def directional(
     batch_size: int,
     on_batch: Callable[[], object] = lambda: None,
 ) -> NDArray[np.float64]:
-    """Derivatives of every sample's loss along each of `tangents` at each of `states`, in one pass over the data.
+    """Derivatives of every sample's loss along each of `tangents` at each of `states`, in one pass
+    over the data.
 
     By the cheapest of what the backend has: gradients of the samples, where they fit into memory
     and serve many directions; one derivative for each direction (`SupportsJvp`); or central
-    differences of two forward passes (`SupportsParams`), whose step is the cube root of the precision.
+    differences of two forward passes (`SupportsParams`), whose step is the cube root of the
+    precision.
 
     Parameters
     ----------
@@ -79,7 +82,9 @@ def directional(
     return found
 
 
-def directional_passes(backend: Backend[Any, Any], shape: tuple[int, ...], samples: int, *, batch_size: int) -> Passes:
+def directional_passes(
+    backend: Backend[Any, Any], shape: tuple[int, ...], samples: int, *, batch_size: int
+) -> Passes:
     """What `directional` costs for tangents of this shape."""
     if _by_gradients(backend, shape, batch_size):
         return Passes(gradient=samples)
@@ -98,9 +103,15 @@ def difference(backend: Any, state: Any, tangent: NDArray[Any], batch: Any) -> N
     length = float(np.linalg.norm(tangent))
     if not length:
         return np.zeros(len(to_numpy(backend.forward(state, batch))))
-    step = float(np.finfo(centre.dtype).eps ** (1 / 3)) * max(1.0, float(np.linalg.norm(centre))) / length
+    step = (
+        float(np.finfo(centre.dtype).eps ** (1 / 3))
+        * max(1.0, float(np.linalg.norm(centre)))
+        / length
+    )
     ahead, behind = (
-        to_numpy(backend.forward(backend.unravel(state, centre + sign * step * tangent), batch)).astype(np.float64)
+        to_numpy(
+            backend.forward(backend.unravel(state, centre + sign * step * tangent), batch)
+        ).astype(np.float64)
         for sign in (1, -1)
     )
     return np.asarray((ahead - behind) / (2 * step))
@@ -129,7 +140,9 @@ def hessian_product(
     callable
         From a vector (p,) to a vector (p,).
     """
-    parts = [positions[start : start + batch_size] for start in range(0, len(positions), batch_size)]
+    parts = [
+        positions[start : start + batch_size] for start in range(0, len(positions), batch_size)
+    ]
 
     def product(vector: NDArray[Any]) -> NDArray[np.float64]:
         total = weight_decay * vector.astype(np.float64)

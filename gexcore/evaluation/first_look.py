@@ -37,7 +37,9 @@ class Intake:
     classes: int | None
 
 
-def take_in(backend: Backend[Any, Any], data: Dataset[Any], *, loss: object = None, batch_size: int = 512) -> Intake:
+def take_in(
+    backend: Backend[Any, Any], data: Dataset[Any], *, loss: object = None, batch_size: int = 512
+) -> Intake:
     """Score the data once at θ* and check what can be checked.
 
     Raises
@@ -66,8 +68,10 @@ def take_in(backend: Backend[Any, Any], data: Dataset[Any], *, loss: object = No
     if not np.isfinite(losses).all():
         bad = ~np.isfinite(losses)
         msg = (
-            f"the trained model's loss is not finite for {int(bad.sum())} of {len(losses)} samples, first at position "
-            f"{int(bad.argmax())}; a model that works has finite losses: check the weights and the inputs"
+            f"the trained model's loss is not finite for {int(bad.sum())} of {len(losses)} "
+            "samples, first at position "
+            f"{int(bad.argmax())}; a model that works has finite losses: check the weights "
+            "and the inputs"
         )
         raise InvalidModelError(msg)
     everything = np.concatenate(targets) if targets else None
@@ -88,12 +92,17 @@ def _width(logits: Any, size: int) -> int | None:
 def _check_kind(target: NDArray[Any]) -> None:
     if target.dtype.kind == "f" and target.ndim == 1:
         msg = (
-            "the labels are floats, and cross-entropy needs integer classes 0 … K−1 (or one row of class "
-            "probabilities per sample); convert them, or name another loss such as loss='squared_error'"
+            "the labels are floats, and cross-entropy needs integer classes 0 … K−1 (or one "
+            "row of class "
+            "probabilities per sample); convert them, or name another loss such as "
+            "loss='squared_error'"
         )
         raise InvalidDataError(msg)
     if target.dtype.kind not in "iuf":
-        msg = f"the labels are of type {target.dtype}, and cross-entropy needs integers 0 … K−1; encode the classes as numbers"
+        msg = (
+            f"the labels are of type {target.dtype}, and cross-entropy needs integers 0 … K−1; "
+            "encode the classes as numbers"
+        )
         raise InvalidDataError(msg)
 
 
@@ -101,7 +110,10 @@ def _check_range(target: NDArray[Any], width: int | None) -> None:
     if target.dtype.kind in "iu" and target.ndim == 1 and width is not None:
         bad = target[(target < 0) | (target >= width)]
         if len(bad):
-            msg = f"label {bad[0]} is outside 0 … {width - 1}, the model's {width} classes; renumber the labels or check the model"
+            msg = (
+                f"label {bad[0]} is outside 0 … {width - 1}, the model's {width} classes; "
+                "renumber the labels or check the model"
+            )
             raise InvalidDataError(msg)
 
 

@@ -21,7 +21,8 @@ from gexcore.backend.protocols import (
 from gexcore.errors import InvalidModelError
 
 STATE_BUDGET = 2**28
-"""Numbers in the parameters of states made to share one pass over the data, at most: 1 GB in single precision."""
+"""Numbers in the parameters of states made to share one pass over the data, at most: 1 GB in single
+precision."""
 
 
 def in_order(n: int, batch_size: int) -> Iterator[Indices]:
@@ -35,7 +36,8 @@ def checked(losses: Array, size: int) -> Array:
     shape = tuple(losses.shape) if hasattr(losses, "shape") else np.shape(losses)
     if shape != (size,):
         msg = (
-            f"the loss of a batch of {size} samples has shape {shape}; one number per sample, shape ({size},), "
+            f"the loss of a batch of {size} samples has shape {shape}; one number per "
+            f"sample, shape ({size},), "
             "is needed: leave the reduction out of the loss (reduction='none')"
         )
         raise InvalidModelError(msg)
@@ -48,21 +50,38 @@ def gather(parts: list[Array]) -> NDArray[Any]:
 
 
 def evaluate(
-    backend: Backend[Any, Any], state: Any, data: Dataset[Any], *, batch_size: int, positions: Indices | None = None
+    backend: Backend[Any, Any],
+    state: Any,
+    data: Dataset[Any],
+    *,
+    batch_size: int,
+    positions: Indices | None = None,
 ) -> NDArray[Any]:
-    """Per-sample losses of `state` in evaluation mode, shape (samples,), in the backend's precision.
+    """Per-sample losses of `state` in evaluation mode, shape (samples,), in the backend's
+    precision.
 
     Of the samples at `positions` only, in that order, where these are given.
     """
     size = len(data) if positions is None else len(positions)
-    batches = in_order(size, batch_size) if positions is None else (positions[i] for i in in_order(size, batch_size))
-    parts = [checked(backend.forward(state, data.batch(indices)), len(indices)) for indices in batches]
+    batches = (
+        in_order(size, batch_size)
+        if positions is None
+        else (positions[i] for i in in_order(size, batch_size))
+    )
+    parts = [
+        checked(backend.forward(state, data.batch(indices)), len(indices)) for indices in batches
+    ]
     return gather(parts)
 
 
-def outputs(method: Callable[[Any, Any], Array], state: Any, data: Dataset[Any], *, batch_size: int) -> NDArray[Any]:
-    """What a forward method of a backend, such as ``logits``, gives for every sample, shape (samples, …)."""
-    return gather([method(state, data.batch(indices)) for indices in in_order(len(data), batch_size)])
+def outputs(
+    method: Callable[[Any, Any], Array], state: Any, data: Dataset[Any], *, batch_size: int
+) -> NDArray[Any]:
+    """What a forward method of a backend, such as ``logits``, gives for every sample, shape
+    (samples, …)."""
+    return gather(
+        [method(state, data.batch(indices)) for indices in in_order(len(data), batch_size)]
+    )
 
 
 def evaluate_many(

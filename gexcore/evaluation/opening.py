@@ -58,11 +58,20 @@ def open_inputs(
         optimizer = optimizer(len(dataset))
         engine = create(optimizer=optimizer)
     recipe = Recipe(
-        model=model, data=data, train_data=train_data, test=test, loss=loss, backend=backend, optimizer=optimizer
+        model=model,
+        data=data,
+        train_data=train_data,
+        test=test,
+        loss=loss,
+        backend=backend,
+        optimizer=optimizer,
     )
     train = dataset if train_data is None else as_dataset(made(train_data), engine)
     if len(train) != len(dataset):
-        msg = f"train_data has {len(train)} samples and data {len(dataset)}; give the same samples in the same order"
+        msg = (
+            f"train_data has {len(train)} samples and data {len(dataset)}; give the same samples "
+            "in the same order"
+        )
         raise InvalidDataError(msg)
     tests = None if test is None else as_dataset(made(test), engine)
     return Inputs(engine, dataset, train, tests, recipe)

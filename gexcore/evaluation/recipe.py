@@ -10,7 +10,8 @@ from gexcore.backend.optimizer import Optimizer
 
 
 class Factory:
-    """A model or data that is made where it is needed, by calling a function, instead of being sent there.
+    """A model or data that is made where it is needed, by calling a function, instead of being sent
+    there.
 
     For `model`, `data`, `train_data` and `test` of a fit: what cannot be pickled, what a worker
     should load from its own disk, or place on its own device.
@@ -45,7 +46,8 @@ def made(value: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """The arguments of `gexcore.evaluation.opening.open_inputs`, and the names of the parameters that are trained."""
+    """The arguments of `gexcore.evaluation.opening.open_inputs`, and the names of the parameters
+    that are trained."""
 
     model: Any
     data: Any
@@ -59,4 +61,8 @@ class Recipe:
     def chosen(self) -> dict[str, Any]:
         """The weight decay that was settled; a factory has its own."""
         optimizer = self.optimizer
-        return {} if optimizer is None or callable(optimizer.name) else {"weight_decay": optimizer.weight_decay}
+        return (
+            {}
+            if optimizer is None or callable(optimizer.name)
+            else {"weight_decay": optimizer.weight_decay}
+        )

@@ -14,7 +14,8 @@ from gexcore.errors import InvalidSettingError
 from gexcore.evaluation.opening import Inputs
 
 Parameters = str | Sequence[str] | None
-"""Names of parameters, or patterns with ``*`` and ``?``, as `SupportsSelection.parameter_names` has them; None for all."""
+"""Names of parameters, or patterns with ``*`` and ``?``, as `SupportsSelection.parameter_names` has
+them; None for all."""
 LEAF = re.compile(r"(weight|kernel|bias|\bw|\bb)(?=\W|_|\d|$)")
 
 
@@ -37,13 +38,16 @@ def resolve(backend: Backend[Any, Any], parameters: str | Sequence[str], *, by: 
     if lost or not patterns:
         told = f"parameters={lost[0]!r} fits" if lost else "an empty parameters= names"
         shown = ", ".join(map(repr, names[:12])) + (", …" if len(names) > 12 else "")
-        raise InvalidSettingError(f"{told} no trainable parameter; choose names or patterns among {shown}")
+        raise InvalidSettingError(
+            f"{told} no trainable parameter; choose names or patterns among {shown}"
+        )
     chosen = {name for found in fits.values() for name in found}
     return [name for name in names if name in chosen]
 
 
 def selected(inputs: Inputs, parameters: Parameters, *, by: str) -> Inputs:
-    """The same inputs, with a backend where only these parameters are trainable; unchanged for None.
+    """The same inputs, with a backend where only these parameters are trainable; unchanged for
+    None.
 
     Raises
     ------
@@ -74,6 +78,8 @@ def last_layer(backend: Backend[Any, Any]) -> list[str]:
 
 def _layer_of(name: str) -> str:
     leaves = list(LEAF.finditer(name))
-    if leaves:  # the last word that tells weight from bias: layer1.bias, bias1, ['Dense_1']['kernel']
+    if (
+        leaves
+    ):  # the last word that tells weight from bias: layer1.bias, bias1, ['Dense_1']['kernel']
         return name[: leaves[-1].start()] + name[leaves[-1].end() :]
     return re.sub(r"[./\[][^./\[]*$", "", name)

@@ -31,14 +31,17 @@ class Refresher:
         self.active = supports(backend, SupportsBufferRefresh)
         order = np.random.default_rng([seed, 0xB4]).permutation(len(data))
         size = max(1, min(REFRESH_BATCH_SIZE, len(data)))
-        self._batches = [order[i : i + size] for i in range(0, len(order) - size + 1, size)][:REFRESH_BATCHES]
+        self._batches = [order[i : i + size] for i in range(0, len(order) - size + 1, size)][
+            :REFRESH_BATCHES
+        ]
         self.samples = sum(map(len, self._batches)) if self.active else 0
 
     def __call__(self, state: Any) -> Any:
         return self.many([state])[0]
 
     def many(self, states: Sequence[Any]) -> list[Any]:
-        """Each of the states with its statistics refreshed; the batches are made once for all of them."""
+        """Each of the states with its statistics refreshed; the batches are made once for all of
+        them."""
         if not self.active:
             return list(states)
         batches = [self._data.batch(indices) for indices in self._batches]

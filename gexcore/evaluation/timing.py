@@ -116,7 +116,9 @@ def measure(
     return compare(interleaved(kernels, repeats=repeats), samples=len(chosen), reference=reference)
 
 
-def kernels_of(backend: Backend[Any, Any], dataset: Dataset[Any], chosen: Indices) -> dict[str, Kernel]:
+def kernels_of(
+    backend: Backend[Any, Any], dataset: Dataset[Any], chosen: Indices
+) -> dict[str, Kernel]:
     """The methods of a backend on one batch, by the names that `measure` gives them."""
     engine: Any = backend
     state, batch = backend.initial_state(), dataset.batch(chosen)
@@ -142,7 +144,8 @@ def kernels_of(backend: Backend[Any, Any], dataset: Dataset[Any], chosen: Indice
 
 
 def interleaved(kernels: Mapping[str, Kernel], *, repeats: int) -> Times:
-    """Time every kernel once in each round, so that whatever slows the machine down meets all of them."""
+    """Time every kernel once in each round, so that whatever slows the machine down meets all of
+    them."""
     calls = {name: _calls(kernel) for name, kernel in kernels.items()}
     times = {name: np.empty(repeats) for name in kernels}
     # each in a new order: a kernel finds caches and memory as the one before it left them

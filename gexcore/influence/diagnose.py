@@ -64,7 +64,11 @@ class Check:
         """The finding, if there is one."""
         number = self.measure(influence)
         wrong = number < self.limit if self.least else number > self.limit
-        return Finding(self.name, number, self.limit, self.sentence.format(number=number)) if wrong else None
+        return (
+            Finding(self.name, number, self.limit, self.sentence.format(number=number))
+            if wrong
+            else None
+        )
 
 
 def diagnose(influence: LossInfluence) -> list[Finding]:
@@ -91,7 +95,9 @@ def _not_memorised(influence: LossInfluence) -> float:
 
 def _stale(influence: LossInfluence) -> float:
     level = _half_sure(influence)
-    return float((influence.checkpoint_losses > level).mean() - (influence.base_losses > level).mean())
+    return float(
+        (influence.checkpoint_losses > level).mean() - (influence.base_losses > level).mean()
+    )
 
 
 def _half_sure(influence: LossInfluence) -> float:
@@ -110,12 +116,15 @@ def _reliability(influence: LossInfluence) -> float:
 def _floored(influence: LossInfluence) -> float:
     if not influence.floor or not len(influence.table):
         return math.nan
-    moved = ~(influence.self_influence(floor=0.0) <= influence.floor**2)  # true of what no member saw
+    moved = ~(
+        influence.self_influence(floor=0.0) <= influence.floor**2
+    )  # true of what no member saw
     return float(((influence.base_losses < influence.floor) & ~moved).mean())
 
 
 def _deciding_members(influence: LossInfluence) -> float:
-    """Effective number of members, (Σ Δ²)² ÷ Σ Δ⁴, in the median over the tenth of samples with most Σ Δ²."""
+    """Effective number of members, (Σ Δ²)² ÷ Σ Δ⁴, in the median over the tenth of samples with
+    most Σ Δ²."""
     square, fourth = np.zeros((2, len(influence)))
     with np.errstate(over="ignore", invalid="ignore"):
         for row in influence.table.bounded(influence.floor, influence.ceiling).rows():
@@ -135,7 +144,8 @@ CHECKS = (
         "share of snapshots with a skill of 0.97 or more",
         _cold,
         0.7,
-        "{number:.0%} of the snapshots never left the trained model, and their deviations say nothing; with lr='auto' "
+        "{number:.0%} of the snapshots never left the trained model, and their deviations "
+        "say nothing; with lr='auto' "
         "give more snapshots, with an lr of your own a larger one, or more steps_per_snapshot",
     ),
     Check(
@@ -143,7 +153,8 @@ CHECKS = (
         "share of snapshots that melted or diverged",
         _melted,
         0.35,
-        "{number:.0%} of the snapshots forgot too much or have no finite loss, and were left out; take fewer "
+        "{number:.0%} of the snapshots forgot too much or have no finite loss, and were left "
+        "out; take fewer "
         "steps_per_snapshot, lr='auto' or a smaller lr, or the optimizer of the training",
     ),
     Check(
@@ -151,25 +162,31 @@ CHECKS = (
         "members of the ensemble",
         lambda influence: len(influence.table),
         ENOUGH,
-        "{number:.0f} members are few: in suspicion() the trained model takes the places of those that are missing, with "
+        "{number:.0f} members are few: in suspicion() the trained model takes the places of "
+        "those that are missing, with "
         "none it is the plain loss; give more snapshots or chains",
         least=True,
     ),
     Check(
         "not_memorised",
-        "share of samples that the trained model gives less than half of the probability (other losses: worse than a guess)",
+        "share of samples that the trained model gives less than half of the probability "
+        "(other losses: worse than a guess)",
         _not_memorised,
         0.01,
-        "{number:.1%} of the samples are not fitted by the trained model; where their labels are wrong, E[Δ²] subtracts "
-        "what shows it: rank suspects by suspicion() or by checkpoint_losses, not by self_influence()",
+        "{number:.1%} of the samples are not fitted by the trained model; where their labels "
+        "are wrong, E[Δ²] subtracts "
+        "what shows it: rank suspects by suspicion() or by checkpoint_losses, not by "
+        "self_influence()",
     ),
     Check(
         "stale_statistics",
         "share of samples that are fitted only after normalisation statistics are estimated anew",
         _stale,
         0.05,
-        "{number:.1%} of the samples are fitted only after the normalisation statistics of the trained model are "
-        "estimated anew: those it stores are stale; the scores use new ones, but checkpoint_losses and the model "
+        "{number:.1%} of the samples are fitted only after the normalisation statistics of "
+        "the trained model are "
+        "estimated anew: those it stores are stale; the scores use new ones, but "
+        "checkpoint_losses and the model "
         "itself do not: run some training batches through it in training mode before you use it",
     ),
     Check(
@@ -186,16 +203,19 @@ CHECKS = (
         "reliability of suspicion (split half)",
         _reliability,
         0.8,
-        "another run would be expected to agree with these scores by a correlation of {number:.2f} only; give "
+        "another run would be expected to agree with these scores by a correlation of "
+        "{number:.2f} only; give "
         "more chains or snapshots",
         least=True,
     ),
     Check(
         "floor",
-        "share of samples whose base loss is below the floor and whose loss moved by less than the floor",
+        "share of samples whose base loss is below the floor and whose loss moved by less "
+        "than the floor",
         _floored,
         0.5,
-        "for {number:.0%} of the samples the floor is larger than what the members moved, so that E[Δ²] is the floor's "
+        "for {number:.0%} of the samples the floor is larger than what the members moved, so "
+        "that E[Δ²] is the floor's "
         "own; take self_influence(floor=0)",
     ),
     Check(
@@ -203,8 +223,10 @@ CHECKS = (
         "members that decide E[Δ²] of the highest tenth of the samples (effective number, median)",
         _deciding_members,
         3,
-        "about {number:.1f} members decide E[Δ²] of the samples where it is high: a few large losses, not the ensemble; "
-        "do not trust self_influence() or influence() here; fit with ceiling='auto', rank by suspicion(), or give more chains",
+        "about {number:.1f} members decide E[Δ²] of the samples where it is high: a few "
+        "large losses, not the ensemble; "
+        "do not trust self_influence() or influence() here; fit with ceiling='auto', rank by "
+        "suspicion(), or give more chains",
         least=True,
     ),
 )

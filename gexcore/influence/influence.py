@@ -77,7 +77,8 @@ class Influence:
     def __repr__(self) -> str:
         return (
             f"<Influence by {self.run.method}: {len(self)} samples × {len(self.table)} members; "
-            "self_influence(): E[Δ²], high = memorised; influence(test): E[Δ·Δ'], + = losses move together>"
+            "self_influence(): E[Δ²], high = memorised; influence(test): E[Δ·Δ'], + = losses "
+            "move together>"
         )
 
     def deviations(self) -> NDArray[np.float64]:
@@ -93,17 +94,19 @@ class Influence:
         return self._own().self_influence()
 
     def standard_error(self) -> NDArray[np.float64]:
-        """Standard error of self-influence, shape (samples,), leaving out one independent draw at a time.
+        """Standard error of self-influence, shape (samples,), leaving out one independent draw at a
+        time.
 
         NaN where the members are no random draws: then there is no such error.
         """
         return self._own().standard_error()
 
     def reliability(self) -> float:
-        """Correlation to expect between the root of self-influence and that of another run like this one; at most 1.
+        """Correlation to expect between the root of self-influence and that of another run like
+        this one; at most 1.
 
-        From how well the two halves of the members agree: see `gexcore.deviations.uncertainty.split_half`. NaN where
-        the members are no random draws.
+        From how well the two halves of the members agree: see
+        `gexcore.deviations.uncertainty.split_half`. NaN where the members are no random draws.
         """
         return self._own().reliability()
 
@@ -112,7 +115,8 @@ class Influence:
         return self.run.to_dict()
 
     def ranking(self, k: int | None = None) -> NDArray[np.intp]:
-        """Positions of the samples, or of the first `k`, highest self-influence first; those that no member saw last."""
+        """Positions of the samples, or of the first `k`, highest self-influence first; those that
+        no member saw last."""
         return highest(np.nan_to_num(self.self_influence(), nan=-np.inf), k)
 
     def suspects(self, method: ThresholdMethod = "auto", *, rate: float | None = None) -> Suspects:
@@ -124,8 +128,8 @@ class Influence:
         Parameters
         ----------
         method : {"auto", "valley", "otsu", "mixture", "known_rate", "quantile"}
-            "auto" is `gexcore.decisions.threshold.valley_or_refuse`, which works on the square roots
-            of the scores; beside it are the alternatives.
+            "auto" is `gexcore.decisions.threshold.valley_or_refuse`, which works on the square
+            roots of the scores; beside it are the alternatives.
         rate : float, optional
             For "known_rate", the share of wrong labels; for "quantile", the share to flag.
         """
@@ -133,7 +137,10 @@ class Influence:
             return Suspects(np.empty(0, np.intp), Threshold(None, "refused", NO_MEMBERS))
         scores = self.self_influence()
         if not np.isfinite(scores).all():
-            return Suspects(np.empty(0, np.intp), Threshold(None, "refused", "some samples have no finite score"))
+            return Suspects(
+                np.empty(0, np.intp),
+                Threshold(None, "refused", "some samples have no finite score"),
+            )
         found = find_threshold(np.maximum(scores, 0.0), self.labels, method=method, rate=rate)
         if found.value is None:
             return Suspects(np.empty(0, np.intp), found)
@@ -168,7 +175,8 @@ class Influence:
         return train.cross(tests, size=size)
 
     def mean_influence(self, test: Any = None) -> NDArray[np.float64]:
-        """Influence on the mean loss of a test set, shape (samples,): the cross-influence of Appendix F.5.
+        """Influence on the mean loss of a test set, shape (samples,): the cross-influence of
+        Appendix F.5.
 
         The paper expects negative values for wrong labels. Where the losses of members rise on
         everything, as in `GEX`, they are positive nearly everywhere; compare them, not their signs.
@@ -210,7 +218,10 @@ class Influence:
         """
         names, codes = np.unique(np.asarray(groups), return_inverse=True)
         if codes.shape != (len(self),):
-            msg = f"groups has shape {np.shape(groups)} for {len(self)} samples; give one group per sample"
+            msg = (
+                f"groups has shape {np.shape(groups)} for {len(self)} samples; give one group "
+                "per sample"
+            )
             raise InvalidDataError(msg)
         tests, train = self._checked_pair(test)
         return train.group_cross(tests, codes, len(names))
@@ -226,12 +237,15 @@ class Influence:
             As for `influence`.
         """
         if not 1 <= k <= len(self):
-            raise InvalidSettingError(f"k is {k}, and must be from 1 to the number of samples, {len(self)}")
+            raise InvalidSettingError(
+                f"k is {k}, and must be from 1 to the number of samples, {len(self)}"
+            )
         tests, train = self._checked_pair(test)
         return train.top(tests, k)
 
     def columns(self) -> dict[str, NDArray[Any]]:
-        """One row per sample in the data's order: index, label, self_influence, standard_error, suspect."""
+        """One row per sample in the data's order: index, label, self_influence, standard_error,
+        suspect."""
         suspect = np.zeros(len(self), dtype=bool)
         suspect[self.suspects().indices] = True
         return {
@@ -265,14 +279,16 @@ class Influence:
         ----------
         path : str or Path
         data : data, or a list or array of samples, optional
-            What to show instead of the training set, such as its texts; one for each sample, in order.
+            What to show instead of the training set, such as its texts; one for each sample, in
+            order.
         renderer : callable, optional
             From one sample to what to show of it: a text, a picture (array or PIL) or a dict of
             values. Not needed where the sample is one of these.
         class_names : sequence of str, optional
         title : str, optional
         limit : int
-            How many samples to list, highest score first; the histogram and all counts use every one.
+            How many samples to list, highest score first; the histogram and all counts use every
+            one.
         force : bool
             Overwrite an existing file.
 
@@ -286,19 +302,27 @@ class Influence:
         OutputExistsError
             For a file that exists.
         InvalidDataError
-            For another number of samples or classes, or a sample that cannot be shown; nothing is written.
+            For another number of samples or classes, or a sample that cannot be shown; nothing is
+            written.
         MissingExtraError
         """
         from gexcore.report.audit import Audit
 
-        shown = {"data": self.data if data is None else data, "backend": self.members.backend, "renderer": renderer}
+        shown = {
+            "data": self.data if data is None else data,
+            "backend": self.members.backend,
+            "renderer": renderer,
+        }
         options = {"class_names": class_names, "title": title, "limit": limit, "force": force}
         audit = Audit.of(self.columns(), self.suspects().threshold, self.record())
         return write_report(audit, path, **shown, **options, remarks=self._remarks())
 
     def _remarks(self) -> list[str]:
         """Sentences for the page."""
-        return ["This method has no suspicion of its own: wherever the page says suspicion, it shows self-influence."]
+        return [
+            "This method has no suspicion of its own: wherever the page says suspicion, it "
+            "shows self-influence."
+        ]
 
     def _own(self) -> Table:
         """The deviations that scores of the training set are made of."""

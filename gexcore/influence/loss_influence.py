@@ -35,13 +35,15 @@ from gexcore.influence.diagnose import Finding, diagnose
 from gexcore.influence.influence import NO_MEMBERS, Influence
 
 MIN_AGREEMENT = 0.7
-"""Halves of an ensemble that agree less on the suspects have found parts of classes that they half forgot."""
+"""Halves of an ensemble that agree less on the suspects have found parts of classes that they half
+forgot."""
 
 LEAST_MEMBERS = 4
 """Of fewer, no two halves can be told from two members."""
 
 THRESHOLD_CLIP = 3.0
-"""Thresholds are found on losses clipped here, whatever the clip of the ranking: their modes show best."""
+"""Thresholds are found on losses clipped here, whatever the clip of the ranking: their modes show
+best."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -59,7 +61,8 @@ class LossInfluence(Influence):
     clip : float
         Losses count up to this much in `suspicion`.
     floor, ceiling : float
-        Bounds of the losses in every deviation: from below those of θ* only, from above all of them.
+        Bounds of the losses in every deviation: from below those of θ* only, from above all of
+        them.
     """
 
     table: LossTable
@@ -82,17 +85,23 @@ class LossInfluence(Influence):
     def __repr__(self) -> str:
         count = self.run.count()
         chains = len({int(c) for c in self.table.chains})
-        left_out = ", ".join(f"{n} {status}" for status, n in count.items() if status != "member" and n)
+        left_out = ", ".join(
+            f"{n} {status}" for status, n in count.items() if status != "member" and n
+        )
         doubts = len(self.diagnose())
         return (
-            f"<Influence by {self.run.method}: {len(self)} samples × {len(self.table)} members of {chains} chains"
+            f"<Influence by {self.run.method}: {len(self)} samples × {len(self.table)} "
+            f"members of {chains} chains"
             f"{f' ({left_out} left out)' if left_out else ''}; "
-            "suspicion(): mean clipped loss, high = probably mislabelled; self_influence(): E[Δ²], high = memorised; "
-            f"influence(test): E[Δ·Δ'], + = losses move together; diagnose(): {doubts} finding{'' if doubts == 1 else 's'}>"
+            "suspicion(): mean clipped loss, high = probably mislabelled; self_influence(): "
+            "E[Δ²], high = memorised; "
+            f"influence(test): E[Δ·Δ'], + = losses move together; diagnose(): {doubts} "
+            f"finding{'' if doubts == 1 else 's'}>"
         )
 
     def diagnose(self) -> list[Finding]:
-        """What is doubtful about this run, each with the number that says so and what to do; empty if nothing is.
+        """What is doubtful about this run, each with the number that says so and what to do; empty
+        if nothing is.
 
         The checks and their limits are `gexcore.influence.diagnose.CHECKS`.
         """
@@ -106,28 +115,32 @@ class LossInfluence(Influence):
         return {**super().record(), "findings": [finding._asdict() for finding in self.diagnose()]}
 
     def suspicion(self, *, clip: float | None = None) -> NDArray[np.float64]:
-        """Mean over members of min(loss, clip), shape (samples,), in units of the loss; high = probably mislabelled.
+        """Mean over members of min(loss, clip), shape (samples,), in units of the loss; high =
+        probably mislabelled.
 
         Parameters
         ----------
         clip : float, optional
-            Default max(3, 2.5 ln K), of other losses three times that of a guess: a few exploding losses
-            must not decide a mean.
+            Default max(3, 2.5 ln K), of other losses three times that of a guess: a few exploding
+            losses must not decide a mean.
 
         Notes
         -----
-        Of fewer than eight members the missing ones count as θ*: a few members are worse than the plain
-        loss, with none it is the score. So it is for a sample that no member saw.
+        Of fewer than eight members the missing ones count as θ*: a few members are worse than the
+        plain loss, with none it is the score. So it is for a sample that no member saw.
         """
         clip = self.clip if clip is None else clip
         if not clip > 0:
             raise InvalidSettingError(
-                f"clip is {clip}, and must be positive; leave it out for the default, {self.clip:.3g}"
+                f"clip is {clip}, and must be positive; leave it out for the default, "
+                f"{self.clip:.3g}"
             )
 
         def score(part: slice) -> NDArray[np.float64]:
             mean = mean_over_members(self._clipped(clip, part), part.stop - part.start)
-            return np.asarray(np.where(np.isnan(mean), np.minimum(self.base_losses[part], clip), mean))
+            return np.asarray(
+                np.where(np.isnan(mean), np.minimum(self.base_losses[part], clip), mean)
+            )
 
         return by_parts(len(self.table), len(self), score)
 
@@ -138,29 +151,36 @@ class LossInfluence(Influence):
         floor: float | None = None,
         ceiling: float | None = None,
     ) -> NDArray[np.float64]:
-        """The paper's E[Δ²] (Eq. 10), shape (samples,); high = memorised, NaN where no member saw the sample.
+        """The paper's E[Δ²] (Eq. 10), shape (samples,); high = memorised, NaN where no member saw
+        the sample.
 
         Parameters
         ----------
         center : {"checkpoint", "ensemble"}
-            "ensemble" is the variance of Δ over members, E[Δ²] − E[Δ]² (`mean_deviation`): what is left
-            of E[Δ²] when losses that rise at every member count nothing.
+            "ensemble" is the variance of Δ over members, E[Δ²] − E[Δ]² (`mean_deviation`): what is
+            left of E[Δ²] when losses that rise at every member count nothing.
         floor, ceiling : float, optional
-            Bounds of the losses, instead of those of the run: 0 and ``numpy.inf`` are none, Eq. 10 as printed.
+            Bounds of the losses, instead of those of the run: 0 and ``numpy.inf`` are none, Eq. 10
+            as printed.
 
         Raises
         ------
         InvalidSettingError
         """
         if center not in ("checkpoint", "ensemble"):
-            raise InvalidSettingError(f"center is {center!r}; allowed are 'checkpoint' and 'ensemble'")
+            raise InvalidSettingError(
+                f"center is {center!r}; allowed are 'checkpoint' and 'ensemble'"
+            )
         square = self._bounded(floor, ceiling).self_influence()
         if center == "checkpoint":
             return square
         return np.maximum(square - self.mean_deviation(floor=floor, ceiling=ceiling) ** 2, 0.0)
 
-    def mean_deviation(self, *, floor: float | None = None, ceiling: float | None = None) -> NDArray[np.float64]:
-        """E[Δ] over members, shape (samples,): how much the loss rises on average; NaN where none saw the sample.
+    def mean_deviation(
+        self, *, floor: float | None = None, ceiling: float | None = None
+    ) -> NDArray[np.float64]:
+        """E[Δ] over members, shape (samples,): how much the loss rises on average; NaN where none
+        saw the sample.
 
         Parameters
         ----------
@@ -169,7 +189,9 @@ class LossInfluence(Influence):
         """
         return mean_over_members(self._bounded(floor, ceiling).rows(), len(self))
 
-    def absolute_deviation(self, *, floor: float | None = None, ceiling: float | None = None) -> NDArray[np.float64]:
+    def absolute_deviation(
+        self, *, floor: float | None = None, ceiling: float | None = None
+    ) -> NDArray[np.float64]:
         """E|Δ| over members, shape (samples,): as E[Δ²], less at the mercy of a few large losses.
 
         Parameters
@@ -183,8 +205,11 @@ class LossInfluence(Influence):
         """Positions of the samples, or of the first `k`, most suspicious first."""
         return highest(self.suspicion(), k)
 
-    def standard_error(self, *, of: Literal["suspicion", "self_influence"] = "suspicion") -> NDArray[np.float64]:
-        """Standard error of a score, shape (samples,), in its unit, by leaving out one chain at a time.
+    def standard_error(
+        self, *, of: Literal["suspicion", "self_influence"] = "suspicion"
+    ) -> NDArray[np.float64]:
+        """Standard error of a score, shape (samples,), in its unit, by leaving out one chain at a
+        time.
 
         Members of one chain resemble each other, so they do not count as independent. A run of
         one chain is cut into consecutive parts instead (batch means). NaN where fewer than two
@@ -198,32 +223,41 @@ class LossInfluence(Influence):
 
             return by_parts(len(self.table), len(self), score)
         if of != "self_influence":
-            raise InvalidSettingError(f"no standard error of {of!r}; allowed are 'suspicion' and 'self_influence'")
+            raise InvalidSettingError(
+                f"no standard error of {of!r}; allowed are 'suspicion' and 'self_influence'"
+            )
         return super().standard_error()
 
     def reliability(self, *, of: Literal["suspicion", "self_influence"] = "suspicion") -> float:
-        """Correlation to expect between a score and that of another run like this one; at most 1. Of E[Δ²], its root.
+        """Correlation to expect between a score and that of another run like this one; at most 1.
+        Of E[Δ²], its root.
 
-        From how well the two halves of the members agree: see `gexcore.deviations.uncertainty.split_half`. It tells
-        of the noise between runs, not of whether the score finds wrong labels. NaN where it cannot be told.
+        From how well the two halves of the members agree: see
+        `gexcore.deviations.uncertainty.split_half`. It tells of the noise between runs, not of
+        whether the score finds wrong labels. NaN where it cannot be told.
         """
         if of == "suspicion":
             return split_half(self._clipped_blocks(self.clip), self.table.chains)
         if of != "self_influence":
-            raise InvalidSettingError(f"no reliability of {of!r}; allowed are 'suspicion' and 'self_influence'")
+            raise InvalidSettingError(
+                f"no reliability of {of!r}; allowed are 'suspicion' and 'self_influence'"
+            )
         return super().reliability()
 
     def suspects(self, method: ThresholdMethod = "auto", *, rate: float | None = None) -> Suspects:
-        """Samples that are probably mislabelled, by a threshold found from the scores; it may refuse.
+        """Samples that are probably mislabelled, by a threshold found from the scores; it may
+        refuse.
 
         A refusal means "use the ranking", not "the data is clean". The threshold is a cut on
-        ``suspicion(clip=threshold.clip)``: losses clipped at 3 (of classes), where the two modes show best.
-        "auto" also refuses where two halves of the ensemble, cut there, have too few suspects in common.
+        ``suspicion(clip=threshold.clip)``: losses clipped at 3 (of classes), where the two modes
+        show best. "auto" also refuses where two halves of the ensemble, cut there, have too few
+        suspects in common.
 
         Parameters
         ----------
         method : {"auto", "valley", "otsu", "mixture", "known_rate", "quantile"}
-            "auto" is `gexcore.decisions.threshold.valley_or_refuse`; beside it are the alternatives.
+            "auto" is `gexcore.decisions.threshold.valley_or_refuse`; beside it are the
+            alternatives.
         rate : float, optional
             For "known_rate", the share of wrong labels; for "quantile", the share to flag.
         """
@@ -238,7 +272,9 @@ class LossInfluence(Influence):
         if not len(self.table):
             return Suspects(np.empty(0, np.intp), Threshold(None, "refused", NO_MEMBERS))
         scores = self.suspicion(clip=self._threshold_clip)
-        found = find_threshold(scores, self.labels, method=method, rate=rate)._replace(clip=self._threshold_clip)
+        found = find_threshold(scores, self.labels, method=method, rate=rate)._replace(
+            clip=self._threshold_clip
+        )
         if method == "auto":
             found = self._agreed(found)
         if found.value is None:
@@ -256,7 +292,8 @@ class LossInfluence(Influence):
         return noise_rate(self.suspicion(clip=self._threshold_clip), self.labels, method=method)
 
     def predictions(self) -> Predictions:
-        """Logits of θ* and class probabilities averaged over the kept members, both of shape (samples, K).
+        """Logits of θ* and class probabilities averaged over the kept members, both of shape
+        (samples, K).
 
         Raises
         ------
@@ -265,7 +302,9 @@ class LossInfluence(Influence):
         """
         if "predictions" not in self._cache:
             probabilities = self.members.probabilities(self.data)
-            self._cache["predictions"] = Predictions(self.members.checkpoint_logits(self.data), probabilities)
+            self._cache["predictions"] = Predictions(
+                self.members.checkpoint_logits(self.data), probabilities
+            )
         predictions: Predictions = self._cache["predictions"]
         return predictions
 
@@ -285,8 +324,8 @@ class LossInfluence(Influence):
         Parameters
         ----------
         method : {"argmax_or_drop", "argmax", "other", "eq16", "distill", "complementary", "drop"}
-            See `gexcore.decisions.clean.clean`. By default suspects get the class that the members find
-            most probable, and those for which that is the given one are left out.
+            See `gexcore.decisions.clean.clean`. By default suspects get the class that the members
+            find most probable, and those for which that is the given one are left out.
         indices : integer array, optional
             Positions to treat; those of `suspects` where not given.
 
@@ -300,12 +339,15 @@ class LossInfluence(Influence):
             Where the backend has no logits; "drop" needs none.
         """
         if self.labels is None:
-            raise InvalidDataError("relabelling needs one class per sample, and the targets are no classes")
+            raise InvalidDataError(
+                "relabelling needs one class per sample, and the targets are no classes"
+            )
         if indices is None:
             indices, threshold = self.suspects()
             if threshold.value is None:
                 msg = (
-                    f"no threshold: {threshold.reason}; give indices, such as those of suspects('known_rate', rate=0.1)"
+                    f"no threshold: {threshold.reason}; give indices, such as those of "
+                    "suspects('known_rate', rate=0.1)"
                 )
                 raise InvalidSettingError(msg)
         chosen = positions(indices, len(self))
@@ -333,7 +375,8 @@ class LossInfluence(Influence):
             return found
         if len(self.table) < LEAST_MEMBERS:
             reason = (
-                f"the ensemble has {len(self.table)} members, at least {LEAST_MEMBERS} are needed to compare its halves; "
+                f"the ensemble has {len(self.table)} members, at least {LEAST_MEMBERS} are "
+                "needed to compare its halves; "
                 "use the scores as a ranking, or raise the budget"
             )
             return found._replace(value=None, method="refused", reason=reason)
@@ -342,7 +385,8 @@ class LossInfluence(Influence):
         if not agreement < MIN_AGREEMENT:  # nor where nothing can be compared
             return found
         reason = (
-            f"two halves of the ensemble have {agreement:.0%} of their suspects in common, at least "
+            f"two halves of the ensemble have {agreement:.0%} of their suspects in common, "
+            "at least "
             f"{MIN_AGREEMENT:.0%} are needed; use the scores as a ranking"
         )
         return found._replace(value=None, method="refused", reason=reason)
@@ -353,13 +397,19 @@ class LossInfluence(Influence):
         return self.clip if self.labels is None else THRESHOLD_CLIP
 
     def _clipped(self, clip: float, part: slice = slice(None)) -> Iterator[NDArray[np.float64]]:
-        """What suspicion is the mean of: each member's losses, with its share of the members that are missing."""
+        """What suspicion is the mean of: each member's losses, with its share of the members that
+        are missing."""
         share = max(0, ENOUGH - len(self.table)) / ENOUGH
         base = share * np.minimum(self.base_losses[part].astype(np.float64), clip)
-        return ((1 - share) * np.minimum(row.astype(np.float64), clip) + base for row in self.losses[:, part])
+        return (
+            (1 - share) * np.minimum(row.astype(np.float64), clip) + base
+            for row in self.losses[:, part]
+        )
 
     def _clipped_blocks(self, clip: float) -> RowBlocks:
-        return ((part, self._clipped(clip, part)) for part in cached_parts(len(self.table), len(self)))
+        return (
+            (part, self._clipped(clip, part)) for part in cached_parts(len(self.table), len(self))
+        )
 
     def _remarks(self) -> list[str]:
         return []
@@ -373,7 +423,9 @@ class LossInfluence(Influence):
         if not floor >= 0:
             raise InvalidSettingError(f"floor is {floor}, and must be 0, which is none, or above")
         if not ceiling > floor:
-            raise InvalidSettingError(f"ceiling is {ceiling}, and must be above the floor, {floor}; numpy.inf is none")
+            raise InvalidSettingError(
+                f"ceiling is {ceiling}, and must be above the floor, {floor}; numpy.inf is none"
+            )
         return self.table.bounded(floor, ceiling)
 
     def _pair(self, test: Any) -> tuple[LossTable, LossTable]:
@@ -381,13 +433,20 @@ class LossInfluence(Influence):
         return tests.bounded(self.floor, self.ceiling), train.bounded(self.floor, self.ceiling)
 
     def _raw_pair(self, test: Any) -> tuple[LossTable, LossTable]:
-        """Losses of the same members on test and training data, in evaluation mode, without missing entries."""
+        """Losses of the same members on test and training data, in evaluation mode, without missing
+        entries."""
         evaluated = self.run.plan is None or self.run.plan.scoring == "evaluated"
         if evaluated and test is None:
             return self.table if self.test_table is None else self.test_table, self.table
         if not len(self.members.rows):
-            told = "influence on new data" if evaluated else "influence after scoring by training batches"
-            raise InvalidSettingError(f"{told} needs members whose states were kept; fit with keep > 0")
+            told = (
+                "influence on new data"
+                if evaluated
+                else "influence after scoring by training batches"
+            )
+            raise InvalidSettingError(
+                f"{told} needs members whose states were kept; fit with keep > 0"
+            )
         train = self.table.select(self.members.rows) if evaluated else self._kept_on_data()
         if test is not None:
             return self.members.evaluate(test), train

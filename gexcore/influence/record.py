@@ -39,7 +39,8 @@ class Run:
     seconds : float
         Wall time of the fit.
     chosen : mapping
-        What was settled or found beside the plan, such as the weight decay of members or the number of parameters.
+        What was settled or found beside the plan, such as the weight decay of members or the number
+        of parameters.
     planned : Passes, optional
         What `passes` was to be, as settled before the work.
     """
@@ -87,7 +88,10 @@ class Run:
         rates = [snapshot.lr for snapshot in self.members()]
         return {
             "plan": asdict(self.plan),
-            "snapshots": {**self.count(), "all": [snapshot._asdict() for snapshot in self.snapshots]},
+            "snapshots": {
+                **self.count(),
+                "all": [snapshot._asdict() for snapshot in self.snapshots],
+            },
             "learning_rates": [min(rates), max(rates)] if rates else [],
         }
 

@@ -38,11 +38,15 @@ def issue_frame(columns: Mapping[str, NDArray[Any]]) -> pd.DataFrame:
     """
     given, predicted = columns["label"], columns["suggested_label"]
     if len(given) and (given[0] is None or predicted[0] is None):
-        raise InvalidDataError("label issues need given and suggested classes, and these scores have none")
+        raise InvalidDataError(
+            "label issues need given and suggested classes, and these scores have none"
+        )
     try:
         import pandas as pd
     except ImportError as error:
-        raise MissingExtraError("a frame needs pandas; try: pip install 'gexcore[report]'") from error
+        raise MissingExtraError(
+            "a frame needs pandas; try: pip install 'gexcore[report]'"
+        ) from error
     return pd.DataFrame(
         {
             "is_label_issue": columns["suspect"],

@@ -38,7 +38,10 @@ def diff(cleaned: Cleaned, labels: Any, *, shown: int = SHOWN) -> str:
     """
     samples = len(cleaned) + int((~np.isin(cleaned.changed, cleaned.indices)).sum())
     new = _new(cleaned, samples)
-    changes = [(i, f"{new[i]}" if labels is None else f"{labels[i]} → {new[i]}") for i in cleaned.changed.tolist()]
+    changes = [
+        (i, f"{new[i]}" if labels is None else f"{labels[i]} → {new[i]}")
+        for i in cleaned.changed.tolist()
+    ]
     left_out = samples - len(cleaned)
     lines = [
         f"{samples} samples: {left_out} left out, {len(changes) - left_out} relabelled, "
@@ -46,8 +49,14 @@ def diff(cleaned: Cleaned, labels: Any, *, shown: int = SHOWN) -> str:
     ]
     if changes:
         counts = Counter(change for _, change in changes).most_common()
-        lines += ["most frequent:", *_cut([f"  {change}: {count}" for change, count in counts], shown)]
-        lines += ["by position:", *_cut([f"  {position}: {change}" for position, change in changes], shown)]
+        lines += [
+            "most frequent:",
+            *_cut([f"  {change}: {count}" for change, count in counts], shown),
+        ]
+        lines += [
+            "by position:",
+            *_cut([f"  {position}: {change}" for position, change in changes], shown),
+        ]
     return "\n".join(lines)
 
 

@@ -41,4 +41,6 @@ def check_new(path: Path) -> None:
     folder = path.absolute().parent
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         told = "cannot be written to" if folder.is_dir() else "is no folder"
-        raise InvalidSettingError(f"{folder} {told}; name a file in a folder that can be written to")
+        raise InvalidSettingError(
+            f"{folder} {told}; name a file in a folder that can be written to"
+        )

@@ -1,4 +1,5 @@
-"""Scores and new targets as columns of a Hugging Face dataset; the given dataset is never changed."""
+"""Scores and new targets as columns of a Hugging Face dataset; the given dataset is never changed.
+Scores and new targets as columns of a Hugging Face dataset; the given dataset is never changed."""
 
 from __future__ import annotations
 
@@ -33,12 +34,15 @@ def with_scores(dataset: Any, columns: Mapping[str, NDArray[Any]], *, prefix: st
     """
     if len(dataset) != len(columns["index"]):
         msg = (
-            f"the dataset has {len(dataset)} rows and the scores {len(columns['index'])}; give the data that was scored"
+            f"the dataset has {len(dataset)} rows and the scores {len(columns['index'])}; give "
+            "the data that was scored"
         )
         raise InvalidDataError(msg)
     for name in SCORES:
         if prefix + name in dataset.column_names:
-            raise OutputExistsError(f"the dataset has a column {prefix + name} already; choose another prefix")
+            raise OutputExistsError(
+                f"the dataset has a column {prefix + name} already; choose another prefix"
+            )
     for name in SCORES:
         if not all(value is None for value in columns[name][:1]):
             dataset = dataset.add_column(prefix + name, columns[name].tolist())
@@ -65,7 +69,10 @@ def with_targets(dataset: Any, cleaned: Cleaned, *, column: str = "label") -> An
         msg = f"the dataset has no column {column}; give one of {', '.join(dataset.column_names)}"
         raise InvalidDataError(msg)
     if len(cleaned) and cleaned.indices[-1] >= len(dataset):
-        msg = f"the dataset has {len(dataset)} rows and position {cleaned.indices[-1]} is kept; give the data that was scored"
+        msg = (
+            f"the dataset has {len(dataset)} rows and position {cleaned.indices[-1]} is kept; "
+            "give the data that was scored"
+        )
         raise InvalidDataError(msg)
     kept, kind = dataset.select(cleaned.indices).remove_columns(column), dataset.features[column]
     if cleaned.targets.ndim == 1:

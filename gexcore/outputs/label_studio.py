@@ -24,7 +24,8 @@ def label_studio_tasks(
     to_name: str = "sample",
     class_names: Sequence[str] | None = None,
 ) -> list[dict[str, Any]]:
-    """One task per sample, in the order of `indices`, its suggested label filled in as a prediction.
+    """One task per sample, in the order of `indices`, its suggested label filled in as a
+    prediction.
 
     Parameters
     ----------
@@ -46,14 +47,19 @@ def label_studio_tasks(
         For another number of samples than of scores, or no class names for some class.
     """
     if len(samples) != len(columns["index"]):
-        msg = f"there are {len(samples)} samples and {len(columns['index'])} scores; give the data that was scored"
+        msg = (
+            f"there are {len(samples)} samples and {len(columns['index'])} scores; give the data "
+            "that was scored"
+        )
         raise InvalidDataError(msg)
 
     def name(value: int) -> str:
         if class_names is None:
             return str(value)
         if not 0 <= value < len(class_names):
-            raise InvalidDataError(f"class {value} has no name among {len(class_names)}; give one for each class")
+            raise InvalidDataError(
+                f"class {value} has no name among {len(class_names)}; give one for each class"
+            )
         return class_names[value]
 
     tasks = []

@@ -56,11 +56,14 @@ def check_columns(path: Path, columns: Columns) -> None:
     """
     suffix = path.suffix.lower()
     if suffix not in KINDS:
-        raise InvalidDataError(f"{path} is of no known kind; name a file that ends in {', '.join(KINDS)}")
+        raise InvalidDataError(
+            f"{path} is of no known kind; name a file that ends in {', '.join(KINDS)}"
+        )
     deep = [name for name, column in columns.items() if column.ndim > 1]
     if deep and suffix != ".npz":
         msg = (
-            f"{deep[0]} has {columns[deep[0]].ndim} dimensions, and a cell of {path} holds one value; name an .npz file"
+            f"{deep[0]} has {columns[deep[0]].ndim} dimensions, and a cell of {path} holds one "
+            "value; name an .npz file"
         )
         raise InvalidDataError(msg)
     check_new(path)
@@ -96,4 +99,8 @@ def _parquet(file: BinaryIO, columns: Columns) -> None:
         raise MissingExtraError(msg) from error
 
 
-KINDS: dict[str, Callable[[BinaryIO, Columns], None]] = {".npz": _npz, ".csv": _csv, ".parquet": _parquet}
+KINDS: dict[str, Callable[[BinaryIO, Columns], None]] = {
+    ".npz": _npz,
+    ".csv": _csv,
+    ".parquet": _parquet,
+}

@@ -26,7 +26,10 @@ def write_report(audit: Audit, path: str | Path, **options: Any) -> Path:
     try:
         from gexcore.report.page import write_page
     except ImportError as error:
-        msg = f"a report needs jinja2, pillow and vl-convert-python ({error}); try: pip install 'gexcore[report]'"
+        msg = (
+            f"a report needs jinja2, pillow and vl-convert-python ({error}); try: pip install "
+            "'gexcore[report]'"
+        )
         raise MissingExtraError(msg) from error
     return write_page(audit, path, **options)
 
@@ -41,8 +44,12 @@ def check_target(path: Path, *, force: bool) -> None:
     if path.is_dir():
         raise OutputExistsError(f"{path} is a folder; name a file")
     if path.exists() and not force:
-        raise OutputExistsError(f"{path} exists; name another file, or overwrite it with force (--force)")
+        raise OutputExistsError(
+            f"{path} exists; name another file, or overwrite it with force (--force)"
+        )
     folder = path.absolute().parent
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         told = "cannot be written to" if folder.is_dir() else "is no folder"
-        raise InvalidSettingError(f"{folder} {told}; name a file in a folder that can be written to")
+        raise InvalidSettingError(
+            f"{folder} {told}; name a file in a folder that can be written to"
+        )

@@ -49,7 +49,9 @@ class Audit:
     run: Mapping[str, Any]
 
     @classmethod
-    def of(cls, columns: Mapping[str, NDArray[Any]], threshold: Threshold, run: Mapping[str, Any]) -> Self:
+    def of(
+        cls, columns: Mapping[str, NDArray[Any]], threshold: Threshold, run: Mapping[str, Any]
+    ) -> Self:
         """The audit of a fit: its columns, its threshold and its record.
 
         Raises
@@ -58,13 +60,19 @@ class Audit:
             Where a sample has no finite score.
         """
         suspicion = np.asarray(columns[score_of(columns)], dtype=np.float64)
-        # negative suspicion is that of a margin; negative self-influence, from negative curvature, is as unsuspicious as none
-        suspicion = suspicion - min(0.0, suspicion.min()) if "suspicion" in columns else np.maximum(suspicion, 0.0)
+        # negative suspicion is that of a margin; negative self-influence, from negative curvature,
+        # is as unsuspicious as none
+        suspicion = (
+            suspicion - min(0.0, suspicion.min())
+            if "suspicion" in columns
+            else np.maximum(suspicion, 0.0)
+        )
         unknown = np.full(len(suspicion), np.nan)
         if not np.isfinite(suspicion).all():
             position = int(np.argmin(np.isfinite(suspicion)))
             raise InvalidDataError(
-                f"sample {position} has no finite {score_of(columns).replace('_', '-')}; a report ranks by it: score the data anew"
+                f"sample {position} has no finite {score_of(columns).replace('_', '-')}; a "
+                "report ranks by it: score the data anew"
             )
         return cls(
             suspicion,
@@ -85,7 +93,8 @@ class Audit:
         return np.argsort(-self.suspicion, kind="stable")
 
     def cut(self) -> float | None:
-        """The suspicion above which lie as many samples as there are suspects; None if there is no suspect.
+        """The suspicion above which lie as many samples as there are suspects; None if there is no
+        suspect.
 
         The threshold itself is found on losses clipped lower than those of the ranking, where a few
         samples next to it may stand in another order.
@@ -139,7 +148,11 @@ def _read_columns(path: Path) -> dict[str, NDArray[Any]]:
         raise KeyError("suspicion")
     numbers = ("suspicion", "standard_error", "self_influence")
     return {
-        **{name: np.array([float(cell or "nan") for cell in cells[name]]) for name in numbers if name in cells},
+        **{
+            name: np.array([float(cell or "nan") for cell in cells[name]])
+            for name in numbers
+            if name in cells
+        },
         **{
             name: np.array([int(c) if c else None for c in cells[name]], object)
             for name in ("label", "suggested_label")

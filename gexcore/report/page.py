@@ -75,15 +75,25 @@ def write_page(
     path = Path(path)
     check_target(path, force=force)
     if limit < 1:
-        raise InvalidSettingError(f"limit is {limit}, and must be at least 1: so many samples are listed")
+        raise InvalidSettingError(
+            f"limit is {limit}, and must be at least 1: so many samples are listed"
+        )
     source = None if data is None else as_source(data, backend)
     if source is not None and len(source) != len(audit):
-        msg = f"the data has {len(source)} samples and the scores {len(audit)}; give the data that was scored"
+        msg = (
+            f"the data has {len(source)} samples and the scores {len(audit)}; give the data that "
+            "was scored"
+        )
         raise InvalidDataError(msg)
     listed = audit.ranking()[:limit]
     samples = [] if source is None else shown_samples(source, listed, renderer)
-    told = [*remarks, *notes(audit, listed=len(listed), shown=None if source is None else len(samples))]
-    content = page(payload(audit, listed, samples, class_names), title or "Label audit", facts(audit), told)
+    told = [
+        *remarks,
+        *notes(audit, listed=len(listed), shown=None if source is None else len(samples)),
+    ]
+    content = page(
+        payload(audit, listed, samples, class_names), title or "Label audit", facts(audit), told
+    )
     part = path.with_name(f".{path.name}.part")
     try:
         part.write_bytes(content.encode(errors="replace"))  # a title may hold half a surrogate pair
@@ -93,7 +103,9 @@ def write_page(
     return path
 
 
-def page(data: Mapping[str, Any], title: str, run_facts: Sequence[tuple[str, str]], told: Sequence[str]) -> str:
+def page(
+    data: Mapping[str, Any], title: str, run_facts: Sequence[tuple[str, str]], told: Sequence[str]
+) -> str:
     """The HTML; equal arguments give equal pages."""
     charts, script = chart_library(), "\n".join(_asset(name) for name in SCRIPTS)
     encoded = json.dumps({**data, "title": title}, allow_nan=False, separators=(",", ":"))
@@ -104,7 +116,11 @@ def page(data: Mapping[str, Any], title: str, run_facts: Sequence[tuple[str, str
         version=__version__,
         key=key,
         data=Markup(_inert(encoded)),
-        counts={"samples": data["samples"], "classes": len(data["classes"]), "listed": len(data["listed"]["position"])},
+        counts={
+            "samples": data["samples"],
+            "classes": len(data["classes"]),
+            "listed": len(data["listed"]["position"]),
+        },
         style=Markup(_asset("page.css")),
         charts=Markup(charts),
         script=Markup(script),

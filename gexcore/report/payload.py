@@ -1,4 +1,5 @@
-"""What the page's script gets: compact columns of all samples, and rows of those that are listed."""
+"""What the page's script gets: compact columns of all samples, and rows of those that are listed.
+What the page's script gets: compact columns of all samples, and rows of those that are listed."""
 
 from __future__ import annotations
 
@@ -32,7 +33,9 @@ def payload(
         "suggests": audit.suggested is not None,
         "edges": [float(f"{edge:.6g}") for edge in edges],
         "found": found,
-        "reason": "No threshold was found." if cut is None else f"Found at {cut:.3g}: {audit.threshold.reason}.",
+        "reason": "No threshold was found."
+        if cut is None
+        else f"Found at {cut:.3g}: {audit.threshold.reason}.",
         "bins": _packed(np.searchsorted(edges[1:-1], audit.suspicion, side="left")),
         "labels": _packed(_coded(audit.labels, len(audit))),
         "suggested": _packed(_coded(audit.suggested, len(audit))),
@@ -44,14 +47,20 @@ def payload(
         },
         "shown": list(samples),
         "trace": [
-            {name: _finite(snapshot.get(name)) for name in ("chain", "number", "lr", "skill", "status")}
+            {
+                name: _finite(snapshot.get(name))
+                for name in ("chain", "number", "lr", "skill", "status")
+            }
             for snapshot in audit.run.get("snapshots", {}).get("all", [])
         ],
     }
 
 
-def grid(suspicion: NDArray[np.float64], cut: float | None) -> tuple[NDArray[np.float64], int | None]:
-    """Edges of the histogram, and which of them is the cut; a score belongs to the bin whose upper edge it does not pass.
+def grid(
+    suspicion: NDArray[np.float64], cut: float | None
+) -> tuple[NDArray[np.float64], int | None]:
+    """Edges of the histogram, and which of them is the cut; a score belongs to the bin whose upper
+    edge it does not pass.
 
     Equal steps of √suspicion: on that scale the threshold is looked for.
     """
@@ -79,7 +88,9 @@ def class_names(audit: Audit, names: Sequence[str] | None) -> list[str]:
     if audit.labels is None:
         return []
     if names is not None and len(names) != count:
-        raise InvalidDataError(f"{len(names)} class names for {count} classes; give one per class, in their order")
+        raise InvalidDataError(
+            f"{len(names)} class names for {count} classes; give one per class, in their order"
+        )
     return [_brief_name(str(name)) for name in (range(count) if names is None else names)]
 
 

@@ -25,8 +25,14 @@ def facts(audit: Audit) -> Facts:
         ("Samples", f"{len(audit):,}"),
         ("Classes", str(run["classes"]) if run.get("classes") else None),
         ("Time", None if seconds is None else f"{seconds:,.1f} s"),
-        ("Cost", f"{passes['epochs']:,.0f} forward passes over the data" if "epochs" in passes else None),
-        ("Snapshots", ", ".join(f"{n:,} {PLURAL.get(name, name)}" for name, n in counts.items() if n) or None),
+        (
+            "Cost",
+            f"{passes['epochs']:,.0f} forward passes over the data" if "epochs" in passes else None,
+        ),
+        (
+            "Snapshots",
+            ", ".join(f"{n:,} {PLURAL.get(name, name)}" for name, n in counts.items() if n) or None,
+        ),
         ("Learning rates", " – ".join(f"{rate:.3g}" for rate in rates) or None),
         ("Plan", _listed(run.get("plan", {}))),
         ("Settings", _listed(run.get("settings", {}))),
@@ -49,7 +55,8 @@ def notes(audit: Audit, *, listed: int, shown: int | None) -> list[str]:
     told = []
     if audit.threshold.value is None:
         told.append(
-            f"No threshold: {audit.threshold.reason}. Nothing is flagged until you move the slider; "
+            f"No threshold: {audit.threshold.reason}. Nothing is flagged until you move the "
+            "slider; "
             "a refusal does not mean that the labels are right."
         )
     findings = [f for f in audit.run.get("findings", []) if f["name"] != "no_separate_mode"]
@@ -58,16 +65,19 @@ def notes(audit: Audit, *, listed: int, shown: int | None) -> list[str]:
         told.append("There are no standard errors: no sample was seen by two chains.")
     if listed < len(audit):
         told.append(
-            f"The list has the {listed:,} most suspicious of {len(audit):,} samples; counts and histogram use all."
+            f"The list has the {listed:,} most suspicious of {len(audit):,} samples; counts "
+            "and histogram use all."
         )
     if shown is not None and shown < listed:
         told.append(
-            f"Only the first {shown:,} of the list are shown with their content: the page would grow too large."
+            f"Only the first {shown:,} of the list are shown with their content: the page "
+            "would grow too large."
         )
     misplaced = _misplaced(audit)
     if misplaced:
         told.append(
-            f"The threshold was found on losses clipped at {audit.threshold.clip or 3:g}; drawn on the score of the ranking, {misplaced} samples next "
+            f"The threshold was found on losses clipped at {audit.threshold.clip or 3:g}; "
+            f"drawn on the score of the ranking, {misplaced} samples next "
             "to it change sides."
         )
     return told

@@ -17,10 +17,12 @@ from gexcore.backend.protocols import Backend, Dataset
 from gexcore.errors import InvalidDataError
 
 Renderer = Callable[[Any], Any]
-"""From one sample to what is shown of it: a text, a picture (array or PIL), or values (array or dict)."""
+"""From one sample to what is shown of it: a text, a picture (array or PIL), or values (array or
+dict)."""
 
 Shown = dict[str, Any]
-"""What the page gets: {"image": URI}, {"text": …, "length": …} or {"values": [[name, value], …], "length": …}."""
+"""What the page gets: {"image": URI}, {"text": …, "length": …} or {"values": [[name, value], …],
+"length": …}."""
 
 BUDGET = 16 * 2**20
 TEXT, VALUES, SIDE, PIXEL_ART = 2_000, 12, 160, 64
@@ -53,7 +55,8 @@ def shown_samples(source: Any, order: NDArray[np.intp], renderer: Renderer | Non
             told = f"{type(error).__name__}: {error}".splitlines()[0]
             by = "be shown" if renderer is None else "be rendered"
             msg = (
-                f"sample {position} cannot {by} ({told}); give a renderer that takes one sample and returns a text, "
+                f"sample {position} cannot {by} ({told}); give a renderer that takes one "
+                "sample and returns a text, "
                 "a picture (array or PIL) or a dict of values; nothing was written"
             )
             raise InvalidDataError(msg) from error
@@ -84,11 +87,16 @@ def show(value: Any) -> Shown:
 
 
 def as_source(data: Any, backend: Backend[Any, Any] | None = None) -> Any:
-    """Data with one sample per position: a sequence or an array of samples as it is, everything else as a `Dataset`."""
+    """Data with one sample per position: a sequence or an array of samples as it is, everything
+    else as a `Dataset`."""
     if is_array_api_obj(data):
         return to_numpy(data)
     # a tuple is a dataset's columns
-    return data if isinstance(data, Sequence) and not isinstance(data, tuple) else as_dataset(data, backend)
+    return (
+        data
+        if isinstance(data, Sequence) and not isinstance(data, tuple)
+        else as_dataset(data, backend)
+    )
 
 
 def samples_at(source: Any, order: NDArray[np.intp]) -> Iterator[tuple[int, Any]]:
@@ -114,7 +122,10 @@ def _rows(dataset: Dataset[Any], positions: NDArray[np.intp]) -> Iterator[Any]:
         inputs = {f"input {i}": column for i, column in enumerate(batch[:-1])}
     else:
         inputs = {"input": batch}
-    columns = {name: column if isinstance(column, list) else to_numpy(column) for name, column in inputs.items()}
+    columns = {
+        name: column if isinstance(column, list) else to_numpy(column)
+        for name, column in inputs.items()
+    }
     if any(np.ndim(column) == 0 or len(column) != len(positions) for column in columns.values()):
         yield from (dataset.batch(positions[i : i + 1]) for i in range(len(positions)))
         return
@@ -136,7 +147,8 @@ def _brief(value: Any) -> str:
 
 
 def picture(value: Any) -> NDArray[np.uint8] | None:
-    """Pixels, height × width or height × width × 3 or 4, from PIL or from numbers; None for what is no picture.
+    """Pixels, height × width or height × width × 3 or 4, from PIL or from numbers; None for what is
+    no picture.
 
     Numbers that are neither 0 … 1, nor whole and 0 … 255, are spread from black to white. A first
     axis of 1, 3 or 4 counts as colours where the last does not.
@@ -160,7 +172,9 @@ def picture(value: Any) -> NDArray[np.uint8] | None:
         low, high = 0.0, 1.0
     elif array.dtype.kind in "iu" and low >= 0 and high <= 255:
         low, high = 0.0, 255.0
-    return np.ascontiguousarray(np.rint((values - low) / ((high - low) or 1.0) * 255).astype(np.uint8))
+    return np.ascontiguousarray(
+        np.rint((values - low) / ((high - low) or 1.0) * 255).astype(np.uint8)
+    )
 
 
 def _plain(image: Image.Image) -> Image.Image:

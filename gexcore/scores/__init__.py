@@ -1,4 +1,5 @@
-"""Scores of labels that are not influence: from a trained model, its checkpoints, its history, or cross-validation."""
+"""Scores of labels that are not influence: from a trained model, its checkpoints, its history, or
+cross-validation."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ from gexcore.errors import InvalidDataError
 from gexcore.scores.classes import error_norms, margins
 
 Curve = Literal["losses", "errors", "margins", "correct"]
-"""The loss; ‖p − y‖₂; score of the given class minus the largest other; 1 where that is positive, else 0."""
+"""The loss; ‖p − y‖₂; score of the given class minus the largest other; 1 where that is positive,
+else 0."""
 
 CURVES: tuple[Curve, ...] = get_args(Curve)
 
@@ -34,7 +35,9 @@ class RecordedBatch(NamedTuple):
     curves: dict[Curve, NDArray[np.float32]]
 
 
-def read_batch(indices: Any, losses: Any, logits: Any, labels: Any, *, samples: int) -> RecordedBatch:
+def read_batch(
+    indices: Any, losses: Any, logits: Any, labels: Any, *, samples: int
+) -> RecordedBatch:
     """Check one batch of a training loop; see `gexcore.scores.recorder.Recorder.add`.
 
     Raises
@@ -43,9 +46,13 @@ def read_batch(indices: Any, losses: Any, logits: Any, labels: Any, *, samples: 
     """
     at = _positions(indices, samples)
     if losses is None and logits is None:
-        raise InvalidDataError("a batch was added with neither losses nor logits; give at least one of them")
+        raise InvalidDataError(
+            "a batch was added with neither losses nor logits; give at least one of them"
+        )
     if logits is not None and labels is None:
-        raise InvalidDataError("logits were added without labels, and say nothing of a label alone; give labels=...")
+        raise InvalidDataError(
+            "logits were added without labels, and say nothing of a label alone; give labels=..."
+        )
     given = None if labels is None else _labels(labels, len(at))
     curves: dict[Curve, NDArray[Any]] = {}
     if losses is not None:
@@ -54,11 +61,16 @@ def read_batch(indices: Any, losses: Any, logits: Any, labels: Any, *, samples: 
         scores = _finite("logits", _scores(logits, given), at)
         margin = margins(scores, given)
         curves |= {"errors": error_norms(scores, given), "margins": margin, "correct": margin > 0}
-    return RecordedBatch(at, given, {name: curve.astype(np.float32) for name, curve in curves.items()})
+    return RecordedBatch(
+        at, given, {name: curve.astype(np.float32) for name, curve in curves.items()}
+    )
 
 
-def refuse_conflicts(batch: RecordedBatch, seen: NDArray[np.bool_], known: NDArray[np.intp]) -> None:
-    """Refuse a batch with samples seen in this epoch, or with other labels than are known (−1: none yet).
+def refuse_conflicts(
+    batch: RecordedBatch, seen: NDArray[np.bool_], known: NDArray[np.intp]
+) -> None:
+    """Refuse a batch with samples seen in this epoch, or with other labels than are known (−1: none
+    yet).
 
     Raises
     ------
@@ -66,7 +78,9 @@ def refuse_conflicts(batch: RecordedBatch, seen: NDArray[np.bool_], known: NDArr
     """
     again = batch.indices[seen[batch.indices]]
     if len(again):
-        raise InvalidDataError(f"sample {again[0]} was added twice in one epoch; call epoch() before it comes again")
+        raise InvalidDataError(
+            f"sample {again[0]} was added twice in one epoch; call epoch() before it comes again"
+        )
     if batch.labels is None:
         return
     before = known[batch.indices]
@@ -74,32 +88,44 @@ def refuse_conflicts(batch: RecordedBatch, seen: NDArray[np.bool_], known: NDArr
     if changed.any():
         i = int(changed.argmax())
         told = f"was {before[i]} and is now {batch.labels[i]}"
-        msg = f"the label of sample {batch.indices[i]} {told}; give positions in the training set, not in the epoch"
+        msg = (
+            f"the label of sample {batch.indices[i]} {told}; give positions in the training set, "
+            "not in the epoch"
+        )
         raise InvalidDataError(msg)
 
 
 def never_told(curve: Curve, *, by: str) -> str:
     """The sentence for a curve that no batch told of."""
-    needs, how = ("losses", "losses=...") if curve == "losses" else ("logits", "logits=..., labels=...")
-    return f"{by} needs {needs}, and none were recorded; tell them in the training loop: add(indices, {how})"
+    needs, how = (
+        ("losses", "losses=...") if curve == "losses" else ("logits", "logits=..., labels=...")
+    )
+    return (
+        f"{by} needs {needs}, and none were recorded; tell them in the training loop: "
+        f"add(indices, {how})"
+    )
 
 
 def _positions(indices: Any, samples: int) -> NDArray[np.intp]:
     at = to_numpy(indices)
     if at.ndim != 1 or not len(at) or at.dtype.kind not in "iu":
         msg = (
-            f"indices have shape {at.shape} and type {at.dtype}; give the integer position of each sample of the batch"
+            f"indices have shape {at.shape} and type {at.dtype}; give the integer position of "
+            "each sample of the batch"
         )
         raise InvalidDataError(msg)
     outside = at[(at < 0) | (at >= samples)]
     if len(outside):
         msg = (
-            f"index {outside[0]} is outside 0 … {samples - 1}; give positions in the training set of {samples} samples"
+            f"index {outside[0]} is outside 0 … {samples - 1}; give positions in the training "
+            f"set of {samples} samples"
         )
         raise InvalidDataError(msg)
     found, count = np.unique(at, return_counts=True)
     if (count > 1).any():
-        raise InvalidDataError(f"sample {found[count.argmax()]} is in one batch twice; add each sample once per epoch")
+        raise InvalidDataError(
+            f"sample {found[count.argmax()]} is in one batch twice; add each sample once per epoch"
+        )
     return at.astype(np.intp)
 
 
@@ -107,7 +133,8 @@ def _losses(losses: Any, size: int) -> NDArray[Any]:
     found = to_numpy(losses)
     if found.shape != (size,):
         msg = (
-            f"losses have shape {found.shape} for {size} indices; give one number per sample, shape ({size},): "
+            f"losses have shape {found.shape} for {size} indices; give one number per "
+            f"sample, shape ({size},): "
             "leave the reduction out of the loss (reduction='none')"
         )
         raise InvalidDataError(msg)
@@ -117,10 +144,16 @@ def _losses(losses: Any, size: int) -> NDArray[Any]:
 def _labels(labels: Any, size: int) -> NDArray[np.intp]:
     found = to_numpy(labels)
     if found.size != size or found.shape[:1] != (size,):
-        msg = f"labels have shape {found.shape} for {size} indices; give one class per sample, shape ({size},)"
+        msg = (
+            f"labels have shape {found.shape} for {size} indices; give one class per sample, "
+            f"shape ({size},)"
+        )
         raise InvalidDataError(msg)
     # binary cross-entropy takes its classes as floats
-    if found.dtype.kind not in "iubf" or not ((found >= 0) & (found < np.inf) & (found == np.floor(found))).all():
+    if (
+        found.dtype.kind not in "iubf"
+        or not ((found >= 0) & (found < np.inf) & (found == np.floor(found))).all()
+    ):
         raise InvalidDataError("some labels are no classes; give integers from 0 up")
     return found.reshape(-1).astype(np.intp)
 
@@ -128,11 +161,17 @@ def _labels(labels: Any, size: int) -> NDArray[np.intp]:
 def _scores(logits: Any, labels: NDArray[np.intp]) -> NDArray[np.float64]:
     found, size = to_numpy(logits), len(labels)
     if found.ndim not in (1, 2) or len(found) != size or not found.size:
-        msg = f"logits have shape {found.shape} for {size} indices; give one row of class scores per sample, shape ({size}, K)"
+        msg = (
+            f"logits have shape {found.shape} for {size} indices; give one row of class scores "
+            f"per sample, shape ({size}, K)"
+        )
         raise InvalidDataError(msg)
     scores = class_scores(found, size)
     if labels.max() >= scores.shape[1]:
-        msg = f"label {labels.max()} is outside 0 … {scores.shape[1] - 1}, the {scores.shape[1]} classes of the logits; renumber the labels"
+        msg = (
+            f"label {labels.max()} is outside 0 … {scores.shape[1] - 1}, the {scores.shape[1]} "
+            "classes of the logits; renumber the labels"
+        )
         raise InvalidDataError(msg)
     return scores
 
@@ -141,7 +180,8 @@ def _finite(kind: str, values: NDArray[Any], at: NDArray[np.intp]) -> NDArray[An
     unknown = ~np.isfinite(values).reshape(len(at), -1).all(axis=1)
     if unknown.any():
         msg = (
-            f"the {kind} of {int(unknown.sum())} samples are not finite, first of sample {at[unknown.argmax()]}; "
+            f"the {kind} of {int(unknown.sum())} samples are not finite, first of sample "
+            f"{at[unknown.argmax()]}; "
             "a training that works has finite ones: leave those samples out, or repair the training"
         )
         raise InvalidDataError(msg)

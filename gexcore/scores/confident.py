@@ -24,7 +24,8 @@ from gexcore.settings import check_count
 
 @dataclass(frozen=True, kw_only=True)
 class ConfidentLearning:
-    """Agreement of each label with out-of-sample probabilities; from 0 to 1, **low** = probably mislabelled.
+    """Agreement of each label with out-of-sample probabilities; from 0 to 1, **low** = probably
+    mislabelled.
 
     `Scores.suspicion` is its negative. `Scores.details` has the ``probabilities`` of shape
     (samples, K), from which `confident_joint` estimates which classes are mistaken for which.
@@ -34,8 +35,9 @@ class ConfidentLearning:
     probabilities : array, shape (samples, K)
         Of models that were not trained on the sample they score.
     train : callable
-        Instead of probabilities, a recipe ``train(x, y) -> model`` or ``train(x, y, *, seed) -> model``
-        for cross-validation on (x, y) arrays; its models may be of any framework that has a backend.
+        Instead of probabilities, a recipe ``train(x, y) -> model`` or ``train(x, y, *, seed) ->
+        model`` for cross-validation on (x, y) arrays; its models may be of any framework that has a
+        backend.
     folds : int, or list of integer arrays
         Number of models, or the positions that each of them is not trained on and scores.
     quality : {"self_confidence", "normalized_margin", "confidence_weighted_entropy"}
@@ -72,19 +74,23 @@ class ConfidentLearning:
     def __post_init__(self) -> None:
         if (self.probabilities is None) == (self.train is None):
             msg = (
-                "ConfidentLearning takes either probabilities or a recipe; give one of probabilities=... and train=..."
+                "ConfidentLearning takes either probabilities or a recipe; give one of "
+                "probabilities=... and train=..."
             )
             raise InvalidSettingError(msg)
         if self.train is not None and not callable(self.train):
             raise InvalidSettingError(
-                f"train is of type {type(self.train).__name__}; give a callable train(x, y) -> model"
+                f"train is of type {type(self.train).__name__}; give a callable train(x, y) "
+                "-> model"
             )
         if not isinstance(self.folds, list | tuple):
             check_count("folds", self.folds, least=2, auto=False)
         check_count("seed", self.seed, least=0, auto=False)
         check_quality(self.quality, adjusted=self.adjusted)
         if self.through not in (None, "cleanlab"):
-            raise InvalidSettingError(f"through is {self.through!r}; allowed are 'cleanlab' and None")
+            raise InvalidSettingError(
+                f"through is {self.through!r}; allowed are 'cleanlab' and None"
+            )
 
     @property
     def needs(self) -> tuple[type, ...]:
@@ -119,7 +125,9 @@ class ConfidentLearning:
         """
         started = time.perf_counter()
         if data is None:
-            raise InvalidDataError("ConfidentLearning judges the labels of data, and got none; call fit(data=(x, y))")
+            raise InvalidDataError(
+                "ConfidentLearning judges the labels of data, and got none; call fit(data=(x, y))"
+            )
         judge = label_quality if self.through is None else cleanlab_quality()
         name, passes = None, Passes()
         if self.train is None:
@@ -128,7 +136,12 @@ class ConfidentLearning:
         else:
             x, y = columns_of(data)
             labels = given_labels(ArrayDataset(x, y))
-            options: dict[str, Any] = {"seed": self.seed, "loss": loss, "backend": backend, "progress": progress}
+            options: dict[str, Any] = {
+                "seed": self.seed,
+                "loss": loss,
+                "backend": backend,
+                "progress": progress,
+            }
             p, passes, name = hold_out(self.train, x, y, self._folds(labels), **options)
         labels, p = checked(labels, p)
         if self.half_scored:

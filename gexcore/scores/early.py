@@ -28,7 +28,8 @@ from gexcore.settings import check_count
 
 @dataclass(frozen=True, kw_only=True)
 class EL2N(EitherScore):
-    """‖p − y‖₂ of every sample early in training, mean over runs; from 0 to √2, high = probably mislabelled.
+    """‖p − y‖₂ of every sample early in training, mean over runs; from 0 to √2, high = probably
+    mislabelled.
 
     Parameters
     ----------
@@ -73,21 +74,35 @@ class EL2N(EitherScore):
         return cls(**{"epoch": 10, "squared": True, **settings})
 
     def _from_runs(self, runs: Runs) -> Scores:
-        rows = [curve[self._row(run)] for curve, run in zip(runs.curves("errors"), runs.recorders, strict=True)]
-        return runs.scores(known_mean(self._power(np.stack(rows).astype(np.float64))), unit=self._unit())
+        rows = [
+            curve[self._row(run)]
+            for curve, run in zip(runs.curves("errors"), runs.recorders, strict=True)
+        ]
+        return runs.scores(
+            known_mean(self._power(np.stack(rows).astype(np.float64))), unit=self._unit()
+        )
 
     def _from_model(self, sweep: Sweep) -> Scores:
         labels = sweep.labels()
-        return sweep.scores(sweep.mean(lambda s: self._power(error_norms(sweep.logits(s), labels))), unit=self._unit())
+        return sweep.scores(
+            sweep.mean(lambda s: self._power(error_norms(sweep.logits(s), labels))),
+            unit=self._unit(),
+        )
 
     def _row(self, run: Recorder) -> int:
         if self.epoch not in run.epochs:
-            told = f"{run.epochs[0]} … {run.epochs[-1]}" if len(run.epochs) > 1 else str(run.epochs[0])
-            raise InvalidDataError(f"epoch {self.epoch} was not recorded; choose one of {told} with epoch=...")
+            told = (
+                f"{run.epochs[0]} … {run.epochs[-1]}" if len(run.epochs) > 1 else str(run.epochs[0])
+            )
+            raise InvalidDataError(
+                f"epoch {self.epoch} was not recorded; choose one of {told} with epoch=..."
+            )
         return run.epochs.index(self.epoch)
 
     def _unit(self) -> str:
-        return "squared distances of probabilities" if self.squared else "distances of probabilities"
+        return (
+            "squared distances of probabilities" if self.squared else "distances of probabilities"
+        )
 
     def _power(self, norms: Floats) -> Floats:
         return norms**2 if self.squared else norms
@@ -125,4 +140,6 @@ class GraNd(ModelScore):
         return (*own, SupportsCheckpoints) if self.checkpoints else own
 
     def _from_model(self, sweep: Sweep) -> Scores:
-        return sweep.scores(sweep.mean(sweep.gradient_norms), unit="units of the loss per parameter")
+        return sweep.scores(
+            sweep.mean(sweep.gradient_norms), unit="units of the loss per parameter"
+        )

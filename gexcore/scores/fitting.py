@@ -59,7 +59,10 @@ def check_checkpoints(checkpoints: Any) -> None:
     InvalidSettingError
     """
     if not isinstance(checkpoints, list | tuple):
-        msg = f"checkpoints is of type {type(checkpoints).__name__}; give a list of checkpoints in the framework's own form"
+        msg = (
+            f"checkpoints is of type {type(checkpoints).__name__}; give a list of checkpoints in "
+            "the framework's own form"
+        )
         raise InvalidSettingError(msg)
 
 
@@ -72,14 +75,21 @@ def given_labels(data: Dataset[Any]) -> NDArray[np.intp]:
         For targets that are no classes.
     """
     parts = [targets_of(data.batch(indices)) for indices in in_order(len(data), BATCH_SIZE)]
-    targets = None if any(part is None for part in parts) else np.concatenate([p for p in parts if p is not None])
+    targets = (
+        None
+        if any(part is None for part in parts)
+        else np.concatenate([p for p in parts if p is not None])
+    )
     if targets is None or targets.ndim != 1 or targets.dtype.kind not in "iub" or targets.min() < 0:
-        raise InvalidDataError("the data has no integer labels 0 … K−1, and this score judges labels; give (x, y)")
+        raise InvalidDataError(
+            "the data has no integer labels 0 … K−1, and this score judges labels; give (x, y)"
+        )
     return targets.astype(np.intp)
 
 
 def open_data(model: Any, data: Any, *, backend: str | None) -> Dataset[Any]:
-    """Data for a score that needs no model; one that is given helps to understand its framework's datasets."""
+    """Data for a score that needs no model; one that is given helps to understand its framework's
+    datasets."""
     return as_dataset(data) if model is None else open_inputs(model, data, backend=backend).data
 
 

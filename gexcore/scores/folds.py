@@ -21,14 +21,16 @@ from gexcore.progress import progress_bar
 from gexcore.scores.fitting import BATCH_SIZE
 
 Train = Callable[..., Any]
-"""``train(x, y) -> model``, or ``train(x, y, *, seed) -> model``, as for `gexcore.decisions.retrain.retrain`."""
+"""``train(x, y) -> model``, or ``train(x, y, *, seed) -> model``, as for
+`gexcore.decisions.retrain.retrain`."""
 
 Fold = NDArray[np.intp]
 """Positions that one model is not trained on and then scores."""
 
 
 def make_folds(labels: NDArray[np.intp], folds: int | Sequence[Any], *, seed: int) -> list[Fold]:
-    """The folds of a cross-validation; where only their number is given, each with about the same classes.
+    """The folds of a cross-validation; where only their number is given, each with about the same
+    classes.
 
     Raises
     ------
@@ -40,17 +42,25 @@ def make_folds(labels: NDArray[np.intp], folds: int | Sequence[Any], *, seed: in
     n = len(labels)
     if isinstance(folds, int):
         if not 2 <= folds <= n:
-            raise InvalidSettingError(f"folds is {folds}, and must be from 2 to the number of samples, {n}")
+            raise InvalidSettingError(
+                f"folds is {folds}, and must be from 2 to the number of samples, {n}"
+            )
         shuffled = np.random.default_rng(seed).permutation(n)
         dealt = shuffled[np.argsort(labels[shuffled], kind="stable")]
         return [np.sort(dealt[number::folds]) for number in range(folds)]
     given = [np.asarray(fold) for fold in folds]
-    if any(f.ndim != 1 or f.dtype.kind not in "iu" or not len(f) or f.min() < 0 or f.max() >= n for f in given):
+    if any(
+        f.ndim != 1 or f.dtype.kind not in "iu" or not len(f) or f.min() < 0 or f.max() >= n
+        for f in given
+    ):
         raise InvalidDataError(
-            f"some folds are no lists of positions 0 … {n - 1}; give the held-out samples of each model"
+            f"some folds are no lists of positions 0 … {n - 1}; give the held-out samples of "
+            "each model"
         )
     if len(given) < 2:
-        raise InvalidSettingError(f"{len(given)} folds are given, and at least two are needed to train on the others")
+        raise InvalidSettingError(
+            f"{len(given)} folds are given, and at least two are needed to train on the others"
+        )
     return [f.astype(np.intp) for f in given]
 
 
@@ -64,7 +74,8 @@ def refuse_uncovered(folds: Sequence[Fold], samples: int) -> None:
     held = np.bincount(np.concatenate(folds), minlength=samples)
     if (held != 1).any():
         msg = (
-            f"{int((held == 0).sum())} samples are in no fold and {int((held > 1).sum())} in several; "
+            f"{int((held == 0).sum())} samples are in no fold and {int((held > 1).sum())} in "
+            "several; "
             "put every sample into exactly one, so that each is scored once"
         )
         raise InvalidDataError(msg)
@@ -120,7 +131,10 @@ def hold_out(
             bar.advance(f"fold {number}/{len(folds)}")
     widths = sorted({p.shape[1] for p in found})
     if len(widths) > 1:
-        msg = f"the models of the folds have {widths[0]} and {widths[-1]} classes; let the recipe fix their number"
+        msg = (
+            f"the models of the folds have {widths[0]} and {widths[-1]} classes; let the recipe "
+            "fix their number"
+        )
         raise InvalidModelError(msg)
     probabilities = np.full((len(y), widths[0]), 1 / widths[0])
     for held, p in zip(folds, found, strict=True):
@@ -135,7 +149,9 @@ def _train(train: Train, x: Any, y: Any, *, seed: int, fold: int) -> Any:
     except Exception as error:
         told = f"{type(error).__name__}: {error}".splitlines()[0]
         call = f"train(x, y, seed={seed})" if seeded else "train(x, y)"
-        raise InvalidModelError(f"the recipe failed on fold {fold} ({told}); it is called as {call}") from error
+        raise InvalidModelError(
+            f"the recipe failed on fold {fold} ({told}); it is called as {call}"
+        ) from error
 
 
 def _probabilities(engine: Backend[Any, Any], data: Any) -> Floats:

@@ -69,7 +69,8 @@ class Forgetting(RecordedScore):
     """Number of forgetting events, summed over runs; high = probably mislabelled.
 
     Samples with equal numbers are ranked by their mean margin. `Scores.details` has
-    ``presentations``, ``first_learnt`` and ``last_wrong`` of shape (runs, samples), as in `Forgotten`.
+    ``presentations``, ``first_learnt`` and ``last_wrong`` of shape (runs, samples), as in
+    `Forgotten`.
 
     Parameters
     ----------
@@ -100,7 +101,9 @@ class Forgetting(RecordedScore):
     def __post_init__(self) -> None:
         recorders_of(self.recorder)
         if self.never_learnt not in ("max", "zero"):
-            raise InvalidSettingError(f"never_learnt is {self.never_learnt!r}; allowed are 'max' and 'zero'")
+            raise InvalidSettingError(
+                f"never_learnt is {self.never_learnt!r}; allowed are 'max' and 'zero'"
+            )
 
     @classmethod
     def public_code(cls, **settings: Any) -> Forgetting:
@@ -111,7 +114,9 @@ class Forgetting(RecordedScore):
         found = [forgotten(curve) for curve in runs.curves("correct")]
         values = np.sum([self._count(run) for run in found], axis=0, dtype=np.float64)
         shown = np.sum([run.presentations for run in found], axis=0)
-        details = {name: np.stack([getattr(run, name) for run in found]) for name in Forgotten._fields[1:]}
+        details = {
+            name: np.stack([getattr(run, name) for run in found]) for name in Forgotten._fields[1:]
+        }
         return runs.scores(
             np.where(shown > 0, values, np.nan),
             unit="forgetting events",

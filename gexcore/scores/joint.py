@@ -1,4 +1,7 @@
-"""Which classes are mistaken for which, from labels and predicted probabilities (Northcutt et al. 2021)."""
+"""Which classes are mistaken for which, from labels and predicted probabilities (Northcutt et al.
+
+2021).
+"""
 
 from __future__ import annotations
 
@@ -44,9 +47,14 @@ def confident_thresholds(labels: Any, probabilities: Any) -> Floats:
 
 
 def confident_joint(
-    labels: Any, probabilities: Any, *, calibrate: bool = True, among: Literal["confident", "all"] = "confident"
+    labels: Any,
+    probabilities: Any,
+    *,
+    calibrate: bool = True,
+    among: Literal["confident", "all"] = "confident",
 ) -> Floats:
-    """Samples counted by given class (rows) and confidently predicted class (columns), shape (K, K).
+    """Samples counted by given class (rows) and confidently predicted class (columns), shape (K,
+    K).
 
     A sample counts where at least one probability reaches its class's threshold; every class
     counts at least once on the diagonal.
@@ -89,14 +97,25 @@ def checked(labels: Any, probabilities: Any) -> tuple[NDArray[np.intp], Floats]:
     """Labels and probabilities, refused where they are not what they are called."""
     given, p = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
     if p.ndim != 2 or p.shape[1] < 2 or given.shape != p.shape[:1]:
-        msg = f"labels and probabilities have shapes {given.shape} and {p.shape}; give (samples,) and (samples, K)"
+        msg = (
+            f"labels and probabilities have shapes {given.shape} and {p.shape}; give (samples,) "
+            "and (samples, K)"
+        )
         raise InvalidDataError(msg)
-    if given.dtype.kind not in "iu" or not len(given) or given.min() < 0 or given.max() >= p.shape[1]:
-        raise InvalidDataError(f"some labels are no classes; give integers 0 … {p.shape[1] - 1}, one per sample")
+    if (
+        given.dtype.kind not in "iu"
+        or not len(given)
+        or given.min() < 0
+        or given.max() >= p.shape[1]
+    ):
+        raise InvalidDataError(
+            f"some labels are no classes; give integers 0 … {p.shape[1] - 1}, one per sample"
+        )
     bad = ~((p >= 0).all(axis=1) & (np.abs(p.sum(axis=1) - 1) <= 1e-3))
     if bad.any():
         msg = (
-            f"{int(bad.sum())} rows are no probabilities, first that of sample {int(bad.argmax())}; every sample needs "
+            f"{int(bad.sum())} rows are no probabilities, first that of sample "
+            f"{int(bad.argmax())}; every sample needs "
             "a row of class probabilities that sum to one: score each exactly once, out of sample"
         )
         raise InvalidDataError(msg)

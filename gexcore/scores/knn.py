@@ -23,7 +23,8 @@ LARGEST_K = 500
 
 @dataclass(frozen=True, kw_only=True)
 class DeepKNN(ModelScore):
-    """Share of a sample's nearest neighbours with another label; from 0 to 1, high = probably mislabelled.
+    """Share of a sample's nearest neighbours with another label; from 0 to 1, high = probably
+    mislabelled.
 
     Samples with equal shares are ranked by their loss at θ*. All pairs of samples are compared,
     in blocks: the time grows with the square of their number, the memory does not.
@@ -64,9 +65,15 @@ class DeepKNN(ModelScore):
         if self.k != "class_size":
             check_count("k", self.k)
         check_checkpoints(self.checkpoints)
-        for name, allowed in (("features", ("logits", "features")), ("metric", ("euclidean", "cosine"))):
+        for name, allowed in (
+            ("features", ("logits", "features")),
+            ("metric", ("euclidean", "cosine")),
+        ):
             if getattr(self, name) not in allowed:
-                msg = f"{name} is {getattr(self, name)!r}; allowed are {allowed[0]!r} and {allowed[1]!r}"
+                msg = (
+                    f"{name} is {getattr(self, name)!r}; allowed are {allowed[0]!r} and "
+                    f"{allowed[1]!r}"
+                )
                 raise InvalidSettingError(msg)
 
     @property
@@ -81,7 +88,9 @@ class DeepKNN(ModelScore):
 
         It averages over five checkpoints of the training: give them as `checkpoints`.
         """
-        return cls(**{"k": "class_size", "include_self": True, "squared_distance": True, **settings})
+        return cls(
+            **{"k": "class_size", "include_self": True, "squared_distance": True, **settings}
+        )
 
     def _from_model(self, sweep: Sweep) -> Scores:
         labels = sweep.labels()
@@ -90,7 +99,8 @@ class DeepKNN(ModelScore):
         def measure(state: Any) -> Floats:
             points = sweep.logits(state) if self.features == "logits" else sweep.features(state)
             return self._score(
-                label_shares(points, labels, k, metric=self.metric, include_self=self.include_self), labels
+                label_shares(points, labels, k, metric=self.metric, include_self=self.include_self),
+                labels,
             )
 
         unit = "squared distances of labels" if self.squared_distance else "shares of neighbours"
@@ -102,7 +112,9 @@ class DeepKNN(ModelScore):
             return min(most, max(5, min(LARGEST_K, samples // (10 * classes))))
         k = max(1, samples // classes) if self.k == "class_size" else self.k
         if k > most:
-            raise InvalidSettingError(f"k is {k}, and a sample has {most} neighbours; choose at most that many")
+            raise InvalidSettingError(
+                f"k is {k}, and a sample has {most} neighbours; choose at most that many"
+            )
         return k
 
     def _score(self, shares: Floats, labels: NDArray[np.intp]) -> Floats:

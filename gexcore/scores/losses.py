@@ -1,4 +1,5 @@
-"""Loss and margin: what a trained model, or its history, says of every label without any gradient."""
+"""Loss and margin: what a trained model, or its history, says of every label without any gradient.
+Loss and margin: what a trained model, or its history, says of every label without any gradient."""
 
 from __future__ import annotations
 
@@ -58,7 +59,9 @@ class Margin(ModelScore):
 
     def _from_model(self, sweep: Sweep) -> Scores:
         labels = sweep.labels()
-        return sweep.scores(sweep.mean(lambda s: margins(sweep.logits(s), labels)), unit="logits", high="correct")
+        return sweep.scores(
+            sweep.mean(lambda s: margins(sweep.logits(s), labels)), unit="logits", high="correct"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +73,11 @@ class MeanMemberLoss(EitherScore):
     Parameters
     ----------
     checkpoints : list
-        In the framework's own form (`gexcore.backend.protocols.SupportsCheckpoints`); evaluated on the data.
+        In the framework's own form (`gexcore.backend.protocols.SupportsCheckpoints`); evaluated on
+        the data.
     recorder : Recorder, or list of them
-        Instead of checkpoints: losses as the training loop told them, averaged over epochs, then runs.
+        Instead of checkpoints: losses as the training loop told them, averaged over epochs, then
+        runs.
 
     Examples
     --------

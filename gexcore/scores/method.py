@@ -12,7 +12,8 @@ from gexcore.scores.sweep import Sweep
 
 
 class ModelScore(ABC):
-    """A score that takes the trained model, or ``checkpoints`` of its training, through the data."""
+    """A score that takes the trained model, or ``checkpoints`` of its training, through the data.
+    A score that takes the trained model, or ``checkpoints`` of its training, through the data."""
 
     def fit(
         self,
@@ -34,7 +35,9 @@ class ModelScore(ABC):
         InvalidModelError
             For a model or checkpoint whose measurements are not finite.
         """
-        return self._from_model(Sweep(self, model, data, loss=loss, backend=backend, progress=progress))
+        return self._from_model(
+            Sweep(self, model, data, loss=loss, backend=backend, progress=progress)
+        )
 
     @abstractmethod
     def _from_model(self, sweep: Sweep) -> Scores:
@@ -58,8 +61,8 @@ class RecordedScore(ABC):
         Raises
         ------
         InvalidDataError
-            Where what the score reads was not recorded, or `data` has another number of samples than
-            the recorder.
+            Where what the score reads was not recorded, or `data` has another number of samples
+            than the recorder.
         """
         return self._from_runs(Runs(self, model, data, backend=backend))
 
@@ -69,7 +72,8 @@ class RecordedScore(ABC):
 
 
 class EitherScore(RecordedScore):
-    """A score of recorded runs, or of a model taken through the data: its field ``recorder`` decides."""
+    """A score of recorded runs, or of a model taken through the data: its field ``recorder``
+    decides."""
 
     def fit(
         self,
@@ -91,7 +95,9 @@ class EitherScore(RecordedScore):
         """
         if self.recorder is not None:  # type: ignore[attr-defined]
             return super().fit(model, data, backend=backend)
-        return self._from_model(Sweep(self, model, data, loss=loss, backend=backend, progress=progress))
+        return self._from_model(
+            Sweep(self, model, data, loss=loss, backend=backend, progress=progress)
+        )
 
     @abstractmethod
     def _from_model(self, sweep: Sweep) -> Scores:

@@ -62,5 +62,7 @@ def label_shares(
         far[np.arange(len(rows)), rows] = -np.inf if include_self else np.inf
         nearest = labels[np.argpartition(far, k - 1, axis=1)[:, :k]]
         cells = nearest + classes * np.arange(len(rows))[:, None]
-        shares[rows] = np.bincount(cells.ravel(), minlength=classes * len(rows)).reshape(-1, classes) / k
+        shares[rows] = (
+            np.bincount(cells.ravel(), minlength=classes * len(rows)).reshape(-1, classes) / k
+        )
     return shares

@@ -13,13 +13,15 @@ from gexcore.errors import InvalidSettingError, MissingExtraError
 from gexcore.scores.joint import ROUNDING, checked, confident_thresholds
 
 Quality = Literal["self_confidence", "normalized_margin", "confidence_weighted_entropy"]
-"""p̂_ỹ; (p̂_ỹ − max_{k≠ỹ} p̂_k + 1) / 2; log(1 + H / p̂_ỹ) / (H / p̂_ỹ), H being the entropy divided by ln K."""
+"""p̂_ỹ; (p̂_ỹ − max_{k≠ỹ} p̂_k + 1) / 2; log(1 + H / p̂_ỹ) / (H / p̂_ỹ), H being the entropy
+divided by ln K."""
 
 
 def label_quality(
     labels: Any, probabilities: Any, *, method: Quality = "self_confidence", adjusted: bool = False
 ) -> Floats:
-    """How well each label agrees with the probabilities, from 0 to 1, low = probably mislabelled, shape (samples,).
+    """How well each label agrees with the probabilities, from 0 to 1, low = probably mislabelled,
+    shape (samples,).
 
     Parameters
     ----------
@@ -67,7 +69,9 @@ def cleanlab_quality() -> Callable[..., Floats]:
     try:
         theirs = importlib.import_module("cleanlab.rank").get_label_quality_scores
     except ImportError as error:
-        raise MissingExtraError("through='cleanlab' needs cleanlab; try: pip install cleanlab") from error
+        raise MissingExtraError(
+            "through='cleanlab' needs cleanlab; try: pip install cleanlab"
+        ) from error
 
     def judge(labels: Any, probabilities: Any, *, method: Quality, adjusted: bool) -> Floats:
         return np.asarray(theirs(labels, probabilities, method=method, adjust_pred_probs=adjusted))
@@ -86,5 +90,8 @@ def check_quality(method: Any, *, adjusted: bool) -> None:
     if method not in allowed:
         raise InvalidSettingError(f"quality is {method!r}; allowed are {', '.join(allowed)}")
     if adjusted and method == "confidence_weighted_entropy":
-        msg = "adjusted probabilities have no meaningful entropy; choose 'self_confidence' or 'normalized_margin', or adjusted=False"
+        msg = (
+            "adjusted probabilities have no meaningful entropy; choose 'self_confidence' or "
+            "'normalized_margin', or adjusted=False"
+        )
         raise InvalidSettingError(msg)

@@ -46,7 +46,9 @@ class Recorder:
     def __repr__(self) -> str:
         return f"<Recorder: {self.samples} samples, {len(self._numbers)} epochs>"
 
-    def add(self, indices: Any, *, losses: Any = None, logits: Any = None, labels: Any = None) -> None:
+    def add(
+        self, indices: Any, *, losses: Any = None, logits: Any = None, labels: Any = None
+    ) -> None:
         """Tell of one batch, in arrays of any framework.
 
         Parameters
@@ -91,7 +93,9 @@ class Recorder:
         number = max(1, least) if number is None else number
         check_count("number", number, least=least, auto=False)
         if not self._seen.any():
-            raise InvalidDataError(f"nothing was recorded in epoch {number}; call add() for every batch, then epoch()")
+            raise InvalidDataError(
+                f"nothing was recorded in epoch {number}; call add() for every batch, then epoch()"
+            )
         for name in CURVES:
             self._ended[name].append(self._open[name])
         self._numbers.append(number)
@@ -124,7 +128,10 @@ class Recorder:
         if name not in CURVES:
             raise InvalidSettingError(f"no curve named {name!r}; allowed are {', '.join(CURVES)}")
         if not self._numbers:
-            msg = "the recorder has no epoch; call add() for every batch of the training and epoch() after each epoch"
+            msg = (
+                "the recorder has no epoch; call add() for every batch of the training and "
+                "epoch() after each epoch"
+            )
             raise InvalidDataError(msg)
         found = np.stack(self._ended[name])
         if np.isnan(found).all():
@@ -138,7 +145,8 @@ class Recorder:
 
     @classmethod
     def load(cls, path: str | Path) -> Recorder:
-        """The recorder that `save` wrote, ready for the next epoch; an `InvalidDataError` for any other file."""
+        """The recorder that `save` wrote, ready for the next epoch; an `InvalidDataError` for any
+        other file."""
         recorded = read_recorded(Path(path))
         recorder = cls(len(recorded.labels))
         recorder._given = recorded.labels

@@ -36,7 +36,11 @@ def write_recorded(path: Path, recorded: Recorded) -> None:
     try:
         with part.open("wb") as file:
             np.savez_compressed(
-                file, allow_pickle=False, epochs=recorded.numbers, labels=recorded.labels, **recorded.curves
+                file,
+                allow_pickle=False,
+                epochs=recorded.numbers,
+                labels=recorded.labels,
+                **recorded.curves,
             )
         os.replace(part, path)
     finally:
@@ -58,5 +62,7 @@ def read_recorded(path: Path) -> Recorded:
             shape = (len(numbers), len(labels))
             curves = {name: file[name].reshape(shape).astype(np.float32) for name in CURVES}
     except (ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise InvalidDataError(f"{path} was not written by Recorder.save; name a file that was") from error
+        raise InvalidDataError(
+            f"{path} was not written by Recorder.save; name a file that was"
+        ) from error
     return Recorded(numbers, labels, curves)

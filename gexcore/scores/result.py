@@ -38,7 +38,8 @@ class Scores:
     high : {"mislabelled", "correct"}
         What high values mean. `suspicion` is −values for "correct".
     run : Run
-        Method, settings as given, backend ("none" where no model was taken through the data), passes and seconds.
+        Method, settings as given, backend ("none" where no model was taken through the data),
+        passes and seconds.
     tie_break : array, shape (samples,), optional
         Orders samples of equal value in `ranking`, high = more suspicious.
     details : mapping of arrays
@@ -65,21 +66,25 @@ class Scores:
         meaning = (
             "values: high = probably mislabelled, and so suspicion()"
             if self.high == "mislabelled"
-            else "values: high = probably correct; suspicion(): −values, high = probably mislabelled"
+            else "values: high = probably correct; suspicion(): −values, high = probably "
+            "mislabelled"
         )
         return f"<Scores by {self.name}: {len(self)} samples, in {self.unit}; {meaning}>"
 
     def suspicion(self) -> NDArray[np.float64]:
-        """The values, or −values where those are high for correct labels: high = probably mislabelled."""
+        """The values, or −values where those are high for correct labels: high = probably
+        mislabelled."""
         return self.values.copy() if self.high == "mislabelled" else -self.values
 
     def ranking(self) -> NDArray[np.intp]:
-        """Positions, most suspicious first; equal ones by `tie_break`, then by position; unknown ones last."""
+        """Positions, most suspicious first; equal ones by `tie_break`, then by position; unknown
+        ones last."""
         ties = np.zeros(len(self)) if self.tie_break is None else self.tie_break
         return np.lexsort((-ties, -self.suspicion()))
 
     def suspects(self, method: Method = "auto", *, rate: float | None = None) -> Suspects:
-        """Samples that are probably mislabelled, by a threshold found from `suspicion`; it may refuse.
+        """Samples that are probably mislabelled, by a threshold found from `suspicion`; it may
+        refuse.
 
         A refusal means "use the ranking", not "the data is clean". Samples of unknown value are
         no suspects. Scores with negative values are searched from their smallest one up, since
@@ -100,8 +105,14 @@ class Scores:
             return Suspects(np.empty(0, np.intp), refused)
         levels = len(np.unique(suspicion[known]))
         if method in ("auto", "valley") and levels < MIN_LEVELS:
-            reason = f"{levels} distinct values are too few to tell a valley from a gap between them, at least {MIN_LEVELS} are needed"
-            return Suspects(np.empty(0, np.intp), Threshold(None, "refused", f"{reason}; use the scores as a ranking"))
+            reason = (
+                f"{levels} distinct values are too few to tell a valley from a gap between them, "
+                f"at least {MIN_LEVELS} are needed"
+            )
+            return Suspects(
+                np.empty(0, np.intp),
+                Threshold(None, "refused", f"{reason}; use the scores as a ranking"),
+            )
         start = min(0.0, float(suspicion[known].min()))
         raised = suspicion - start
         labels = None if self.labels is None else self.labels[known]
@@ -109,7 +120,9 @@ class Scores:
         if found.value is None:
             return Suspects(np.empty(0, np.intp), found)
         ranking = self.ranking()
-        return Suspects(ranking[raised[ranking] > found.value], found._replace(value=found.value + start))
+        return Suspects(
+            ranking[raised[ranking] > found.value], found._replace(value=found.value + start)
+        )
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """The columns of a table, one row per sample in the data's order."""

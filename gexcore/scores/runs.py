@@ -27,12 +27,21 @@ def recorders_of(recorder: Any) -> tuple[Recorder, ...]:
         For runs on different numbers of samples.
     """
     runs = (recorder,) if isinstance(recorder, Recorder) else recorder
-    if not isinstance(runs, list | tuple) or not runs or not all(isinstance(run, Recorder) for run in runs):
-        msg = f"recorder is of type {type(recorder).__name__}; give a gexcore.Recorder, or a list with one of each run"
+    if (
+        not isinstance(runs, list | tuple)
+        or not runs
+        or not all(isinstance(run, Recorder) for run in runs)
+    ):
+        msg = (
+            f"recorder is of type {type(recorder).__name__}; give a gexcore.Recorder, or a list "
+            "with one of each run"
+        )
         raise InvalidSettingError(msg)
     sizes = sorted({run.samples for run in runs})
     if len(sizes) > 1:
-        raise InvalidDataError(f"the recorders have {sizes[0]} and {sizes[-1]} samples; give runs on the same data")
+        raise InvalidDataError(
+            f"the recorders have {sizes[0]} and {sizes[-1]} samples; give runs on the same data"
+        )
     return tuple(runs)
 
 
@@ -45,7 +54,10 @@ def check_sources(recorder: Any, checkpoints: Any, *, by: str) -> None:
     """
     check_checkpoints(checkpoints)
     if (recorder is None) == (not checkpoints):
-        msg = f"{by} reads either a recorder or checkpoints; give one of recorder=... and checkpoints=[...]"
+        msg = (
+            f"{by} reads either a recorder or checkpoints; give one of recorder=... and "
+            "checkpoints=[...]"
+        )
         raise InvalidSettingError(msg)
     if recorder is not None:
         recorders_of(recorder)
@@ -67,7 +79,10 @@ class Runs:
         if data is not None:
             size = len(open_data(model, data, backend=backend))
             if size != self.samples:
-                msg = f"the recorder has {self.samples} samples and data {size}; give the data that was trained on"
+                msg = (
+                    f"the recorder has {self.samples} samples and data {size}; give the data "
+                    "that was trained on"
+                )
                 raise InvalidDataError(msg)
 
     def curves(self, name: Curve) -> list[NDArray[np.float32]]:
@@ -81,7 +96,8 @@ class Runs:
         return [run.curve(name, by=self._name) for run in self.recorders]
 
     def mean(self, name: Curve) -> Floats:
-        """The mean of a curve over epochs, then over runs, shape (samples,); NaN for a sample never seen."""
+        """The mean of a curve over epochs, then over runs, shape (samples,); NaN for a sample never
+        seen."""
         return known_mean(np.stack([known_mean(curve) for curve in self.curves(name)]))
 
     def scores(

@@ -30,8 +30,8 @@ class Sweep:
     Parameters
     ----------
     method : dataclass
-        Whose fit it is; it says what it ``needs``, and may have ``checkpoints`` in the framework's own
-        form: θ* where there are none.
+        Whose fit it is; it says what it ``needs``, and may have ``checkpoints`` in the framework's
+        own form: θ* where there are none.
     model, data, loss, backend, progress
         As for `gexcore.GEX.fit`.
 
@@ -56,7 +56,9 @@ class Sweep:
         self._checkpoints: Sequence[Any] = getattr(method, "checkpoints", ())
         self._name = type(method).__name__
         if model is None or data is None:
-            raise InvalidDataError(f"{self._name} takes a model through its data, and got none; call fit(model, data)")
+            raise InvalidDataError(
+                f"{self._name} takes a model through its data, and got none; call fit(model, data)"
+            )
         inputs = open_inputs(model, data, loss=loss, backend=backend)
         self.engine: Backend[Any, Any] = inputs.backend
         self.data = inputs.data
@@ -73,18 +75,30 @@ class Sweep:
             For targets that are no classes.
         """
         if self.seen.labels is None:
-            raise InvalidDataError(f"{self._name} needs one class per sample, and the targets are no classes")
+            raise InvalidDataError(
+                f"{self._name} needs one class per sample, and the targets are no classes"
+            )
         return self.seen.labels
 
     def mean(self, measure: Callable[[Any], NDArray[Any]]) -> Floats:
         """The mean of a measurement over all checkpoints, or that of θ*, shape (samples,)."""
         total, count = np.zeros(len(self.data)), max(1, len(self._checkpoints))
-        with progress_bar(count, title=self._name, show=self._progress and count > 1, unit="checkpoint") as bar:
+        with progress_bar(
+            count, title=self._name, show=self._progress and count > 1, unit="checkpoint"
+        ) as bar:
             for number, state in enumerate(self._states(), start=1):
                 values = measure(state)
                 if not np.isfinite(values).all():
-                    which = f"checkpoint {number} of {count}" if self._checkpoints else "the trained model"
-                    msg = f"{self._name} is not finite at {which}, first for sample {int(np.isfinite(values).argmin())}; check its weights, or leave it out"
+                    which = (
+                        f"checkpoint {number} of {count}"
+                        if self._checkpoints
+                        else "the trained model"
+                    )
+                    msg = (
+                        f"{self._name} is not finite at {which}, first for sample "
+                        f"{int(np.isfinite(values).argmin())}; check its weights, or leave it "
+                        "out"
+                    )
                     raise InvalidModelError(msg)
                 total += values
                 bar.advance(f"checkpoint {number}/{count}")
@@ -119,14 +133,22 @@ class Sweep:
         self._passes.append(Passes(gradient=len(self.data)))
         size = max(1, int(np.prod(np.shape(self.engine.ravel(state)))))  # type: ignore[attr-defined]
         at_once = max(1, min(BATCH_SIZE, GRADIENT_BUDGET // size))
+        gradients = self.engine.sample_gradients  # type: ignore[attr-defined]
         parts = [
-            np.linalg.norm(to_numpy(self.engine.sample_gradients(state, self.data.batch(i))).astype(np.float64), axis=1)  # type: ignore[attr-defined]
+            np.linalg.norm(
+                to_numpy(gradients(state, self.data.batch(i))).astype(np.float64), axis=1
+            )
             for i in in_order(len(self.data), at_once)
         ]
         return np.concatenate(parts)
 
     def scores(
-        self, values: NDArray[Any], *, unit: str, high: High = "mislabelled", tie_break: NDArray[Any] | None = None
+        self,
+        values: NDArray[Any],
+        *,
+        unit: str,
+        high: High = "mislabelled",
+        tie_break: NDArray[Any] | None = None,
     ) -> Scores:
         """The result."""
         return make_scores(

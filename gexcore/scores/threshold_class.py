@@ -1,4 +1,7 @@
-"""A threshold for the area under the margin, from a class that does not exist (Pleiss et al. 2020)."""
+"""A threshold for the area under the margin, from a class that does not exist (Pleiss et al.
+
+2020).
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,8 @@ class ThresholdClass(NamedTuple):
 
 
 def threshold_class(labels: Any, *, seed: int = 0) -> ThresholdClass:
-    """Put ⌊N / (K + 1)⌋ random samples into a class K that does not exist: what wrong labels look like.
+    """Put ⌊N / (K + 1)⌋ random samples into a class K that does not exist: what wrong labels look
+    like.
 
     Their own labels cannot be judged by that training; a second one with another seed judges them.
 
@@ -59,7 +63,9 @@ def threshold_class(labels: Any, *, seed: int = 0) -> ThresholdClass:
     k = int(given.max()) + 1
     count = len(given) // (k + 1)
     if not count:
-        raise InvalidDataError(f"{len(given)} samples of {k} classes are too few; at least {k + 1} are needed")
+        raise InvalidDataError(
+            f"{len(given)} samples of {k} classes are too few; at least {k + 1} are needed"
+        )
     positions = np.sort(np.random.default_rng(seed).choice(len(given), count, replace=False))
     changed = given.astype(np.intp)
     changed[positions] = k
@@ -93,13 +99,22 @@ def below_threshold_class(scores: Scores, positions: Any, *, percentile: float =
     if not 0 <= percentile <= 100:
         raise InvalidSettingError(f"percentile is {percentile}, and must be from 0 to 100")
     at = np.asarray(positions)
-    if at.ndim != 1 or not len(at) or at.dtype.kind not in "iu" or at.min() < 0 or at.max() >= len(scores):
+    if (
+        at.ndim != 1
+        or not len(at)
+        or at.dtype.kind not in "iu"
+        or at.min() < 0
+        or at.max() >= len(scores)
+    ):
         raise InvalidDataError(
-            f"the positions are not those of samples 0 … {len(scores) - 1}; give those of threshold_class"
+            f"the positions are not those of samples 0 … {len(scores) - 1}; give those of "
+            "threshold_class"
         )
     suspicion = scores.suspicion()
     if np.isnan(suspicion[at]).any():
-        raise InvalidDataError("some samples of the threshold class were never recorded; record the whole training")
+        raise InvalidDataError(
+            "some samples of the threshold class were never recorded; record the whole training"
+        )
     cut = float(np.percentile(suspicion[at], 100 - percentile))
     reason = f"the {percentile:g}th percentile of {len(at)} samples of the threshold class"
     ranking = scores.ranking()

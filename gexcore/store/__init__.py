@@ -29,7 +29,10 @@ def storage_of(
     backend: Backend[Any, Any],
     keep: int,
 ) -> Iterator[Storage]:
-    """The store of a run; of no place, one that forgets everything. For errors see `gexcore.store.chains.open_store`."""
+    """The store of a run; of no place, one that forgets everything.
+
+    For errors see `gexcore.store.chains.open_store`.
+    """
     if where is None:
         yield NotStored()
         return

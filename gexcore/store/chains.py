@@ -21,7 +21,17 @@ from gexcore.errors import StoreError, StoreMismatchError
 from gexcore.evaluation.first_look import Intake
 from gexcore.store.folder import Folder, check_place, folder_at, told, zarr_store
 from gexcore.store.lock import only_writer
-from gexcore.store.record import Record, decoded, digest_of, kept_file, name_of, opened, row_digest, sealed, told_of
+from gexcore.store.record import (
+    Record,
+    decoded,
+    digest_of,
+    kept_file,
+    name_of,
+    opened,
+    row_digest,
+    sealed,
+    told_of,
+)
 from gexcore.store.table import Table
 
 SHARE = 0.05
@@ -36,7 +46,13 @@ class ChainStore:
     """An open store of one run; made by `open_store`."""
 
     def __init__(
-        self, where: str, folder: Folder, table: Table, check: Callable[[], None], plan: Plan, backend: Any
+        self,
+        where: str,
+        folder: Folder,
+        table: Table,
+        check: Callable[[], None],
+        plan: Plan,
+        backend: Any,
     ) -> None:
         self._where = where
         self._folder = folder
@@ -48,8 +64,11 @@ class ChainStore:
         self._portable = supports(backend, SupportsSerialization)
         self._next = 0.0
 
-    def base(self, measure: Callable[[], NDArray[Any]], seen: Intake, tests: int | None) -> NDArray[Any]:
-        """The losses of θ* by the scorer of the run, as they were stored; measured where they are not.
+    def base(
+        self, measure: Callable[[], NDArray[Any]], seen: Intake, tests: int | None
+    ) -> NDArray[Any]:
+        """The losses of θ* by the scorer of the run, as they were stored; measured where they are
+        not.
 
         Parameters
         ----------
@@ -67,16 +86,25 @@ class ChainStore:
             values = {"base_losses": measured, "checkpoint_losses": seen.losses, **labels}
             with told(self._where):
                 self._table.start(values, self._plan.numbers.stop, tests)
-                self._folder.write(BASE, sealed({name: row_digest(column) for name, column in values.items()}))
+                self._folder.write(
+                    BASE, sealed({name: row_digest(column) for name, column in values.items()})
+                )
             return measured
         with told(self._where):
             try:
                 digests = opened(content)
-                base, before = (self._table.column(n, digests[n]) for n in ("base_losses", "checkpoint_losses"))
+                base, before = (
+                    self._table.column(n, digests[n]) for n in ("base_losses", "checkpoint_losses")
+                )
             except (ValueError, KeyError, TypeError) as error:
-                msg = f"{self._where}/checkpoints/{BASE} is damaged; put a copy back, or choose another store"
+                msg = (
+                    f"{self._where}/checkpoints/{BASE} is damaged; put a copy back, or choose "
+                    "another store"
+                )
                 raise StoreError(msg) from error
-            if before.shape != seen.losses.shape or not np.allclose(before, seen.losses, rtol=CLOSE, atol=CLOSE):
+            if before.shape != seen.losses.shape or not np.allclose(
+                before, seen.losses, rtol=CLOSE, atol=CLOSE
+            ):
                 raise _mismatch(self._where, ["losses at θ*"])
             self._table.extend(self._plan.numbers.stop)
             return base
@@ -95,11 +123,18 @@ class ChainStore:
                 return None
             record = self._records[chain] = decoded(content, chain, self._where)
             losses, test_losses = (
-                [self._table.read(name, chain, n, d) for n, d in zip(record.members, digests, strict=False)]
-                for name, digests in (("losses", record.losses), ("test_losses", record.test_losses))
+                [
+                    self._table.read(name, chain, n, d)
+                    for n, d in zip(record.members, digests, strict=False)
+                ]
+                for name, digests in (
+                    ("losses", record.losses),
+                    ("test_losses", record.test_losses),
+                )
             )
             kept = [
-                (row, self._state(kept_file(chain, row), digest, chain)) for row, digest in sorted(record.kept.items())
+                (row, self._state(kept_file(chain, row), digest, chain))
+                for row, digest in sorted(record.kept.items())
             ]
             state = self._state(record.state_file, record.state, chain) if record.state else None
             result = ChainResult(chain, losses, test_losses, kept, record.points())
@@ -128,7 +163,9 @@ class ChainStore:
                 digests.append(self._table.write(name, chain, number, row))
         for place, kept in result.kept:
             known = before.kept.get(place)
-            record.kept[place] = known or self._write(kept_file(chain, place), self._backend.restart(kept))
+            record.kept[place] = known or self._write(
+                kept_file(chain, place), self._backend.restart(kept)
+            )
         if state is None:
             self._table.describe(record)
         else:
@@ -141,7 +178,9 @@ class ChainStore:
     def _write(self, name: str, state: Any) -> str:
         from safetensors.numpy import save
 
-        content = save({key: np.asarray(a, order="C") for key, a in self._backend.to_arrays(state).items()})
+        content = save(
+            {key: np.asarray(a, order="C") for key, a in self._backend.to_arrays(state).items()}
+        )
         self._folder.write(name, content)
         return digest_of(content)
 
@@ -151,7 +190,8 @@ class ChainStore:
         content = self._folder.read(name)
         if content is None or digest_of(content) != digest:
             msg = (
-                f"{self._where} is damaged: checkpoints/{name} is not what was stored; put a copy back, or delete "
+                f"{self._where} is damaged: checkpoints/{name} is not what was stored; put a "
+                "copy back, or delete "
                 f"{self._where}/checkpoints/{name_of(chain)} to run that chain again"
             )
             raise StoreError(msg)
@@ -160,7 +200,11 @@ class ChainStore:
 
 @contextlib.contextmanager
 def open_store(
-    where: str | os.PathLike[str], plan: Plan, fingerprint: Mapping[str, Any], backend: Backend[Any, Any], keep: int
+    where: str | os.PathLike[str],
+    plan: Plan,
+    fingerprint: Mapping[str, Any],
+    backend: Backend[Any, Any],
+    keep: int,
 ) -> Iterator[ChainStore]:
     """The store of this very run, new or begun, for one writer.
 
@@ -202,11 +246,15 @@ def check_same(where: str, before: Mapping[str, Any], now: Mapping[str, Any]) ->
     """
     fields = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     if fields:
-        raise _mismatch(where, [_difference(name, before.get(name), now.get(name)) for name in fields])
+        raise _mismatch(
+            where, [_difference(name, before.get(name), now.get(name)) for name in fields]
+        )
 
 
 def _mismatch(where: str, fields: list[str]) -> StoreMismatchError:
-    return StoreMismatchError(f"{where} holds another run, which differs in {', '.join(fields)}; choose another store")
+    return StoreMismatchError(
+        f"{where} holds another run, which differs in {', '.join(fields)}; choose another store"
+    )
 
 
 def _difference(name: str, before: Any, now: Any) -> str:

@@ -33,10 +33,11 @@ def run_fingerprint(
     keep: int,
     chance_loss: float | None,
 ) -> dict[str, Any]:
-    """Everything that the chains of a run depend on, save how many there are, as plain values by name.
+    """Everything that the chains of a run depend on, save how many there are, as plain values by
+    name.
 
-    Contents of arrays go in by their digest. Of data that is not in arrays only its kind, number and
-    targets do: a store also compares the losses at θ*, which depend on all the rest.
+    Contents of arrays go in by their digest. Of data that is not in arrays only its kind, number
+    and targets do: a store also compares the losses at θ*, which depend on all the rest.
     """
     recipe = inputs.recipe
     optimizer = recipe and recipe.optimizer
@@ -51,9 +52,14 @@ def run_fingerprint(
         "loss": _named(loss),
         "classes": seen.classes,
         "chance_loss": chance_loss,
-        "optimizer": optimizer and [_named(optimizer.name), optimizer.momentum, optimizer.weight_decay],
+        "optimizer": optimizer
+        and [_named(optimizer.name), optimizer.momentum, optimizer.weight_decay],
         "lr": _schedule(controller, plan.steps),
-        **{name: value for name, value in vars(plan).items() if name not in ("chains", "first_chain")},
+        **{
+            name: value
+            for name, value in vars(plan).items()
+            if name not in ("chains", "first_chain")
+        },
         "keep": keep,
         **_versions(inputs.backend.name),
     }
@@ -63,7 +69,9 @@ def _data_digest(data: Dataset[Any]) -> str:
     columns: dict[Any, Any] = data.columns if isinstance(data, MappingDataset) else {}
     if isinstance(data, ArrayDataset):
         columns = dict(enumerate(data.columns))
-    if columns and all(getattr(c, "nbytes", LARGEST) < LARGEST and _is_numeric(c) for c in columns.values()):
+    if columns and all(
+        getattr(c, "nbytes", LARGEST) < LARGEST and _is_numeric(c) for c in columns.values()
+    ):
         return columns_digest(columns)
     return f"{len(data)} samples of {type(data).__name__}"
 

@@ -106,7 +106,11 @@ def is_remote(where: str) -> bool:
 
 def folder_at(where: str) -> Folder:
     """The files that a store has beside its arrays."""
-    return RemoteFolder(f"{where}/checkpoints") if is_remote(where) else LocalFolder(Path(where) / "checkpoints")
+    return (
+        RemoteFolder(f"{where}/checkpoints")
+        if is_remote(where)
+        else LocalFolder(Path(where) / "checkpoints")
+    )
 
 
 def zarr_store(where: str) -> Any:
@@ -121,14 +125,18 @@ def zarr_store(where: str) -> Any:
         import safetensors  # noqa: F401
         from zarr.storage import FsspecStore, LocalStore
     except ImportError as error:
-        msg = f"store= needs {error.name}, which is not installed; try: pip install 'gexcore[store]'"
+        msg = (
+            f"store= needs {error.name}, which is not installed; try: pip install 'gexcore[store]'"
+        )
         raise MissingExtraError(msg) from error
     if not is_remote(where):
         return LocalStore(where)
     try:
         fsspec.core.url_to_fs(where)
     except (ImportError, ValueError) as error:
-        raise StoreError(f"{where} cannot be opened ({error}); give a folder, or a URL that fsspec knows") from error
+        raise StoreError(
+            f"{where} cannot be opened ({error}); give a folder, or a URL that fsspec knows"
+        ) from error
     return FsspecStore.from_url(where)
 
 
@@ -144,7 +152,10 @@ def check_place(where: str) -> None:
 
         files, path = fsspec.core.url_to_fs(where)
         _check_empty(
-            where, {name.rpartition("/")[2] for name in files.ls(path, detail=False)} if files.exists(path) else set()
+            where,
+            {name.rpartition("/")[2] for name in files.ls(path, detail=False)}
+            if files.exists(path)
+            else set(),
         )
         return
     root = Path(where)
@@ -156,14 +167,17 @@ def check_place(where: str) -> None:
         if links or (folder is not root and folder.is_symlink()):
             link = (links or [folder])[0]
             raise StoreError(
-                f"{link} is a link, and a store must not lead out of its folder; put what it links to there"
+                f"{link} is a link, and a store must not lead out of its folder; put what it "
+                "links to there"
             )
 
 
 def _check_empty(where: str, names: set[str]) -> None:
     # the folder of records is made before anything else
     if names - {"checkpoints"} and "zarr.json" not in names:
-        raise StoreMismatchError(f"{where} is not empty and holds no run of gexcore; choose another store")
+        raise StoreMismatchError(
+            f"{where} is not empty and holds no run of gexcore; choose another store"
+        )
 
 
 @contextlib.contextmanager
@@ -181,7 +195,8 @@ def told(where: str) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or f"{type(error).__name__}: {error}"
         msg = (
-            f"{where} cannot be read or written ({reason}); what was stored before is safe: make room or give access, "
+            f"{where} cannot be read or written ({reason}); what was stored before is safe: "
+            "make room or give access, "
             "then run the same again"
         )
         raise StoreError(msg) from error

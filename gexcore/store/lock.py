@@ -36,7 +36,9 @@ def only_writer(where: str, folder: Folder) -> Iterator[Callable[[], None]]:
 
     def check() -> None:
         if folder.read(NAME) != mine:
-            raise StoreError(f"another run has begun to write to {where}; this one stops: what it stored is safe")
+            raise StoreError(
+                f"another run has begun to write to {where}; this one stops: what it stored is safe"
+            )
 
     yield check
 
@@ -49,7 +51,9 @@ def _locked(where: str, path: Path) -> Iterator[None]:
         except OSError as error:
             file.seek(0)
             by = file.read().decode(errors="replace") or "another run"
-            msg = f"{where} is being written to by {by}; wait until it ends, or choose another store"
+            msg = (
+                f"{where} is being written to by {by}; wait until it ends, or choose another store"
+            )
             raise StoreError(msg) from error
         file.truncate(0)
         file.write(f"process {os.getpid()} on {platform.node()}".encode())

@@ -49,7 +49,9 @@ def merge_stores(into: str | os.PathLike[str], *sources: str | os.PathLike[str])
     return sorted(copied)
 
 
-def _copy(source: str, folder: Folder, table: Table, fingerprint: Any, target: str, most: int) -> list[int]:
+def _copy(
+    source: str, folder: Folder, table: Table, fingerprint: Any, target: str, most: int
+) -> list[int]:
     copied = []
     with told(target):
         check_place(target)
@@ -59,7 +61,9 @@ def _copy(source: str, folder: Folder, table: Table, fingerprint: Any, target: s
             if mine.fingerprint is None:
                 mine.identify(fingerprint)
             check_same(target, mine.fingerprint or fingerprint, fingerprint)
-            chains = sorted(int(n[6:10]) for n in folder.names() if n.startswith("chain-") and n[6:10].isdigit())
+            chains = sorted(
+                int(n[6:10]) for n in folder.names() if n.startswith("chain-") and n[6:10].isdigit()
+            )
             content = folder.read(BASE)
             if content is None or not chains:
                 return []
@@ -91,7 +95,8 @@ def _copy_chain(record: Record, folder: Folder, table: Table, own: Folder, mine:
         content = folder.read(kept_file(record.chain, row))
         if content is None or digest_of(content) != digest:
             raise StoreError(
-                f"{table.where} is damaged: checkpoints/{kept_file(record.chain, row)} is not what was stored"
+                f"{table.where} is damaged: checkpoints/{kept_file(record.chain, row)} is "
+                "not what was stored"
             )
         own.write(kept_file(record.chain, row), content)
     mine.describe(record)

@@ -101,7 +101,10 @@ def decoded(content: bytes, chain: int, where: str) -> Record:
         parts = opened(content)
         record = Record(
             parts["chain"],
-            [(lr, skill, loss, status, warmups, all_) for lr, skill, loss, status, warmups, all_ in parts["snapshots"]],
+            [
+                (lr, skill, loss, status, warmups, all_)
+                for lr, skill, loss, status, warmups, all_ in parts["snapshots"]
+            ],
             parts["losses"],
             parts["test_losses"],
             {int(row): digest for row, digest in parts["kept"].items()},
@@ -111,7 +114,10 @@ def decoded(content: bytes, chain: int, where: str) -> Record:
             raise ValueError
         record.points()
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        msg = f"{where}/checkpoints/{name} is damaged; put a copy back, or delete it to run chain {chain} again"
+        msg = (
+            f"{where}/checkpoints/{name} is damaged; put a copy back, or delete it to run chain "
+            f"{chain} again"
+        )
         raise StoreError(msg) from error
     return record
 
@@ -120,7 +126,9 @@ def sealed(parts: dict[str, Any]) -> bytes:
     """JSON with its own SHA-256."""
     content = json.loads(json.dumps(parts))  # keys are text first: numbers sort otherwise
     text = json.dumps(content, sort_keys=True)
-    return json.dumps({"content": content, "sha256": digest_of(text.encode())}, sort_keys=True).encode()
+    return json.dumps(
+        {"content": content, "sha256": digest_of(text.encode())}, sort_keys=True
+    ).encode()
 
 
 def opened(content: bytes) -> dict[str, Any]:
@@ -133,7 +141,10 @@ def opened(content: bytes) -> dict[str, Any]:
     """
     outer = json.loads(content)
     parts = outer["content"]
-    if not isinstance(parts, dict) or digest_of(json.dumps(parts, sort_keys=True).encode()) != outer["sha256"]:
+    if (
+        not isinstance(parts, dict)
+        or digest_of(json.dumps(parts, sort_keys=True).encode()) != outer["sha256"]
+    ):
         raise ValueError("its digest is another")
     return parts
 

@@ -19,7 +19,14 @@ ATTRIBUTE = "gexcore"
 STATUSES = ("not run", *get_args(Status))
 """What the numbers in ``status`` mean."""
 
-COORDINATES = {"chain": "int32", "snapshot": "int32", "status": "int8", "lr": "f8", "skill": "f8", "mean_loss": "f8"}
+COORDINATES = {
+    "chain": "int32",
+    "snapshot": "int32",
+    "status": "int8",
+    "lr": "f8",
+    "skill": "f8",
+    "mean_loss": "f8",
+}
 LARGEST_CHUNK = 2**20
 
 
@@ -43,16 +50,23 @@ class Table:
         try:
             self._group = zarr.open_group(store, mode="r+")
         except FileNotFoundError:
-            self._group = zarr.create_group(store, zarr_format=3, attributes={ATTRIBUTE: {"format": FORMAT}})
+            self._group = zarr.create_group(
+                store, zarr_format=3, attributes={ATTRIBUTE: {"format": FORMAT}}
+            )
             self._group.create_group("checkpoints")
         except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{where}/zarr.json is damaged; put a copy back, or choose another store") from error
+            raise StoreError(
+                f"{where}/zarr.json is damaged; put a copy back, or choose another store"
+            ) from error
         if self._group.metadata.zarr_format != 3 or ATTRIBUTE not in self._group.attrs:
-            raise StoreMismatchError(f"{where} is a Zarr group that gexcore did not make; choose another store")
+            raise StoreMismatchError(
+                f"{where} is a Zarr group that gexcore did not make; choose another store"
+            )
         found = self._described().get("format")
         if not isinstance(found, int) or found > FORMAT:
             msg = (
-                f"{where} was written by a newer gexcore (format {found}, and this one reads {FORMAT}); update gexcore"
+                f"{where} was written by a newer gexcore (format {found}, and this one reads "
+                f"{FORMAT}); update gexcore"
             )
             raise StoreMismatchError(msg)
 
@@ -79,7 +93,9 @@ class Table:
             self._create(name, column.shape, column.dtype, ("sample",))[:] = column
         self._create("losses", (chains * self._most, len(base)), base.dtype, ("member", "sample"))
         if tests is not None:
-            self._create("test_losses", (chains * self._most, tests), base.dtype, ("member", "test"))
+            self._create(
+                "test_losses", (chains * self._most, tests), base.dtype, ("member", "test")
+            )
         for name, dtype in COORDINATES.items():
             self._create(name, (chains * self._most,), np.dtype(dtype), ("member",))
         self._group["status"].attrs.update(
@@ -151,15 +167,24 @@ class Table:
             try:
                 self._arrays[name] = self._group[name]
             except (ValueError, KeyError, TypeError) as error:
-                msg = f"{self.where} is damaged: its array {name} cannot be opened; put a copy back, or choose another store"
+                msg = (
+                    f"{self.where} is damaged: its array {name} cannot be opened; put a copy "
+                    "back, or choose another store"
+                )
                 raise StoreError(msg) from error
         return self._arrays[name]
 
-    def _create(self, name: str, shape: tuple[int, ...], dtype: Any, dimensions: tuple[str, ...]) -> Any:
+    def _create(
+        self, name: str, shape: tuple[int, ...], dtype: Any, dimensions: tuple[str, ...]
+    ) -> Any:
         from zarr.codecs import Crc32cCodec
 
         coordinate = name in COORDINATES
-        chunks = (self._most,) if coordinate else (*([1] * (len(shape) - 1)), min(shape[-1], LARGEST_CHUNK))
+        chunks = (
+            (self._most,)
+            if coordinate
+            else (*([1] * (len(shape) - 1)), min(shape[-1], LARGEST_CHUNK))
+        )
         self._arrays[name] = self._group.create_array(
             name,
             shape=shape,
@@ -177,8 +202,15 @@ class Table:
         try:
             row = np.asarray(self._array(name)[key])
             intact = row_digest(row) == digest
-        except (ValueError, KeyError, TypeError):  # by the checksum of the chunk, or what describes the array
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+        ):  # by the checksum of the chunk, or what describes the array
             intact = False
         if not intact:
-            raise StoreError(f"{self.where} is damaged: {what} is not what was stored; put a copy back, or {remedy}")
+            raise StoreError(
+                f"{self.where} is damaged: {what} is not what was stored; put a copy back, "
+                f"or {remedy}"
+            )
         return row

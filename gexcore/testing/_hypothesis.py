@@ -11,7 +11,10 @@ try:
     from hypothesis import strategies as st
     from hypothesis.extra import numpy as hnp
 except ImportError as error:
-    msg = f"the conformance kit needs {error.name}, which is not installed; try: pip install 'gexcore[testing]'"
+    msg = (
+        f"the conformance kit needs {error.name}, which is not installed; try: pip install "
+        "'gexcore[testing]'"
+    )
     raise ImportError(msg, name=error.name) from error
 
 __all__ = ["SEEDS", "hnp", "law", "pytest", "st"]

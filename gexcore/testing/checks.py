@@ -21,11 +21,14 @@ def require(problem: Problem, *capabilities: type) -> None:
     """Skip the check unless the backend has these capabilities for this model."""
     for capability in capabilities:
         if not supports(problem.backend, capability):
-            pytest.skip(f"backend {problem.backend.name!r} has no {capability.__name__} for this model")
+            pytest.skip(
+                f"backend {problem.backend.name!r} has no {capability.__name__} for this model"
+            )
 
 
 def check_contract(problem: Problem) -> None:
-    """The methods are there and can be called as the protocols call them; opting out names protocols."""
+    """The methods are there and can be called as the protocols call them; opting out names
+    protocols."""
     backend = problem.backend
     assert isinstance(backend, Backend)
     assert isinstance(backend.name, str)
@@ -71,7 +74,8 @@ def check_initial_state(problem: Problem) -> None:
 
 
 def check_step_is_pure(problem: Problem) -> None:
-    """A step leaves its argument as it was, in parameters, buffers and optimiser; equal arguments, equal states."""
+    """A step leaves its argument as it was, in parameters, buffers and optimiser; equal arguments,
+    equal states."""
     backend = problem.backend
     state = problem.walk(backend.initial_state(), 2)
     before = problem.observe(state)
@@ -86,7 +90,9 @@ def check_seed(problem: Problem) -> None:
         pytest.skip("training mode is not random in this problem")
     backend = problem.backend
     state = backend.initial_state()
-    one, other = (backend.sgd_step(state, problem.batch(), lr=problem.lr, seed=seed) for seed in (1, 2))
+    one, other = (
+        backend.sgd_step(state, problem.batch(), lr=problem.lr, seed=seed) for seed in (1, 2)
+    )
     difference = np.abs(problem.settled_losses(one) - problem.settled_losses(other)).max()
     assert difference > 100 * problem.tolerance, "two seeds gave one result"
 
@@ -109,7 +115,9 @@ def check_lr_matters(problem: Problem) -> None:
     for lr in (problem.lr, 2 * problem.lr, problem.lr):
         after = backend.sgd_step(state, problem.batch(), lr=lr, seed=0)
         moved.append(np.abs(problem.settled_losses(after) - start).mean())
-    assert moved[1] > 1.5 * moved[0] > 0, f"twice the learning rate moved the losses by {moved[1]}, once by {moved[0]}"
+    assert moved[1] > 1.5 * moved[0] > 0, (
+        f"twice the learning rate moved the losses by {moved[1]}, once by {moved[0]}"
+    )
     assert_close(moved[2], moved[0], problem.tolerance)
 
 
@@ -128,14 +136,17 @@ def check_descent(problem: Problem) -> None:
 
 
 def check_restart(problem: Problem) -> None:
-    """A restart keeps parameters and buffers and forgets the optimiser; a second one changes nothing."""
+    """A restart keeps parameters and buffers and forgets the optimiser; a second one changes
+    nothing."""
     backend, everything = problem.backend, problem.everything()
     state = backend.initial_state()
     moved = problem.walk(state, 3)
     before = problem.observe(moved)
     fresh = backend.restart(moved)
     problem.assert_seen(moved, before)
-    assert_close(backend.forward(fresh, everything), backend.forward(moved, everything), problem.tolerance)
+    assert_close(
+        backend.forward(fresh, everything), backend.forward(moved, everything), problem.tolerance
+    )
     problem.assert_seen(backend.restart(fresh), problem.observe(fresh))
     # steps of size zero fill the optimiser's memory where no parameter moves
     used = backend.restart(problem.walk(state, 3, lr=0.0))
@@ -150,7 +161,9 @@ def check_threads(problem: Problem) -> None:
     def work(number: int) -> NDArray[np.float64]:
         state = backend.initial_state()
         for step in range(3):
-            state = backend.sgd_step(state, problem.batch(number + step), lr=problem.lr, seed=number)
+            state = backend.sgd_step(
+                state, problem.batch(number + step), lr=problem.lr, seed=number
+            )
         return numbers(backend.forward(state, problem.everything())).copy()
 
     serial = [work(number) for number in range(4)]

@@ -15,7 +15,8 @@ def numbers(array: Array) -> NDArray[np.float64]:
 
 
 def assert_close(actual: Array, expected: Array, tolerance: float, *, floor: float = 1.0) -> None:
-    """Fail unless the shapes agree and no entry differs by more than `tolerance` times the largest one expected.
+    """Fail unless the shapes agree and no entry differs by more than `tolerance` times the largest
+    one expected.
 
     Parameters
     ----------
@@ -32,5 +33,6 @@ def assert_close(actual: Array, expected: Array, tolerance: float, *, floor: flo
     error = float(np.abs(got - want).max()) / scale
     # written so that NaN fails
     assert error <= tolerance, (
-        f"differs by {error:.3g} of {scale:.3g}, more than {tolerance:g}:\n{got}\ninstead of\n{want}"
+        f"differs by {error:.3g} of {scale:.3g}, more than {tolerance:g}:\n{got}\ninstead "
+        f"of\n{want}"
     )

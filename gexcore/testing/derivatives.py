@@ -29,7 +29,8 @@ def difference(problem: Problem) -> tuple[float, float]:
 
 
 def check_jvp(problem: Problem) -> None:
-    """One derivative per sample, linear in the direction and equal to a central difference of the losses."""
+    """One derivative per sample, linear in the direction and equal to a central difference of the
+    losses."""
     require(problem, SupportsJvp, SupportsParams)
     backend: Any = problem.backend
     batch = problem.everything()
@@ -43,8 +44,12 @@ def check_jvp(problem: Problem) -> None:
         u, v = directions(here, seed)
         along_u, along_v = (numbers(backend.jvp(state, t, batch)) for t in (u, v))
         assert along_u.shape == (len(problem.dataset),)
-        assert_close(backend.jvp(state, 2 * u - 3 * v, batch), 2 * along_u - 3 * along_v, problem.tolerance)
-        up, down = (numbers(backend.forward(backend.unravel(state, here + s * u), batch)) for s in (h, -h))
+        assert_close(
+            backend.jvp(state, 2 * u - 3 * v, batch), 2 * along_u - 3 * along_v, problem.tolerance
+        )
+        up, down = (
+            numbers(backend.forward(backend.unravel(state, here + s * u), batch)) for s in (h, -h)
+        )
         assert_close(along_u, (up - down) / (2 * h), tolerance, floor=0.05)
 
     holds()
@@ -58,7 +63,9 @@ def check_jvp_samples_apart(problem: Problem) -> None:
     state = problem.walk(backend.initial_state(), 2)
     tangent, _ = directions(numbers(backend.ravel(state)), 0)
     whole = numbers(backend.jvp(state, tangent, problem.everything()))
-    assert_close(backend.jvp(state, tangent, problem.batch()), whole[: problem.batch_size], problem.tolerance)
+    assert_close(
+        backend.jvp(state, tangent, problem.batch()), whole[: problem.batch_size], problem.tolerance
+    )
 
 
 def check_hvp(problem: Problem) -> None:
@@ -78,7 +85,10 @@ def check_hvp(problem: Problem) -> None:
         assert hu.shape == here.shape
         assert_close(v @ hu, u @ hv, problem.tolerance)
         assert_close(backend.hvp(state, 2 * u - 3 * v, batch), 2 * hu - 3 * hv, problem.tolerance)
-        up, down = (numbers(backend.jvp(backend.unravel(state, here + s * v), u, batch)).mean() for s in (h, -h))
+        up, down = (
+            numbers(backend.jvp(backend.unravel(state, here + s * v), u, batch)).mean()
+            for s in (h, -h)
+        )
         assert_close(u @ hv, (up - down) / (2 * h), tolerance, floor=0.05)
 
     holds()

@@ -22,7 +22,8 @@ from gexcore.testing.problems import Problem
 
 
 def check_sample_gradients(problem: Problem) -> None:
-    """One row per sample; along any direction they are the directional derivatives of the losses."""
+    """One row per sample; along any direction they are the directional derivatives of the losses.
+    One row per sample; along any direction they are the directional derivatives of the losses."""
     require(problem, SupportsSampleGradients, SupportsParams)
     backend: Any = problem.backend
     batch = problem.everything()
@@ -38,7 +39,9 @@ def check_sample_gradients(problem: Problem) -> None:
         u, _ = directions(here, seed)
         if supports(backend, SupportsJvp):
             assert_close(rows @ u, backend.jvp(state, u, batch), problem.tolerance)
-        up, down = (numbers(backend.forward(backend.unravel(state, here + s * u), batch)) for s in (h, -h))
+        up, down = (
+            numbers(backend.forward(backend.unravel(state, here + s * u), batch)) for s in (h, -h)
+        )
         assert_close(rows @ u, (up - down) / (2 * h), tolerance, floor=0.05)
 
     holds()
@@ -57,7 +60,8 @@ def check_sample_gradients_apart(problem: Problem) -> None:
 
 
 def check_features(problem: Problem) -> None:
-    """One finite row per sample, whatever else is in the batch; the logits are an affine function of them."""
+    """One finite row per sample, whatever else is in the batch; the logits are an affine function
+    of them."""
     require(problem, SupportsFeatures)
     backend: Any = problem.backend
     batch = problem.everything()
@@ -74,7 +78,9 @@ def check_features(problem: Problem) -> None:
     if supports(backend, SupportsLogits):
         scores = numbers(backend.logits(state, batch))
         terms = np.column_stack([features, np.ones(len(features))])
-        assert_close(terms @ np.linalg.lstsq(terms, scores, rcond=None)[0], scores, 10 * problem.tolerance)
+        assert_close(
+            terms @ np.linalg.lstsq(terms, scores, rcond=None)[0], scores, 10 * problem.tolerance
+        )
 
 
 LAWS = (check_sample_gradients, check_sample_gradients_apart, check_features)

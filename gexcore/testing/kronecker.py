@@ -52,7 +52,8 @@ def check_kronecker(problem: Problem) -> None:
 
 
 def check_kronecker_of_one_sample(problem: Problem) -> None:
-    """A layer that is applied once has the gradient G = s aᵀ: its factors are that of one outer product."""
+    """A layer that is applied once has the gradient G = s aᵀ: its factors are that of one outer
+    product."""
     require(problem, SupportsKronecker, SupportsSampleGradients, SupportsParams)
     backend: Any = problem.backend
     state = problem.walk(backend.initial_state(), 2)
@@ -62,7 +63,9 @@ def check_kronecker_of_one_sample(problem: Problem) -> None:
         for block in backend.kronecker(state, batch, seed=None):
             g, s, a = row[block.positions], numbers(block.outputs), numbers(block.inputs)
             once = all(_is_outer_product(factor, problem.tolerance) for factor in (s, a))
-            assert once or problem.toy is None, f"{block.name!r} is applied once, but its factors are of higher rank"
+            assert once or problem.toy is None, (
+                f"{block.name!r} is applied once, but its factors are of higher rank"
+            )
             if once:
                 # the same as kron(s, a) = vec(g) vec(g)ᵀ, in less memory
                 assert_close(np.trace(a) * s, g @ g.T, problem.tolerance)
@@ -75,7 +78,9 @@ def check_kronecker_is_a_mean(problem: Problem) -> None:
     backend: Any = problem.backend
     state = problem.walk(backend.initial_state(), 2)
     both = problem.dataset.batch(np.arange(2 * problem.batch_size))
-    whole, *halves = (backend.kronecker(state, b, seed=None) for b in (both, problem.batch(0), problem.batch(1)))
+    whole, *halves = (
+        backend.kronecker(state, b, seed=None) for b in (both, problem.batch(0), problem.batch(1))
+    )
     mean = [
         one._replace(
             inputs=(numbers(one.inputs) + numbers(two.inputs)) / 2,
@@ -87,7 +92,8 @@ def check_kronecker_is_a_mean(problem: Problem) -> None:
 
 
 def check_kronecker_seed(problem: Problem) -> None:
-    """With a seed the statistics are those of labels drawn from the logits, whatever the given ones."""
+    """With a seed the statistics are those of labels drawn from the logits, whatever the given
+    ones."""
     require(problem, SupportsKronecker, SupportsLogits, SupportsParams)
     pair = problem.data if isinstance(problem.data, tuple) and len(problem.data) == 2 else None
     if not problem.classifies or pair is None or np.ndim(pair[1]) != 1:
@@ -103,7 +109,8 @@ def check_kronecker_seed(problem: Problem) -> None:
 
 
 def drawable_seeds(problem: Problem) -> tuple[int | None, ...]:
-    """None and a seed; None alone where a loss of the user's own has no labels to draw, which is an error that says so."""
+    """None and a seed; None alone where a loss of the user's own has no labels to draw, which is an
+    error that says so."""
     backend: Any = problem.backend
     try:
         backend.kronecker(backend.initial_state(), problem.batch(), seed=5)
@@ -114,7 +121,9 @@ def drawable_seeds(problem: Problem) -> tuple[int | None, ...]:
     return (None, 5)
 
 
-def assert_same_blocks(actual: Sequence[KroneckerBlock], expected: Sequence[KroneckerBlock], tolerance: float) -> None:
+def assert_same_blocks(
+    actual: Sequence[KroneckerBlock], expected: Sequence[KroneckerBlock], tolerance: float
+) -> None:
     """Fail unless the blocks are of the same parameters, in the same order, with close factors."""
     assert [block.name for block in actual] == [block.name for block in expected]
     for got, want in zip(actual, expected, strict=True):
@@ -128,4 +137,9 @@ def _is_outer_product(factor: NDArray[np.float64], tolerance: float) -> bool:
     return bool(np.linalg.norm(factor) >= (1 - 10 * tolerance) * np.trace(factor))
 
 
-LAWS = (check_kronecker, check_kronecker_of_one_sample, check_kronecker_is_a_mean, check_kronecker_seed)
+LAWS = (
+    check_kronecker,
+    check_kronecker_of_one_sample,
+    check_kronecker_is_a_mean,
+    check_kronecker_seed,
+)

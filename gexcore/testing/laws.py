@@ -32,7 +32,8 @@ TABLES = loss_tables(members=(2, 6), samples=(1, 9))
 
 
 def check_gram_laws(xp: Any) -> None:
-    """Influence is DᵀD/M: symmetric, positive semi-definite, of rank ≤ M, additive, quadratic in the loss.
+    """Influence is DᵀD/M: symmetric, positive semi-definite, of rank ≤ M, additive, quadratic in
+    the loss.
 
     Parameters
     ----------
@@ -79,7 +80,8 @@ def check_gram_laws(xp: Any) -> None:
 
 
 def check_streaming_laws(xp: Any) -> None:
-    """Moments of members, in any order and any split, are those of all at once; missing entries do not count."""
+    """Moments of members, in any order and any split, are those of all at once; missing entries do
+    not count."""
 
     @_law(table=TABLES, seed=st.integers(0, 999), signed=st.booleans())
     def merges_any_split(table: Table, seed: int, signed: bool) -> None:
@@ -116,24 +118,35 @@ def check_streaming_laws(xp: Any) -> None:
 
 
 def check_bounds(xp: Any) -> None:
-    """The floor raises small base losses and touches no others, the ceiling lowers all large ones; 0 is no floor."""
+    """The floor raises small base losses and touches no others, the ceiling lowers all large ones;
+    0 is no floor."""
 
-    @_law(table=TABLES, floor=st.floats(0.01, 2.0), above=st.one_of(st.just(math.inf), st.floats(0.01, 2.0)))
+    @_law(
+        table=TABLES,
+        floor=st.floats(0.01, 2.0),
+        above=st.one_of(st.just(math.inf), st.floats(0.01, 2.0)),
+    )
     def holds(table: Table, floor: float, above: float) -> None:
         losses, base = xp.asarray(table[1:]), xp.asarray(table[0])
         top = floor + above
         bounded = [
-            [min(loss, top) - min(max(b, floor), top) for loss, b in zip(row, table[0], strict=True)]
+            [
+                min(loss, top) - min(max(b, floor), top)
+                for loss, b in zip(row, table[0], strict=True)
+            ]
             for row in table[1:]
         ]
         assert_close(dv.deviations(losses, base, floor=floor, ceiling=top), np.array(bounded), 0.0)
-        assert_close(dv.deviations(losses - 9.0, base - 9.0), (table[1:] - 9.0) - (table[0] - 9.0), 0.0)
+        assert_close(
+            dv.deviations(losses - 9.0, base - 9.0), (table[1:] - 9.0) - (table[0] - 9.0), 0.0
+        )
 
     holds()
 
 
 def check_otsu_laws(xp: Any) -> None:
-    """The cut is the best of all cuts, does not depend on scale and shift, and tells the parts apart."""
+    """The cut is the best of all cuts, does not depend on scale and shift, and tells the parts
+    apart."""
 
     @_law(values=st.lists(st.integers(0, 30), min_size=2, max_size=25))
     def is_the_best_cut(values: list[int]) -> None:
@@ -151,7 +164,9 @@ def check_otsu_laws(xp: Any) -> None:
         assert cut.eta == pytest.approx(float(gain / _variance(values)), rel=1e-9)
         within = float(_variance(lower) + _variance(upper))
         gap = float(_mean(upper) - _mean(lower))
-        assert cut.ashman_d == pytest.approx(math.sqrt(2 / within) * gap if within else math.inf, rel=1e-9)
+        assert cut.ashman_d == pytest.approx(
+            math.sqrt(2 / within) * gap if within else math.inf, rel=1e-9
+        )
 
     @_law(
         values=st.lists(st.integers(0, 30), min_size=2, max_size=25),
@@ -190,7 +205,10 @@ def check_otsu_laws(xp: Any) -> None:
 
 
 def check_relabel_laws(xp: Any) -> None:
-    """Eq. 16 keeps its bounds and its identity with the complementary loss, however sure the model is."""
+    """Eq.
+
+    16 keeps its bounds and its identity with the complementary loss, however sure the model is.
+    """
 
     @_law(drawn=_beliefs())
     def keeps_its_bounds(drawn: tuple[Table, NDArray[np.int64]]) -> None:
@@ -215,7 +233,9 @@ def check_relabel_laws(xp: Any) -> None:
         f, m = drawn
         logits, labels = xp.asarray(f), xp.asarray(m)
         given = np.arange(f.shape[1]) == m[:, None]
-        against = np.logaddexp.reduce(f, axis=1) - np.logaddexp.reduce(np.where(given, -np.inf, f), axis=1)
+        against = np.logaddexp.reduce(f, axis=1) - np.logaddexp.reduce(
+            np.where(given, -np.inf, f), axis=1
+        )
         loss = numbers(relabel.complementary_loss(logits, labels))
         assert_close(loss, against, 1e-10)
         targets = numbers(relabel.relabel_eq16(logits, labels))
@@ -232,9 +252,14 @@ def check_relabel_laws(xp: Any) -> None:
         phi = np.exp(f - np.logaddexp.reduce(f, axis=1)[:, None])
         rows = numbers(relabel.relabel_complementary(xp.asarray(f), xp.asarray(m)))
         step = 1e-5
-        for k in range(f.shape[1]):  # with these rows cross-entropy has the gradient of the complementary loss
+        for k in range(
+            f.shape[1]
+        ):  # with these rows cross-entropy has the gradient of the complementary loss
             moved = step * (np.arange(f.shape[1]) == k)
-            up, down = (numbers(relabel.complementary_loss(xp.asarray(f + d), xp.asarray(m))) for d in (moved, -moved))
+            up, down = (
+                numbers(relabel.complementary_loss(xp.asarray(f + d), xp.asarray(m)))
+                for d in (moved, -moved)
+            )
             assert_close((up - down) / (2 * step), (phi - rows)[:, k], 1e-8)
 
     @_law(drawn=_beliefs(classes=(2, 2)))
@@ -244,12 +269,16 @@ def check_relabel_laws(xp: Any) -> None:
             assert_close(function(xp.asarray(f), xp.asarray(m)), np.eye(2)[1 - m], 0.0)
 
     @_law(drawn=_beliefs(), factor=st.floats(0.9995, 1.0005))
-    def takes_probabilities_as_they_are(drawn: tuple[Table, NDArray[np.int64]], factor: float) -> None:
+    def takes_probabilities_as_they_are(
+        drawn: tuple[Table, NDArray[np.int64]], factor: float
+    ) -> None:
         f, m = drawn
         p = np.exp(f - np.logaddexp.reduce(f, axis=1)[:, None])
         assert (numbers(relabel.relabel_argmax(xp.asarray(p))) == p.argmax(axis=1)).all()
         others = np.where(np.arange(p.shape[1]) == m[:, None], -1.0, p)
-        assert (numbers(relabel.relabel_argmax(xp.asarray(p), xp.asarray(m))) == others.argmax(axis=1)).all()
+        assert (
+            numbers(relabel.relabel_argmax(xp.asarray(p), xp.asarray(m))) == others.argmax(axis=1)
+        ).all()
         assert_close(relabel.relabel_distill(xp.asarray(p * factor)), p, 1e-10)
 
     keeps_its_bounds()
@@ -274,7 +303,11 @@ def _beliefs(
 
 def _law(**drawn: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Callable[[], None]]:
     profile = settings(
-        derandomize=True, database=None, max_examples=40, deadline=None, phases=[Phase.generate, Phase.shrink]
+        derandomize=True,
+        database=None,
+        max_examples=40,
+        deadline=None,
+        phases=[Phase.generate, Phase.shrink],
     )
     return lambda body: profile(given(**drawn)(body))
 

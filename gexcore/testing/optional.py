@@ -34,12 +34,15 @@ def check_donated_step(problem: Problem) -> None:
         state, losses = backend.sgd_step_(state, batch, lr=problem.lr, seed=step)
         assert numbers(losses).shape == (problem.batch_size,)
         if supports(backend, SupportsTrainingLosses):
-            assert_close(losses, backend.training_losses(before, batch, seed=step), problem.tolerance)
+            assert_close(
+                losses, backend.training_losses(before, batch, seed=step), problem.tolerance
+            )
         problem.assert_seen(state, problem.observe(problem.walk(start, step + 1)))
 
 
 def check_copy(problem: Problem) -> None:
-    """A copy is the same state; giving one of the two away changes neither the other nor what was read before."""
+    """A copy is the same state; giving one of the two away changes neither the other nor what was
+    read before."""
     require(problem, SupportsDonation)
     backend: Any = problem.backend
     state = problem.walk(backend.initial_state(), 2)
@@ -87,7 +90,9 @@ def check_refresh(problem: Problem) -> None:
     one, two = problem.batch(0), problem.batch(1)
 
     def losses(state: Any, *batches: Any) -> NDArray[np.float64]:
-        return numbers(backend.forward(backend.refresh_buffers(state, list(batches)), problem.everything())).copy()
+        return numbers(
+            backend.forward(backend.refresh_buffers(state, list(batches)), problem.everything())
+        ).copy()
 
     before = problem.observe(state)
     expected = losses(state, one, two)
@@ -96,9 +101,13 @@ def check_refresh(problem: Problem) -> None:
     assert_close(losses(state, one, two, one, two), expected, problem.tolerance)
     # steps of size zero move the stored statistics only
     assert_close(losses(problem.walk(state, 2, lr=0.0), one, two), expected, problem.tolerance)
-    assert np.abs(losses(state, one) - losses(state, two)).max() > 100 * problem.tolerance, "the batches had no effect"
+    assert np.abs(losses(state, one) - losses(state, two)).max() > 100 * problem.tolerance, (
+        "the batches had no effect"
+    )
     if supports(backend, SupportsParams):
-        assert_close(backend.ravel(backend.refresh_buffers(state, [one])), backend.ravel(state), 0.0)
+        assert_close(
+            backend.ravel(backend.refresh_buffers(state, [one])), backend.ravel(state), 0.0
+        )
 
 
 def check_refresh_keeps_optimizer(problem: Problem) -> None:
@@ -143,7 +152,9 @@ def check_params(problem: Problem) -> None:
     fresh = backend.unravel(used, backend.ravel(start))
     assert_close(problem.settled_losses(problem.walk(fresh, 2)), expected, problem.tolerance)
     assert_close(
-        backend.forward(fresh, problem.everything()), backend.forward(used, problem.everything()), problem.tolerance
+        backend.forward(fresh, problem.everything()),
+        backend.forward(used, problem.everything()),
+        problem.tolerance,
     )
 
     @law(seed=SEEDS)
@@ -159,7 +170,8 @@ def check_params(problem: Problem) -> None:
 
 
 def check_ensemble(problem: Problem) -> None:
-    """Stacked states give the losses of each, in their order, for every batch, and are as they were."""
+    """Stacked states give the losses of each, in their order, for every batch, and are as they
+    were."""
     require(problem, SupportsEnsemble)
     backend: Any = problem.backend
     walked = [problem.walk(backend.initial_state(), steps) for steps in (0, 4, 2)]
@@ -167,7 +179,11 @@ def check_ensemble(problem: Problem) -> None:
     before = [problem.observe(state) for state in walked]
     stacked = backend.stack(walked)
     assert_close(backend.forward_many(stacked, problem.everything()), expected, problem.tolerance)
-    assert_close(backend.forward_many(stacked, problem.batch()), expected[:, : problem.batch_size], problem.tolerance)
+    assert_close(
+        backend.forward_many(stacked, problem.batch()),
+        expected[:, : problem.batch_size],
+        problem.tolerance,
+    )
     assert_close(backend.forward_many(stacked, problem.everything()), expected, problem.tolerance)
     for state, seen in zip(walked, before, strict=True):
         problem.assert_seen(state, seen)

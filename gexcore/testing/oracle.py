@@ -47,12 +47,16 @@ def _direction(problem: Problem, batch: int) -> NDArray[np.float64]:
 
 def check_oracle_losses(problem: Problem) -> None:
     """The losses of θ*."""
-    got, want = (p.backend.forward(p.backend.initial_state(), p.everything()) for p in (problem, _oracle(problem)))
+    got, want = (
+        p.backend.forward(p.backend.initial_state(), p.everything())
+        for p in (problem, _oracle(problem))
+    )
     assert_close(got, want, problem.tolerance)
 
 
 def check_oracle_logits(problem: Problem) -> None:
-    """The logits of θ*, up to a constant per sample: a model that knows probabilities only has no other."""
+    """The logits of θ*, up to a constant per sample: a model that knows probabilities only has no
+    other."""
     oracle = _oracle(problem)
     require(problem, SupportsLogits)
     require(oracle, SupportsLogits)
@@ -167,7 +171,11 @@ def check_oracle_kronecker(problem: Problem) -> None:
         blocks = backend.kronecker(backend.initial_state(), p.everything(), seed=seed)
         # layers may come in any order, and no two of a toy have one shape
         ordered = sorted(blocks, key=lambda block: block.positions.shape)
-        return [np.linalg.eigvalsh(numbers(factor)) for block in ordered for factor in (block.inputs, block.outputs)]
+        return [
+            np.linalg.eigvalsh(numbers(factor))
+            for block in ordered
+            for factor in (block.inputs, block.outputs)
+        ]
 
     for seed in (None, 0, 1):
         for got, want in zip(spectra(problem, seed), spectra(oracle, seed), strict=True):
@@ -175,7 +183,8 @@ def check_oracle_kronecker(problem: Problem) -> None:
 
 
 def check_oracle_scores(problem: Problem) -> None:
-    """Self-influence by GEX and GEX-lin over the same short chains of fixed learning rate, buffers and all."""
+    """Self-influence by GEX and GEX-lin over the same short chains of fixed learning rate, buffers
+    and all."""
     oracle = _oracle(problem)
     settings: dict[str, Any] = {
         "lr": problem.lr,
@@ -188,9 +197,14 @@ def check_oracle_scores(problem: Problem) -> None:
     if supports(problem.backend, SupportsJvp) and supports(problem.backend, SupportsParams):
         methods.append(GEXLin(batch_size=problem.batch_size, **settings))
     for method in methods:
-        got, want = (method.fit(p.backend, p.data, progress=False).self_influence() for p in (problem, oracle))
+        got, want = (
+            method.fit(p.backend, p.data, progress=False).self_influence()
+            for p in (problem, oracle)
+        )
         # relative to the largest: most of a memorised net's scores are near zero
-        assert_close(got / want.max(), want / want.max(), 1e-8 if problem.precision == "float64" else 1e-4)
+        assert_close(
+            got / want.max(), want / want.max(), 1e-8 if problem.precision == "float64" else 1e-4
+        )
 
 
 LAWS = (

@@ -78,19 +78,26 @@ class Problem:
     def walk(self, state: Any, steps: int, *, lr: float | None = None) -> Any:
         """The state after that many steps, on batch 0, 1, … with seed 0, 1, …."""
         for step in range(steps):
-            state = self.backend.sgd_step(state, self.batch(step), lr=self.lr if lr is None else lr, seed=step)
+            state = self.backend.sgd_step(
+                state, self.batch(step), lr=self.lr if lr is None else lr, seed=step
+            )
         return state
 
     def settled_losses(self, state: Any) -> NDArray[np.float64]:
-        """Losses of all samples, freed from the statistics that the state happens to have stored."""
+        """Losses of all samples, freed from the statistics that the state happens to have stored.
+        Losses of all samples, freed from the statistics that the state happens to have stored."""
         if supports(self.backend, SupportsBufferRefresh):
             state = self.backend.refresh_buffers(state, [self.everything()])  # type: ignore[attr-defined]
         return numbers(self.backend.forward(state, self.everything()))
 
     def observe(self, state: Any) -> list[NDArray[np.float64]]:
-        """All that can be seen of a state: its losses, its parameters, and the losses after one more step."""
+        """All that can be seen of a state: its losses, its parameters, and the losses after one
+        more step."""
         after = self.walk(state, 1)
-        seen = [self.backend.forward(state, self.everything()), self.backend.forward(after, self.everything())]
+        seen = [
+            self.backend.forward(state, self.everything()),
+            self.backend.forward(after, self.everything()),
+        ]
         if supports(self.backend, SupportsParams):
             seen.append(self.backend.ravel(state))  # type: ignore[attr-defined]
         # a copy: the backend may yet write into what it handed out
@@ -132,7 +139,11 @@ class Toy:
         return NumpyBackend(self.model, loss=self.loss, optimizer=self.optimizer)
 
     def problem(
-        self, backend: Backend[Any, Any], data: Any = None, *, checkpoint: Callable[[Any], Any] | None = None
+        self,
+        backend: Backend[Any, Any],
+        data: Any = None,
+        *,
+        checkpoint: Callable[[Any], Any] | None = None,
     ) -> Problem:
         """The laws' problem of a backend that was built from this toy.
 
@@ -173,7 +184,9 @@ def _toy(
     biases = [rng.normal(0.0, 0.3, b.shape).astype(precision) for b in start.biases]
     # far from the batch's own, so that evaluation and training mode differ
     norms = [
-        BatchNorm(*(rng.uniform(low, low + 1.0, d).astype(precision) for low in (0.5, -0.5, -0.5, 0.5)))
+        BatchNorm(
+            *(rng.uniform(low, low + 1.0, d).astype(precision) for low in (0.5, -0.5, -0.5, 0.5))
+        )
         for d in sizes[1:-1]
     ]
     model = MLP(start.weights, biases, activation, norms if batch_norm else None)
@@ -186,9 +199,15 @@ TOYS = {
         _toy("softmax", (5, 3)),
         _toy("tanh", (5, 8, 6, 3), optimizer=Optimizer(weight_decay=0.01)),
         _toy("relu_batch_norm", (5, 8, 6, 3), "relu", batch_norm=True),
-        _toy("regression_adamw", (5, 8, 2), loss="squared_error", optimizer=Optimizer(name="adamw", weight_decay=0.01)),
+        _toy(
+            "regression_adamw",
+            (5, 8, 2),
+            loss="squared_error",
+            optimizer=Optimizer(name="adamw", weight_decay=0.01),
+        ),
         _toy("float32_adamw", (5, 8, 6, 3), precision="float32", optimizer=Optimizer(name="adamw")),
         _toy("float32_batch_norm", (5, 8, 6, 3), batch_norm=True, precision="float32"),
     )
 }
-"""The oracle's toys by name: with and without hidden layers, batch normalisation, float64, momentum and AdamW."""
+"""The oracle's toys by name: with and without hidden layers, batch normalisation, float64, momentum
+and AdamW."""

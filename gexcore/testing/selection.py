@@ -29,7 +29,8 @@ from gexcore.testing.problems import Problem
 
 
 def check_parameter_names(problem: Problem) -> None:
-    """Sizes add up to p; choosing all changes nothing; choosing none, or what is not there, is an error."""
+    """Sizes add up to p; choosing all changes nothing; choosing none, or what is not there, is an
+    error."""
     require(problem, SupportsSelection, SupportsParams)
     backend: Any = problem.backend
     names, flat = backend.parameter_names(), numbers(backend.ravel(backend.initial_state()))
@@ -43,11 +44,14 @@ def check_parameter_names(problem: Problem) -> None:
         selected.assert_seen(selected.walk(everything.initial_state(), steps), before)
     for wrong in ((), ("no such parameter",), (*names, "no such parameter")):
         told = _refusal(backend, wrong)
-        assert any(name in told for name in names), f"{told!r} does not tell which names are allowed"
+        assert any(name in told for name in names), (
+            f"{told!r} does not tell which names are allowed"
+        )
 
 
 def check_selected_vector(problem: Problem) -> None:
-    """The flat vector and all derivatives are those of the chosen parameters, in the model's order."""
+    """The flat vector and all derivatives are those of the chosen parameters, in the model's order.
+    The flat vector and all derivatives are those of the chosen parameters, in the model's order."""
     require(problem, SupportsSelection, SupportsParams)
     full: Any = problem.backend
     names, batch, start = full.parameter_names(), problem.everything(), full.initial_state()
@@ -55,7 +59,9 @@ def check_selected_vector(problem: Problem) -> None:
     for chosen in _choices(names):
         selected: Any = full.select(chosen)
         state, where = selected.initial_state(), _where(names, chosen)
-        assert list(selected.parameter_names().items()) == [(n, k) for n, k in names.items() if n in chosen]
+        assert list(selected.parameter_names().items()) == [
+            (n, k) for n, k in names.items() if n in chosen
+        ]
         assert_close(selected.ravel(state), here[where], 0.0)
         assert_close(selected.forward(state, batch), full.forward(start, batch), problem.tolerance)
         part, _ = directions(here[where], 0)
@@ -65,7 +71,9 @@ def check_selected_vector(problem: Problem) -> None:
         expected = full.forward(full.unravel(start, here + tangent), batch)
         assert_close(selected.forward(moved, batch), expected, problem.tolerance)
         if supports(full, SupportsJvp):
-            assert_close(selected.jvp(state, part, batch), full.jvp(start, tangent, batch), problem.tolerance)
+            assert_close(
+                selected.jvp(state, part, batch), full.jvp(start, tangent, batch), problem.tolerance
+            )
         if supports(full, SupportsHvp):
             product = numbers(full.hvp(start, tangent, batch))[where]
             assert_close(selected.hvp(state, part, batch), product, problem.tolerance)
@@ -98,7 +106,8 @@ def check_selected_steps(problem: Problem) -> None:
 
 
 def check_checkpoints(problem: Problem) -> None:
-    """A checkpoint brings back parameters and buffers, whatever is trainable, and starts the optimiser afresh."""
+    """A checkpoint brings back parameters and buffers, whatever is trainable, and starts the
+    optimiser afresh."""
     require(problem, SupportsCheckpoints)
     backend: Any = problem.backend
     if problem.checkpoint is None:
@@ -126,7 +135,9 @@ def _where(names: Mapping[str, int], chosen: Collection[str]) -> NDArray[np.intp
     """Positions of the chosen parameters in the full vector."""
     ends = np.cumsum(list(names.values()))
     spans = zip(names.items(), ends, strict=True)
-    return np.concatenate([np.arange(end - size, end) for (name, size), end in spans if name in chosen])
+    return np.concatenate(
+        [np.arange(end - size, end) for (name, size), end in spans if name in chosen]
+    )
 
 
 def _refusal(backend: Any, names: Collection[str]) -> str:
@@ -144,7 +155,9 @@ def _check_selected_blocks(problem: Problem, selected: Any, where: NDArray[np.in
     known, batch = selected.parameter_names(), problem.everything()
     for seed in drawable_seeds(problem):
         blocks = selected.kronecker(selected.initial_state(), batch, seed=seed)
-        assert all(block.positions.max() < where.size for block in blocks), "positions of another vector"
+        assert all(block.positions.max() < where.size for block in blocks), (
+            "positions of another vector"
+        )
         expected = []
         for block in full.kronecker(full.initial_state(), batch, seed=seed):
             if block.name in known:
@@ -152,7 +165,9 @@ def _check_selected_blocks(problem: Problem, selected: Any, where: NDArray[np.in
                 own = np.isin(block.positions, where).all(axis=0)
                 inputs = numbers(block.inputs)[np.ix_(own, own)]
                 expected.append(block._replace(positions=block.positions[:, own], inputs=inputs))
-        assert_same_blocks([b._replace(positions=where[b.positions]) for b in blocks], expected, problem.tolerance)
+        assert_same_blocks(
+            [b._replace(positions=where[b.positions]) for b in blocks], expected, problem.tolerance
+        )
 
 
 LAWS = (check_parameter_names, check_selected_vector, check_selected_steps, check_checkpoints)

@@ -15,7 +15,8 @@ from gexcore.testing.problems import Problem
 
 
 def check_serialization(problem: Problem) -> None:
-    """Arrays of numbers that go through a file and come back as the same state, bit for bit, with its optimiser."""
+    """Arrays of numbers that go through a file and come back as the same state, bit for bit, with
+    its optimiser."""
     require(problem, SupportsSerialization)
     backend: Any = problem.backend
     start = backend.initial_state()

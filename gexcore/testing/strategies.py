@@ -14,7 +14,11 @@ Span = tuple[int, int]
 
 
 def loss_tables(
-    *, members: Span = (1, 6), samples: Span = (2, 12), largest: float = 20.0, dtype: DTypeLike = np.float64
+    *,
+    members: Span = (1, 6),
+    samples: Span = (2, 12),
+    largest: float = 20.0,
+    dtype: DTypeLike = np.float64,
 ) -> st.SearchStrategy[NDArray[Any]]:
     """Losses of shape (members, samples): finite, not negative, often tied or zero."""
     shapes = st.tuples(st.integers(*members), st.integers(*samples))
@@ -25,7 +29,9 @@ def scores(
     *, samples: Span = (2, 40), smallest: float = 0.0, largest: float = 20.0
 ) -> st.SearchStrategy[NDArray[np.float64]]:
     """Scores of shape (samples,), finite."""
-    return hnp.arrays(np.float64, st.integers(*samples), elements=_numbers(smallest, largest, np.float64))
+    return hnp.arrays(
+        np.float64, st.integers(*samples), elements=_numbers(smallest, largest, np.float64)
+    )
 
 
 def labels(samples: int, classes: int) -> st.SearchStrategy[NDArray[np.int64]]:
@@ -36,7 +42,9 @@ def labels(samples: int, classes: int) -> st.SearchStrategy[NDArray[np.int64]]:
 def positions(n: int, sizes: tuple[int, ...]) -> st.SearchStrategy[NDArray[np.intp]]:
     """Distinct positions below n in any order, as many as one of `sizes`."""
     orders = st.permutations(range(n))
-    return st.builds(lambda order, size: np.array(order[:size], np.intp), orders, st.sampled_from(sizes))
+    return st.builds(
+        lambda order, size: np.array(order[:size], np.intp), orders, st.sampled_from(sizes)
+    )
 
 
 def _numbers(smallest: float, largest: float, dtype: DTypeLike) -> st.SearchStrategy[float]:

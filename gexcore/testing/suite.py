@@ -7,7 +7,16 @@ from functools import partial
 from typing import Any, ClassVar
 
 from gexcore.backend.protocols import Backend
-from gexcore.testing import checks, derivatives, gradients, kronecker, optional, oracle, selection, serialization
+from gexcore.testing import (
+    checks,
+    derivatives,
+    gradients,
+    kronecker,
+    optional,
+    oracle,
+    selection,
+    serialization,
+)
 from gexcore.testing._hypothesis import pytest
 from gexcore.testing.problems import TOYS, Problem, Toy
 
@@ -52,7 +61,9 @@ class BackendTests:
         if "toy" in metafunc.fixturenames:
             metafunc.parametrize("toy", [TOYS[name] for name in self.toys], ids=self.toys)
         if "law" in metafunc.fixturenames:
-            metafunc.parametrize("law", self.laws, ids=[law.__name__.removeprefix("check_") for law in self.laws])
+            metafunc.parametrize(
+                "law", self.laws, ids=[law.__name__.removeprefix("check_") for law in self.laws]
+            )
 
     @pytest.fixture
     def problem(self, toy: Toy) -> Problem:

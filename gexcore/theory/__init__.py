@@ -1,4 +1,5 @@
-"""What the paper's propositions claim, as numbers to look at: for a model, a score, or a distribution."""
+"""What the paper's propositions claim, as numbers to look at: for a model, a score, or a
+distribution."""
 
 from __future__ import annotations
 

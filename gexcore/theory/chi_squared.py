@@ -58,10 +58,13 @@ class GeneralizedChiSquared:
         w = np.asarray(weights, dtype=np.float64)
         b = np.zeros(w.shape) if offsets is None else np.asarray(offsets, dtype=np.float64)
         if w.ndim != 1 or not len(w) or not (np.isfinite(w) & (w > 0)).all():
-            raise InvalidSettingError(f"weights of shape {w.shape} are no row of positive numbers; leave zeros out")
+            raise InvalidSettingError(
+                f"weights of shape {w.shape} are no row of positive numbers; leave zeros out"
+            )
         if b.shape != w.shape or not np.isfinite(b).all():
             raise InvalidSettingError(
-                f"offsets of shape {b.shape} do not fit {len(w)} weights; give one finite number each"
+                f"offsets of shape {b.shape} do not fit {len(w)} weights; give one finite "
+                "number each"
             )
         object.__setattr__(self, "weights", w)
         object.__setattr__(self, "offsets", b)
@@ -82,8 +85,8 @@ class GeneralizedChiSquared:
         Raises
         ------
         InvalidDataError
-            For matrices that are not symmetric or not positive semi-definite, a product that is zero, or a
-            mean outside the range of Σ.
+            For matrices that are not symmetric or not positive semi-definite, a product that is
+            zero, or a mean outside the range of Σ.
 
         Examples
         --------
@@ -103,9 +106,12 @@ class GeneralizedChiSquared:
             return cls(w[kept])
         mu = np.asarray(mean, dtype=np.float64)
         standard = (vectors.T @ mu) / np.sqrt(values)
-        if not np.allclose(root @ standard, mu, atol=1e-8 * max(1.0, float(np.abs(mu).max(initial=0.0)))):
+        if not np.allclose(
+            root @ standard, mu, atol=1e-8 * max(1.0, float(np.abs(mu).max(initial=0.0)))
+        ):
             raise InvalidDataError(
-                "the mean lies outside the range of the covariance; gᵀMg then has a part that is constant"
+                "the mean lies outside the range of the covariance; gᵀMg then has a part "
+                "that is constant"
             )
         return cls(w[kept], (v.T @ standard)[kept])
 
@@ -133,9 +139,10 @@ class GeneralizedChiSquared:
     def cdf(self, x: Any) -> Floats:
         """P(Q ≤ x), in the shape of x, to about 1e-10.
 
-        By inversion of the Laplace transform E e^(−sQ), along a parabola through the saddle point of the
-        integrand: with positive weights all of its singularities lie on the negative real axis, and unlike
-        along the imaginary axis (Imhof 1961, Davies 1973) the integrand decays for a single term too.
+        By inversion of the Laplace transform E e^(−sQ), along a parabola through the saddle point
+        of the integrand: with positive weights all of its singularities lie on the negative real
+        axis, and unlike along the imaginary axis (Imhof 1961, Davies 1973) the integrand decays for
+        a single term too.
         """
         return self._each(x, pole=True)
 
@@ -162,9 +169,11 @@ class GeneralizedChiSquared:
         return 1.0 - self._invert(x, -1, lambda v: -0.5 / (1 + math.exp(v)))
 
     def _invert(self, x: float, pole: int, real: Callable[[float], float]) -> float:
-        """(1/2πi) ∫ exp K(s) ds with K(s) = ln E e^(−sQ) + sx − ln(±s), the pole left (1) or right (−1) of the contour.
+        """(1/2πi) ∫ exp K(s) ds with K(s) = ln E e^(−sQ) + sx − ln(±s), the pole left (1) or right
+        (−1) of the contour.
 
-        `real` maps the line to the part of the real axis on which K is convex and has its least value.
+        `real` maps the line to the part of the real axis on which K is convex and has its least
+        value.
         """
         low, high = -30.0, 80.0 if pole >= 0 else 30.0
         for _ in range(80):
@@ -172,7 +181,8 @@ class GeneralizedChiSquared:
             rising = self._slopes(real(middle), x, pole)[0] > 0
             low, high = (low, middle) if rising else (middle, high)
         s0 = real((low + high) / 2)
-        # without the pole: its own path of descent bends so far that the other factor would grow along it
+        # without the pole: its own path of descent bends so far that the other factor would grow
+        # along it
         _, second, third = self._slopes(s0, x, 0)
         bend = -third / (6 * second)
         step = REACH / NODES / math.sqrt(second + (s0**-2 if pole else 0.0))
@@ -205,9 +215,13 @@ def _psd(matrix: Any, name: str) -> tuple[Floats, Floats]:
     m = np.asarray(matrix, dtype=np.float64)
     size = float(np.abs(m).max(initial=0.0))
     if m.ndim != 2 or m.shape[0] != m.shape[1] or not np.allclose(m, m.T, atol=1e-10 * size):
-        raise InvalidDataError(f"the {name} of shape {m.shape} is not symmetric; give one of shape (p, p)")
+        raise InvalidDataError(
+            f"the {name} of shape {m.shape} is not symmetric; give one of shape (p, p)"
+        )
     values, vectors = np.linalg.eigh(m)
     if values[0] < -1e-8 * size:
-        raise InvalidDataError(f"the {name} has the eigenvalue {values[0]:.3g}, and must be positive semi-definite")
+        raise InvalidDataError(
+            f"the {name} has the eigenvalue {values[0]:.3g}, and must be positive semi-definite"
+        )
     kept = values > NEGLIGIBLE * values.max(initial=0.0)
     return values[kept], vectors[:, kept]

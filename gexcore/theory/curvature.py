@@ -1,4 +1,5 @@
-"""Rank and null space of the Hessian and of the empirical Fisher matrix of a small model (Props 4.2 and B.4)."""
+"""Rank and null space of the Hessian and of the empirical Fisher matrix of a small model (Props 4.2
+and B.4)."""
 
 from __future__ import annotations
 
@@ -33,8 +34,8 @@ class Curvature:
         Their eigenvectors, as columns.
     gradients : array, shape (samples, p)
     tolerance : float
-        Share of the largest one below which an eigenvalue of H, or a singular value of the gradients,
-        counts as zero.
+        Share of the largest one below which an eigenvalue of H, or a singular value of the
+        gradients, counts as zero.
     """
 
     hessian: Floats
@@ -109,8 +110,9 @@ def curvature(
 ) -> Curvature:
     """Hessian of the mean loss and gradients of all samples at θ*, of up to 5,000 parameters.
 
-    Prop. 4.2: a squared error of 0 leaves H with at most NK non-zero eigenvalues. Prop. B.4: F has at most
-    N, whatever the loss. Away from such a minimum H has its second term, and need not be singular.
+    Prop. 4.2: a squared error of 0 leaves H with at most NK non-zero eigenvalues. Prop. B.4: F has
+    at most N, whatever the loss. Away from such a minimum H has its second term, and need not be
+    singular.
 
     Parameters
     ----------
@@ -147,15 +149,23 @@ def curvature(
     theta = to_numpy(engine.ravel(state))
     n, size = len(inputs.data), len(theta)
     if size > LARGEST_HESSIAN:
-        msg = f"the model has {size:,} parameters, and the Hessian of up to {LARGEST_HESSIAN:,} is held; choose some with parameters="
+        msg = (
+            f"the model has {size:,} parameters, and the Hessian of up to {LARGEST_HESSIAN:,} is "
+            "held; choose some with parameters="
+        )
         raise InvalidSettingError(msg)
     if tolerance is not None:
         check_number("tolerance", tolerance)
     product = hessian_product(engine, state, inputs.data, np.arange(n), batch_size=batch_size)
     spectrum = full_spectrum(product, size)
-    parts = [to_numpy(engine.sample_gradients(state, inputs.data.batch(i))) for i in in_order(n, batch_size)]
+    parts = [
+        to_numpy(engine.sample_gradients(state, inputs.data.batch(i)))
+        for i in in_order(n, batch_size)
+    ]
     settled = max(n, size) * float(np.finfo(theta.dtype).eps) if tolerance is None else tolerance
-    return Curvature(spectrum.values, spectrum.vectors, np.concatenate(parts).astype(np.float64), settled)
+    return Curvature(
+        spectrum.values, spectrum.vectors, np.concatenate(parts).astype(np.float64), settled
+    )
 
 
 def _rank(sizes: Floats, tolerance: float) -> int:

@@ -1,4 +1,5 @@
-"""Are gradients normal? Components of per-sample gradients along random directions (paper Section 3, Fig. 1a)."""
+"""Are gradients normal? Components of per-sample gradients along random directions (paper Section
+3, Fig. 1a)."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ class Normality(NamedTuple):
     Parameters
     ----------
     distance : float
-        Kolmogorov–Smirnov distance to the normal distribution of the same mean and deviation, from 0 to 1.
+        Kolmogorov–Smirnov distance to the normal distribution of the same mean and deviation, from
+        0 to 1.
     skewness, excess_kurtosis : float
         Both 0 of a normal distribution; heavy tails have a positive kurtosis.
     mean, deviation : float
@@ -47,10 +49,11 @@ def projected_gradients(
     batch_size: int = 512,
     seed: int = 0,
 ) -> Floats:
-    """Components g·d of every sample's gradient along unit vectors d, uniform on the sphere (Fig. 1a).
+    """Components g·d of every sample's gradient along unit vectors d, uniform on the sphere (Fig.
+    1a).
 
-    Takes what the backend has: per-sample gradients, directional derivatives, or central differences
-    of forward passes.
+    Takes what the backend has: per-sample gradients, directional derivatives, or central
+    differences of forward passes.
 
     Parameters
     ----------
@@ -95,11 +98,13 @@ def projected_gradients(
 
 
 def normality(values: Any) -> Normality:
-    """Distance from the normal distribution with the sample's own mean and deviation, skewness, excess kurtosis.
+    """Distance from the normal distribution with the sample's own mean and deviation, skewness,
+    excess kurtosis.
 
     There is no p-value. With estimated mean and deviation that of the Kolmogorov–Smirnov test is
-    invalid (Lilliefors), and a *small* one would speak against normality: the paper reads it as support.
-    A normal sample of n numbers has a distance of about 0.6 / √n; 95 % of them stay below 0.9 / √n.
+    invalid (Lilliefors), and a *small* one would speak against normality: the paper reads it as
+    support. A normal sample of n numbers has a distance of about 0.6 / √n; 95 % of them stay below
+    0.9 / √n.
 
     Parameters
     ----------
@@ -127,13 +132,16 @@ def normality(values: Any) -> Normality:
     second = float((centred**2).mean())
     if n < 3 or not second > 0:
         raise InvalidDataError(
-            f"{n} values with a variance of {second:g} have no shape; give at least 3, not all equal"
+            f"{n} values with a variance of {second:g} have no shape; give at least 3, not "
+            "all equal"
         )
     deviation = math.sqrt(second * n / (n - 1))
     expected = normal_cdf(np.sort(centred) / deviation)
     steps = np.arange(n + 1) / n
     distance = max(float((steps[1:] - expected).max()), float((expected - steps[:-1]).max()))
-    skewness, kurtosis = (float((centred**power).mean() / second ** (power / 2)) for power in (3, 4))
+    skewness, kurtosis = (
+        float((centred**power).mean() / second ** (power / 2)) for power in (3, 4)
+    )
     return Normality(distance, skewness, kurtosis - 3.0, mean, deviation)
 
 
@@ -151,5 +159,7 @@ def finite_row(values: Any) -> Floats:
     """
     x = np.asarray(values, dtype=np.float64)
     if x.ndim != 1 or not len(x) or not np.isfinite(x).all():
-        raise InvalidDataError(f"values of shape {x.shape} are no row of finite numbers; leave out what is missing")
+        raise InvalidDataError(
+            f"values of shape {x.shape} are no row of finite numbers; leave out what is missing"
+        )
     return x

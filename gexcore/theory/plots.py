@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 
 def plot_normality(components: Any, *, ax: Axes | None = None) -> Axes:
-    """Projected gradients against normal quantiles: each row a line, straight where it is normal (Fig. 1a).
+    """Projected gradients against normal quantiles: each row a line, straight where it is normal
+    (Fig. 1a).
 
     Parameters
     ----------
@@ -53,7 +54,12 @@ def plot_normality(components: Any, *, ax: Axes | None = None) -> Axes:
     ax = new_axes(ax, (5.0, 5.0))
     for row, one in zip(rows, found, strict=True):
         label = f"distance {one.distance:.2f}, kurtosis {one.excess_kurtosis:.1f}"
-        ax.plot(_normal_quantiles(len(row)), np.sort(row - one.mean) / one.deviation, linewidth=1.2, label=label)
+        ax.plot(
+            _normal_quantiles(len(row)),
+            np.sort(row - one.mean) / one.deviation,
+            linewidth=1.2,
+            label=label,
+        )
     reach = [-3.5, 3.5]
     ax.plot(reach, reach, color=INK, linestyle="--", linewidth=1, label="normal")
     ax.set(xlabel="normal quantile", ylabel="quantile of g·d, standardised")
@@ -61,7 +67,9 @@ def plot_normality(components: Any, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_unimodality(scores: Any, *, draws: int = 500, seed: int = 0, ax: Axes | None = None) -> Axes:
+def plot_unimodality(
+    scores: Any, *, draws: int = 500, seed: int = 0, ax: Axes | None = None
+) -> Axes:
     """Histogram of scores, with the dip and its p-value in the title.
 
     Parameters
@@ -94,12 +102,19 @@ def plot_unimodality(scores: Any, *, draws: int = 500, seed: int = 0, ax: Axes |
     found = unimodality(values, draws=draws, seed=seed)
     ax = new_axes(ax, (7.0, 4.0))
     ax.hist(values, BINS, color=QUIET)
-    ax.set(xlabel="score", ylabel="samples", title=f"dip {found.dip:.3f}, p = {found.p_value:.2g} of a single mode")
+    ax.set(
+        xlabel="score",
+        ylabel="samples",
+        title=f"dip {found.dip:.3f}, p = {found.p_value:.2g} of a single mode",
+    )
     return ax
 
 
-def plot_chi_squared(distribution: GeneralizedChiSquared, values: Any = None, *, ax: Axes | None = None) -> Axes:
-    """Density of a generalised χ² distribution, over a histogram of self-influences that should follow it.
+def plot_chi_squared(
+    distribution: GeneralizedChiSquared, values: Any = None, *, ax: Axes | None = None
+) -> Axes:
+    """Density of a generalised χ² distribution, over a histogram of self-influences that should
+    follow it.
 
     Parameters
     ----------
@@ -129,7 +144,9 @@ def plot_chi_squared(distribution: GeneralizedChiSquared, values: Any = None, *,
     ax = new_axes(ax, (7.0, 4.0))
     end = distribution.mean + 5 * distribution.variance**0.5
     if values is not None:
-        ax.hist(finite_row(values), BINS, range=(0.0, end), density=True, color=QUIET, label="measured")
+        ax.hist(
+            finite_row(values), BINS, range=(0.0, end), density=True, color=QUIET, label="measured"
+        )
     x = np.linspace(0.0, end, 201)[1:]
     ax.plot(x, distribution.pdf(x), color=ACCENT, label="generalised χ²")
     ax.set(xlabel="gᵀMg", ylabel="density")

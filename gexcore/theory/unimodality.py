@@ -1,4 +1,7 @@
-"""Has a distribution of scores one mode? Hartigan's dip, with a p-value by simulation (for Prop. 3.1)."""
+"""Has a distribution of scores one mode? Hartigan's dip, with a p-value by simulation (for Prop.
+
+3.1).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ from gexcore.settings import check_count
 from gexcore.theory.normality import finite_row
 
 LARGEST_SIMULATED = 1000
-"""Samples of the simulation, at most: √n times the dip of a uniform sample has a limit distribution."""
+"""Samples of the simulation, at most: √n times the dip of a uniform sample has a limit
+distribution."""
 
 
 class Unimodality(NamedTuple):
@@ -25,12 +29,13 @@ class Unimodality(NamedTuple):
         Greatest distance between the empirical distribution function and the nearest one that has a
         single mode, from 1/(2n) to 1/4.
     p_value : float
-        Share of uniform samples with at least this dip: small speaks against a single mode. The uniform
-        distribution is the least favourable of those with one mode, so the test is conservative.
+        Share of uniform samples with at least this dip: small speaks against a single mode. The
+        uniform distribution is the least favourable of those with one mode, so the test is
+        conservative.
     ashman_d : float
-        Distance of the means of a fitted mixture of two normal distributions, in units of their mean
-        deviation; above 2 their modes are apart. Skewed distributions of one mode have a large one too.
-        NaN where no mixture could be fitted.
+        Distance of the means of a fitted mixture of two normal distributions, in units of their
+        mean deviation; above 2 their modes are apart. Skewed distributions of one mode have a large
+        one too. NaN where no mixture could be fitted.
     """
 
     dip: float
@@ -44,8 +49,8 @@ def unimodality(values: Any, *, draws: int = 500, seed: int = 0) -> Unimodality:
     Parameters
     ----------
     values : array, shape (n,)
-        Finite. A transformation that keeps the order can change the number of modes: test the scores on
-        the scale on which they are looked at.
+        Finite. A transformation that keeps the order can change the number of modes: test the
+        scores on the scale on which they are looked at.
     draws : int
         Uniform samples of the same size (at most 1,000; a larger one is compared by √n · dip).
     seed : int
@@ -73,11 +78,14 @@ def unimodality(values: Any, *, draws: int = 500, seed: int = 0) -> Unimodality:
     null = np.array([dip(rng.random(n)) for _ in range(draws)])
     at_least = int((null * np.sqrt(n) >= found * np.sqrt(len(x)) * (1 - 1e-12)).sum())
     mixture = fit_mixture(x)
-    return Unimodality(found, (1 + at_least) / (1 + draws), np.nan if mixture is None else mixture.ashman_d)
+    return Unimodality(
+        found, (1 + at_least) / (1 + draws), np.nan if mixture is None else mixture.ashman_d
+    )
 
 
 def dip(values: Any) -> float:
-    """Hartigan's dip statistic, exactly (Hartigan & Hartigan 1985; the algorithm of Hartigan 1985, AS 217, corrected).
+    """Hartigan's dip statistic, exactly (Hartigan & Hartigan 1985; the algorithm of Hartigan 1985,
+    AS 217, corrected).
 
     Parameters
     ----------
@@ -141,7 +149,8 @@ def _walk(links: list[int], start: int, end: int) -> list[int]:
 
 
 def _widest(x: list[float], convex: list[int], concave: list[int]) -> tuple[float, int, int]:
-    """The largest distance between minorant and majorant in steps of 1/n, and the corners of both around it."""
+    """The largest distance between minorant and majorant in steps of 1/n, and the corners of both
+    around it."""
     if len(convex) == len(concave) == 2:
         return 1.0, 1, 1
     gap, ig, ih = 0.0, len(convex) - 1, len(concave) - 1
@@ -166,7 +175,8 @@ def _widest(x: list[float], convex: list[int], concave: list[int]) -> tuple[floa
 
 
 def _misfit(x: Floats, corners: list[int], sign: int) -> float:
-    """How far the distribution function departs from straight lines between corners, in steps of 1/n; at least 1."""
+    """How far the distribution function departs from straight lines between corners, in steps of
+    1/n; at least 1."""
     largest = 1.0
     for start, end in pairwise(corners):
         if end - start > 1 and x[end] != x[start]:

@@ -57,7 +57,9 @@ def test_an_instance_opts_out() -> None:
     plain = NumpyBackend(MLP.init((2, 3, 2), seed=0))
     normalised = NumpyBackend(MLP.init((2, 3, 2), seed=0, batch_norm=True))
     assert [supports(b, SupportsBufferRefresh) for b in (plain, normalised)] == [False, True]
-    assert not supports(NumpyBackend(MLP.init((2, 1), seed=0), loss="squared_error"), SupportsLogits)
+    assert not supports(
+        NumpyBackend(MLP.init((2, 1), seed=0), loss="squared_error"), SupportsLogits
+    )
 
 
 def test_a_subclass_with_another_result_loses_the_shortcut_to_the_old_one() -> None:
@@ -91,7 +93,8 @@ def test_a_subclass_with_another_result_loses_the_shortcut_to_the_old_one() -> N
 def test_one_error_names_all_that_is_missing() -> None:
     require(Half(), SupportsJvp, by="GEX-lin")
     wanted = (
-        r"^LiSSA needs SupportsDonation \(copy/sgd_step_\), SupportsHvp \(hvp\), which backend 'half' does not have"
+        r"^LiSSA needs SupportsDonation \(copy/sgd_step_\), SupportsHvp \(hvp\), which backend "
+        r"'half' does not have"
     )
     with pytest.raises(MissingCapabilityError, match=wanted):
         require(Half(), SupportsJvp, SupportsDonation, SupportsHvp, by="LiSSA")

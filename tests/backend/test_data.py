@@ -95,7 +95,9 @@ def test_losses_are_in_the_order_of_the_data_whatever_the_batches(trained: Any, 
     backend = NumpyBackend(trained.model)
     state = backend.initial_state()
     found = evaluate(backend, state, as_dataset(trained.data), batch_size=size)
-    wanted = [backend.forward(state, (trained.x[i : i + 1], trained.y[i : i + 1]))[0] for i in range(96)]
+    wanted = [
+        backend.forward(state, (trained.x[i : i + 1], trained.y[i : i + 1]))[0] for i in range(96)
+    ]
     np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-12)
 
 
@@ -103,7 +105,9 @@ def test_losses_must_be_one_per_sample() -> None:
     losses = np.zeros(4)
     assert checked(losses, 4) is losses
     for wrong in (np.zeros(3), np.zeros((4, 1)), np.float64(0), 0.0, [0.0, 0.0]):
-        with pytest.raises(InvalidModelError, match=r"one number per sample, shape \(4,\), is needed"):
+        with pytest.raises(
+            InvalidModelError, match=r"one number per sample, shape \(4,\), is needed"
+        ):
             checked(wrong, 4)
 
 

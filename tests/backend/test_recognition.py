@@ -1,4 +1,5 @@
-"""Models to backends: by type, without importing a framework, and only if the backend can be used."""
+"""Models to backends: by type, without importing a framework, and only if the backend can be used.
+Models to backends: by type, without importing a framework, and only if the backend can be used."""
 
 from __future__ import annotations
 
@@ -29,7 +30,9 @@ def plugin(*specs: BackendSpec) -> object:
     return Plugin()
 
 
-def spec(name: str, factory: str = "gexcore_numpy.backend:NumpyBackend", **fields: Any) -> BackendSpec:
+def spec(
+    name: str, factory: str = "gexcore_numpy.backend:NumpyBackend", **fields: Any
+) -> BackendSpec:
     return BackendSpec(name=name, factory=factory, **fields)
 
 
@@ -38,7 +41,10 @@ def model() -> MLP:
 
 
 def test_a_model_finds_its_backend_by_its_class_or_a_base_of_it(install: Install) -> None:
-    install("apple", "factory='no_such_module:X', models=('orchard.Tree',), requires=('no_such_framework',)")
+    install(
+        "apple",
+        "factory='no_such_module:X', models=('orchard.Tree',), requires=('no_such_framework',)",
+    )
     tree = type("Tree", (), {"__module__": "orchard"})
     registry = BackendRegistry()
     assert registry.find(tree()) == "apple"
@@ -49,16 +55,22 @@ def test_a_model_finds_its_backend_by_its_class_or_a_base_of_it(install: Install
 
 def test_a_model_that_is_no_class_of_its_own_is_recognised() -> None:
     registry = BackendRegistry()
-    registry.register(plugin(spec("pairs", recognises=lambda model: isinstance(model, tuple) and len(model) == 2)))
+    registry.register(
+        plugin(spec("pairs", recognises=lambda model: isinstance(model, tuple) and len(model) == 2))
+    )
     assert registry.find((1, 2)) == "pairs"
-    with pytest.raises(InvalidModelError, match=r"no backend takes a model of type builtins\.tuple"):
+    with pytest.raises(
+        InvalidModelError, match=r"no backend takes a model of type builtins\.tuple"
+    ):
         registry.find((1, 2, 3))
 
 
 def test_a_model_that_fits_two_backends_needs_a_choice() -> None:
     registry = BackendRegistry()
     registry.register(plugin(spec("other", models=("gexcore_numpy.models.MLP",))))
-    with pytest.raises(UnknownBackendError, match="fits the backends numpy, other; choose one with backend="):
+    with pytest.raises(
+        UnknownBackendError, match="fits the backends numpy, other; choose one with backend="
+    ):
         registry.find(model())
     assert isinstance(registry.create(model(), backend="other"), NumpyBackend)
 
@@ -67,7 +79,8 @@ def test_a_model_without_backend_is_told_what_could_be_installed(install: Instal
     install("apple", "factory='a:B', requires=('no_such_framework',), hint='pip install apples'")
     install("pear", "factory='a:B', requires=('no_such_framework',)")
     wanted = (
-        r"type builtins\.int; installed: .*numpy.*; for apple: pip install apples; for pear: install no_such_framework"
+        r"type builtins\.int; installed: .*numpy.*; for apple: pip install apples; for pear: "
+        r"install no_such_framework"
     )
     with pytest.raises(InvalidModelError, match=wanted) as raised:
         BackendRegistry().find(3)
@@ -77,8 +90,14 @@ def test_a_model_without_backend_is_told_what_could_be_installed(install: Instal
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"sgd_step": lambda self, state, batch, *, lr: state}, r"batch, \*, lr\) cannot be called as sgd_step\(self"),
-        ({"forward": lambda self, state: state}, r"forward\(self, state\) cannot be called as forward\(self"),
+        (
+            {"sgd_step": lambda self, state, batch, *, lr: state},
+            r"batch, \*, lr\) cannot be called as sgd_step\(self",
+        ),
+        (
+            {"forward": lambda self, state: state},
+            r"forward\(self, state\) cannot be called as forward\(self",
+        ),
         ({"restart": None}, r"has no method restart\(self, state"),
     ],
 )
@@ -96,7 +115,9 @@ def test_a_class_that_cannot_be_called_as_agreed_is_refused(
 def test_a_backend_is_a_model_of_its_own() -> None:
     registry, backend = BackendRegistry(), NumpyBackend(model())
     assert registry.create(backend) is backend
-    with pytest.raises(InvalidModelError, match="loss= is given although the model is a backend, which has its own"):
+    with pytest.raises(
+        InvalidModelError, match="loss= is given although the model is a backend, which has its own"
+    ):
         registry.create(backend, loss="squared_error")
     with pytest.raises(InvalidModelError, match=r"no backend takes a model of type builtins\.type"):
         registry.create(NumpyBackend)

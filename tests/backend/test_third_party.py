@@ -1,4 +1,5 @@
-"""A backend by somebody else: installed from its own folder, found by both routes, held to the kit; and its tutorial."""
+"""A backend by somebody else: installed from its own folder, found by both routes, held to the kit;
+and its tutorial."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ PAGE = (ROOT / "docs" / "custom_backend.md").read_text()
 
 FILES = dict(re.findall(r"\*\*`([^`]+)`\*\*\n\n```\w+\n(.*?)```\n", PAGE, re.DOTALL))
 USE, ENTRY_POINT, RUN_TIME, OWN_PROBLEM = (
-    code for code in re.findall(r"```python\n(.*?)```\n", PAGE, re.DOTALL) if code not in FILES.values()
+    code
+    for code in re.findall(r"```python\n(.*?)```\n", PAGE, re.DOTALL)
+    if code not in FILES.values()
 )
 
 hookimpl = pluggy.HookimplMarker("gexcore")
@@ -40,7 +43,14 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed(copied: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder into which pip has installed it."""
     target = tmp_path_factory.mktemp("installed")
-    options = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--target", str(target)]
+    options = [
+        "--quiet",
+        "--no-index",
+        "--no-deps",
+        "--no-build-isolation",
+        "--target",
+        str(target),
+    ]
     run([sys.executable, "-m", "pip", "install", *options, str(copied)])
     return target
 
@@ -62,7 +72,11 @@ def run(command: list[str], *, path: Path | None = None, folder: Path | None = N
 
 
 def test_the_page_shows_the_files() -> None:
-    files = {str(p.relative_to(PROJECT)): p.read_text() for p in PROJECT.rglob("*") if p.suffix in (".py", ".toml")}
+    files = {
+        str(p.relative_to(PROJECT)): p.read_text()
+        for p in PROJECT.rglob("*")
+        if p.suffix in (".py", ".toml")
+    }
     assert files == FILES
     lines = sum(text.count("\n") for text in files.values())
     assert lines <= 120
@@ -71,7 +85,17 @@ def test_the_page_shows_the_files() -> None:
 
 def test_its_own_tests_run_the_kit(installed: Path, copied: Path) -> None:
     (copied / "tests" / "test_own_problem.py").write_text(f"{USE}\n{OWN_PROBLEM}")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "tests"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-W",
+        "error",
+        "tests",
+    ]
     passed = re.search(r"(\d+) passed, \d+ skipped in", run(command, path=installed, folder=copied))
     assert passed is not None
     assert int(passed.group(1)) > 20
@@ -86,7 +110,10 @@ assert "tiny" in default_registry().names()
 assert default_registry().get("tiny") is TinyBackend
 print(influence.suspicion().shape)
 """
-    assert run([sys.executable, "-W", "error", "-c", code], path=installed, folder=tmp_path) == "(120,)\n"
+    assert (
+        run([sys.executable, "-W", "error", "-c", code], path=installed, folder=tmp_path)
+        == "(120,)\n"
+    )
 
 
 def test_reading_names_does_not_import_it(installed: Path, tmp_path: Path) -> None:
@@ -113,14 +140,20 @@ assert bool(entry_points(group="gexcore.backends", name="tiny")) is {also_instal
 {ENTRY_POINT}
 default_registry().unregister("tiny")
 """
-    run([sys.executable, "-W", "error", "-c", code], path=installed if also_installed else copied, folder=tmp_path)
+    run(
+        [sys.executable, "-W", "error", "-c", code],
+        path=installed if also_installed else copied,
+        folder=tmp_path,
+    )
 
 
 class TinyPlugin:
     """As the project's, with something changed."""
 
     def __init__(self, **changes: Any) -> None:
-        tiny = BackendSpec(name="tiny", factory="gexcore_tiny.backend:TinyBackend", hint="pip install gexcore-tiny")
+        tiny = BackendSpec(
+            name="tiny", factory="gexcore_tiny.backend:TinyBackend", hint="pip install gexcore-tiny"
+        )
         self.spec = replace(tiny, **changes)
 
     @hookimpl
@@ -182,18 +215,27 @@ MISTAKES: dict[str, Callable[[BackendRegistry], object]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_the_page_quotes_every_error(mistake: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_page_quotes_every_error(
+    mistake: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("GEXCORE_DISABLE_BACKENDS", "torch,jax,tensorflow,sklearn")
     monkeypatch.syspath_prepend(PROJECT)
     if mistake == "is claimed by":
         for distribution in ("gexcore-tiny", "other-tiny"):
             info = tmp_path / f"{distribution.replace('-', '_')}-0.1.dist-info"
             info.mkdir()
-            (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 0.1\n")
-            (info / "entry_points.txt").write_text("[gexcore.backends]\ntiny = gexcore_tiny.plugin\n")
+            (info / "METADATA").write_text(
+                f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 0.1\n"
+            )
+            (info / "entry_points.txt").write_text(
+                "[gexcore.backends]\ntiny = gexcore_tiny.plugin\n"
+            )
         monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(Exception, match=mistake) as caught:
         MISTAKES[mistake](BackendRegistry())
-    quoted = [" ".join(part.replace("\n>", "").split()) for part in re.findall(r"^> (.*?)\n\n", PAGE, re.S | re.M)]
+    quoted = [
+        " ".join(part.replace("\n>", "").split())
+        for part in re.findall(r"^> (.*?)\n\n", PAGE, re.S | re.M)
+    ]
     assert str(caught.value) in quoted
     assert len(quoted) == len(MISTAKES)

@@ -1,4 +1,5 @@
-"""The JAX backend against the oracle: law by law, and by the scores of whole runs; what it compiles and keeps."""
+"""The JAX backend against the oracle: law by law, and by the scores of whole runs; what it compiles
+and keeps."""
 
 from __future__ import annotations
 
@@ -47,7 +48,11 @@ def perceptron(model: MLP) -> JaxModel:
             if norms:
                 mean, var = moments[depth]
                 used = (x.mean(0), x.var(0)) if training else (mean, var)
-                new.append((0.9 * mean + 0.1 * used[0], 0.9 * var + 0.1 * x.var(0, ddof=1)) if training else used)
+                new.append(
+                    (0.9 * mean + 0.1 * used[0], 0.9 * var + 0.1 * x.var(0, ddof=1))
+                    if training
+                    else used
+                )
                 scale, offset = params["norms"][depth]
                 x = (x - used[0]) / jnp.sqrt(used[1] + 1e-5) * scale + offset
             x = activation(x)
@@ -81,29 +86,42 @@ class TestSelected(TestOracle):
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("float64", 1e-8), ("float32", 1e-4)])
 @pytest.mark.parametrize("batch_norm", [False, True])
-def test_a_whole_run_gives_the_oracles_scores(precision: Precision, tolerance: float, batch_norm: bool) -> None:
+def test_a_whole_run_gives_the_oracles_scores(
+    precision: Precision, tolerance: float, batch_norm: bool
+) -> None:
     rng = np.random.default_rng(0)
     y = np.arange(90) % 3
     x = (rng.normal(size=(90, 4)) + 2 * np.eye(3, 4)[y]).astype(precision)
-    start = NumpyBackend(MLP.init((4, 16, 3), seed=0, activation="tanh", batch_norm=batch_norm, dtype=precision))
+    start = NumpyBackend(
+        MLP.init((4, 16, 3), seed=0, activation="tanh", batch_norm=batch_norm, dtype=precision)
+    )
     state = start.initial_state()
     for step in range(200):
         state = start.sgd_step(state, (x, y), lr=0.1, seed=step)
     model = start.to_model(state)
     y[:4] = (y[:4] + 1) % 3
-    gex = gx.GEX(lr=0.05, chains=2, snapshots=3, steps_per_snapshot=10, batch_size=16, scoring="evaluated")
+    gex = gx.GEX(
+        lr=0.05, chains=2, snapshots=3, steps_per_snapshot=10, batch_size=16, scoring="evaluated"
+    )
     want = gex.fit(model, (x, y), test=(x[:7], y[:7]), progress=False)
     backend = JaxBackend(perceptron(model))
     got = gex.fit(backend, (x, y), test=(x[:7], y[:7]), progress=False)
-    free = gx.GEX(lr=0.05, snapshots=8, steps_per_snapshot=20, batch_size=16, scoring="training_batches")
+    free = gx.GEX(
+        lr=0.05, snapshots=8, steps_per_snapshot=20, batch_size=16, scoring="training_batches"
+    )
     pairs = [
         (got.self_influence(), want.self_influence()),
         (got.suspicion(), want.suspicion()),
         (got.influence(), want.influence()),
-        (free.fit(backend, (x, y), progress=False).suspicion(), free.fit(model, (x, y), progress=False).suspicion()),
+        (
+            free.fit(backend, (x, y), progress=False).suspicion(),
+            free.fit(model, (x, y), progress=False).suspicion(),
+        ),
     ]
     for actual, expected in pairs:
-        np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+        np.testing.assert_allclose(
+            actual, expected, rtol=0, atol=tolerance * np.abs(expected).max()
+        )
 
 
 class Traced:
@@ -113,7 +131,9 @@ class Traced:
         self.training: list[bool] = []
         self.model = JaxModel(self.apply, np.ones((5, 3), np.float32), np.zeros(2, np.float32))
 
-    def apply(self, params: Any, buffers: Any, x: Any, *, training: bool, key: Any) -> tuple[Any, Any]:
+    def apply(
+        self, params: Any, buffers: Any, x: Any, *, training: bool, key: Any
+    ) -> tuple[Any, Any]:
         self.training.append(training)
         return x @ params, buffers + 1 if training else buffers
 
@@ -241,7 +261,9 @@ def test_averages_are_told_from_other_buffers() -> None:
         "steps": jnp.array(3),
         "constant": jnp.ones(4),
     }
-    found = jax.jit(lambda buffers: dict(zip(sorted(buffers), batch_statistics(train, buffers), strict=True)))(old)
+    found = jax.jit(
+        lambda buffers: dict(zip(sorted(buffers), batch_statistics(train, buffers), strict=True))
+    )(old)
     np.testing.assert_allclose(found["slow"], fresh["slow"], rtol=1e-12)
     np.testing.assert_allclose(found["fast"], fresh["fast"], rtol=1e-12)
     assert found["total"] == old["total"]

@@ -38,7 +38,11 @@ def stepped(backend: JaxBackend) -> None:
 def returns(value: Any) -> JaxBackend:
     """A model that returns something else, and one parameter."""
     return JaxBackend(
-        JaxModel(lambda params, buffers, x, *, training, key: value(params, buffers, x), np.ones(3), np.zeros(2))
+        JaxModel(
+            lambda params, buffers, x, *, training, key: value(params, buffers, x),
+            np.ones(3),
+            np.zeros(2),
+        )
     )
 
 

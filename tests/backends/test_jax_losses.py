@@ -18,7 +18,9 @@ from gexcore_jax.losses import LOSSES, loss_of
 jax.config.update("jax_enable_x64", True)
 
 
-cross_entropy, squared_error, binary_cross_entropy = (jax.jit(loss.value) for loss in LOSSES.values())
+cross_entropy, squared_error, binary_cross_entropy = (
+    jax.jit(loss.value) for loss in LOSSES.values()
+)
 
 
 def normal(*shape: int) -> Any:
@@ -45,7 +47,10 @@ def test_cross_entropy_of_confident_scores_is_finite() -> None:
 
 def test_cross_entropy_of_tokens_is_a_mean_over_those_that_count() -> None:
     scores, labels = normal(2, 4, 3), np.array([[0, 1, -100, 2], [-100, -100, 1, -100]])
-    each = np.log(np.exp(scores).sum(2)) - np.take_along_axis(scores, np.maximum(labels, 0)[..., None], 2)[..., 0]
+    each = (
+        np.log(np.exp(scores).sum(2))
+        - np.take_along_axis(scores, np.maximum(labels, 0)[..., None], 2)[..., 0]
+    )
     expected = [each[0, [0, 1, 3]].mean(), each[1, 2]]
     np.testing.assert_allclose(cross_entropy(scores, labels), expected, rtol=1e-12)
     assert cross_entropy(scores, np.full((2, 4), -100)).tolist() == [0.0, 0.0]
@@ -64,7 +69,9 @@ def test_a_single_output_meets_targets_of_either_shape(shape: tuple[int, ...]) -
 def test_several_outputs_are_summed() -> None:
     output, target = normal(4, 2, 3), np.ones((4, 2, 3))
     np.testing.assert_allclose(squared_error(output, target), ((output - 1) ** 2).sum((1, 2)))
-    np.testing.assert_allclose(binary_cross_entropy(output, target), np.log1p(np.exp(-output)).sum((1, 2)))
+    np.testing.assert_allclose(
+        binary_cross_entropy(output, target), np.log1p(np.exp(-output)).sum((1, 2))
+    )
     extreme = binary_cross_entropy(np.array([-200.0, 200.0]), np.array([1, 1]))
     np.testing.assert_allclose(extreme, [200.0, 0.0], atol=1e-80)
 
@@ -91,11 +98,14 @@ def test_half_precision_scores_give_full_precision_losses(dtype: Any) -> None:
         (InvalidDataError, lambda: squared_error(normal(4), np.array(1.0)), "give one target per output"),
         (InvalidModelError, lambda: loss_of("mae"), "no loss named 'mae'; allowed are cross_entropy"),
         (InvalidModelError, lambda: loss_of(lambda f, y: f.mean()).value(normal(2, 3), zeros(2)),
-         r"the loss returned one number for 2 samples; it must return shape \(2,\), as without the mean"),
+         r"the loss returned one number for 2 samples; it must return shape \(2,\), as "
+r"without the mean"),
         (InvalidModelError, lambda: loss_of(lambda f, y: f).value(normal(2, 3), zeros(2)), r"shape \(2, 3\) for 2 samples"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_said(error: type[Exception], call: Callable[[], object], message: str) -> None:
+def test_what_does_not_fit_is_said(
+    error: type[Exception], call: Callable[[], object], message: str
+) -> None:
     with pytest.raises(error, match=message):
         call()
 
@@ -104,7 +114,9 @@ def test_targets_on_the_host_are_checked_and_others_give_nan() -> None:
     backend = JaxBackend((lambda params, x: x @ params, np.ones((2, 3))))
     state, x = backend.initial_state(), np.ones((4, 2))
     for labels, first in (([0, 1, 3, -1], 3), ([-1, 0, 0, 0], -1)):
-        with pytest.raises(InvalidDataError, match=f"label {first} is outside 0 … 2, the 3 classes of the model"):
+        with pytest.raises(
+            InvalidDataError, match=f"label {first} is outside 0 … 2, the 3 classes of the model"
+        ):
             backend.forward(state, (x, np.array(labels)))
         losses = backend.forward(state, (x, jnp.array(labels)))
         np.testing.assert_array_equal(np.isnan(losses), [label not in range(3) for label in labels])
@@ -112,10 +124,16 @@ def test_targets_on_the_host_are_checked_and_others_give_nan() -> None:
 
 
 def test_binary_targets_are_checked() -> None:
-    backend = JaxBackend((lambda params, x: x @ params, np.ones((2, 1))), loss="binary_cross_entropy")
-    with pytest.raises(InvalidDataError, match="targets outside 0 … 1; only 0, 1 and probabilities"):
+    backend = JaxBackend(
+        (lambda params, x: x @ params, np.ones((2, 1))), loss="binary_cross_entropy"
+    )
+    with pytest.raises(
+        InvalidDataError, match="targets outside 0 … 1; only 0, 1 and probabilities"
+    ):
         backend.forward(backend.initial_state(), (np.ones((2, 2)), np.array([-1, 1])))
-    assert np.isnan(backend.forward(backend.initial_state(), (np.ones((2, 2)), jnp.array([-1, 1])))).tolist() == [
+    assert np.isnan(
+        backend.forward(backend.initial_state(), (np.ones((2, 2)), jnp.array([-1, 1])))
+    ).tolist() == [
         True,
         False,
     ]

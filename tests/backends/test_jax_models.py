@@ -95,17 +95,25 @@ def keywords() -> Problem:
 
     params = {"table": RNG.normal(size=(7, 8)), "head": RNG.normal(size=(8, 3))}
     mask = (np.arange(4) < RNG.integers(1, 5, N)[:, None]).astype(np.int64)
-    return Problem(JaxBackend((apply, params)), {"ids": RNG.integers(0, 7, (N, 4)), "mask": mask, "labels": LABELS})
+    return Problem(
+        JaxBackend((apply, params)),
+        {"ids": RNG.integers(0, 7, (N, 4)), "mask": mask, "labels": LABELS},
+    )
 
 
 def two_inputs() -> Problem:
     """A loss and an optimiser of the user's, weights that are constants, and data on the device."""
 
-    def apply(params: Any, frozen: Any, left: Any, right: Any, *, training: bool, key: Any) -> tuple[Any, Any]:
+    def apply(
+        params: Any, frozen: Any, left: Any, right: Any, *, training: bool, key: Any
+    ) -> tuple[Any, Any]:
         return (jnp.tanh(left @ frozen) + right @ params["free"]) @ params["head"], frozen
 
     def loss(scores: Any, labels: Any) -> Any:
-        return optax.softmax_cross_entropy_with_integer_labels(scores, labels) * jnp.array([1.0, 2.0, 0.5])[labels]
+        return (
+            optax.softmax_cross_entropy_with_integer_labels(scores, labels)
+            * jnp.array([1.0, 2.0, 0.5])[labels]
+        )
 
     params = {"free": RNG.normal(size=(2, 3)), "head": RNG.normal(size=(3, 3))}
     model = JaxModel(apply, params, RNG.normal(size=(4, 3)), statistics=False)
@@ -129,7 +137,8 @@ BUILT: dict[str, Problem] = {}
 
 @pytest.fixture(scope="module", autouse=True)
 def quick_compilation() -> Iterator[None]:
-    """Compiling is what these tests spend their time on; those against the oracle run code as users do."""
+    """Compiling is what these tests spend their time on; those against the oracle run code as users
+    do."""
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
@@ -140,5 +149,7 @@ class TestModels(BackendTests):
     def problem(self, request: pytest.FixtureRequest) -> Problem:
         if request.param not in BUILT:
             made = PROBLEMS[request.param]()
-            BUILT[request.param] = replace(made, checkpoint=lambda state: (state.params, state.buffers))
+            BUILT[request.param] = replace(
+                made, checkpoint=lambda state: (state.params, state.buffers)
+            )
         return BUILT[request.param]

@@ -55,7 +55,10 @@ def dense(p: Any, x: Any) -> Any:
 
 def arrays(seed: int = 0) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
-    layers = [(rng.normal(size=(5, 4)), rng.normal(size=4)), (rng.normal(size=(4, 4)), rng.normal(size=4))]
+    layers = [
+        (rng.normal(size=(5, 4)), rng.normal(size=4)),
+        (rng.normal(size=(4, 4)), rng.normal(size=4)),
+    ]
     return {"layers": layers, "head": rng.normal(size=(4, 3))}
 
 
@@ -70,7 +73,10 @@ class TestNames:
     @pytest.mark.parametrize(
         ("model", "names"),
         [
-            (Net(), "layers.0.bias layers.0.kernel layers.1.bias layers.1.kernel norm.bias norm.scale"),
+            (
+                Net(),
+                "layers.0.bias layers.0.kernel layers.1.bias layers.1.kernel norm.bias norm.scale",
+            ),
             (mlp(), "layers.0.weight layers.0.bias layers.1.weight layers.1.bias"),
             ((dense, arrays()), "head layers.0.0 layers.0.1 layers.1.0 layers.1.1"),
             ((dense, jnp.ones((5, 3))), "params"),
@@ -81,14 +87,23 @@ class TestNames:
         backend = JaxBackend(model)
         state = backend.initial_state()
         sizes = [leaf.size for leaf in jax.tree.leaves(state.params)]
-        assert list(backend.parameter_names().items()) == list(zip(names.split(), sizes, strict=True))
+        assert list(backend.parameter_names().items()) == list(
+            zip(names.split(), sizes, strict=True)
+        )
         assert sum(sizes) == backend.ravel(state).size
 
     @pytest.mark.parametrize(
         ("names", "message"),
         [
-            ([], r"no parameters were chosen; choose from 'layers.0.weight', 'layers.0.bias', 'layers.1.w"),
-            (["layers.0.bias", "bias"], "no trainable parameter is named 'bias'; choose from 'layers.0.weight', "),
+            (
+                [],
+                r"no parameters were chosen; choose from 'layers.0.weight', 'layers.0.bias', "
+                r"'layers.1.w",
+            ),
+            (
+                ["layers.0.bias", "bias"],
+                "no trainable parameter is named 'bias'; choose from 'layers.0.weight', ",
+            ),
         ],
     )
     def test_that_are_not_there(self, names: Any, message: str) -> None:
@@ -99,7 +114,8 @@ class TestNames:
         selected = JaxBackend(mlp()).select(["layers.1.bias", "layers.0.bias"])
         assert list(selected.select(["layers.1.bias"]).parameter_names()) == ["layers.1.bias"]
         with pytest.raises(
-            InvalidSettingError, match=r"'layers.0.weight'; choose from 'layers.0.bias', 'layers.1.bias'$"
+            InvalidSettingError,
+            match=r"'layers.0.weight'; choose from 'layers.0.bias', 'layers.1.bias'$",
         ):
             selected.select(["layers.0.weight"])
 
@@ -133,7 +149,9 @@ def test_steps_leave_the_others_bit_for_bit(optimizer: Optimizer) -> None:
 
 def test_the_backend_selected_from_stays_as_it_was() -> None:
     backend = JaxBackend(Net())
-    before = np.asarray(backend.ravel(backend.sgd_step(backend.initial_state(), BATCH, lr=0.1, seed=0)))
+    before = np.asarray(
+        backend.ravel(backend.sgd_step(backend.initial_state(), BATCH, lr=0.1, seed=0))
+    )
     selected = backend.select(["norm.bias"])
     selected.sgd_step(selected.initial_state(), BATCH, lr=0.1, seed=0)
     after = backend.ravel(backend.sgd_step(backend.initial_state(), BATCH, lr=0.1, seed=0))
@@ -141,10 +159,14 @@ def test_the_backend_selected_from_stays_as_it_was() -> None:
 
 
 def test_what_apply_returns_is_told_of_a_selected_backend_too() -> None:
-    model = JaxModel(lambda p, b, x, *, training, key: x @ p["w"] + p["b"], {"w": np.ones((5, 3)), "b": np.ones(3)})
+    model = JaxModel(
+        lambda p, b, x, *, training, key: x @ p["w"] + p["b"],
+        {"w": np.ones((5, 3)), "b": np.ones(3)},
+    )
     selected = JaxBackend(model).select(["b"])
     with pytest.raises(
-        InvalidModelError, match=r"apply returned .*; that of a JaxModel must return \(scores, buffers\)"
+        InvalidModelError,
+        match=r"apply returned .*; that of a JaxModel must return \(scores, buffers\)",
     ):
         selected.forward(selected.initial_state(), BATCH)
 
@@ -160,10 +182,26 @@ class TestCheckpoints:
             ((dense, arrays()), (dense, arrays(1)), (dense, arrays(1))),
             ((dense, arrays()), arrays(1), (dense, arrays(1))),
             # as files bring them back
-            ((dense, arrays()), {**arrays(1), "layers": list(map(list, arrays(1)["layers"]))}, (dense, arrays(1))),
-            (JaxModel(moving, ONES, np.zeros(5)), JaxModel(moving, EYE, np.ones(5)), JaxModel(moving, EYE, np.ones(5))),
-            (JaxModel(moving, ONES, np.zeros(5)), (EYE, np.ones(5)), JaxModel(moving, EYE, np.ones(5))),
-            (JaxModel(moving, ONES, np.ones(5), statistics=False), EYE, JaxModel(moving, EYE, np.ones(5))),
+            (
+                (dense, arrays()),
+                {**arrays(1), "layers": list(map(list, arrays(1)["layers"]))},
+                (dense, arrays(1)),
+            ),
+            (
+                JaxModel(moving, ONES, np.zeros(5)),
+                JaxModel(moving, EYE, np.ones(5)),
+                JaxModel(moving, EYE, np.ones(5)),
+            ),
+            (
+                JaxModel(moving, ONES, np.zeros(5)),
+                (EYE, np.ones(5)),
+                JaxModel(moving, EYE, np.ones(5)),
+            ),
+            (
+                JaxModel(moving, ONES, np.ones(5), statistics=False),
+                EYE,
+                JaxModel(moving, EYE, np.ones(5)),
+            ),
         ],
     )
     def test_are_models_or_their_arrays(self, model: Any, checkpoint: Any, wanted: Any) -> None:
@@ -171,7 +209,9 @@ class TestCheckpoints:
         start = backend.initial_state()
         state = backend.load(checkpoint)
         assert jax.tree.structure(state) == jax.tree.structure(start)
-        assert [leaf.dtype for leaf in jax.tree.leaves(state)] == [leaf.dtype for leaf in jax.tree.leaves(start)]
+        assert [leaf.dtype for leaf in jax.tree.leaves(state)] == [
+            leaf.dtype for leaf in jax.tree.leaves(start)
+        ]
         names = list(backend.parameter_names())
         selected = backend.select(names[:1])
         same = selected.load(checkpoint)
@@ -193,7 +233,8 @@ class TestCheckpoints:
     @pytest.mark.parametrize(
         ("model", "checkpoint", "message"),
         [
-            (Net(), Net(width=6), r"it has an array of shape \(6,\) for 'layers.0.bias', where the model has an array of shape \(4,\)"),
+            (Net(), Net(width=6), r"it has an array of shape \(6,\) for 'layers.0.bias', where the model has an "
+r"array of shape \(4,\)"),
             (Alone(), Net(), "it has nothing for 'head.bias', where the model has an array of shape"),
             (mlp(), Alone(), "it has nothing for 'layers.0.weight'"),
             ((dense, arrays()), {**arrays(), "more": 1.0}, r"it has an array of shape \(\) for 'more', where the model has nothing"),

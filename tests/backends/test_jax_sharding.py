@@ -1,4 +1,5 @@
-"""Parameters that are sharded over a mesh of devices stay so; in a process of its own, which has two devices."""
+"""Parameters that are sharded over a mesh of devices stay so; in a process of its own, which has
+two devices."""
 
 from __future__ import annotations
 
@@ -32,8 +33,17 @@ np.testing.assert_allclose(one.losses, other.losses, rtol=1e-4, atol=1e-5)
 
 
 def test_sharding_is_kept() -> None:
-    env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    env = {
+        **os.environ,
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "JAX_PLATFORMS": "cpu",
+    }
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], env=env, capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-c", SCRIPT],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -50,14 +50,23 @@ def single(scores: Any, label: Any) -> Any:
 def by_hand(apply: Apply, params: Any, x: Any, y: Any = Y) -> np.ndarray[Any, Any]:
     """One gradient after the other."""
     flat, unravel = jax.flatten_util.ravel_pytree(params)
-    gradient = jax.jit(jax.grad(lambda v, i: single(apply(unravel(v), x[i][None])[0], y[i])), static_argnums=1)
+    gradient = jax.jit(
+        jax.grad(lambda v, i: single(apply(unravel(v), x[i][None])[0], y[i])), static_argnums=1
+    )
     return np.stack([gradient(flat, i) for i in range(len(y))])
 
 
 def conv(
-    x: Any, w: Any, layout: str = "NHWC,HWIO,NHWC", strides: Any = (1, 1), padding: Any = "VALID", **more: Any
+    x: Any,
+    w: Any,
+    layout: str = "NHWC,HWIO,NHWC",
+    strides: Any = (1, 1),
+    padding: Any = "VALID",
+    **more: Any,
 ) -> Any:
-    return jax.lax.conv_general_dilated(x, w, strides, padding, dimension_numbers=layout.split(","), **more)
+    return jax.lax.conv_general_dilated(
+        x, w, strides, padding, dimension_numbers=layout.split(","), **more
+    )
 
 
 def channels_first(x: Any) -> Any:
@@ -87,7 +96,9 @@ def of_two_axes(p: Any, x: Any) -> Any:
 
 def wrapped(p: Any, x: Any) -> Any:
     weight = jnp.asarray(jnp.asarray(p["w"], jnp.float32), jnp.float64)
-    return jax.checkpoint(jax.jit(lambda x: jax.vmap(lambda row: weight.T @ row)(x)))(x) + p["b"].reshape(1, 3)
+    return jax.checkpoint(jax.jit(lambda x: jax.vmap(lambda row: weight.T @ row)(x)))(x) + p[
+        "b"
+    ].reshape(1, 3)
 
 
 def convolution(p: Any, x: Any) -> Any:
@@ -104,7 +115,12 @@ def dilated_convolution(p: Any, x: Any) -> Any:
 
 
 def transposed_convolution(p: Any, x: Any) -> Any:
-    return jax.lax.conv_transpose(x, p["w"], (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")) + p["b"]
+    return (
+        jax.lax.conv_transpose(
+            x, p["w"], (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+        + p["b"]
+    )
 
 
 def convolution_of_series(p: Any, x: Any) -> Any:
@@ -157,7 +173,9 @@ def test_factors_are_those_of_the_definition(layer: Apply) -> None:
     outputs = layer(params, x)
     places = outputs[0].size // 3
     # entry (n, t, r) of the output, by the weights that it is made of
-    slopes = np.asarray(jax.jacobian(lambda v: layer(unravel(v), x))(flat)).reshape(B, places, 3, -1)
+    slopes = np.asarray(jax.jacobian(lambda v: layer(unravel(v), x))(flat)).reshape(
+        B, places, 3, -1
+    )
     entering = np.stack([slopes[:, :, r, row] for r, row in enumerate(block.positions)])
     for r in (1, 2):
         np.testing.assert_allclose(entering[r], entering[0], atol=1e-6)
@@ -169,7 +187,9 @@ def test_factors_are_those_of_the_definition(layer: Apply) -> None:
 
     s = np.asarray(jax.grad(total)(jnp.zeros_like(outputs))).reshape(B, places, 3)
     np.testing.assert_allclose(block.inputs, np.einsum("nti,ntj->ij", a, a) / B, atol=1e-6)
-    np.testing.assert_allclose(block.outputs, np.einsum("nto,ntp->op", s, s) / (B * places), atol=1e-6)
+    np.testing.assert_allclose(
+        block.outputs, np.einsum("nto,ntp->op", s, s) / (B * places), atol=1e-6
+    )
     rows = backend.sample_gradients(state, (x, Y))
     np.testing.assert_allclose(rows, by_hand(lambda p, x: scores(p, x, 0.0), params, x), atol=1e-6)
     np.testing.assert_allclose(rows[:, block.positions], np.einsum("nto,nti->noi", s, a), atol=1e-6)
@@ -315,11 +335,15 @@ class Single(eqx.Module):
         p, key = image_params(), jax.random.key(0)
         conv = eqx.nn.Conv2d(2, 4, (3, 2), padding="SAME", key=key)
         kernel, bias = p["w"].transpose(3, 2, 0, 1), p["b"].reshape(4, 1, 1)
-        self.conv = eqx.tree_at(lambda c: (c.weight, c.bias), conv, (jnp.asarray(kernel), jnp.asarray(bias)))
+        self.conv = eqx.tree_at(
+            lambda c: (c.weight, c.bias), conv, (jnp.asarray(kernel), jnp.asarray(bias))
+        )
         self.scale, self.offset = jnp.asarray(p["scale"]), jnp.asarray(p["offset"])
         self.dropout = eqx.nn.Dropout(0.5)
         head = eqx.nn.Linear(4, 3, key=key)
-        self.head = eqx.tree_at(lambda c: (c.weight, c.bias), head, (jnp.asarray(p["head"].T), jnp.asarray(p["end"])))
+        self.head = eqx.tree_at(
+            lambda c: (c.weight, c.bias), head, (jnp.asarray(p["head"].T), jnp.asarray(p["end"]))
+        )
 
     def __call__(self, x: Any, key: Any = None) -> Any:
         hidden = jnp.moveaxis(self.conv(jnp.moveaxis(x, -1, 0)), 0, -1)
@@ -334,13 +358,21 @@ class Single(eqx.Module):
         (Single, {"w": "conv.weight", "head": "head.weight"}),
     ],
 )
-def test_modules_are_taken_in_evaluation_mode(make: Callable[[], Any], names: dict[str, str]) -> None:
+def test_modules_are_taken_in_evaluation_mode(
+    make: Callable[[], Any], names: dict[str, str]
+) -> None:
     plain, backend = JaxBackend((image_scores, image_params())), JaxBackend(make())
     state, start, batch = backend.initial_state(), plain.initial_state(), (IMAGES, Y)
-    np.testing.assert_allclose(backend.features(state, batch), plain.features(start, batch), atol=1e-6)
+    np.testing.assert_allclose(
+        backend.features(state, batch), plain.features(start, batch), atol=1e-6
+    )
     hidden = conv(IMAGES, image_params()["w"], padding="SAME") + image_params()["b"]
-    hidden = (hidden - MEAN) / np.sqrt(VAR + 1e-5) * image_params()["scale"] + image_params()["offset"]
-    np.testing.assert_allclose(backend.features(state, batch), np.maximum(hidden, 0).mean((1, 2)), atol=1e-6)
+    hidden = (hidden - MEAN) / np.sqrt(VAR + 1e-5) * image_params()["scale"] + image_params()[
+        "offset"
+    ]
+    np.testing.assert_allclose(
+        backend.features(state, batch), np.maximum(hidden, 0).mean((1, 2)), atol=1e-6
+    )
     rows, wanted = (b.sample_gradients(s, batch) for b, s in ((backend, state), (plain, start)))
     np.testing.assert_allclose(wanted, by_hand(image_scores, image_params(), IMAGES), atol=1e-12)
     np.testing.assert_allclose(rows @ rows.T, wanted @ wanted.T, atol=1e-5)
@@ -351,8 +383,12 @@ def test_modules_are_taken_in_evaluation_mode(make: Callable[[], Any], names: di
         for name, block in expected.items():
             np.testing.assert_allclose(found[name].outputs, block.outputs, atol=1e-6)
             # the order of the weights may differ, of both in the same way
-            np.testing.assert_allclose(*(np.linalg.eigvalsh(b.inputs) for b in (found[name], block)), atol=1e-5)
-            products = [g[:, b.positions].reshape(B, -1) for g, b in ((rows, found[name]), (wanted, block))]
+            np.testing.assert_allclose(
+                *(np.linalg.eigvalsh(b.inputs) for b in (found[name], block)), atol=1e-5
+            )
+            products = [
+                g[:, b.positions].reshape(B, -1) for g, b in ((rows, found[name]), (wanted, block))
+            ]
             np.testing.assert_allclose(*(g @ g.T for g in products), atol=1e-5)
 
 
@@ -389,7 +425,10 @@ class TestFeatures:
         "apply",
         [
             lambda p, x: own_product(jnp.tanh(x @ p["w"]), p["head"]) + p["b"][:3],
-            lambda p, x: jnp.tanh(x @ p["w"]) @ (2 * p["head"] / 2) @ p["w"][:3, :3] + jnp.tanh(x @ p["w"]) @ p["head"],
+            lambda p, x: (
+                jnp.tanh(x @ p["w"]) @ (2 * p["head"] / 2) @ p["w"][:3, :3]
+                + jnp.tanh(x @ p["w"]) @ p["head"]
+            ),
         ],
     )
     def test_of_layers_without_factors(self, apply: Apply) -> None:
@@ -404,8 +443,12 @@ class TestFeatures:
         def apply(p: Any, kept: Any, x: Any, *, training: bool, key: Any) -> tuple[Any, Any]:
             return jnp.tanh(x @ p["w"] + p["b"]) @ kept, kept
 
-        fixed = JaxBackend(JaxModel(apply, {"w": params["w"], "b": params["b"]}, params["head"], statistics=False))
-        chosen = JaxBackend((lambda p, x: jnp.tanh(x @ p["w"] + p["b"]) @ p["head"], params)).select(["b"])
+        fixed = JaxBackend(
+            JaxModel(apply, {"w": params["w"], "b": params["b"]}, params["head"], statistics=False)
+        )
+        chosen = JaxBackend(
+            (lambda p, x: jnp.tanh(x @ p["w"] + p["b"]) @ p["head"], params)
+        ).select(["b"])
         for backend in (fixed, chosen):
             found = backend.features(backend.initial_state(), (X, Y))
             np.testing.assert_allclose(found, np.tanh(X @ params["w"] + params["b"]), rtol=1e-12)
@@ -434,7 +477,10 @@ class TestSampleGradients:
     @pytest.mark.parametrize(
         ("apply", "loss"),
         [
-            (lambda p, x: (jnp.tanh(x @ p["w"] + p["b"]) @ p["head"][:, :1]).squeeze(), "squared_error"),
+            (
+                lambda p, x: (jnp.tanh(x @ p["w"] + p["b"]) @ p["head"][:, :1]).squeeze(),
+                "squared_error",
+            ),
             (lambda p, x: {"logits": jnp.tanh(x @ p["w"] + p["b"]) @ p["head"]}, None),
             (scanned, None),
         ],
@@ -452,7 +498,9 @@ class TestSampleGradients:
         scale = RNG.normal(size=5)
         rows = backend.sample_gradients(backend.initial_state(), (X, scale, Y))
         plain = JaxBackend((lambda p, x: x @ p["w"][:, :3], weights(w=(5, 5))))
-        np.testing.assert_allclose(rows, plain.sample_gradients(plain.initial_state(), (X * scale, Y)), atol=1e-12)
+        np.testing.assert_allclose(
+            rows, plain.sample_gradients(plain.initial_state(), (X * scale, Y)), atol=1e-12
+        )
 
 
 def test_factors_and_features_compile_once_per_shape() -> None:
@@ -481,7 +529,9 @@ class TestDrawnTargets:
         state = backend.initial_state()
         p = np.asarray(jax.nn.softmax(backend.logits(state, (X, Y))))
         exact = (np.apply_along_axis(np.diag, 1, p) - p[:, :, None] * p[:, None, :]).mean(0)
-        drawn = np.stack([backend.kronecker(state, (X, Y), seed=seed)[0].outputs for seed in range(300)])
+        drawn = np.stack(
+            [backend.kronecker(state, (X, Y), seed=seed)[0].outputs for seed in range(300)]
+        )
         assert (np.abs(drawn.mean(0) - exact) < 4 * drawn.std(0) / np.sqrt(300)).all()
 
     def test_of_tokens_leave_out_what_does_not_count(self) -> None:
@@ -493,13 +543,17 @@ class TestDrawnTargets:
         scores = np.asarray(backend.logits(state, (SERIES, labels)))
         drawn = sample_targets(scores.reshape(-1, 3), seed=3).reshape(B, 8)
         (found,) = backend.kronecker(state, (SERIES, labels), seed=3)
-        (wanted,) = backend.kronecker(state, (SERIES, np.where(labels == -100, -100, drawn)), seed=None)
+        (wanted,) = backend.kronecker(
+            state, (SERIES, np.where(labels == -100, -100, drawn)), seed=None
+        )
         np.testing.assert_allclose(found.outputs, wanted.outputs, rtol=1e-12)
 
     def test_are_classes_where_the_given_ones_are_probabilities(self) -> None:
         backend = JaxBackend((lambda p, x: x @ p, weights(w=(5, 3))["w"]))
         state = backend.initial_state()
-        (soft,), (hard,) = (backend.kronecker(state, (X, y), seed=2) for y in (np.full((B, 3), 1 / 3), Y))
+        (soft,), (hard,) = (
+            backend.kronecker(state, (X, y), seed=2) for y in (np.full((B, 3), 1 / 3), Y)
+        )
         np.testing.assert_array_equal(soft.outputs, hard.outputs)
 
     def test_of_squared_error_are_normal(self) -> None:
@@ -513,14 +567,18 @@ class TestDrawnTargets:
 class TestErrors:
     @pytest.mark.parametrize(
         ("loss", "told"),
-        [("binary_cross_entropy", "'binary_cross_entropy'"), (lambda f, y: jnp.square(f[:, 0] - y), "a function")],
+        [
+            ("binary_cross_entropy", "'binary_cross_entropy'"),
+            (lambda f, y: jnp.square(f[:, 0] - y), "a function"),
+        ],
     )
     def test_targets_that_cannot_be_drawn(self, loss: Any, told: str) -> None:
         backend = JaxBackend((lambda p, x: x @ p, weights(w=(5, 1))["w"]), loss=loss)
         state, batch = backend.initial_state(), (X, np.ones(B))
         assert len(backend.kronecker(state, batch, seed=None)) == 1
         with pytest.raises(
-            InvalidSettingError, match=f"cannot be drawn where the loss is {told}, only .*give seed=None"
+            InvalidSettingError,
+            match=f"cannot be drawn where the loss is {told}, only .*give seed=None",
         ):
             backend.kronecker(state, batch, seed=0)
 
@@ -530,7 +588,8 @@ class TestErrors:
             (lambda p, x: (x[:, :, None] * p["w"]).sum(1), "no linear layer is found .*; choose a method that does without"),
             (lambda p, x: jax.lax.map(lambda row: row @ p["w"], x), "no linear layer is found in the model"),
             (lambda p, x: (x.repeat(8, 0) @ p["w"]).reshape(-1, 8, 3).mean(1),
-             r"gets an input of shape \(64, 5\), where no axis is that of the 8 samples; reshape it"),
+             r"gets an input of shape \(64, 5\), where no axis is that of the 8 samples; "
+r"reshape it"),
         ],
     )  # fmt: skip
     def test_models_without_features(self, apply: Apply, message: str) -> None:
@@ -548,5 +607,7 @@ class TestErrors:
     )
     def test_labels_that_do_not_fit(self, call: Any) -> None:
         backend = JaxBackend((lambda p, x: x @ p["w"], weights(w=(5, 3))))
-        with pytest.raises(InvalidDataError, match=r"labels of shape \(2,\) for scores of shape \(4, 3\)"):
+        with pytest.raises(
+            InvalidDataError, match=r"labels of shape \(2,\) for scores of shape \(4, 3\)"
+        ):
             call(backend, backend.initial_state(), (X, Y[:2]))

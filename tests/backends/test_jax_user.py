@@ -1,4 +1,5 @@
-"""What is the user's stays as it was, and decides: arrays, modes, devices, precision, optimisers."""
+"""What is the user's stays as it was, and decides: arrays, modes, devices, precision, optimisers.
+What is the user's stays as it was, and decides: arrays, modes, devices, precision, optimisers."""
 
 from __future__ import annotations
 
@@ -76,7 +77,10 @@ def everything(backend: JaxBackend) -> None:
 def read(model: nnx.Module) -> tuple[Any, Any]:
     """All there is to a module, in NumPy."""
     graph, keys, values = nnx.split(model, nnx.RngKey, ...)
-    return graph, (jax.tree.map(lambda key: np.array(jax.random.key_data(key)), keys), jax.tree.map(np.array, values))
+    return graph, (
+        jax.tree.map(lambda key: np.array(jax.random.key_data(key)), keys),
+        jax.tree.map(np.array, values),
+    )
 
 
 def test_a_module_is_as_it_was() -> None:
@@ -187,8 +191,18 @@ def test_half_precision_is_read_in_full(dtype: Any) -> None:
     flat = backend.ravel(state)
     (block,) = backend.kronecker(state, BATCH, seed=0)
     for array in (
-        *(backend.forward(state, BATCH), backend.logits(state, BATCH), flat, backend.jvp(state, flat, BATCH)),
-        *(backend.sample_gradients(state, BATCH), backend.features(state, BATCH), block.inputs, block.outputs),
+        *(
+            backend.forward(state, BATCH),
+            backend.logits(state, BATCH),
+            flat,
+            backend.jvp(state, flat, BATCH),
+        ),
+        *(
+            backend.sample_gradients(state, BATCH),
+            backend.features(state, BATCH),
+            block.inputs,
+            block.outputs,
+        ),
     ):
         assert np.asarray(array).dtype == np.float32
     assert backend.unravel(state, flat).params.dtype == dtype
@@ -261,7 +275,10 @@ def test_finding_the_backend_imports_no_jax() -> None:
 
 def run_alone(code: str, **variables: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], env=os.environ | variables, capture_output=True, text=True
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
 

@@ -50,7 +50,9 @@ def trained(model: MLP, y: Any = Y, **settings: Any) -> tuple[NumpyBackend, Any]
 
 
 def numerical_gradient(function: Any, at: Any, h: float = 1e-6) -> Any:
-    return np.array([(function(at + h * e) - function(at - h * e)) / (2 * h) for e in np.eye(at.size)])
+    return np.array(
+        [(function(at + h * e) - function(at - h * e)) / (2 * h) for e in np.eye(at.size)]
+    )
 
 
 LOSS_TARGETS = {
@@ -77,7 +79,9 @@ class TestDerivatives:
         here = backend.ravel(state)
 
         def mean_loss(flat: Any) -> float:
-            return float(backend.training_losses(backend.unravel(state, flat), (X, y), seed=0).mean())
+            return float(
+                backend.training_losses(backend.unravel(state, flat), (X, y), seed=0).mean()
+            )
 
         gradient = here - backend.ravel(backend.sgd_step(state, (X, y), lr=1.0, seed=0))
         assert gradient == pytest.approx(numerical_gradient(mean_loss, here), abs=2e-8)
@@ -86,7 +90,9 @@ class TestDerivatives:
         name, y = LOSS_TARGETS[loss]
         backend, state = trained(MLP.init(seed=1, **NETWORKS[network]), y, loss=name)
         here = backend.ravel(state)
-        jacobian = numerical_gradient(lambda flat: backend.forward(backend.unravel(state, flat), (X, y)), here)
+        jacobian = numerical_gradient(
+            lambda flat: backend.forward(backend.unravel(state, flat), (X, y)), here
+        )
         computed = np.stack([backend.jvp(state, e, (X, y)) for e in np.eye(here.size)])
         assert computed == pytest.approx(jacobian, abs=2e-8)
 
@@ -107,7 +113,9 @@ class TestDerivatives:
         name, y = LOSS_TARGETS[loss]
         backend, state = trained(MLP.init(seed=1, **NETWORKS[network]), y, loss=name)
         here = backend.ravel(state)
-        jacobian = numerical_gradient(lambda flat: backend.forward(backend.unravel(state, flat), (X, y)), here)
+        jacobian = numerical_gradient(
+            lambda flat: backend.forward(backend.unravel(state, flat), (X, y)), here
+        )
         assert backend.sample_gradients(state, (X, y)) == pytest.approx(jacobian.T, abs=2e-8)
 
     def test_kronecker_is_exact_for_one_sample(self, network: str, loss: str) -> None:
@@ -142,7 +150,9 @@ def test_drawn_labels_give_the_fisher_matrix_of_softmax_regression() -> None:
     scores = backend.logits(state, (X, Y))
     p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     exact = (np.apply_along_axis(np.diag, 1, p) - p[:, :, None] * p[:, None, :]).mean(axis=0)
-    drawn = np.stack([backend.kronecker(state, (X, Y), seed=seed)[0].outputs for seed in range(400)])
+    drawn = np.stack(
+        [backend.kronecker(state, (X, Y), seed=seed)[0].outputs for seed in range(400)]
+    )
     assert (np.abs(drawn.mean(axis=0) - exact) < 4 * drawn.std(axis=0) / 20).all()
 
 
@@ -151,9 +161,13 @@ def test_features_and_logits_by_hand() -> None:
     model = backend.to_model(state)
     (norm,) = model.batch_norm or ()
     linear = X @ model.weights[0] + model.biases[0]
-    hidden = np.maximum((linear - norm.mean) / np.sqrt(norm.var + 1e-5) * norm.scale + norm.offset, 0)
+    hidden = np.maximum(
+        (linear - norm.mean) / np.sqrt(norm.var + 1e-5) * norm.scale + norm.offset, 0
+    )
     assert backend.features(state, (X, Y)) == pytest.approx(hidden)
-    assert backend.logits(state, (X, Y)) == pytest.approx(hidden @ model.weights[1] + model.biases[1])
+    assert backend.logits(state, (X, Y)) == pytest.approx(
+        hidden @ model.weights[1] + model.biases[1]
+    )
 
 
 def test_features_of_a_linear_model_are_its_inputs_but_not_the_same_array() -> None:
@@ -172,7 +186,9 @@ class TestSelection:
         assert list(some.parameter_names()) == ["scale0", "weight1", "bias1"]
         assert list(some.select({"weight1"}).parameter_names()) == ["weight1"]
 
-    @pytest.mark.parametrize("optimizer", [Optimizer(weight_decay=0.5), Optimizer(name="adamw", weight_decay=0.5)])
+    @pytest.mark.parametrize(
+        "optimizer", [Optimizer(weight_decay=0.5), Optimizer(name="adamw", weight_decay=0.5)]
+    )
     def test_steps_leave_the_others_bit_for_bit(self, optimizer: Optimizer) -> None:
         backend = NumpyBackend(MLP.init((5, 4, 3), seed=1, batch_norm=True), optimizer=optimizer)
         selected = backend.select(["offset0", "weight1"])
@@ -199,12 +215,16 @@ class TestSelection:
         backend, state = trained(MLP.init((5, 4, 3), seed=1))
         before = backend.ravel(backend.sgd_step(state, (X, Y), lr=0.1, seed=0))
         backend.select(["bias1"])
-        assert np.array_equal(backend.ravel(backend.sgd_step(state, (X, Y), lr=0.1, seed=0)), before)
+        assert np.array_equal(
+            backend.ravel(backend.sgd_step(state, (X, Y), lr=0.1, seed=0)), before
+        )
 
     def test_a_selected_backend_travels_through_pickle(self) -> None:
         backend = NumpyBackend(MLP.init((5, 4, 3), seed=1)).select(["weight1"])
         other = pickle.loads(pickle.dumps(backend))
-        assert np.array_equal(other.ravel(other.initial_state()), backend.ravel(backend.initial_state()))
+        assert np.array_equal(
+            other.ravel(other.initial_state()), backend.ravel(backend.initial_state())
+        )
 
 
 def test_a_checkpoint_takes_the_dtype_of_the_model() -> None:
@@ -212,15 +232,25 @@ def test_a_checkpoint_takes_the_dtype_of_the_model() -> None:
     checkpoint = MLP.init((5, 4, 3), seed=1, batch_norm=True)
     state = backend.load(checkpoint)
     assert {a.dtype for a in (state.params, *state.statistics[0])} == {np.dtype(np.float32)}
-    assert np.array_equal(backend.to_model(state).weights[1], checkpoint.weights[1].astype(np.float32))
+    assert np.array_equal(
+        backend.to_model(state).weights[1], checkpoint.weights[1].astype(np.float32)
+    )
 
 
 def test_flat_order_is_weight_bias_scale_offset_by_layer() -> None:
     model = MLP.init((2, 3, 1), seed=0, batch_norm=True)
     (norm,) = model.batch_norm or ()
-    expected = [model.weights[0].ravel(), model.biases[0], norm.scale, norm.offset, model.weights[1].ravel()]
+    expected = [
+        model.weights[0].ravel(),
+        model.biases[0],
+        norm.scale,
+        norm.offset,
+        model.weights[1].ravel(),
+    ]
     backend = NumpyBackend(model)
-    assert np.array_equal(backend.ravel(backend.initial_state()), np.concatenate([*expected, model.biases[1]]))
+    assert np.array_equal(
+        backend.ravel(backend.initial_state()), np.concatenate([*expected, model.biases[1]])
+    )
 
 
 @pytest.mark.parametrize("loss", [None, "squared_error"])
@@ -242,7 +272,9 @@ def test_divergence_shows_in_the_numbers_not_in_warnings() -> None:
 
 def test_running_statistics_follow_pytorch() -> None:
     norm = BatchNorm(np.ones(1), np.zeros(1), np.array([2.0]), np.array([3.0]))
-    backend = NumpyBackend(MLP([np.ones((1, 1)), np.ones((1, 1))], [np.zeros(1), np.zeros(1)], "relu", [norm]))
+    backend = NumpyBackend(
+        MLP([np.ones((1, 1)), np.ones((1, 1))], [np.zeros(1), np.zeros(1)], "relu", [norm])
+    )
     x = np.array([[1.0], [2.0], [6.0]])
     state = backend.sgd_step(backend.initial_state(), (x, np.zeros(3, int)), lr=0.0, seed=0)
     # the unbiased variance of 1, 2, 6 is 7
@@ -252,7 +284,9 @@ def test_running_statistics_follow_pytorch() -> None:
 
 def test_momentum_and_decay_by_hand() -> None:
     backend = NumpyBackend(
-        MLP([np.array([[2.0]])], [np.zeros(1)]), loss="squared_error", optimizer=Optimizer(weight_decay=0.5)
+        MLP([np.array([[2.0]])], [np.zeros(1)]),
+        loss="squared_error",
+        optimizer=Optimizer(weight_decay=0.5),
     )
     batch = (np.array([[1.0]]), np.array([0.0]))
     one = backend.sgd_step(backend.initial_state(), batch, lr=0.1, seed=0)
@@ -265,14 +299,20 @@ def test_momentum_and_decay_by_hand() -> None:
 
 def test_adamw_starts_with_steps_of_size_lr_after_decay() -> None:
     optimizer = Optimizer(name="adamw", weight_decay=0.5)
-    backend = NumpyBackend(MLP([np.array([[2.0]])], [np.zeros(1)]), loss="squared_error", optimizer=optimizer)
-    one = backend.sgd_step(backend.initial_state(), (np.array([[1.0]]), np.array([0.0])), lr=0.1, seed=0)
+    backend = NumpyBackend(
+        MLP([np.array([[2.0]])], [np.zeros(1)]), loss="squared_error", optimizer=optimizer
+    )
+    one = backend.sgd_step(
+        backend.initial_state(), (np.array([[1.0]]), np.array([0.0])), lr=0.1, seed=0
+    )
     assert backend.ravel(one) == pytest.approx([2.0 * (1 - 0.1 * 0.5) - 0.1, -0.1])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_dtype_is_kept(dtype: Any) -> None:
-    backend = NumpyBackend(MLP.init((5, 4, 3), seed=0, batch_norm=True, dtype=dtype), optimizer=Optimizer(name="adamw"))
+    backend = NumpyBackend(
+        MLP.init((5, 4, 3), seed=0, batch_norm=True, dtype=dtype), optimizer=Optimizer(name="adamw")
+    )
     state = backend.sgd_step(backend.initial_state(), (X, Y), lr=np.float64(0.1), seed=0)
     state = backend.refresh_buffers(state, [(X, Y)])
     flat = np.ones(backend.ravel(state).size)
@@ -308,7 +348,9 @@ def test_the_backend_does_not_follow_the_users_model() -> None:
 
 
 def test_backend_and_state_travel_through_pickle() -> None:
-    backend, state = trained(MLP.init((5, 4, 3), seed=0, batch_norm=True), optimizer=Optimizer(name="adamw"))
+    backend, state = trained(
+        MLP.init((5, 4, 3), seed=0, batch_norm=True), optimizer=Optimizer(name="adamw")
+    )
     other, elsewhere = pickle.loads(pickle.dumps((backend, state)))
     expected = backend.ravel(backend.sgd_step(state, (X, Y), lr=0.1, seed=0))
     assert np.array_equal(other.ravel(other.sgd_step(elsewhere, (X, Y), lr=0.1, seed=0)), expected)
@@ -318,7 +360,9 @@ def test_backend_and_state_travel_through_pickle() -> None:
 def test_images_are_flattened() -> None:
     backend = NumpyBackend(MLP.init((6, 3), seed=0))
     images, state = RNG.normal(size=(9, 2, 3)), backend.initial_state()
-    assert np.array_equal(backend.forward(state, (images, Y)), backend.forward(state, (images.reshape(9, 6), Y)))
+    assert np.array_equal(
+        backend.forward(state, (images, Y)), backend.forward(state, (images.reshape(9, 6), Y))
+    )
 
 
 def test_targets_of_one_output_may_be_flat() -> None:
@@ -347,7 +391,9 @@ def test_a_loss_of_ones_own() -> None:
     backend, other = NumpyBackend(model, loss=halved), NumpyBackend(model, loss="squared_error")
     state, tangent = backend.initial_state(), np.ones(backend.ravel(backend.initial_state()).size)
     assert backend.forward(state, (X, y)) == pytest.approx(0.5 * other.forward(state, (X, y)))
-    assert backend.hvp(state, tangent, (X, y)) == pytest.approx(0.5 * other.hvp(state, tangent, (X, y)))
+    assert backend.hvp(state, tangent, (X, y)) == pytest.approx(
+        0.5 * other.hvp(state, tangent, (X, y))
+    )
 
 
 @pytest.mark.parametrize("soft", [False, True])
@@ -358,7 +404,9 @@ def test_value_and_gradient_at_once_are_those_of_the_loss_to_the_bit(soft: bool)
     value, gradient = found.value_and_gradient(outputs, targets)
     np.testing.assert_array_equal(value, found.value(outputs, targets))
     np.testing.assert_array_equal(gradient, found.gradient(outputs, targets))
-    assert not np.array_equal(gradient, found._replace(both=None).value_and_gradient(outputs, 0.9 * targets)[1])
+    assert not np.array_equal(
+        gradient, found._replace(both=None).value_and_gradient(outputs, 0.9 * targets)[1]
+    )
 
 
 def test_the_plugin_describes_the_backend() -> None:
@@ -394,10 +442,19 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("settings", "message"),
         [
-            ({"loss": "hinge"}, "the loss is 'hinge'; NumPy knows 'cross_entropy' and 'squared_error'"),
+            (
+                {"loss": "hinge"},
+                "the loss is 'hinge'; NumPy knows 'cross_entropy' and 'squared_error'",
+            ),
             ({"loss": len}, "the loss is of type builtin_function_or_method; NumPy knows"),
-            ({"optimizer": Optimizer(name="lion")}, "the optimiser is 'lion'; NumPy knows 'sgd' and 'adamw'"),
-            ({"optimizer": Optimizer(name=dict)}, "the optimiser is a callable; NumPy knows 'sgd' and 'adamw'"),
+            (
+                {"optimizer": Optimizer(name="lion")},
+                "the optimiser is 'lion'; NumPy knows 'sgd' and 'adamw'",
+            ),
+            (
+                {"optimizer": Optimizer(name=dict)},
+                "the optimiser is a callable; NumPy knows 'sgd' and 'adamw'",
+            ),
         ],
     )
     def test_settings(self, settings: dict[str, Any], message: str) -> None:
@@ -406,14 +463,19 @@ class TestErrors:
 
     def test_model(self) -> None:
         with pytest.raises(
-            InvalidModelError, match=r"the model is a dict; the NumPy backend takes a gexcore_numpy\.MLP"
+            InvalidModelError,
+            match=r"the model is a dict; the NumPy backend takes a gexcore_numpy\.MLP",
         ):
             NumpyBackend({})
 
     @pytest.mark.parametrize(
         ("y", "message"),
         [
-            (Y.astype(float), r"needs integer labels 0 … 2, but these are float64; convert them with y\.astype\(int\)"),
+            (
+                Y.astype(float),
+                r"needs integer labels 0 … 2, but these are float64; convert them with "
+                r"y\.astype\(int\)",
+            ),
             (Y + 1, "label 3 is outside 0 … 2, the 3 classes of the model; recode the labels"),
             (Y - 1, "label -1 is outside 0 … 2"),
             (np.zeros((9, 4)), r"labels of shape \(9, 4\) do not fit 9 samples and 3 classes"),
@@ -426,7 +488,9 @@ class TestErrors:
 
     def test_targets(self) -> None:
         backend = NumpyBackend(MODEL, loss="squared_error")
-        with pytest.raises(InvalidDataError, match=r"targets of shape \(9,\) do not fit outputs of shape \(9, 3\)"):
+        with pytest.raises(
+            InvalidDataError, match=r"targets of shape \(9,\) do not fit outputs of shape \(9, 3\)"
+        ):
             backend.forward(backend.initial_state(), (X, np.zeros(9)))
 
     @pytest.mark.parametrize(
@@ -451,7 +515,9 @@ class TestErrors:
     def test_vectors_and_refreshes(self) -> None:
         backend = NumpyBackend(MLP.init((5, 4, 3), seed=0, batch_norm=True))
         state = backend.initial_state()
-        with pytest.raises(InvalidSettingError, match=r"a vector of shape \(7,\) was given for the 47 parameters"):
+        with pytest.raises(
+            InvalidSettingError, match=r"a vector of shape \(7,\) was given for the 47 parameters"
+        ):
             backend.jvp(state, np.ones(7), (X, Y))
         with pytest.raises(InvalidSettingError, match="refresh_buffers got no batches"):
             backend.refresh_buffers(state, [])
@@ -460,7 +526,10 @@ class TestErrors:
         ("names", "message"),
         [
             ([], "no parameters were chosen; choose among 'weight0', 'bias0', 'weight1', 'bias1'"),
-            (["bias1", "scale0"], "the model has no parameter 'scale0'; choose among 'weight0', 'bias0', 'weight1'"),
+            (
+                ["bias1", "scale0"],
+                "the model has no parameter 'scale0'; choose among 'weight0', 'bias0', 'weight1'",
+            ),
             ({"b", "a"}, "the model has no parameter 'a', 'b'; choose among"),
         ],
     )
@@ -469,14 +538,20 @@ class TestErrors:
             NumpyBackend(MODEL).select(names)
 
     def test_names_that_were_not_chosen_before(self) -> None:
-        with pytest.raises(InvalidSettingError, match=r"the model has no parameter 'weight0'; choose among 'bias1'$"):
+        with pytest.raises(
+            InvalidSettingError,
+            match=r"the model has no parameter 'weight0'; choose among 'bias1'$",
+        ):
             NumpyBackend(MODEL).select(["bias1"]).select(["weight0"])
 
     @pytest.mark.parametrize(
         ("checkpoint", "told"),
         [
             (MLP.init((5, 3), seed=0), r"an MLP of sizes \(5, 3\) with relu"),
-            (MLP.init((5, 4, 3), seed=0, activation="tanh"), r"an MLP of sizes \(5, 4, 3\) with tanh"),
+            (
+                MLP.init((5, 4, 3), seed=0, activation="tanh"),
+                r"an MLP of sizes \(5, 4, 3\) with tanh",
+            ),
             (MLP.init((5, 4, 3), seed=0, batch_norm=True), "with relu and batch normalisation"),
             ({"weight0": 1}, "a dict"),
         ],
@@ -491,7 +566,8 @@ class TestErrors:
         state = backend.initial_state()
         assert len(backend.kronecker(state, (X, Y), seed=None)) == 2
         with pytest.raises(
-            InvalidSettingError, match=r"the loss has no labels to draw .*; give the Loss a draw, or seed=None"
+            InvalidSettingError,
+            match=r"the loss has no labels to draw .*; give the Loss a draw, or seed=None",
         ):
             backend.kronecker(state, (X, Y), seed=0)
 
@@ -500,13 +576,28 @@ class TestErrors:
         [
             (lambda: MLP([], []), "one weight and one bias for each layer; got 0 and 0"),
             (lambda: MLP([np.ones((2, 3))], [np.ones(3)] * 2), "got 1 and 2"),
-            (lambda: MLP([np.ones((2, 3)), np.ones((2, 1))], [np.ones(3), np.ones(1)]), r"shapes \(2, 3\), \(2, 1\)"),
+            (
+                lambda: MLP([np.ones((2, 3)), np.ones((2, 1))], [np.ones(3), np.ones(1)]),
+                r"shapes \(2, 3\), \(2, 1\)",
+            ),
             (lambda: MLP([np.ones(3)], [np.ones(3)]), r"the weights have shapes \(3,\)"),
-            (lambda: MLP([np.ones((2, 3))], [np.ones(2)]), r"has shape \(2,\); its layer is 3 wide"),
-            (lambda: MLP([np.ones((2, 3))], [np.ones(3, "f")]), "arrays are float32, float64; make all of them"),
+            (
+                lambda: MLP([np.ones((2, 3))], [np.ones(2)]),
+                r"has shape \(2,\); its layer is 3 wide",
+            ),
+            (
+                lambda: MLP([np.ones((2, 3))], [np.ones(3, "f")]),
+                "arrays are float32, float64; make all of them",
+            ),
             (lambda: MLP([np.ones((2, 3), int)], [np.ones(3, int)]), "arrays are int64"),
-            (lambda: MLP([np.ones((2, 3))], [np.ones(3)], "gelu"), "the activation is 'gelu'; choose 'relu' or 'tanh'"),
-            (lambda: MLP([np.ones((2, 3))], [np.ones(3)], "relu", [None]), "batch_norm has 1 entries for 0 hidden"),
+            (
+                lambda: MLP([np.ones((2, 3))], [np.ones(3)], "gelu"),
+                "the activation is 'gelu'; choose 'relu' or 'tanh'",
+            ),
+            (
+                lambda: MLP([np.ones((2, 3))], [np.ones(3)], "relu", [None]),
+                "batch_norm has 1 entries for 0 hidden",
+            ),
         ],
     )
     def test_models(self, model: Any, message: str) -> None:

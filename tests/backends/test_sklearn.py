@@ -1,4 +1,5 @@
-"""The scikit-learn backend: the shipped laws, scikit-learn's own arithmetic, and GEX on real digits."""
+"""The scikit-learn backend: the shipped laws, scikit-learn's own arithmetic, and GEX on real
+digits."""
 
 from __future__ import annotations
 
@@ -80,7 +81,9 @@ class TestOracle(BackendTests):
 class Softmax(ClassifierMixin, BaseEstimator):
     """An estimator of somebody else: steps on the mean, draws at random, reads lists only."""
 
-    def __init__(self, learning_rate: float = 0.1, noise: float = 0.5, random_state: Any = None) -> None:
+    def __init__(
+        self, learning_rate: float = 0.1, noise: float = 0.5, random_state: Any = None
+    ) -> None:
         self.learning_rate = learning_rate
         self.noise = noise
         self.random_state = random_state
@@ -104,22 +107,36 @@ class Softmax(ClassifierMixin, BaseEstimator):
 
 def pipeline() -> Problem:
     # a scaler that writes into its inputs, and two classes
-    model = make_pipeline(StandardScaler(copy=False), "passthrough", MLPClassifier((4,), max_iter=3, random_state=0))
-    backend = SklearnBackend(fitted(model, X.copy(), NAMES == "cat"), optimizer=Optimizer(name="adamw"))
+    model = make_pipeline(
+        StandardScaler(copy=False), "passthrough", MLPClassifier((4,), max_iter=3, random_state=0)
+    )
+    backend = SklearnBackend(
+        fitted(model, X.copy(), NAMES == "cat"), optimizer=Optimizer(name="adamw")
+    )
     return Problem(backend, (X, NAMES == "cat"), lr=0.002)
 
 
-# linear models of several classes descend on the sum of their losses one against the rest, which is close to the
+# linear models of several classes descend on the sum of their losses one against the rest, which is
+# close to the
 # cross-entropy only where they have much to learn
-LITTLE: dict[str, Any] = {"learning_rate": "constant", "eta0": 0.001, "max_iter": 1, "random_state": 0}
+LITTLE: dict[str, Any] = {
+    "learning_rate": "constant",
+    "eta0": 0.001,
+    "max_iter": 1,
+    "random_state": 0,
+}
 
 
 def log_loss() -> Problem:
-    return Problem(SklearnBackend(fitted(SGDClassifier(loss="log_loss", **LITTLE), X, NAMES)), (X, NAMES))
+    return Problem(
+        SklearnBackend(fitted(SGDClassifier(loss="log_loss", **LITTLE), X, NAMES)), (X, NAMES)
+    )
 
 
 def hinge() -> Problem:
-    model = SGDClassifier(average=True, class_weight="balanced", penalty="l1", max_iter=3, random_state=0)
+    model = SGDClassifier(
+        average=True, class_weight="balanced", penalty="l1", max_iter=3, random_state=0
+    )
     return Problem(SklearnBackend(fitted(model, X, LABELS > 0)), (X, LABELS > 0))
 
 
@@ -135,15 +152,26 @@ def linear_regression() -> Problem:
 def sparse_float32() -> Problem:
     x = sparse.csc_array(np.where(X > 0, X, 0).astype(np.float32))
     model = SGDClassifier(loss="modified_huber", **LITTLE)
-    return Problem(SklearnBackend(fitted(model, x)), (sparse.csc_array(x), LABELS), lr=0.01, precision="float32")
+    return Problem(
+        SklearnBackend(fitted(model, x)),
+        (sparse.csc_array(x), LABELS),
+        lr=0.01,
+        precision="float32",
+    )
 
 
 def foreign() -> Problem:
-    return Problem(SklearnBackend(Softmax().fit(X.tolist(), NAMES)), (X.tolist(), NAMES), lr=0.2, stochastic=True)
+    return Problem(
+        SklearnBackend(Softmax().fit(X.tolist(), NAMES)),
+        (X.tolist(), NAMES),
+        lr=0.2,
+        stochastic=True,
+    )
 
 
 PROBLEMS: dict[str, Callable[[], Problem]] = {
-    make.__name__: make for make in (pipeline, log_loss, hinge, perceptron, linear_regression, sparse_float32, foreign)
+    make.__name__: make
+    for make in (pipeline, log_loss, hinge, perceptron, linear_regression, sparse_float32, foreign)
 }
 
 
@@ -160,7 +188,12 @@ class TestEstimators(BackendTests):
 def test_a_network_steps_as_its_own_partial_fit(hidden: tuple[int, ...], kind: Any) -> None:
     y = LABELS if kind is MLPClassifier else NUMBERS
     model = kind(
-        hidden_layer_sizes=hidden, solver="sgd", nesterovs_momentum=False, alpha=0.3, max_iter=2, shuffle=False
+        hidden_layer_sizes=hidden,
+        solver="sgd",
+        nesterovs_momentum=False,
+        alpha=0.3,
+        max_iter=2,
+        shuffle=False,
     )
     model = fitted(model, X, y)
     backend = SklearnBackend(model)
@@ -173,14 +206,18 @@ def test_a_network_steps_as_its_own_partial_fit(hidden: tuple[int, ...], kind: A
         state = backend.sgd_step(state, (X[rows], y[rows]), lr=0.01, seed=0)
         own.partial_fit(X[rows], y[rows])
     for got, want in zip(
-        state.estimator.coefs_ + state.estimator.intercepts_, own.coefs_ + own.intercepts_, strict=True
+        state.estimator.coefs_ + state.estimator.intercepts_,
+        own.coefs_ + own.intercepts_,
+        strict=True,
     ):
         assert_close(got, want, 1e-12)
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.4])
 def test_a_linear_model_steps_by_its_own_partial_fit(weight_decay: float) -> None:
-    model = fitted(SGDClassifier(loss="log_loss", penalty="l1", alpha=0.01, max_iter=2, random_state=0))
+    model = fitted(
+        SGDClassifier(loss="log_loss", penalty="l1", alpha=0.01, max_iter=2, random_state=0)
+    )
     backend = SklearnBackend(model, optimizer=Optimizer(weight_decay=weight_decay))
     after = backend.sgd_step(backend.initial_state(), (X, LABELS), lr=0.3, seed=0).estimator
     own = copy.deepcopy(model).set_params(learning_rate="constant", eta0=0.3 / N, shuffle=False)
@@ -209,9 +246,15 @@ def test_a_linear_model_steps_on_the_mean_loss_to_first_order() -> None:
         MLPClassifier((4,), early_stopping=True, warm_start=True, max_iter=3),
         MLPClassifier((4,), activation="logistic", solver="adam", batch_size=24, max_iter=3),
         MLPRegressor(
-            hidden_layer_sizes=(4,), activation="identity", learning_rate="adaptive", solver="sgd", max_iter=3
+            hidden_layer_sizes=(4,),
+            activation="identity",
+            learning_rate="adaptive",
+            solver="sgd",
+            max_iter=3,
         ),
-        SGDClassifier(warm_start=True, early_stopping=True, learning_rate="adaptive", eta0=0.1, max_iter=9),
+        SGDClassifier(
+            warm_start=True, early_stopping=True, learning_rate="adaptive", eta0=0.1, max_iter=9
+        ),
         SGDRegressor(loss="huber", average=7, max_iter=9),
     ],
     ids=lambda model: type(model).__name__,
@@ -229,7 +272,9 @@ def test_steps_do_not_depend_on_how_the_estimator_was_trained(model: Any) -> Non
     assert np.random.rand() == first  # noqa: NPY002
 
 
-@pytest.mark.parametrize("model", [MLPClassifier((4,), max_iter=2), SGDClassifier(loss="log_loss", max_iter=2)])
+@pytest.mark.parametrize(
+    "model", [MLPClassifier((4,), max_iter=2), SGDClassifier(loss="log_loss", max_iter=2)]
+)
 def test_divergence_shows_in_the_losses_alone(model: Any) -> None:
     backend = SklearnBackend(fitted(copy.deepcopy(model)))
     state = backend.initial_state()
@@ -254,7 +299,11 @@ class Counting(TransformerMixin, BaseEstimator):
 
 def test_losses_are_scikit_learns_own_in_every_form_of_the_data() -> None:
     frame = pd.DataFrame(X, columns=list("abcde"))
-    model = fitted(make_pipeline(FunctionTransformer(), Counting(), MLPClassifier((4,), max_iter=9)), frame, NAMES)
+    model = fitted(
+        make_pipeline(FunctionTransformer(), Counting(), MLPClassifier((4,), max_iter=9)),
+        frame,
+        NAMES,
+    )
     backend = SklearnBackend(model)
     p = model.predict_proba(frame)
     want = -np.log(p[np.arange(N), np.searchsorted(model.classes_, NAMES)])
@@ -264,7 +313,10 @@ def test_losses_are_scikit_learns_own_in_every_form_of_the_data() -> None:
         dataset = as_dataset(data, backend)
         check_dataset(dataset)
         assert_close(backend.forward(state, dataset.batch(np.arange(N))), want, 1e-12)
-        assert dataset.batch(np.array([2, 0])).y.tolist() == np.searchsorted(model.classes_, NAMES[[2, 0]]).tolist()
+        assert (
+            dataset.batch(np.array([2, 0])).y.tolist()
+            == np.searchsorted(model.classes_, NAMES[[2, 0]]).tolist()
+        )
     assert Counting.seen == 3 * N
     assert_close(backend.forward(state, (frame, NAMES)), want, 1e-12)
 
@@ -283,7 +335,9 @@ class Jittered(Rows):
     """The same, with an augmentation."""
 
     def augmented(self, indices: NDArray[np.intp], /, *, seed: int) -> tuple[Any, Any]:
-        return X[indices] + np.random.default_rng(seed).normal(size=(len(indices), 5)), NAMES[indices]
+        return X[indices] + np.random.default_rng(seed).normal(size=(len(indices), 5)), NAMES[
+            indices
+        ]
 
 
 @pytest.mark.parametrize("rows", [Rows(), Jittered()])
@@ -302,10 +356,20 @@ def test_datasets_of_the_users_own_are_encoded_too(rows: Any) -> None:
 
 def test_texts_are_taken_as_the_pipeline_takes_them() -> None:
     texts = [f"{name} {name[0]} word{i}" for i, name in enumerate(NAMES)]
-    model = fitted(make_pipeline(TfidfVectorizer(), SGDClassifier(loss="log_loss", random_state=0)), texts, NAMES)
-    result = gx.GEX(chains=1, snapshots=4, lr=1.0).fit(SklearnBackend(model), (texts, NAMES), progress=False)
+    model = fitted(
+        make_pipeline(TfidfVectorizer(), SGDClassifier(loss="log_loss", random_state=0)),
+        texts,
+        NAMES,
+    )
+    result = gx.GEX(chains=1, snapshots=4, lr=1.0).fit(
+        SklearnBackend(model), (texts, NAMES), progress=False
+    )
     p = model.predict_proba(texts)
-    assert_close(result.checkpoint_losses, -np.log(p[np.arange(N), np.searchsorted(model.classes_, NAMES)]), 1e-12)
+    assert_close(
+        result.checkpoint_losses,
+        -np.log(p[np.arange(N), np.searchsorted(model.classes_, NAMES)]),
+        1e-12,
+    )
     assert result.run.count()["member"] == 4
 
 
@@ -323,7 +387,11 @@ def digits() -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
 
 def test_gex_finds_wrong_names_of_digits(digits: tuple[NDArray[Any], ...]) -> None:
     x, names, wrong = digits
-    model = fitted(MLPClassifier((64,), alpha=0.0, learning_rate_init=0.01, max_iter=200, random_state=0), x, names)
+    model = fitted(
+        MLPClassifier((64,), alpha=0.0, learning_rate_init=0.01, max_iter=200, random_state=0),
+        x,
+        names,
+    )
     assert (model.predict(x) == names).all()
     before, x_before = pickle.dumps(model), x.copy()
     found = gx.GEX(chains=2).fit(model, (x, names), progress=False)
@@ -340,7 +408,9 @@ def test_gex_runs_on_a_regression() -> None:
     x = rng.normal(size=(200, 5))
     wrong = rng.random(200) < 0.1
     given = np.sin(x).sum(1) + wrong * rng.choice([-3.0, 3.0], 200)
-    network = MLPRegressor(hidden_layer_sizes=(64,), learning_rate_init=0.01, max_iter=200, random_state=0)
+    network = MLPRegressor(
+        hidden_layer_sizes=(64,), learning_rate_init=0.01, max_iter=200, random_state=0
+    )
     model = fitted(make_pipeline(StandardScaler(), network), x, given)
     found = gx.GEX(chains=1).fit(model, (x, given), loss="squared_error", progress=False)
     assert found.run.count()["member"] > 0
@@ -361,23 +431,57 @@ def test_the_documented_example_runs() -> None:
 
 def test_what_needs_derivatives_says_so() -> None:
     backend = SklearnBackend(fitted(SGDClassifier(max_iter=2)))
-    with pytest.raises(MissingCapabilityError, match=r"GEXLin needs SupportsJvp \(jvp\), which backend 'sklearn'"):
+    with pytest.raises(
+        MissingCapabilityError, match=r"GEXLin needs SupportsJvp \(jvp\), which backend 'sklearn'"
+    ):
         require(backend, SupportsJvp, by="GEXLin")
 
 
 @pytest.mark.parametrize(
     ("model", "settings", "message"),
     [
-        (lambda: fitted(GaussianNB()), {}, "GaussianNB cannot take optimiser steps, since it has no learning rate"),
-        (lambda: fitted(RandomForestClassifier(2)), {}, "RandomForestClassifier cannot .* since it has no partial_fit"),
+        (
+            lambda: fitted(GaussianNB()),
+            {},
+            "GaussianNB cannot take optimiser steps, since it has no learning rate",
+        ),
+        (
+            lambda: fitted(RandomForestClassifier(2)),
+            {},
+            "RandomForestClassifier cannot .* since it has no partial_fit",
+        ),
         (lambda: MLPClassifier(), {}, "MLPClassifier is not fitted; .* call fit first"),
-        (lambda: fitted(MiniBatchKMeans(2, n_init=1)), {}, "a MiniBatchKMeans; .* takes a classifier or a regressor"),
+        (
+            lambda: fitted(MiniBatchKMeans(2, n_init=1)),
+            {},
+            "a MiniBatchKMeans; .* takes a classifier or a regressor",
+        ),
         (lambda: "model", {}, "the model is a str"),
-        (lambda: fitted(MLPClassifier(max_iter=1), X, X > 0), {}, "MLPClassifier gives a sample several labels"),
-        (lambda: fitted(SGDClassifier()), {"loss": "squared_error"}, "classifier is scored by 'cross_entropy'"),
-        (lambda: fitted(SGDRegressor()), {"loss": "cross_entropy"}, "regressor is scored by 'squared_error'"),
-        (lambda: fitted(SGDClassifier()), {"optimizer": Optimizer(name="adamw")}, "'adamw' needs an MLP: choose 'sgd'"),
-        (lambda: fitted(SGDClassifier()), {"optimizer": Optimizer(name=dict)}, "choose 'sgd' or 'adamw'"),
+        (
+            lambda: fitted(MLPClassifier(max_iter=1), X, X > 0),
+            {},
+            "MLPClassifier gives a sample several labels",
+        ),
+        (
+            lambda: fitted(SGDClassifier()),
+            {"loss": "squared_error"},
+            "classifier is scored by 'cross_entropy'",
+        ),
+        (
+            lambda: fitted(SGDRegressor()),
+            {"loss": "cross_entropy"},
+            "regressor is scored by 'squared_error'",
+        ),
+        (
+            lambda: fitted(SGDClassifier()),
+            {"optimizer": Optimizer(name="adamw")},
+            "'adamw' needs an MLP: choose 'sgd'",
+        ),
+        (
+            lambda: fitted(SGDClassifier()),
+            {"optimizer": Optimizer(name=dict)},
+            "choose 'sgd' or 'adamw'",
+        ),
     ],
 )
 def test_models_that_cannot_be_used_are_refused_in_one_sentence(
@@ -393,12 +497,18 @@ FRAME = pd.DataFrame(X, columns=list("abcde"))
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ((FRAME, np.where(NAMES == "dog", "eel", NAMES)), "label 'eel' is none of the 3 classes .*ant, cat, dog"),
+        (
+            (FRAME, np.where(NAMES == "dog", "eel", NAMES)),
+            "label 'eel' is none of the 3 classes .*ant, cat, dog",
+        ),
         ((FRAME, LABELS), r"label \d is none of the 3 classes"),
         ((FRAME, NAMES[:5]), "there are 24 inputs and 5 targets"),
         ((FRAME, np.stack([NAMES, NAMES], 1)), r"the labels have shape \(24, 2\)"),
         ((FRAME.where(FRAME < 1), NAMES), "the inputs cannot be read .*NaN"),
-        ((FRAME[list("abced")], NAMES), "column 'e' of the inputs is not where it was .* as a, b, c, d, e"),
+        (
+            (FRAME[list("abced")], NAMES),
+            "column 'e' of the inputs is not where it was .* as a, b, c, d, e",
+        ),
         ((X[:, :4], NAMES), "the inputs have 4 features, and the estimator was fitted with 5"),
         ((X, X, NAMES), "this one is 3 columns"),
     ],
@@ -419,7 +529,9 @@ def test_a_pipeline_may_fill_in_what_is_missing() -> None:
 
 def test_targets_of_a_regression_are_finite_numbers() -> None:
     backend = SklearnBackend(fitted(SGDRegressor(), X, NUMBERS))
-    with pytest.raises(InvalidDataError, match=r"the targets of a regression are numbers .* these are <U3"):
+    with pytest.raises(
+        InvalidDataError, match=r"the targets of a regression are numbers .* these are <U3"
+    ):
         as_dataset((X, NAMES), backend)
     with pytest.raises(InvalidDataError, match="1 targets are not finite, the first at position 2"):
         as_dataset((X, np.where(np.arange(N) == 2, np.nan, NUMBERS)), backend)

@@ -1,4 +1,5 @@
-"""The tensorflow backend against the shipped laws: the oracle's toys, and the models people have."""
+"""The tensorflow backend against the shipped laws: the oracle's toys, and the models people have.
+The tensorflow backend against the shipped laws: the oracle's toys, and the models people have."""
 
 from __future__ import annotations
 
@@ -29,7 +30,9 @@ class UnbiasedNormalization(layers.BatchNormalization):
         outputs = super().call(inputs, training=training, mask=mask)
         if training:
             n = tf.cast(tf.shape(inputs)[0], inputs.dtype)
-            self.moving_variance.assign(before + (self.moving_variance.value - before) * n / (n - 1))
+            self.moving_variance.assign(
+                before + (self.moving_variance.value - before) * n / (n - 1)
+            )
         return outputs
 
 
@@ -56,7 +59,10 @@ def checkpoint(backend: TensorFlowBackend, state: TensorFlowState) -> list[Any]:
     """What `get_weights` would give in a training of one's own."""
     network = backend._network
     variables = [*network.trainable, *network.stored]
-    values = {id(v): value.numpy() for v, value in zip(variables, [*state.params, *state.buffers], strict=True)}
+    values = {
+        id(v): value.numpy()
+        for v, value in zip(variables, [*state.params, *state.buffers], strict=True)
+    }
     return [values[id(v)] for v in network.weights]
 
 
@@ -133,10 +139,17 @@ class TestNativeOptimizer(BackendTests):
     @classmethod
     def problem(cls) -> Problem:
         keras.utils.set_random_seed(0)
-        model = keras.Sequential([layers.Input((4,)), layers.Dense(6, activation="tanh"), layers.Dense(2)])
+        model = keras.Sequential(
+            [layers.Input((4,)), layers.Dense(6, activation="tanh"), layers.Dense(2)]
+        )
         rng = np.random.default_rng(0)
-        data = rng.normal(size=(20, 4)).astype("float32"), rng.normal(size=(20, 2)).astype("float32")
-        backend = TensorFlowBackend(model, loss="squared_error", optimizer=Optimizer(name=keras.optimizers.Adam))
+        data = (
+            rng.normal(size=(20, 4)).astype("float32"),
+            rng.normal(size=(20, 2)).astype("float32"),
+        )
+        backend = TensorFlowBackend(
+            model, loss="squared_error", optimizer=Optimizer(name=keras.optimizers.Adam)
+        )
         return Problem(backend, data, precision="float32", classifies=False)
 
 

@@ -71,7 +71,9 @@ def test_the_same_losses_from_every_form(backend: TensorFlowBackend) -> None:
         tf.data.Dataset.from_tensor_slices({"image": X, "label": Y}),
     ]
     for data in forms:
-        assert np.array_equal(backend.forward(state, as_dataset(data, backend).batch(np.arange(N))), expected)
+        assert np.array_equal(
+            backend.forward(state, as_dataset(data, backend).batch(np.arange(N))), expected
+        )
     assert np.array_equal(backend.forward(state, (tf.constant(X), tf.constant(Y))), expected)
 
 
@@ -82,7 +84,9 @@ def test_other_data_is_left_to_the_core(backend: TensorFlowBackend) -> None:
 
 def test_a_shuffle_that_is_the_same_on_every_reading_is_allowed(backend: TensorFlowBackend) -> None:
     data = PAIRS.shuffle(N, seed=1, reshuffle_each_iteration=False)
-    assert np.array_equal(as_dataset(data, backend).batch(np.arange(N))[1], [int(y) for _, y in data])
+    assert np.array_equal(
+        as_dataset(data, backend).batch(np.arange(N))[1], [int(y) for _, y in data]
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,12 +97,17 @@ def test_a_shuffle_that_is_the_same_on_every_reading_is_allowed(backend: TensorF
         (PAIRS.shuffle(N).batch(2), "shuffled anew whenever it is read"),
         (PAIRS.map(lambda x, y: (x, y, 1.0)), r"give elements \(x, y\), or mappings"),
         (tf.data.Dataset.from_tensor_slices(X), r"give elements \(x, y\), or mappings"),
-        (PAIRS.map(lambda x, y: (tf.RaggedTensor.from_row_lengths(x, [1, 3]), y)), "of dense tensors"),
+        (
+            PAIRS.map(lambda x, y: (tf.RaggedTensor.from_row_lengths(x, [1, 3]), y)),
+            "of dense tensors",
+        ),
         (PAIRS.map(lambda x, y: (x[:y], y)), "have unequal shapes; pad them to one shape"),
         (PAIRS.take(0), "the data has no samples"),
     ],
     ids=["endless", "unknown", "shuffled", "weights", "inputs", "ragged", "unequal", "empty"],
 )
-def test_datasets_without_positions_are_refused(backend: TensorFlowBackend, data: Any, message: str) -> None:
+def test_datasets_without_positions_are_refused(
+    backend: TensorFlowBackend, data: Any, message: str
+) -> None:
     with pytest.raises(InvalidDataError, match=message):
         as_dataset(data, backend)

@@ -43,7 +43,9 @@ def test_scores_equal_those_of_the_oracle(dtype: Any, tolerance: float, batch_no
     y = np.repeat([0, 1, 2], 20)
     x = (rng.normal(size=(60, 5)) + 2 * np.eye(5)[y]).astype(dtype)
     mlp = MLP.init((5, 8, 6, 3), seed=0, activation="tanh", batch_norm=batch_norm, dtype=dtype)
-    gex = gx.GEX(lr=0.05, chains=2, snapshots=3, steps_per_snapshot=8, batch_size=10, weight_decay=1e-3)
+    gex = gx.GEX(
+        lr=0.05, chains=2, snapshots=3, steps_per_snapshot=8, batch_size=10, weight_decay=1e-3
+    )
     ours, theirs = (
         gex.fit(backend, (x, y), test=(x[:9], y[:9]), progress=False)
         for backend in (TensorFlowBackend(converted(mlp)), NumpyBackend(mlp))
@@ -56,10 +58,19 @@ def test_scores_equal_those_of_the_oracle(dtype: Any, tolerance: float, batch_no
 def test_scoring_by_training_batches_and_a_tf_data_set() -> None:
     x = np.random.default_rng(0).normal(size=(96, 4)).astype("float32")
     y = (x[:, 0] > 0).astype(int)
-    model = keras.Sequential([layers.Input((4,)), layers.Dropout(0.1), layers.Dense(2, activation="softmax")])
+    model = keras.Sequential(
+        [layers.Input((4,)), layers.Dropout(0.1), layers.Dense(2, activation="softmax")]
+    )
     model.set_weights([np.array([[-3, 3], [0, 0], [0, 0], [0, 0]]), np.zeros(2)])
     data = tf.data.Dataset.from_tensor_slices((x, y)).batch(10)
-    gex = gx.GEX(lr=0.05, chains=2, snapshots=3, scoring="training_batches", steps_per_snapshot=6, batch_size=16)
+    gex = gx.GEX(
+        lr=0.05,
+        chains=2,
+        snapshots=3,
+        scoring="training_batches",
+        steps_per_snapshot=6,
+        batch_size=16,
+    )
     backend = TensorFlowBackend(model)
     first, again = (gex.fit(backend, data, progress=False).suspicion() for _ in range(2))
     assert first.shape == (96,)
@@ -78,5 +89,7 @@ def test_the_demo_memorises_its_labels() -> None:
     assert time.process_time() - started < 30
     assert (np.asarray(model(x.astype("float32"))).argmax(1) == y).all()
     again = train(x, y, classes=5, seed=1)
-    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), again.get_weights(), strict=True))
+    assert all(
+        np.array_equal(a, b) for a, b in zip(model.get_weights(), again.get_weights(), strict=True)
+    )
     assert np.array_equal(state, keras.random.SeedGenerator(1).state.numpy())

@@ -1,4 +1,5 @@
-"""Losses and optimisers of the tensorflow backend: values, forms of targets, Keras' own, refusals."""
+"""Losses and optimisers of the tensorflow backend: values, forms of targets, Keras' own, refusals.
+Losses and optimisers of the tensorflow backend: values, forms of targets, Keras' own, refusals."""
 
 from __future__ import annotations
 
@@ -44,7 +45,9 @@ def log_softmax(scores: Any) -> Any:
 
 @pytest.mark.parametrize("dtype", ["int32", "uint8", "int64"])
 def test_cross_entropy_of_labels(dtype: str) -> None:
-    assert_close(losses(None, SCORES, LABELS.astype(dtype)), -log_softmax(SCORES)[range(6), LABELS], 1e-12)
+    assert_close(
+        losses(None, SCORES, LABELS.astype(dtype)), -log_softmax(SCORES)[range(6), LABELS], 1e-12
+    )
 
 
 def test_cross_entropy_of_probabilities() -> None:
@@ -56,33 +59,45 @@ def test_cross_entropy_of_positions_is_their_mean_without_those_that_do_not_coun
     scores = RNG.normal(size=(2, 4, 3))
     labels = np.array([[0, 1, 2, 0], [1, -100, -100, 2]])
     each = -np.take_along_axis(log_softmax(scores), np.maximum(labels, 0)[..., None], -1)[..., 0]
-    assert_close(losses(None, scores, labels), [each[0].mean(), (each[1, 0] + each[1, 3]) / 2], 1e-12)
+    assert_close(
+        losses(None, scores, labels), [each[0].mean(), (each[1, 0] + each[1, 3]) / 2], 1e-12
+    )
 
 
 @pytest.mark.parametrize("shape", [(6, 1), (6,)])
 def test_squared_error_sums_over_outputs(shape: tuple[int, ...]) -> None:
     assert_close(losses("squared_error", SCORES, SCORES + 2), np.full(6, 12.0), 1e-12)
-    assert_close(losses("squared_error", SCORES[:, :1], np.ones(shape)), (SCORES[:, 0] - 1) ** 2, 1e-12)
+    assert_close(
+        losses("squared_error", SCORES[:, :1], np.ones(shape)), (SCORES[:, 0] - 1) ** 2, 1e-12
+    )
 
 
 @pytest.mark.parametrize("activation", [None, "sigmoid"])
 def test_binary_cross_entropy_looks_through_a_closing_sigmoid(activation: str | None) -> None:
     scores, targets = 50 * SCORES, (SCORES > 0.2).astype(int)
     expected = np.logaddexp(0, np.where(targets == 1, -scores, scores)).sum(1)
-    assert_close(losses("binary_cross_entropy", scores, targets, activation=activation), expected, 1e-12)
+    assert_close(
+        losses("binary_cross_entropy", scores, targets, activation=activation), expected, 1e-12
+    )
 
 
 def test_squared_error_does_not_look_through_it() -> None:
     expected = ((1 / (1 + np.exp(-SCORES)) - 1) ** 2).sum(1)
-    assert_close(losses("squared_error", SCORES, np.ones((6, 3)), activation="sigmoid"), expected, 1e-12)
+    assert_close(
+        losses("squared_error", SCORES, np.ones((6, 3)), activation="sigmoid"), expected, 1e-12
+    )
 
 
 @pytest.mark.parametrize(
     "loss",
     [
         lambda output, target: tf.nn.sparse_softmax_cross_entropy_with_logits(target, output),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=None, dtype="float64"),
-        lambda y_true, y_pred: keras.losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True),
+        keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True, reduction=None, dtype="float64"
+        ),
+        lambda y_true, y_pred: keras.losses.sparse_categorical_crossentropy(
+            y_true, y_pred, from_logits=True
+        ),
     ],
     ids=["function", "keras", "keras_order"],
 )
@@ -98,15 +113,63 @@ def test_logits_are_for_classifiers() -> None:
 @pytest.mark.parametrize(
     ("loss", "outputs", "targets", "error", "message"),
     [
-        ("hinge", SCORES, LABELS, InvalidModelError, "no loss named 'hinge'; allowed are cross_entropy, squared_error"),
-        (keras.losses.MeanSquaredError(), SCORES, SCORES, InvalidModelError, "has reduction='sum_over_batch_size'"),
-        (lambda a, b: tf.reduce_mean(a), SCORES, LABELS, InvalidModelError, r"returned one number for b samples"),
-        (lambda a, b: a, SCORES, LABELS, InvalidModelError, r"returned shape \(b, 3\) for b samples"),
-        (None, SCORES[:, :1], LABELS, InvalidModelError, "needs scores of shape .b, K., two classes or more"),
-        (None, SCORES, LABELS + 1, InvalidDataError, r"label 3 is outside 0..2, the classes the model has"),
+        (
+            "hinge",
+            SCORES,
+            LABELS,
+            InvalidModelError,
+            "no loss named 'hinge'; allowed are cross_entropy, squared_error",
+        ),
+        (
+            keras.losses.MeanSquaredError(),
+            SCORES,
+            SCORES,
+            InvalidModelError,
+            "has reduction='sum_over_batch_size'",
+        ),
+        (
+            lambda a, b: tf.reduce_mean(a),
+            SCORES,
+            LABELS,
+            InvalidModelError,
+            r"returned one number for b samples",
+        ),
+        (
+            lambda a, b: a,
+            SCORES,
+            LABELS,
+            InvalidModelError,
+            r"returned shape \(b, 3\) for b samples",
+        ),
+        (
+            None,
+            SCORES[:, :1],
+            LABELS,
+            InvalidModelError,
+            "needs scores of shape .b, K., two classes or more",
+        ),
+        (
+            None,
+            SCORES,
+            LABELS + 1,
+            InvalidDataError,
+            r"label 3 is outside 0..2, the classes the model has",
+        ),
         (None, SCORES, LABELS - 1, InvalidDataError, r"label -1 is outside 0..2"),
-        (None, SCORES, LABELS[:, None], InvalidDataError, r"labels of shape \(b, 1\) for scores of shape \(b, 3\)"),
-        (None, SCORES, SCORES[:, 0], InvalidDataError, r"float64 targets of shape \(b,\) for scores of shape \(b, 3\)"),
+        (
+            None,
+            SCORES,
+            LABELS[:, None],
+            InvalidDataError,
+            r"labels of shape \(b, 1\) for scores of shape \(b, 3\)",
+        ),
+        (
+            None,
+            SCORES,
+            SCORES[:, 0],
+            InvalidDataError,
+            r"float64 targets of shape \(b,\) for scores of shape \(b, 3\)",
+        ),
         (
             None,
             SCORES,
@@ -114,11 +177,25 @@ def test_logits_are_for_classifiers() -> None:
             InvalidDataError,
             "targets are of type string, and cross_entropy needs",
         ),
-        ("squared_error", SCORES, LABELS, InvalidDataError, r"squared_error got targets of shape \(b,\) for outputs"),
-        ("binary_cross_entropy", SCORES, 2 * SCORES, InvalidDataError, "got targets outside 0..1; only 0, 1 and"),
+        (
+            "squared_error",
+            SCORES,
+            LABELS,
+            InvalidDataError,
+            r"squared_error got targets of shape \(b,\) for outputs",
+        ),
+        (
+            "binary_cross_entropy",
+            SCORES,
+            2 * SCORES,
+            InvalidDataError,
+            "got targets outside 0..1; only 0, 1 and",
+        ),
     ],
 )
-def test_what_does_not_fit_is_refused(loss: Any, outputs: Any, targets: Any, error: type, message: str) -> None:
+def test_what_does_not_fit_is_refused(
+    loss: Any, outputs: Any, targets: Any, error: type, message: str
+) -> None:
     with pytest.raises(error, match=message):
         losses(loss, outputs, targets)
 
@@ -128,9 +205,13 @@ def test_a_model_with_several_outputs_needs_a_loss_of_its_own() -> None:
     model = keras.Model(inputs, [layers.Dense(3)(inputs), layers.Dense(2)(inputs)])
     backend = TensorFlowBackend(model)
     for method in (backend.forward, backend.logits):
-        with pytest.raises(InvalidModelError, match=r"returned list, and cross_entropy needs a tensor"):
+        with pytest.raises(
+            InvalidModelError, match=r"returned list, and cross_entropy needs a tensor"
+        ):
             method(backend.initial_state(), (SCORES, LABELS))
-    backend = TensorFlowBackend(model, loss=lambda output, target: output[0][:, 0] + output[1][:, 0])
+    backend = TensorFlowBackend(
+        model, loss=lambda output, target: output[0][:, 0] + output[1][:, 0]
+    )
     assert backend.forward(backend.initial_state(), (SCORES, LABELS)).shape == (6,)
 
 
@@ -141,7 +222,9 @@ def test_a_batch_without_a_target_is_refused() -> None:
             backend.forward(backend.initial_state(), batch)
 
 
-@pytest.mark.parametrize("make", [keras.optimizers.Adam, lambda: keras.optimizers.SGD(momentum=0.5, nesterov=True)])
+@pytest.mark.parametrize(
+    "make", [keras.optimizers.Adam, lambda: keras.optimizers.SGD(momentum=0.5, nesterov=True)]
+)
 def test_a_native_optimizer_steps_as_keras_does(make: Callable[[], Any]) -> None:
     model = identity((3,))
     backend = TensorFlowBackend(model, optimizer=Optimizer(name=make))
@@ -153,12 +236,17 @@ def test_a_native_optimizer_steps_as_keras_does(make: Callable[[], Any]) -> None
     for lr in (0.1, 0.05, 0.2):
         model.optimizer.learning_rate = lr
         model.train_on_batch(SCORES, LABELS)
-    assert_close(backend.ravel(state), np.concatenate([w.reshape(-1) for w in model.get_weights()]), 1e-6)
+    assert_close(
+        backend.ravel(state), np.concatenate([w.reshape(-1) for w in model.get_weights()]), 1e-6
+    )
 
 
 def test_a_loss_scale_is_not_divided_by() -> None:
     states = []
-    for make in (keras.optimizers.SGD, lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD())):
+    for make in (
+        keras.optimizers.SGD,
+        lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD()),
+    ):
         backend = TensorFlowBackend(identity((3,)), optimizer=Optimizer(name=make))
         states.append(backend.sgd_step(backend.initial_state(), (SCORES, LABELS), lr=0.1, seed=0))
     assert_close(backend.ravel(states[1]), backend.ravel(states[0]), 0.0)

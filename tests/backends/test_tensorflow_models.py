@@ -26,7 +26,9 @@ def stack(*parts: keras.layers.Layer, shape: tuple[int | None, ...] = (4,)) -> k
     """The layers one after the other, in float64, from fixed weights."""
     model = keras.Sequential([layers.Input(shape, dtype="float64"), *parts])
     rng = np.random.default_rng(1)
-    model.set_weights([rng.normal(0.2, 0.5, w.shape) ** (2 if w.ndim == 1 else 1) for w in model.get_weights()])
+    model.set_weights(
+        [rng.normal(0.2, 0.5, w.shape) ** (2 if w.ndim == 1 else 1) for w in model.get_weights()]
+    )
     return model
 
 
@@ -42,7 +44,9 @@ def difference(backend: TensorFlowBackend, tangent: Any, batch: Any) -> Any:
     """The derivative of the losses along `tangent`, from two evaluations."""
     state = backend.initial_state()
     here = backend.ravel(state)
-    up, down = (backend.forward(backend.unravel(state, here + h * tangent), batch) for h in (1e-6, -1e-6))
+    up, down = (
+        backend.forward(backend.unravel(state, here + h * tangent), batch) for h in (1e-6, -1e-6)
+    )
     return (up - down) / 2e-6
 
 
@@ -77,7 +81,9 @@ def test_statistics_are_over_positions_and_leave_out_what_is_masked() -> None:
 
 
 def test_dropout_is_off_while_statistics_are_estimated() -> None:
-    backend = TensorFlowBackend(stack(layers.Dropout(0.5, dtype="float64"), normalization(), dense()))
+    backend = TensorFlowBackend(
+        stack(layers.Dropout(0.5, dtype="float64"), normalization(), dense())
+    )
     state = backend.refresh_buffers(backend.initial_state(), [(X, Y)])
     assert_close(state.buffers[0], X.mean(0), 1e-12)
 
@@ -94,7 +100,12 @@ def test_frozen_layers_stay_frozen() -> None:
 
 
 def test_the_model_is_not_touched() -> None:
-    model = stack(dense(5, activity_regularizer="l2"), normalization(), layers.Dropout(0.5, dtype="float64"), dense())
+    model = stack(
+        dense(5, activity_regularizer="l2"),
+        normalization(),
+        layers.Dropout(0.5, dtype="float64"),
+        dense(),
+    )
     model.compile("adam", "sparse_categorical_crossentropy")
     variables = [*model.variables, *model.optimizer.variables]
     before = [v.numpy() for v in variables]
@@ -119,7 +130,10 @@ def test_training_the_model_further_does_not_move_the_start() -> None:
 
 @pytest.mark.parametrize("closing", [{"activation": "softmax"}, {}], ids=["activation", "layer"])
 def test_a_closing_softmax_is_looked_through(closing: dict[str, str]) -> None:
-    scores, ending = stack(dense()), stack(dense(**closing), *([] if closing else [layers.Softmax(dtype="float64")]))
+    scores, ending = (
+        stack(dense()),
+        stack(dense(**closing), *([] if closing else [layers.Softmax(dtype="float64")])),
+    )
     # where probabilities are rounded to 0 and 1
     for model in (scores, ending):
         model.set_weights([500 * w for w in model.get_weights()])
@@ -129,7 +143,9 @@ def test_a_closing_softmax_is_looked_through(closing: dict[str, str]) -> None:
     losses = backend.forward(state, (X, Y))
     assert losses.max() > 100
     assert_close(losses, expected.forward(expected.initial_state(), (X, Y)), 1e-12)
-    assert_close(backend.logits(state, (X, Y)), expected.logits(expected.initial_state(), (X, Y)), 1e-12)
+    assert_close(
+        backend.logits(state, (X, Y)), expected.logits(expected.initial_state(), (X, Y)), 1e-12
+    )
 
 
 class Branches(keras.Model):  # type: ignore[misc]
@@ -159,7 +175,9 @@ def test_a_subclassed_model_with_several_inputs() -> None:
 def test_a_mapping_with_one_input_fits_a_model_that_takes_one() -> None:
     backend = TensorFlowBackend(stack(dense()))
     state = backend.initial_state()
-    assert_close(backend.forward(state, {"image": X, "label": Y}), backend.forward(state, (X, Y)), 0.0)
+    assert_close(
+        backend.forward(state, {"image": X, "label": Y}), backend.forward(state, (X, Y)), 0.0
+    )
 
 
 def test_images_in_bytes_are_numbers() -> None:
@@ -180,7 +198,9 @@ def test_vectors_and_batches_that_do_not_fit_are_refused() -> None:
 
 
 def test_recurrent_layers_have_directional_derivatives() -> None:
-    backend = TensorFlowBackend(stack(layers.SimpleRNN(3, dtype="float64"), dense(), shape=(None, 2)))
+    backend = TensorFlowBackend(
+        stack(layers.SimpleRNN(3, dtype="float64"), dense(), shape=(None, 2))
+    )
     batch = RNG.normal(size=(5, 4, 2)), np.arange(5) % 3
     tangent = RNG.normal(size=backend.ravel(backend.initial_state()).size)
     along = backend.jvp(backend.initial_state(), tangent, batch)
@@ -194,12 +214,18 @@ def test_batches_of_all_sizes_and_lengths_are_traced_once() -> None:
         traces.append(output.shape)
         return tf.nn.sparse_softmax_cross_entropy_with_logits(target, output)
 
-    model = stack(layers.Conv1D(3, 1, dtype="float64"), layers.GlobalMaxPooling1D(dtype="float64"), shape=(None, 2))
+    model = stack(
+        layers.Conv1D(3, 1, dtype="float64"),
+        layers.GlobalMaxPooling1D(dtype="float64"),
+        shape=(None, 2),
+    )
     backend = TensorFlowBackend(model, loss=loss)
     state = backend.initial_state()
 
     def batch(size: int, length: int = 4) -> tuple[Any, Any]:
-        return np.ones((size, length, 2), np.float32 if size % 2 else np.float64), np.zeros(size, np.int32)
+        return np.ones((size, length, 2), np.float32 if size % 2 else np.float64), np.zeros(
+            size, np.int32
+        )
 
     for size in (8, 8, 5, 1, 13):
         backend.forward(state, batch(size))
@@ -244,6 +270,11 @@ def test_a_plain_module_is_copied_and_its_variables_follow_the_state() -> None:
 
 def test_the_registry_finds_the_backend_of_every_kind_of_model() -> None:
     models = plugin.gexcore_register_backend().models
-    for model in (stack(dense()), Branches(object()), keras.Model(i := layers.Input((4,)), dense()(i)), Module()):
+    for model in (
+        stack(dense()),
+        Branches(object()),
+        keras.Model(i := layers.Input((4,)), dense()(i)),
+        Module(),
+    ):
         names = {f"{cls.__module__}.{cls.__qualname__}" for cls in type(model).__mro__}
         assert len(names & set(models)) == 1

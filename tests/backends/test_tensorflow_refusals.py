@@ -22,7 +22,9 @@ X, Y = np.random.default_rng(0).normal(size=(12, 4)), np.arange(12) % 3
 
 def followed(layer: keras.layers.Layer) -> keras.Model:
     """The layer, and a dense one after it."""
-    return keras.Sequential([layers.Input((4,), dtype="float64"), layer, layers.Dense(3, dtype="float64")])
+    return keras.Sequential(
+        [layers.Input((4,), dtype="float64"), layer, layers.Dense(3, dtype="float64")]
+    )
 
 
 class Closing(tf.Module):  # type: ignore[misc]
@@ -80,11 +82,20 @@ def frozen(model: keras.Model) -> keras.Model:
     [
         (object, "takes a keras.Model or a tf.Module with __call__, not object"),
         (tf.Module, "takes a keras.Model or a tf.Module with __call__, not Module"),
-        (lambda: keras.Sequential([layers.Dense(3)]), "has no weights yet; call the model on one batch first"),
+        (
+            lambda: keras.Sequential([layers.Dense(3)]),
+            "has no weights yet; call the model on one batch first",
+        ),
         (lambda: frozen(followed(layers.ReLU())), "has no trainable variables; set trainable=True"),
         (lambda: followed(Compiled(dtype="float64")), "take tf.function off its call methods"),
-        (lambda: followed(Counting(dtype="float64")), "make a tf.Variable a weight with add_weight"),
-        (lambda: followed(Noisy(keras.random.normal)), "give keras.random functions a SeedGenerator"),
+        (
+            lambda: followed(Counting(dtype="float64")),
+            "make a tf.Variable a weight with add_weight",
+        ),
+        (
+            lambda: followed(Noisy(keras.random.normal)),
+            "give keras.random functions a SeedGenerator",
+        ),
         (lambda: followed(Noisy(tf.random.normal)), r"no seed can reach \(RandomStandardNormal\)"),
         (Closing, "returns probabilities from a softmax that gexcore cannot see"),
     ],
@@ -111,6 +122,8 @@ def test_keras_on_another_framework_is_told_what_to_do() -> None:
         "spec.load(spec.factory)(model)\n"
     )
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=300
+    )
     assert "Keras runs on jax here, and gexcore takes Keras models on TensorFlow" in done.stderr
     assert "KERAS_BACKEND=tensorflow" in done.stderr

@@ -30,11 +30,20 @@ def network(seed: int = 0) -> keras.Model:
     model.add(layers.ReLU())
     model.add(layers.Dropout(0.5))  # whose generator is no part of a checkpoint
     model.add(layers.Dense(3, name="head"))
-    model.set_weights([np.random.default_rng(seed).uniform(0.1, 1.0, w.shape) for w in model.get_weights()])
+    model.set_weights(
+        [np.random.default_rng(seed).uniform(0.1, 1.0, w.shape) for w in model.get_weights()]
+    )
     return model
 
 
-SIZES = {"hidden/kernel": 20, "hidden/bias": 4, "norm/gamma": 4, "norm/beta": 4, "head/kernel": 12, "head/bias": 3}
+SIZES = {
+    "hidden/kernel": 20,
+    "hidden/bias": 4,
+    "norm/gamma": 4,
+    "norm/beta": 4,
+    "head/kernel": 12,
+    "head/bias": 3,
+}
 
 
 def called(model: keras.Model, *names: str) -> list[str]:
@@ -48,7 +57,10 @@ class Module(tf.Module):  # type: ignore[misc]
 
     def __init__(self, start: float = 1.0) -> None:
         super().__init__()
-        self.layers = [tf.Variable(start * np.eye(5, dtype="float32")), tf.Variable(start * np.ones((5, 3), "float32"))]
+        self.layers = [
+            tf.Variable(start * np.eye(5, dtype="float32")),
+            tf.Variable(start * np.ones((5, 3), "float32")),
+        ]
         self.same, self.passes = self.layers[0], tf.Variable(0, trainable=False)
 
     @tf.function
@@ -72,7 +84,9 @@ class TestSelection:
         class Equal(keras.Model):  # type: ignore[misc]
             def __init__(self) -> None:
                 super().__init__(name="equal")
-                self.parts = [layers.Dense(3, use_bias=False, name=name) for name in ("a", "a", "b")]
+                self.parts = [
+                    layers.Dense(3, use_bias=False, name=name) for name in ("a", "a", "b")
+                ]
 
             def call(self, x: Any) -> Any:
                 return sum(part(x) for part in self.parts)
@@ -80,9 +94,15 @@ class TestSelection:
         model = Equal()
         model(X)
         backend = TensorFlowBackend(model)
-        assert list(backend.parameter_names()) == ["equal/a/kernel", "equal/a/kernel_2", "equal/b/kernel"]
+        assert list(backend.parameter_names()) == [
+            "equal/a/kernel",
+            "equal/a/kernel_2",
+            "equal/b/kernel",
+        ]
         second = backend.select(["equal/a/kernel_2"])
-        assert np.array_equal(second.ravel(second.initial_state()), model.parts[1].kernel.numpy().ravel())
+        assert np.array_equal(
+            second.ravel(second.initial_state()), model.parts[1].kernel.numpy().ravel()
+        )
 
     def test_names_of_a_plain_module_are_those_of_its_attributes(self) -> None:
         backend = TensorFlowBackend(Module())
@@ -114,8 +134,13 @@ class TestSelection:
         assert [tuple(p.shape) for p in state.params] == [(4,), (4, 3)]
         assert {tuple(slot.shape) for slot in state.memory.slots} <= {(4,), (4, 3), ()}
         # the statistics of the batch normalisation come first, and move
-        assert all(a is b for a, b in zip(state.buffers[2:], selected.initial_state().buffers[2:], strict=True))
-        assert all(np.array_equal(now, then) for now, then in zip(model.get_weights(), before, strict=True))
+        assert all(
+            a is b
+            for a, b in zip(state.buffers[2:], selected.initial_state().buffers[2:], strict=True)
+        )
+        assert all(
+            np.array_equal(now, then) for now, then in zip(model.get_weights(), before, strict=True)
+        )
         assert [v.trainable for v in model.variables] == flags
         again = backend.ravel(backend.sgd_step(backend.initial_state(), BATCH, lr=0.1, seed=0))
         assert np.array_equal(again, expected)
@@ -130,7 +155,8 @@ class TestSelection:
         states = [backend.initial_state() for backend in (selected, twice)]
         assert np.array_equal(selected.forward(states[0], batch), twice.forward(states[1], batch))
         with pytest.raises(
-            InvalidSettingError, match=f"no trainable parameter is named '{hidden}'; choose from '{head}'$"
+            InvalidSettingError,
+            match=f"no trainable parameter is named '{hidden}'; choose from '{head}'$",
         ):
             twice.select([hidden])
 
@@ -146,7 +172,11 @@ class TestSelection:
     @pytest.mark.parametrize(
         ("names", "message"),
         [
-            ([], "no parameters were chosen; choose at least one of '.*hidden/kernel', '.*hidden/bias'"),
+            (
+                [],
+                "no parameters were chosen; choose at least one of '.*hidden/kernel', "
+                "'.*hidden/bias'",
+            ),
             (["head"], "no trainable parameter is named 'head'; choose from '.*hidden/kernel'"),
             ("head/bias", "no trainable parameter is named 'h'; choose from"),
         ],
@@ -166,7 +196,9 @@ class TestCheckpoints:
             lambda m: [w.value for w in m.weights],
         ],
     )
-    def test_parameters_and_buffers_are_those_of_the_checkpoint(self, form: Callable[[Any], Any]) -> None:
+    def test_parameters_and_buffers_are_those_of_the_checkpoint(
+        self, form: Callable[[Any], Any]
+    ) -> None:
         other = network(1)
         twin = TensorFlowBackend(other)
         expected = twin.forward(twin.initial_state(), BATCH)
@@ -203,9 +235,14 @@ class TestCheckpoints:
         selected = backend.select(["layers/1"])
         assert np.array_equal(selected.forward(selected.load(Module(2.0)), BATCH), expected)
 
-    @pytest.mark.parametrize("given", ["model.keras", Path("model.weights.h5"), {"hidden": X}, None, X])
+    @pytest.mark.parametrize(
+        "given", ["model.keras", Path("model.weights.h5"), {"hidden": X}, None, X]
+    )
     def test_files_are_not_read(self, given: Any) -> None:
-        told = f"a checkpoint of type {type(given).__name__} was given; files are not read here: .*load_model"
+        told = (
+            f"a checkpoint of type {type(given).__name__} was given; files are not read here: "
+            ".*load_model"
+        )
         with pytest.raises(InvalidModelError, match=told):
             TensorFlowBackend(network()).load(given)
 
@@ -220,6 +257,8 @@ class TestCheckpoints:
         ],
     )  # fmt: skip
     def test_what_does_not_fit_is_refused_in_one_sentence(self, given: Any, message: str) -> None:
-        with pytest.raises(InvalidModelError, match=f"the checkpoint does not fit the model .*{message}") as caught:
+        with pytest.raises(
+            InvalidModelError, match=f"the checkpoint does not fit the model .*{message}"
+        ) as caught:
             TensorFlowBackend(network()).load(given)
         assert "\n" not in str(caught.value)

@@ -32,7 +32,9 @@ F64: dict[str, Any] = {"dtype": "float64"}
 def seeded(model: Any) -> Any:
     """The model with weights that are nowhere special; variances are positive."""
     rng = np.random.default_rng(1)
-    model.set_weights([rng.normal(0.2, 0.5, w.shape) ** (2 if w.ndim == 1 else 1) for w in model.get_weights()])
+    model.set_weights(
+        [rng.normal(0.2, 0.5, w.shape) ** (2 if w.ndim == 1 else 1) for w in model.get_weights()]
+    )
     return model
 
 
@@ -118,7 +120,10 @@ class Module(tf.Module):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self.weight, self.passes = tf.Variable(RNG.normal(size=(5, 3))), tf.Variable(0, trainable=False)
+        self.weight, self.passes = (
+            tf.Variable(RNG.normal(size=(5, 3))),
+            tf.Variable(0, trainable=False),
+        )
 
     @tf.function
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
@@ -136,7 +141,9 @@ def by_hand(model: Any, x: Any, y: Any, loss: Any = cross_entropy) -> Any:
         mode = {"training": False} if isinstance(model, keras.layers.Layer) else {}
         with tf.GradientTape() as tape:
             value = loss(model(x[i : i + 1], **mode), y[i : i + 1])
-        variables = [v.value if isinstance(v, keras.Variable) else v for v in model.trainable_variables]
+        variables = [
+            v.value if isinstance(v, keras.Variable) else v for v in model.trainable_variables
+        ]
         grads = tape.gradient(value, variables, unconnected_gradients="zero")
         rows.append(np.concatenate([tf.convert_to_tensor(g).numpy().ravel() for g in grads]))
     return np.stack(rows)
@@ -168,7 +175,12 @@ class TestSampleGradients:
             (frozen, X),
             (convolutional, IMAGES),
             (lambda: stack(layers.SimpleRNN(3, **F64), dense(), shape=(None, 5)), SERIES),
-            (lambda: stack(layers.Embedding(6, 3, **F64), layers.Flatten(**F64), dense(), shape=(4,)), np.eye(6, 4)),
+            (
+                lambda: stack(
+                    layers.Embedding(6, 3, **F64), layers.Flatten(**F64), dense(), shape=(4,)
+                ),
+                np.eye(6, 4),
+            ),
             (Module, X),
         ],
     )
@@ -176,7 +188,10 @@ class TestSampleGradients:
         model = make()
         backend = TensorFlowBackend(model)
         state = backend.initial_state()
-        found = [backend.sample_gradients(state, (x, Y)), backend.sample_gradients(state, (x[::-1][:5], Y[::-1][:5]))]
+        found = [
+            backend.sample_gradients(state, (x, Y)),
+            backend.sample_gradients(state, (x[::-1][:5], Y[::-1][:5])),
+        ]
         rows = by_hand(scores(model) if make is convolutional else model, x, Y)
         assert_close(found[0], rows, 1e-12)
         assert_close(found[1], rows[::-1][:5], 1e-12)
@@ -200,7 +215,8 @@ class TestSampleGradients:
         assert route(backend) == "_at_once"
 
     @pytest.mark.parametrize(
-        ("scale", "taken"), [(np.array(0.5), "_one_by_one"), (np.linspace(0.5, 1.0, N), "_from_whole_batch")]
+        ("scale", "taken"),
+        [(np.array(0.5), "_one_by_one"), (np.linspace(0.5, 1.0, N), "_from_whole_batch")],
     )
     def test_of_batches_with_more_than_samples_in_them(self, scale: Any, taken: str) -> None:
         model = Scaled()
@@ -235,7 +251,9 @@ class TestSampleGradients:
             with pytest.raises(InvalidDataError, match=r"label 3 is outside 0..2"):
                 method(backend.initial_state(), (X, Y + 1))
 
-    def test_tell_the_user_nothing_of_how_they_are_mapped(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_tell_the_user_nothing_of_how_they_are_mapped(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
         backend = TensorFlowBackend(convolutional())
         logger = tf.get_logger()
         logger.addHandler(caplog.handler)
@@ -250,7 +268,9 @@ class TestSampleGradients:
 
 class TestFeatures:
     @pytest.mark.parametrize(("make", "x"), [(network, X), (frozen, X), (convolutional, IMAGES)])
-    def test_are_the_inputs_of_the_last_layer(self, make: Callable[[], keras.Model], x: Any) -> None:
+    def test_are_the_inputs_of_the_last_layer(
+        self, make: Callable[[], keras.Model], x: Any
+    ) -> None:
         model = make()
         backend = TensorFlowBackend(model)
         expected = run(model.layers[:-1], x)
@@ -264,7 +284,9 @@ class TestFeatures:
         assert_close(features, model.inner(model.inner(X)), 1e-12)
 
     def test_of_several_places_are_flattened_and_of_half_precision_made_whole(self) -> None:
-        model = keras.Sequential([layers.Input((4, 5), dtype="float16"), layers.Dense(2, dtype="float16")])
+        model = keras.Sequential(
+            [layers.Input((4, 5), dtype="float16"), layers.Dense(2, dtype="float16")]
+        )
         model.add(layers.Flatten(dtype="float16"))
         backend = TensorFlowBackend(model)
         features = backend.features(backend.initial_state(), (SERIES, Y))
@@ -279,7 +301,8 @@ class TestFeatures:
         inside = stack(Looping(**F64), layers.Flatten(**F64), shape=(4, 5))
         backend = TensorFlowBackend(inside)
         with pytest.raises(
-            InvalidModelError, match="none of the model's Dense layers runs by being called outside of a loop"
+            InvalidModelError,
+            match="none of the model's Dense layers runs by being called outside of a loop",
         ):
             backend.features(backend.initial_state(), (SERIES, Y))
         assert backend.kronecker(backend.initial_state(), (SERIES, Y), seed=None) == []
@@ -296,12 +319,15 @@ class TestFeatures:
         model = Flat()
         model(SERIES)
         backend = TensorFlowBackend(model)
-        with pytest.raises(InvalidModelError, match="last Dense layer has 24 rows for 6 samples; reshape it"):
+        with pytest.raises(
+            InvalidModelError, match="last Dense layer has 24 rows for 6 samples; reshape it"
+        ):
             backend.features(backend.initial_state(), (SERIES, Y))
 
 
 def explicit(layer: Any, rest: Callable[[Any], Any], x: Any, y: Any) -> tuple[Any, Any]:
-    """Both factors from what enters and leaves the weights of a layer, place by place of every sample."""
+    """Both factors from what enters and leaves the weights of a layer, place by place of every
+    sample."""
     bare = type(layer).from_config({**layer.get_config(), "activation": None})
     bare.build(x.shape)
     bare.set_weights(layer.get_weights())
@@ -311,11 +337,17 @@ def explicit(layer: Any, rest: Callable[[Any], Any], x: Any, y: Any) -> tuple[An
             z = bare(x[i : i + 1])
             tape.watch(z)
             loss = cross_entropy(rest(layer.activation(z)), y[i : i + 1])
-            # a layer is linear in its weights: its derivative by those of one output is its input at each place
-            first = tf.reshape(z[:, 0] if getattr(layer, "data_format", "") == "channels_first" else z[..., 0], [-1])
+            # a layer is linear in its weights: its derivative by those of one output is its input
+            # at each place
+            first = tf.reshape(
+                z[:, 0] if getattr(layer, "data_format", "") == "channels_first" else z[..., 0],
+                [-1],
+            )
         a = tf.reshape(tape.jacobian(first, bare.kernel.value)[..., 0], [len(first), -1]).numpy()
         s = tape.gradient(loss, z).numpy()
-        s = (np.moveaxis(s, 1, -1) if getattr(layer, "data_format", "") == "channels_first" else s).reshape(len(a), -1)
+        s = (
+            np.moveaxis(s, 1, -1) if getattr(layer, "data_format", "") == "channels_first" else s
+        ).reshape(len(a), -1)
         if layer.bias is not None:
             a = np.column_stack([a, np.ones(len(a))])
         inputs = inputs + a.T @ a / len(y)
@@ -324,9 +356,12 @@ def explicit(layer: Any, rest: Callable[[Any], Any], x: Any, y: Any) -> tuple[An
 
 
 def channels_first(layer: Any, inputs: Any, kernel: Any) -> Any:
-    """What the layer computes on a GPU; on the CPU, TensorFlow has no convolution with the channels first."""
+    """What the layer computes on a GPU; on the CPU, TensorFlow has no convolution with the channels
+    first."""
     images = tf.transpose(inputs, [0, 2, 3, 1])
-    outputs = tf.nn.conv2d(images, kernel, layer.strides, layer.padding.upper(), dilations=layer.dilation_rate)
+    outputs = tf.nn.conv2d(
+        images, kernel, layer.strides, layer.padding.upper(), dilations=layer.dilation_rate
+    )
     return tf.transpose(outputs, [0, 3, 1, 2])
 
 
@@ -344,10 +379,18 @@ def assert_same(found: list[KroneckerBlock], expected: list[KroneckerBlock]) -> 
 PLACES: list[tuple[Callable[[], Any], Any]] = [
     (lambda: layers.Conv2D(3, 3, activation="softplus", **F64), IMAGES),
     (lambda: layers.Conv2D(3, 2, padding="same", use_bias=False, **F64), IMAGES),
-    (lambda: layers.Conv2D(3, (3, 2), strides=(2, 1), padding="same", activation=layers.ReLU(**F64), **F64), IMAGES),
+    (
+        lambda: layers.Conv2D(
+            3, (3, 2), strides=(2, 1), padding="same", activation=layers.ReLU(**F64), **F64
+        ),
+        IMAGES,
+    ),
     (lambda: layers.Conv2D(3, 2, strides=(1, 2), **F64), IMAGES),
     (lambda: layers.Conv2D(3, (3, 2), dilation_rate=(1, 2), padding="same", **F64), IMAGES),
-    (lambda: layers.Conv2D(3, (3, 2), padding="same", data_format="channels_first", **F64), np.moveaxis(IMAGES, -1, 1)),
+    (
+        lambda: layers.Conv2D(3, (3, 2), padding="same", data_format="channels_first", **F64),
+        np.moveaxis(IMAGES, -1, 1),
+    ),
     (lambda: layers.Conv1D(3, 3, strides=2, padding="same", activation="tanh", **F64), SERIES),
     (lambda: layers.Conv1D(3, 2, padding="causal", dilation_rate=2, **F64), SERIES),
     (lambda: dense(3, activation="tanh"), SERIES),
@@ -372,8 +415,17 @@ class TestKronecker:
         [
             ([lambda: dense(activation="tanh")], X),
             ([lambda: dense(use_bias=False)], X),
-            ([lambda: layers.Conv2D(3, (6, 5), activation="tanh", **F64), lambda: layers.Flatten(**F64)], IMAGES),
-            ([lambda: layers.Conv1D(3, 4, use_bias=False, **F64), lambda: layers.Flatten(**F64)], SERIES),
+            (
+                [
+                    lambda: layers.Conv2D(3, (6, 5), activation="tanh", **F64),
+                    lambda: layers.Flatten(**F64),
+                ],
+                IMAGES,
+            ),
+            (
+                [lambda: layers.Conv1D(3, 4, use_bias=False, **F64), lambda: layers.Flatten(**F64)],
+                SERIES,
+            ),
         ],
     )
     def test_of_one_sample_and_one_place_are_the_fisher_matrix(self, parts: Any, x: Any) -> None:
@@ -390,15 +442,23 @@ class TestKronecker:
             backend = TensorFlowBackend(model)
             state = backend.initial_state()
             blocks = backend.kronecker(state, (x, Y), seed=None)
-            weighty = [n for n, layer in enumerate(model.layers) if isinstance(layer, layers.Dense | layers.Conv2D)]
-            assert [block.name for block in blocks] == [model.layers[n].kernel.path for n in weighty]
+            weighty = [
+                n
+                for n, layer in enumerate(model.layers)
+                if isinstance(layer, layers.Dense | layers.Conv2D)
+            ]
+            assert [block.name for block in blocks] == [
+                model.layers[n].kernel.path for n in weighty
+            ]
             scores(model)
             for block, n in zip(blocks, weighty, strict=True):
                 rest = partial(run, model.layers[n + 1 :])
                 assert_factors(block, explicit(model.layers[n], rest, run(model.layers[:n], x), Y))
                 kernel, bias = (v.numpy() for v in model.layers[n].weights)
                 flat = backend.ravel(state)
-                assert np.array_equal(flat[block.positions[:, :-1]], kernel.reshape(-1, len(bias)).T)
+                assert np.array_equal(
+                    flat[block.positions[:, :-1]], kernel.reshape(-1, len(bias)).T
+                )
                 assert np.array_equal(flat[block.positions[:, -1]], bias)
 
     def test_of_a_layer_whose_activation_was_taken_off(self) -> None:
@@ -438,8 +498,21 @@ class TestKronecker:
                 return x + self.inner(table)
 
         tied, adapted, table = dense(5), dense(5), tf.eye(4, 5, dtype=tf.float64)
-        parts = [tied, Tied(5, **F64), Doubling(5, **F64), Positions(), layers.Conv1D(5, 1, groups=5, **F64), adapted]
-        model = stack(*parts, layers.Conv1DTranspose(2, 1, **F64), layers.Flatten(**F64), dense(), shape=(4, 5))
+        parts = [
+            tied,
+            Tied(5, **F64),
+            Doubling(5, **F64),
+            Positions(),
+            layers.Conv1D(5, 1, groups=5, **F64),
+            adapted,
+        ]
+        model = stack(
+            *parts,
+            layers.Conv1DTranspose(2, 1, **F64),
+            layers.Flatten(**F64),
+            dense(),
+            shape=(4, 5),
+        )
         adapted.enable_lora(2)
         backend = TensorFlowBackend(model)
         blocks = backend.kronecker(backend.initial_state(), (SERIES, Y), seed=None)
@@ -451,7 +524,9 @@ class TestKronecker:
         backend = TensorFlowBackend(model)
         (block,) = backend.kronecker(backend.initial_state(), (X, Y), seed=None)
         assert block.name == model.head.kernel.path
-        assert_factors(block, explicit(model.head, lambda z: z, np.array(model.inner(model.inner(X))), Y))
+        assert_factors(
+            block, explicit(model.head, lambda z: z, np.array(model.inner(model.inner(X))), Y)
+        )
 
     def test_leave_out_a_layer_that_sees_samples_unequally_often(self) -> None:
         class Masked(keras.Model):  # type: ignore[misc]
@@ -505,7 +580,9 @@ class TestKronecker:
         backend = TensorFlowBackend(stack(dense(), shape=(4, 5)))
         state, labels = backend.initial_state(), np.tile(Y[:, None], 4)
         labels[:, 1] = -100
-        drawn = sample_targets(backend.logits(state, (SERIES, labels)).reshape(-1, 3), seed=2).reshape(N, 4)
+        drawn = sample_targets(
+            backend.logits(state, (SERIES, labels)).reshape(-1, 3), seed=2
+        ).reshape(N, 4)
         drawn[:, 1] = -100
         expected = backend.kronecker(state, (SERIES, drawn), seed=None)
         assert_same(backend.kronecker(state, (SERIES, labels), seed=2), expected)
@@ -531,7 +608,8 @@ class TestKronecker:
         state, batch = backend.initial_state(), (X, np.eye(3)[Y])
         assert len(backend.kronecker(state, batch, seed=None)) == 1
         with pytest.raises(
-            InvalidSettingError, match=f"targets cannot be drawn where {told}, only for 'cross_entropy'"
+            InvalidSettingError,
+            match=f"targets cannot be drawn where {told}, only for 'cross_entropy'",
         ):
             backend.kronecker(state, batch, seed=0)
 
@@ -554,7 +632,9 @@ def test_the_model_is_not_touched() -> None:
     for layer, old in zip(model.layers, attributes, strict=True):
         assert vars(layer).keys() == old.keys()
         assert vars(layer).get("activation") is old.get("activation")
-    assert all(np.array_equal(now, then) for now, then in zip(model.get_weights(), before, strict=True))
+    assert all(
+        np.array_equal(now, then) for now, then in zip(model.get_weights(), before, strict=True)
+    )
 
 
 def test_the_model_is_not_touched_by_a_pass_that_fails() -> None:

@@ -20,7 +20,9 @@ from gexcore_torch.backend import TorchBackend
 from gexcore_torch.state import TorchState
 
 # PyTorch's forward mode uses it on its first use
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
+)
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
@@ -31,12 +33,19 @@ def perceptron(toy: Toy) -> nn.Module:
     last = len(toy.model.weights) - 1
     for i, (weight, bias) in enumerate(zip(toy.model.weights, toy.model.biases, strict=True)):
         linear = nn.Linear(*weight.shape)
-        linear.load_state_dict({"weight": torch.tensor(weight.T.copy()), "bias": torch.tensor(bias)}, assign=True)
+        linear.load_state_dict(
+            {"weight": torch.tensor(weight.T.copy()), "bias": torch.tensor(bias)}, assign=True
+        )
         layers.append(linear)
         if i < last and toy.model.batch_norm is not None:
             norm = toy.model.batch_norm[i]
             module = nn.BatchNorm1d(weight.shape[1], dtype=torch.from_numpy(weight).dtype)
-            values = {"weight": norm.scale, "bias": norm.offset, "running_mean": norm.mean, "running_var": norm.var}
+            values = {
+                "weight": norm.scale,
+                "bias": norm.offset,
+                "running_mean": norm.mean,
+                "running_var": norm.var,
+            }
             module.load_state_dict({k: torch.tensor(v) for k, v in values.items()}, strict=False)
             layers.append(module)
         if i < last:
@@ -113,7 +122,9 @@ class Keywords(nn.Module):
         self.embedding = nn.Embedding(7, 8)
         self.head = nn.Linear(8, 3)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor | None = None) -> Output:
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor | None = None
+    ) -> Output:
         assert labels is None
         weights = (attention_mask / attention_mask.sum(1, keepdim=True))[..., None]
         return Output(self.head(torch.tanh(self.embedding(input_ids) * weights).sum(1)))
@@ -142,7 +153,12 @@ def numbers(*shape: int) -> np.ndarray[Any, Any]:
 
 def convolutional() -> Problem:
     model = nn.Sequential(
-        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3)
+        nn.Conv2d(1, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(16, 3),
     )
     return Problem(TorchBackend(model.double()), (numbers(1, 6, 6), LABELS))
 
@@ -181,7 +197,9 @@ def branches() -> Problem:
 
 def soft_labels() -> Problem:
     p = np.exp(numbers(3))
-    return Problem(TorchBackend(nn.Linear(5, 3).double()), (numbers(5), p / p.sum(1, keepdims=True)))
+    return Problem(
+        TorchBackend(nn.Linear(5, 3).double()), (numbers(5), p / p.sum(1, keepdims=True))
+    )
 
 
 def binary() -> Problem:
@@ -192,9 +210,13 @@ def binary() -> Problem:
 
 def own_loss_and_optimizer() -> Problem:
     loss = nn.CrossEntropyLoss(torch.tensor([1.0, 2.0, 0.5], dtype=torch.float64), reduction="none")
-    native = Optimizer(name=lambda params: torch.optim.Adagrad(params, initial_accumulator_value=0.1))
+    native = Optimizer(
+        name=lambda params: torch.optim.Adagrad(params, initial_accumulator_value=0.1)
+    )
     return Problem(
-        TorchBackend(nn.Linear(5, 3).double(), loss=loss, optimizer=native), (numbers(5), LABELS), classifies=False
+        TorchBackend(nn.Linear(5, 3).double(), loss=loss, optimizer=native),
+        (numbers(5), LABELS),
+        classifies=False,
     )
 
 
@@ -223,7 +245,14 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
 
 
 class TestModels(BackendTests):
-    laws = (*checks.LAWS, *optional.LAWS, *derivatives.LAWS, *gradients.LAWS, *kronecker.LAWS, *selection.LAWS)
+    laws = (
+        *checks.LAWS,
+        *optional.LAWS,
+        *derivatives.LAWS,
+        *gradients.LAWS,
+        *kronecker.LAWS,
+        *selection.LAWS,
+    )
 
     @pytest.fixture(params=PROBLEMS)
     def problem(self, request: pytest.FixtureRequest) -> Problem:

@@ -91,7 +91,9 @@ class Point(NamedTuple):
 def test_everything_in_a_batch_goes_to_the_device_and_strings_stay() -> None:
     meta = Placement(torch.device("meta"), torch.float64)
     tracked = torch.zeros(2, requires_grad=True)
-    call = meta.call(({"a": np.zeros(2), "name": ["p", "q"]}, Point(tracked, (tracked, None)), np.zeros(2)))
+    call = meta.call(
+        ({"a": np.zeros(2), "name": ["p", "q"]}, Point(tracked, (tracked, None)), np.zeros(2))
+    )
     first, second = call.args
     assert first["a"].is_meta
     assert first["name"] == ["p", "q"]
@@ -105,7 +107,9 @@ def test_everything_in_a_batch_goes_to_the_device_and_strings_stay() -> None:
 
 def test_double_precision_models_get_double_precision() -> None:
     backend = TorchBackend(nn.Linear(2, 3).double())
-    losses = backend.forward(backend.initial_state(), (np.zeros((4, 2), np.float32), np.zeros(4, np.int32)))
+    losses = backend.forward(
+        backend.initial_state(), (np.zeros((4, 2), np.float32), np.zeros(4, np.int32))
+    )
     assert losses.dtype == torch.float64
 
 
@@ -116,11 +120,16 @@ def test_placement_is_that_of_the_model() -> None:
 
 @pytest.mark.parametrize("batch", [np.zeros(3), (np.zeros(3),), {"x": np.zeros(3)}, "text"])
 def test_a_batch_without_target_is_refused(batch: Any) -> None:
-    with pytest.raises(InvalidDataError, match=r"has no target; give \(x, y\), or a mapping with one of labels, label"):
+    with pytest.raises(
+        InvalidDataError,
+        match=r"has no target; give \(x, y\), or a mapping with one of labels, label",
+    ):
         HOST.call(batch)
 
 
-@pytest.mark.parametrize("data", [Pairs(), Subset(Pairs(), [3, 1, 2, 7]), DataLoader(Pairs(), 5, shuffle=True)])
+@pytest.mark.parametrize(
+    "data", [Pairs(), Subset(Pairs(), [3, 1, 2, 7]), DataLoader(Pairs(), 5, shuffle=True)]
+)
 def test_datasets_keep_their_contract_and_the_generators(data: Any) -> None:
     dataset = dataset_of(data)
     before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1]  # type: ignore[index]  # noqa: NPY002
@@ -172,7 +181,9 @@ def test_samples_with_names() -> None:
     assert backend.forward(backend.initial_state(), batch).shape == (2,)
 
 
-@pytest.mark.parametrize("data", [TensorDataset(torch.eye(3), torch.arange(3)), (torch.eye(3), torch.arange(3))])
+@pytest.mark.parametrize(
+    "data", [TensorDataset(torch.eye(3), torch.arange(3)), (torch.eye(3), torch.arange(3))]
+)
 def test_tensors_are_indexed_directly(data: Any) -> None:
     dataset = dataset_of(data)
     assert isinstance(dataset, ArrayDataset)
@@ -184,10 +195,15 @@ def test_tensors_are_indexed_directly(data: Any) -> None:
 
 @pytest.mark.parametrize("data", [Stream(), DataLoader(Stream(), batch_size=2)])
 def test_a_stream_is_refused(data: Any) -> None:
-    with pytest.raises(InvalidDataError, match="Stream has no positions to score samples by; give a map-style Dataset"):
+    with pytest.raises(
+        InvalidDataError,
+        match="Stream has no positions to score samples by; give a map-style Dataset",
+    ):
         dataset_of(data)
 
 
-@pytest.mark.parametrize("data", [(np.zeros(3), np.zeros(3)), {"x": np.zeros(3)}, [1, 2], "text", (torch.zeros(3),)])
+@pytest.mark.parametrize(
+    "data", [(np.zeros(3), np.zeros(3)), {"x": np.zeros(3)}, [1, 2], "text", (torch.zeros(3),)]
+)
 def test_what_is_not_pytorchs_is_left_to_others(data: Any) -> None:
     assert dataset_of(data) is None

@@ -17,13 +17,17 @@ from torch import nn
 import gexcore as gx
 from gexcore.errors import InvalidModelError
 
-METHOD = gx.GEX(chains=2, snapshots=3, lr=0.05, steps_per_snapshot=4, batch_size=16, optimizer="adamw")
+METHOD = gx.GEX(
+    chains=2, snapshots=3, lr=0.05, steps_per_snapshot=4, batch_size=16, optimizer="adamw"
+)
 
 
 @pytest.fixture
 def model() -> nn.Module:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 3))
+    return nn.Sequential(
+        nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 3)
+    )
 
 
 @pytest.fixture

@@ -35,11 +35,19 @@ def _seeded() -> Any:
 
 
 def network() -> nn.Sequential:
-    return nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Dropout(0.5), nn.Linear(8, 3)).double()
+    return nn.Sequential(
+        nn.Linear(5, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Dropout(0.5), nn.Linear(8, 3)
+    ).double()
 
 
 def convolutional() -> nn.Sequential:
-    layers = [nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 2, padding=1), nn.ReLU()]
+    layers = [
+        nn.Conv2d(2, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(4, 4, 2, padding=1),
+        nn.ReLU(),
+    ]
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3)).double()
 
 
@@ -72,7 +80,8 @@ class Doubling(nn.Linear):
 
 
 def explicit(model: nn.Module, layer: Any, x: Any, y: Any, *, bias: bool) -> tuple[Tensor, Tensor]:
-    """Both factors from the inputs and the gradients of the outputs of every sample, place by place."""
+    """Both factors from the inputs and the gradients of the outputs of every sample, place by
+    place."""
     seen: dict[str, Tensor] = {}
 
     def hook(_: nn.Module, args: tuple[Tensor], output: Tensor) -> Tensor:
@@ -84,14 +93,20 @@ def explicit(model: nn.Module, layer: Any, x: Any, y: Any, *, bias: bool) -> tup
     inputs = outputs = torch.zeros(())
     for i in range(len(y)):
         model.zero_grad()
-        loss = functional.cross_entropy(model(torch.as_tensor(x[i : i + 1])), torch.as_tensor(y[i : i + 1]))
+        loss = functional.cross_entropy(
+            model(torch.as_tensor(x[i : i + 1])), torch.as_tensor(y[i : i + 1])
+        )
         torch.autograd.backward(loss)
-        # a layer is linear in its weights: its derivative by those of one output are the inputs at each place
+        # a layer is linear in its weights: its derivative by those of one output are the inputs at
+        # each place
         output = seen["output"]
         signals = output.grad
         assert signals is not None
         if isinstance(layer, nn.Linear):
-            a, s = seen["inputs"].reshape(-1, layer.in_features), signals.reshape(-1, layer.out_features)
+            a, s = (
+                seen["inputs"].reshape(-1, layer.in_features),
+                signals.reshape(-1, layer.out_features),
+            )
         else:
             s = signals[0].flatten(1).T
 
@@ -146,7 +161,9 @@ class TestKronecker:
             (lambda: nn.Sequential(nn.Conv1d(4, 3, 5, bias=False), nn.Flatten()), SERIES),
         ],
     )
-    def test_of_one_sample_and_one_place_are_the_fisher_matrix(self, make: Callable[[], nn.Module], x: Any) -> None:
+    def test_of_one_sample_and_one_place_are_the_fisher_matrix(
+        self, make: Callable[[], nn.Module], x: Any
+    ) -> None:
         model = make().double()
         backend = TorchBackend(model)
         for i in range(2):
@@ -180,7 +197,9 @@ class TestKronecker:
         model = nn.Sequential(layer, nn.Flatten(), nn.Linear(8, 3)).double()
         backend = TorchBackend(model)
         block = backend.kronecker(backend.initial_state(), (SERIES, Y), seed=None)[0]
-        torch.testing.assert_close((block.inputs, block.outputs), explicit(model, layer, SERIES, Y, bias=True))
+        torch.testing.assert_close(
+            (block.inputs, block.outputs), explicit(model, layer, SERIES, Y, bias=True)
+        )
 
     def test_of_frozen_parts(self) -> None:
         model = network()
@@ -199,8 +218,12 @@ class TestKronecker:
             Twice,
             lambda: nn.Sequential(weight_norm(nn.Linear(5, 5)), nn.Linear(5, 3)),
             lambda: nn.Sequential(Doubling(5, 4), nn.Linear(4, 3)),
-            lambda: nn.Sequential(nn.Unflatten(1, (5, 1)), nn.Conv1d(5, 5, 1, groups=5), nn.Flatten(), nn.Linear(5, 3)),
-            lambda: nn.Sequential(nn.Unflatten(1, (5, 1)), nn.ConvTranspose1d(5, 5, 1), nn.Flatten(), nn.Linear(5, 3)),
+            lambda: nn.Sequential(
+                nn.Unflatten(1, (5, 1)), nn.Conv1d(5, 5, 1, groups=5), nn.Flatten(), nn.Linear(5, 3)
+            ),
+            lambda: nn.Sequential(
+                nn.Unflatten(1, (5, 1)), nn.ConvTranspose1d(5, 5, 1), nn.Flatten(), nn.Linear(5, 3)
+            ),
         ],
     )
     def test_leave_out_what_does_not_fit(self, make: Callable[[], nn.Module]) -> None:
@@ -229,7 +252,9 @@ class TestKronecker:
         backend = TorchBackend(nn.Linear(5, 3).double())
         state, labels = backend.initial_state(), np.tile(Y[:, None], 4)
         labels[:, 1] = -100
-        drawn = sample_targets(backend.logits(state, (SERIES, labels)).numpy().reshape(-1, 3), seed=2).reshape(N, 4)
+        drawn = sample_targets(
+            backend.logits(state, (SERIES, labels)).numpy().reshape(-1, 3), seed=2
+        ).reshape(N, 4)
         drawn[:, 1] = -100
         expected = backend.kronecker(state, (SERIES, drawn), seed=None)
         assert_same(backend.kronecker(state, (SERIES, labels), seed=2), expected)
@@ -238,22 +263,31 @@ class TestKronecker:
         backend = TorchBackend(nn.Conv2d(2, 3, 1).double())
         state, labels = backend.initial_state(), RNG.integers(0, 3, (N, 6, 5))
         scores = backend.logits(state, (IMAGES, labels)).numpy()
-        drawn = sample_targets(np.moveaxis(scores, 1, -1).reshape(-1, 3), seed=0).reshape(labels.shape)
+        drawn = sample_targets(np.moveaxis(scores, 1, -1).reshape(-1, 3), seed=0).reshape(
+            labels.shape
+        )
         expected = backend.kronecker(state, (IMAGES, drawn), seed=None)
         assert_same(backend.kronecker(state, (IMAGES, labels), seed=0), expected)
 
     @pytest.mark.parametrize("shape", [(N, 1), (N,)])
-    def test_of_squared_error_have_the_exact_fisher_matrix_as_their_mean(self, shape: tuple[int, ...]) -> None:
+    def test_of_squared_error_have_the_exact_fisher_matrix_as_their_mean(
+        self, shape: tuple[int, ...]
+    ) -> None:
         backend = TorchBackend(nn.Linear(5, 1).double(), loss="squared_error")
         state, batch = backend.initial_state(), (X, np.zeros(shape))
-        drawn = torch.stack([backend.kronecker(state, batch, seed=seed)[0].outputs for seed in range(300)])
+        drawn = torch.stack(
+            [backend.kronecker(state, batch, seed=seed)[0].outputs for seed in range(300)]
+        )
         assert drawn.mean().item() == pytest.approx(2.0, abs=4 * drawn.std().item() / 300**0.5)
 
     @pytest.mark.parametrize(
         ("loss", "told"),
         [
             ("binary_cross_entropy", "the loss is 'binary_cross_entropy'"),
-            (lambda f, y: functional.cross_entropy(f, y.long().argmax(1), reduction="none"), "the loss is a function"),
+            (
+                lambda f, y: functional.cross_entropy(f, y.long().argmax(1), reduction="none"),
+                "the loss is a function",
+            ),
         ],
     )
     def test_of_other_losses_are_for_given_labels_only(self, loss: Any, told: str) -> None:
@@ -261,7 +295,8 @@ class TestKronecker:
         state, batch = backend.initial_state(), (X, np.eye(3)[Y])
         assert len(backend.kronecker(state, batch, seed=None)) == 2
         with pytest.raises(
-            InvalidSettingError, match=f"targets cannot be drawn where {told}, only for 'cross_entropy'"
+            InvalidSettingError,
+            match=f"targets cannot be drawn where {told}, only for 'cross_entropy'",
         ):
             backend.kronecker(state, batch, seed=0)
 

@@ -13,7 +13,8 @@ from gexcore.testing import laws
 
 
 @pytest.mark.parametrize(
-    "check", [laws.check_gram_laws, laws.check_streaming_laws, laws.check_bounds, laws.check_otsu_laws]
+    "check",
+    [laws.check_gram_laws, laws.check_streaming_laws, laws.check_bounds, laws.check_otsu_laws],
 )
 def test_laws(check: Any) -> None:
     check(torch)

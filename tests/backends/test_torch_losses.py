@@ -14,7 +14,14 @@ from torch import Tensor, nn
 
 from gexcore.errors import InvalidDataError, InvalidModelError
 from gexcore_torch.backend import TorchBackend
-from gexcore_torch.losses import binary_cross_entropy, check_labels, cross_entropy, loss_of, scores_of, squared_error
+from gexcore_torch.losses import (
+    binary_cross_entropy,
+    check_labels,
+    cross_entropy,
+    loss_of,
+    scores_of,
+    squared_error,
+)
 
 CPU = torch.device("cpu")
 
@@ -26,7 +33,10 @@ def normal(*shape: int) -> Tensor:
 @given(b=st.integers(1, 5), k=st.integers(2, 6), seed=st.integers(0, 1000))
 def test_cross_entropy_of_labels_is_that_of_one_hot_rows(b: int, k: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    scores, labels = torch.from_numpy(rng.normal(size=(b, k))), torch.from_numpy(rng.integers(0, k, b))
+    scores, labels = (
+        torch.from_numpy(rng.normal(size=(b, k))),
+        torch.from_numpy(rng.integers(0, k, b)),
+    )
     one_hot = nn.functional.one_hot(labels, k).double()
     expected = torch.logsumexp(scores, 1) - scores[torch.arange(b), labels]
     torch.testing.assert_close(cross_entropy(scores, labels), expected)
@@ -88,13 +98,16 @@ def test_half_precision_scores_give_full_precision_losses(dtype: torch.dtype) ->
         (InvalidDataError, lambda: squared_error(normal(4), torch.tensor(1.0)), "give one target per output"),
         (InvalidModelError, lambda: loss_of("mae", CPU), "no loss named 'mae'; allowed are cross_entropy"),
         (InvalidModelError, lambda: loss_of(nn.CrossEntropyLoss(), CPU)(normal(2, 3), torch.tensor([0, 1])),
-         r"the loss returned one number for 2 samples; it must return shape \(2,\), as with reduction='none'"),
+         r"the loss returned one number for 2 samples; it must return shape \(2,\), as with "
+r"reduction='none'"),
         (InvalidModelError, lambda: loss_of(nn.MSELoss(reduction="none"), CPU)(normal(2, 3), normal(2, 3)),
          r"the loss returned shape \(2, 3\) for 2 samples"),
         (InvalidModelError, lambda: loss_of(lambda f, y: 1.0, CPU)(normal(2, 3), normal(2)), "returned one number"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_said(error: type[Exception], call: Callable[[], object], message: str) -> None:
+def test_what_does_not_fit_is_said(
+    error: type[Exception], call: Callable[[], object], message: str
+) -> None:
     with pytest.raises(error, match=message):
         call()
 
@@ -103,14 +116,17 @@ def test_labels_on_a_device_are_checked_in_evaluation() -> None:
     """The host's own check does not exist there, so the explicit one must say the same."""
     check_labels(torch.tensor([0, 2, -100]), 3)
     with pytest.raises(
-        InvalidDataError, match="label 5 is outside 0 … 2, the 3 classes of the model; recode the labels"
+        InvalidDataError,
+        match="label 5 is outside 0 … 2, the 3 classes of the model; recode the labels",
     ):
         check_labels(torch.tensor([0, 5, -7]), 3)
 
 
 def test_binary_targets_are_checked_in_evaluation() -> None:
     backend = TorchBackend(nn.Linear(2, 1), loss="binary_cross_entropy")
-    with pytest.raises(InvalidDataError, match="targets outside 0 … 1; only 0, 1 and probabilities"):
+    with pytest.raises(
+        InvalidDataError, match="targets outside 0 … 1; only 0, 1 and probabilities"
+    ):
         backend.forward(backend.initial_state(), (np.ones((2, 2)), np.array([-1, 1])))
 
 
@@ -131,7 +147,9 @@ def test_a_loss_module_is_copied_and_not_trained() -> None:
     assert loss.scale.requires_grad
 
 
-@pytest.mark.parametrize("wrap", [lambda t: t, lambda t: {"logits": t}, lambda t: type("Output", (), {"logits": t})()])
+@pytest.mark.parametrize(
+    "wrap", [lambda t: t, lambda t: {"logits": t}, lambda t: type("Output", (), {"logits": t})()]
+)
 def test_logits_are_found(wrap: Callable[[Tensor], Any]) -> None:
     scores = normal(2, 3)
     assert scores_of(wrap(scores)) is scores

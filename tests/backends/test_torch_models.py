@@ -19,7 +19,9 @@ from gexcore_torch.backend import TorchBackend
 from gexcore_torch.plugin import gexcore_register_backend
 
 # importing torch.compile's machinery
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script.* is deprecated:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.torch.jit.script.* is deprecated:DeprecationWarning"
+)
 
 BATCH = (np.random.default_rng(0).normal(size=(16, 5)).astype(np.float32), np.arange(16) % 3)
 
@@ -39,7 +41,9 @@ def network() -> nn.Sequential:
 def test_wrappers_are_taken_off(wrap: Callable[[nn.Module], Any]) -> None:
     model = network()
     wrapped, plain = TorchBackend(wrap(model)), TorchBackend(model)
-    assert torch.equal(wrapped.forward(wrapped.initial_state(), BATCH), plain.forward(plain.initial_state(), BATCH))
+    assert torch.equal(
+        wrapped.forward(wrapped.initial_state(), BATCH), plain.forward(plain.initial_state(), BATCH)
+    )
 
 
 def test_capabilities_of_the_instance() -> None:
@@ -83,7 +87,9 @@ class Uncopyable(nn.Linear):
         ),
     ],
 )  # fmt: skip
-def test_what_cannot_work_is_refused_at_construction(make: Callable[[], object], message: str) -> None:
+def test_what_cannot_work_is_refused_at_construction(
+    make: Callable[[], object], message: str
+) -> None:
     with pytest.raises(InvalidModelError, match=message):
         make()
 
@@ -98,7 +104,9 @@ def test_vectors_of_another_size_and_no_batches_are_refused() -> None:
     backend = TorchBackend(network())
     state = backend.initial_state()
     p = len(backend.ravel(state))
-    with pytest.raises(InvalidSettingError, match=rf"shape \(3,\) was given for the {p} trainable parameters"):
+    with pytest.raises(
+        InvalidSettingError, match=rf"shape \(3,\) was given for the {p} trainable parameters"
+    ):
         backend.jvp(state, np.zeros(3), BATCH)
     with pytest.raises(InvalidSettingError, match="refresh_buffers got no batches"):
         backend.refresh_buffers(state, [])

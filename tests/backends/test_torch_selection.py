@@ -45,7 +45,10 @@ class TestSelection:
     def test_the_users_model_and_the_first_backend_stay(self) -> None:
         model = network()
         model[1].bias.requires_grad_(False)
-        before, trained = copy.deepcopy(model.state_dict()), [p.requires_grad for p in model.parameters()]
+        before, trained = (
+            copy.deepcopy(model.state_dict()),
+            [p.requires_grad for p in model.parameters()],
+        )
         backend = TorchBackend(model)
         selected = backend.select({"3.weight", "0.bias"})
         state = selected.sgd_step(selected.initial_state(), BATCH, lr=0.5, seed=0)
@@ -69,7 +72,8 @@ class TestSelection:
         selected = backend.select(["3.weight"])
         batch = X, np.zeros((8, 3))
         assert torch.equal(
-            selected.forward(selected.initial_state(), batch), backend.forward(backend.initial_state(), batch)
+            selected.forward(selected.initial_state(), batch),
+            backend.forward(backend.initial_state(), batch),
         )
         assert made[-1] == 1
 
@@ -77,7 +81,9 @@ class TestSelection:
         backend = TorchBackend(network())
         selected = backend.select(["3.bias"])
         shared = {p.data_ptr() for p in backend._template.parameters()}
-        apart = [name for name, p in selected._template.named_parameters() if p.data_ptr() not in shared]
+        apart = [
+            name for name, p in selected._template.named_parameters() if p.data_ptr() not in shared
+        ]
         assert apart == ["3.bias"]
 
     def test_capabilities_are_those_of_what_is_left(self) -> None:
@@ -88,8 +94,15 @@ class TestSelection:
     @pytest.mark.parametrize(
         ("names", "message"),
         [
-            ([], r"no parameters were chosen; choose at least one of '0.weight', '0.bias', '1.weight'"),
-            (["3.bias", "head"], "no trainable parameter is named 'head'; choose from '0.weight', '0.bias'"),
+            (
+                [],
+                r"no parameters were chosen; choose at least one of '0.weight', '0.bias', "
+                r"'1.weight'",
+            ),
+            (
+                ["3.bias", "head"],
+                "no trainable parameter is named 'head'; choose from '0.weight', '0.bias'",
+            ),
             (["1.bias"], "no trainable parameter is named '1.bias'"),
         ],
     )
@@ -111,7 +124,9 @@ class TestCheckpoints:
             lambda m: reread(m.state_dict()),
         ],
     )
-    def test_parameters_and_buffers_are_those_of_the_checkpoint(self, form: Callable[[nn.Module], Any]) -> None:
+    def test_parameters_and_buffers_are_those_of_the_checkpoint(
+        self, form: Callable[[nn.Module], Any]
+    ) -> None:
         other = network(1)
         other(torch.from_numpy(X))
         twin = TorchBackend(other)
@@ -142,33 +157,44 @@ class TestCheckpoints:
             selected.unravel(states[1], selected.ravel(states[1])),
         ):
             assert torch.equal(selected.forward(derived, BATCH), expected[1])
-        moved = selected.sgd_step(selected.sgd_step(states[1], BATCH, lr=0.0, seed=0), BATCH, lr=0.0, seed=0)
+        moved = selected.sgd_step(
+            selected.sgd_step(states[1], BATCH, lr=0.0, seed=0), BATCH, lr=0.0, seed=0
+        )
         refreshed = selected.refresh_buffers(moved, [BATCH])
         assert torch.equal(
-            selected.forward(refreshed, BATCH), whole.forward(whole.refresh_buffers(once, [BATCH]), BATCH)
+            selected.forward(refreshed, BATCH),
+            whole.forward(whole.refresh_buffers(once, [BATCH]), BATCH),
         )
 
     def test_a_frozen_base_that_is_the_same_is_shared(self) -> None:
         backend = TorchBackend(network()).select(["3.weight"])
         changed = network().state_dict()
         changed["0.bias"] = changed["0.bias"] + 1
-        ours = {name: p.data_ptr() for name, p in backend._template.named_parameters() if not p.requires_grad}
+        ours = {
+            name: p.data_ptr()
+            for name, p in backend._template.named_parameters()
+            if not p.requires_grad
+        }
         fixed = backend.load(changed).fixed or ()
-        shared = [name for (name, ptr), p in zip(ours.items(), fixed, strict=True) if p.data_ptr() == ptr]
+        shared = [
+            name for (name, ptr), p in zip(ours.items(), fixed, strict=True) if p.data_ptr() == ptr
+        ]
         assert shared == ["0.weight", "1.weight", "1.bias", "3.bias"]
 
     @pytest.mark.parametrize("given", ["model.pt", Path("model.pt"), b"PK", io.BytesIO(), None])
     def test_files_are_not_read(self, given: Any) -> None:
         with pytest.raises(
             InvalidModelError,
-            match=f"a checkpoint of type {type(given).__name__} was given; files are not read here: .*weights_only=True",
+            match=f"a checkpoint of type {type(given).__name__} was given; files are not read "
+            "here: .*weights_only=True",
         ):
             TorchBackend(network()).load(given)
 
     @pytest.mark.parametrize(
         ("given", "message"),
         [
-            (nn.Linear(5, 3), r"does not fit Sequential \(Missing key\(s\) in state_dict: .0.weight., .*same architecture"),
+            (nn.Linear(5, 3), r"does not fit Sequential \(Missing key\(s\) in state_dict: .0.weight., .*same "
+r"architecture"),
             ({**network().state_dict(), "head": X}, r"\(Unexpected key\(s\) in state_dict: .head.\); give the state"),
             ({**network().state_dict(), "3.bias": torch.zeros(4)}, r"\(size mismatch for 3.bias: copying a param"),
             ({"model": network().state_dict(), "epoch": 3}, r"Missing key\(s\)"),

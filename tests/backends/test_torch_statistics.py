@@ -20,7 +20,9 @@ from gexcore_torch import gradients
 from gexcore_torch.backend import TorchBackend
 
 # PyTorch's forward mode uses it on its first use
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
+)
 
 N = 6
 RNG = np.random.default_rng(0)
@@ -43,10 +45,17 @@ def by_hand(model: nn.Module, x: Any, y: Any, loss: Any = functional.cross_entro
     trained = [p for p in model.parameters() if p.requires_grad]
     rows = []
     for i in range(len(y)):
-        inputs = [torch.as_tensor(part[i : i + 1]) for part in (x if isinstance(x, tuple) else (x,))]
+        inputs = [
+            torch.as_tensor(part[i : i + 1]) for part in (x if isinstance(x, tuple) else (x,))
+        ]
         value = loss(model(*inputs), torch.as_tensor(y[i : i + 1]))
         rows.append(
-            torch.cat([g.reshape(-1) for g in torch.autograd.grad(value.sum(), trained, materialize_grads=True)])
+            torch.cat(
+                [
+                    g.reshape(-1)
+                    for g in torch.autograd.grad(value.sum(), trained, materialize_grads=True)
+                ]
+            )
         )
     return torch.stack(rows)
 
@@ -57,11 +66,19 @@ def route(backend: TorchBackend) -> str:
 
 
 def network() -> nn.Sequential:
-    return nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Dropout(0.5), nn.Linear(8, 3)).double()
+    return nn.Sequential(
+        nn.Linear(5, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Dropout(0.5), nn.Linear(8, 3)
+    ).double()
 
 
 def convolutional() -> nn.Sequential:
-    layers = [nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 2, padding=1), nn.ReLU()]
+    layers = [
+        nn.Conv2d(2, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(4, 4, 2, padding=1),
+        nn.ReLU(),
+    ]
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3)).double()
 
 
@@ -79,7 +96,12 @@ class Branching(nn.Linear):
     """What it computes depends on the data."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([super(Branching, self).forward(row[None] if row.sum() > 0 else -2 * row[None]) for row in x])
+        return torch.cat(
+            [
+                super(Branching, self).forward(row[None] if row.sum() > 0 else -2 * row[None])
+                for row in x
+            ]
+        )
 
 
 class InPlace(nn.Linear):
@@ -115,7 +137,11 @@ class TestSampleGradients:
             (frozen, X, "_vectorised"),
             (lambda: Tied().double(), X, "_vectorised"),
             (convolutional, IMAGES, "_vectorised"),
-            (lambda: nn.Sequential(weight_norm(nn.Linear(5, 4)), nn.Linear(4, 3)).double(), X, "_vectorised"),
+            (
+                lambda: nn.Sequential(weight_norm(nn.Linear(5, 4)), nn.Linear(4, 3)).double(),
+                X,
+                "_vectorised",
+            ),
             (lambda: Recurrent().double(), SERIES, "_one_by_one"),
             (lambda: Branching(5, 3).double(), X, "_one_by_one"),
             (lambda: InPlace(5, 3).double(), X, "_one_by_one"),
@@ -139,7 +165,9 @@ class TestSampleGradients:
         moved = copy.deepcopy(model)
         moved.load_state_dict(backend._worker().ready(state, training=False).state_dict())
         torch.testing.assert_close(backend.sample_gradients(state, (X, Y)), by_hand(moved, X, Y))
-        torch.testing.assert_close(backend.sample_gradients(backend.initial_state(), (X, Y)), by_hand(model, X, Y))
+        torch.testing.assert_close(
+            backend.sample_gradients(backend.initial_state(), (X, Y)), by_hand(model, X, Y)
+        )
 
     def test_of_a_large_model_are_taken_in_parts(self, monkeypatch: pytest.MonkeyPatch) -> None:
         backend = TorchBackend(network())
@@ -159,7 +187,9 @@ class TestSampleGradients:
         plain = nn.Linear(5, 3).double()
         plain.load_state_dict(model.state_dict())
         expected = by_hand(plain, X, Y, loss=lambda f, y: functional.cross_entropy(3 * f, y))
-        torch.testing.assert_close(backend.sample_gradients(backend.initial_state(), batch), expected)
+        torch.testing.assert_close(
+            backend.sample_gradients(backend.initial_state(), batch), expected
+        )
         assert route(backend) == "_vectorised"
 
     def test_where_a_tensor_only_looks_like_one_row_per_sample(self) -> None:
@@ -172,13 +202,18 @@ class TestSampleGradients:
         state = backend.initial_state()
         rows = backend.sample_gradients(state, (X, weights, Y))
         tangent = RNG.normal(size=rows.shape[1])
-        torch.testing.assert_close(rows @ torch.from_numpy(tangent), backend.jvp(state, tangent, (X, weights, Y)))
+        torch.testing.assert_close(
+            rows @ torch.from_numpy(tangent), backend.jvp(state, tangent, (X, weights, Y))
+        )
         assert route(backend) == "_from_one_graph"
 
     @pytest.mark.parametrize(
         ("forward", "taken"),
         [
-            (lambda f, x: f(x).squeeze(), "_from_one_graph"),  # what is left of one sample has no dimension
+            (
+                lambda f, x: f(x).squeeze(),
+                "_from_one_graph",
+            ),  # what is left of one sample has no dimension
             (lambda f, x: f(x - x.mean(0))[:, 0], "_from_one_graph"),
             (lambda f, x: f(x + torch.randn(x.T.shape).T)[:, 0], "_from_one_graph"),
             # drawn row by row, by luck
@@ -194,7 +229,9 @@ class TestSampleGradients:
         state, batch = backend.initial_state(), (X, X[:, 0])
         rows = backend.sample_gradients(state, batch)
         tangent = RNG.normal(size=rows.shape[1])
-        torch.testing.assert_close(rows @ torch.from_numpy(tangent), backend.jvp(state, tangent, batch))
+        torch.testing.assert_close(
+            rows @ torch.from_numpy(tangent), backend.jvp(state, tangent, batch)
+        )
         assert route(backend) == taken
 
     def test_are_zero_where_the_losses_do_not_depend_on_the_parameters(self) -> None:
@@ -234,13 +271,17 @@ class TestFeatures:
         model = Reversed().double()
         backend = TorchBackend(model)
         torch.testing.assert_close(
-            backend.features(backend.initial_state(), (X, Y)), model.body(torch.from_numpy(X)).relu().detach()
+            backend.features(backend.initial_state(), (X, Y)),
+            model.body(torch.from_numpy(X)).relu().detach(),
         )
 
     def test_of_several_places_are_flattened(self) -> None:
         model = nn.Sequential(nn.Linear(5, 2), nn.Flatten()).double()
         backend = TorchBackend(model)
-        assert backend.features(backend.initial_state(), (SERIES, Y)).tolist() == SERIES.reshape(N, -1).tolist()
+        assert (
+            backend.features(backend.initial_state(), (SERIES, Y)).tolist()
+            == SERIES.reshape(N, -1).tolist()
+        )
 
     def test_are_not_the_callers_memory(self) -> None:
         backend = TorchBackend(nn.Linear(5, 3).double())
@@ -249,13 +290,17 @@ class TestFeatures:
         assert np.array_equal(batch[0], X)
 
     def test_within_a_fused_layer(self) -> None:
-        model = nn.Sequential(nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), nn.Flatten()).double()
+        model = nn.Sequential(
+            nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), nn.Flatten()
+        ).double()
         backend = TorchBackend(model)
         batch = SERIES[:, :, :4], Y
         assert backend.features(backend.initial_state(), batch).shape == (N, 4 * 8)
 
     def test_need_a_linear_layer_that_runs(self) -> None:
-        assert not supports(TorchBackend(nn.Sequential(nn.Conv2d(2, 3, (6, 5)), nn.Flatten())), SupportsFeatures)
+        assert not supports(
+            TorchBackend(nn.Sequential(nn.Conv2d(2, 3, (6, 5)), nn.Flatten())), SupportsFeatures
+        )
 
         class Around(nn.Module):
             def __init__(self) -> None:
@@ -266,9 +311,16 @@ class TestFeatures:
                 return functional.linear(x, self.layer.weight)
 
         backend = TorchBackend(Around().double())
-        with pytest.raises(InvalidModelError, match="none of the linear layers of Around runs as a module"):
+        with pytest.raises(
+            InvalidModelError, match="none of the linear layers of Around runs as a module"
+        ):
             backend.features(backend.initial_state(), (X, Y))
-        model = nn.Sequential(nn.Flatten(0, 1), nn.Linear(5, 3), nn.Unflatten(0, (N, 4)), nn.Flatten()).double()
+        model = nn.Sequential(
+            nn.Flatten(0, 1), nn.Linear(5, 3), nn.Unflatten(0, (N, 4)), nn.Flatten()
+        ).double()
         backend = TorchBackend(model)
-        with pytest.raises(InvalidModelError, match=r"input of shape \(24, 5\), which does not begin with the number"):
+        with pytest.raises(
+            InvalidModelError,
+            match=r"input of shape \(24, 5\), which does not begin with the number",
+        ):
             backend.features(backend.initial_state(), (SERIES, Y))

@@ -1,4 +1,5 @@
-"""Wrong targets of other tasks than classification: a language model, and several yes-or-no questions at once."""
+"""Wrong targets of other tasks than classification: a language model, and several yes-or-no
+questions at once."""
 
 from __future__ import annotations
 
@@ -50,11 +51,14 @@ class Language(nn.Module):
 
 
 def sentences() -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Pieces of Python's own source as numbers, and which of them have their characters shuffled: a tenth."""
+    """Pieces of Python's own source as numbers, and which of them have their characters shuffled: a
+    tenth."""
     text = re.sub(r"\s+", " ", inspect.getsource(json.decoder) + inspect.getsource(json.encoder))
     known = {character: number for number, character in enumerate(sorted(set(text)))}
     numbers = np.array([known[character] for character in text])
-    pieces = numbers[: len(numbers) // (WINDOW + 1) * (WINDOW + 1)].reshape(-1, WINDOW + 1)[:250].copy()
+    pieces = (
+        numbers[: len(numbers) // (WINDOW + 1) * (WINDOW + 1)].reshape(-1, WINDOW + 1)[:250].copy()
+    )
     rng = np.random.default_rng(0)
     wrong = np.zeros(len(pieces), bool)
     wrong[rng.choice(len(pieces), len(pieces) // 10, replace=False)] = True
@@ -68,11 +72,17 @@ def test_shuffled_sentences_that_a_language_model_memorised_are_found() -> None:
     x, y = torch.from_numpy(pieces[:, :-1]), torch.from_numpy(pieces[:, 1:])
     torch.manual_seed(0)
     model = Language(int(pieces.max()) + 1)
-    model = memorised(model, x, y, lambda output, target: F.cross_entropy(output.mT, target), epochs=80)
-    found = gx.GEX(optimizer="adamw", chains=1, snapshots=16).fit(model, (x, y), loss="cross_entropy", progress=False)
+    model = memorised(
+        model, x, y, lambda output, target: F.cross_entropy(output.mT, target), epochs=80
+    )
+    found = gx.GEX(optimizer="adamw", chains=1, snapshots=16).fit(
+        model, (x, y), loss="cross_entropy", progress=False
+    )
     assert found.labels is None
     assert found.run.count()["member"] >= 8
-    ours, plain = (average_precision(scores, wrong) for scores in (found.suspicion(), found.checkpoint_losses))
+    ours, plain = (
+        average_precision(scores, wrong) for scores in (found.suspicion(), found.checkpoint_losses)
+    )
     assert ours > max(plain, 0.9)
 
 
@@ -85,9 +95,15 @@ def test_wrong_answers_to_several_questions_are_found() -> None:
     given = np.where(wrong[:, None], ~right, right).astype(np.float32)
     features, targets = torch.from_numpy((x / 16).astype(np.float32)), torch.from_numpy(given)
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 3))
+    model = nn.Sequential(
+        nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 3)
+    )
     model = memorised(model, features, targets, F.binary_cross_entropy_with_logits, epochs=60)
-    found = gx.GEX(chains=1).fit(model, (features, targets), loss="binary_cross_entropy", progress=False)
-    ours, plain = (average_precision(scores, wrong) for scores in (found.suspicion(), found.checkpoint_losses))
+    found = gx.GEX(chains=1).fit(
+        model, (features, targets), loss="binary_cross_entropy", progress=False
+    )
+    ours, plain = (
+        average_precision(scores, wrong) for scores in (found.suspicion(), found.checkpoint_losses)
+    )
     assert ours > plain + 0.3
     assert ours > 0.9

@@ -1,4 +1,5 @@
-"""What is the user's stays as it was: model, mode, gradients, random generators; and what is refused."""
+"""What is the user's stays as it was: model, mode, gradients, random generators; and what is
+refused."""
 
 from __future__ import annotations
 
@@ -18,7 +19,9 @@ from gexcore.backend.optimizer import Optimizer
 from gexcore_torch.backend import TorchBackend
 from gexcore_torch.demo import train
 
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script.* is deprecated:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.torch.jit.script.* is deprecated:DeprecationWarning"
+)
 
 X = np.random.default_rng(0).normal(size=(16, 5)).astype(np.float32)
 Y = np.arange(16) % 3
@@ -27,7 +30,9 @@ BATCH = (X, Y)
 
 def network(*, dropout: float = 0.0) -> nn.Sequential:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(dropout), nn.Linear(8, 3))
+    return nn.Sequential(
+        nn.Linear(5, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(dropout), nn.Linear(8, 3)
+    )
 
 
 def everything(backend: TorchBackend) -> None:
@@ -146,7 +151,9 @@ def test_frozen_parameters_are_shared_and_stay() -> None:
     model[0].requires_grad_(False)
     backend = TorchBackend(model)
     state = backend.sgd_step(backend.initial_state(), BATCH, lr=0.1, seed=0)
-    assert sum(p.numel() for p in state.params) == sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert sum(p.numel() for p in state.params) == sum(
+        p.numel() for p in model.parameters() if p.requires_grad
+    )
     frozen = [p for p in backend._worker().module.parameters() if not p.requires_grad]
     assert [p.data_ptr() for p in frozen] == [model[0].weight.data_ptr(), model[0].bias.data_ptr()]
     losses = backend.forward(state, BATCH)
@@ -178,8 +185,18 @@ def test_half_precision_is_read_in_full(dtype: torch.dtype) -> None:
     flat = backend.ravel(state)
     (block,) = backend.kronecker(state, BATCH, seed=0)
     for array in (
-        *(backend.forward(state, BATCH), backend.logits(state, BATCH), flat, backend.jvp(state, flat, BATCH)),
-        *(backend.sample_gradients(state, BATCH), backend.features(state, BATCH), block.inputs, block.outputs),
+        *(
+            backend.forward(state, BATCH),
+            backend.logits(state, BATCH),
+            flat,
+            backend.jvp(state, flat, BATCH),
+        ),
+        *(
+            backend.sample_gradients(state, BATCH),
+            backend.features(state, BATCH),
+            block.inputs,
+            block.outputs,
+        ),
     ):
         assert to_numpy(array).dtype == np.float32
     assert backend.unravel(state, flat).params[0].dtype == dtype
@@ -187,7 +204,13 @@ def test_half_precision_is_read_in_full(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [network, lambda: nn.Sequential(nn.Unflatten(1, (5, 1)), LastOf(1, 4, batch_first=True), nn.Linear(4, 3))]
+    "make",
+    [
+        network,
+        lambda: nn.Sequential(
+            nn.Unflatten(1, (5, 1)), LastOf(1, 4, batch_first=True), nn.Linear(4, 3)
+        ),
+    ],
 )
 def test_derivatives_in_several_threads(make: Callable[[], nn.Module]) -> None:
     backend = TorchBackend(make())
@@ -223,12 +246,16 @@ def test_steps_follow_a_hand_written_loop() -> None:
     for step in range(10):
         optimizer.param_groups[0]["lr"] = 0.1 / (step + 1)
         optimizer.zero_grad()
-        expected = nn.functional.cross_entropy(theirs(torch.from_numpy(X)), torch.from_numpy(Y), reduction="none")
+        expected = nn.functional.cross_entropy(
+            theirs(torch.from_numpy(X)), torch.from_numpy(Y), reduction="none"
+        )
         expected.mean().backward()
         optimizer.step()
         state, losses = backend.sgd_step_(state, BATCH, lr=0.1 / (step + 1), seed=step)
         torch.testing.assert_close(losses, expected.detach(), rtol=0, atol=1e-6)
-    torch.testing.assert_close(backend.ravel(state), nn.utils.parameters_to_vector(theirs.parameters()).detach())
+    torch.testing.assert_close(
+        backend.ravel(state), nn.utils.parameters_to_vector(theirs.parameters()).detach()
+    )
     assert torch.equal(backend.forward(state, BATCH), backend.forward(backend.copy(state), BATCH))
 
 
@@ -260,7 +287,9 @@ def test_settings_an_optimizer_keeps_in_its_groups_belong_to_the_state() -> None
                 group["steps"] = group.get("steps", 0) + 1
             super().step(closure)
 
-    backend = TorchBackend(network(), optimizer=Optimizer(name=lambda params: Counting(params, lr=1.0)))
+    backend = TorchBackend(
+        network(), optimizer=Optimizer(name=lambda params: Counting(params, lr=1.0))
+    )
     one = backend.sgd_step(backend.initial_state(), BATCH, lr=0.1, seed=0)
     two = backend.sgd_step(one, BATCH, lr=0.1, seed=0)
     also_two = backend.sgd_step(one, BATCH, lr=0.1, seed=0)
@@ -278,4 +307,6 @@ def test_demo_memorises_any_labels_and_leaves_the_generators() -> None:
     assert scores.argmax(1).tolist() == y.tolist()
     assert not model.training
     again = train(x, y, classes=4, seed=1)
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True)
+    )

@@ -51,7 +51,9 @@ def blobs() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 
 @pytest.fixture
 def project(
-    tmp_path: Path, blobs: tuple[NDArray[np.float64], NDArray[np.int64]], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    blobs: tuple[NDArray[np.float64], NDArray[np.int64]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
     """The working directory: model.py and data.npz."""
     (tmp_path / "model.py").write_text(MODEL)

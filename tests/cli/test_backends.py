@@ -15,7 +15,9 @@ ABSENT = "backend 'absent' needs no_such_framework, which is not installed; try:
 class Troubled:
     @hookimpl
     def gexcore_register_backend(self):
-        absent = BackendSpec(name="absent", factory="x:y", requires=("no_such_framework",), hint="pip install 'a[b]'")
+        absent = BackendSpec(
+            name="absent", factory="x:y", requires=("no_such_framework",), hint="pip install 'a[b]'"
+        )
         return [absent, BackendSpec(name="broken", factory="no_such_module:Backend")]
 
 

@@ -48,14 +48,21 @@ def test_the_table_and_what_a_run_would_cost(project, run):
     outcome = run(*COSTS)
     assert time.process_time() - started < 30
     assert (outcome.code, outcome.err) == (0, "")
-    assert "numpy, batches of 8 samples, CPU time of all threads, median of 15 rounds:" in outcome.out
-    names = [line[2:].split("  ")[0] for line in outcome.out.splitlines()[2:] if line.startswith("  ")]
+    assert (
+        "numpy, batches of 8 samples, CPU time of all threads, median of 15 rounds:" in outcome.out
+    )
+    names = [
+        line[2:].split("  ")[0] for line in outcome.out.splitlines()[2:] if line.startswith("  ")
+    ]
     assert names == EVERYTHING
     numbers = re.search(r"^  forward +(\S+) +(\S+)  1.00 – 1.00$", outcome.out, re.MULTILINE)
     assert numbers is not None
     assert float(numbers[1]) > 0
     assert numbers[2] == "1.00"
-    told = "a run of GEX on these 120 samples: 2 × 24 snapshots, 16 steps of 8 samples before each, scoring evaluated;"
+    told = (
+        "a run of GEX on these 120 samples: 2 × 24 snapshots, 16 steps of 8 samples before each, "
+        "scoring evaluated;"
+    )
     assert told in outcome.out
     spread = r"(\d+\.\d\d) \(\d+\.\d\d – \d+\.\d\d\)"
     ratios = re.search(
@@ -66,14 +73,18 @@ def test_the_table_and_what_a_run_would_cost(project, run):
     )
     assert ratios is not None
     assert all(float(ratio) > 0 for ratio in ratios.groups())
-    assert re.search(r"as much as 304 forward passes over the data, about [\d.,]+ s of CPU time", outcome.out)
+    assert re.search(
+        r"as much as 304 forward passes over the data, about [\d.,]+ s of CPU time", outcome.out
+    )
 
 
 def test_the_batch_size_and_the_columns_of_a_table(project, run, blobs):
     x, y = blobs
     rows = "\n".join(f"{a},{b},{label}" for (a, b), label in zip(x, y, strict=True))
     (project / "data.csv").write_text(f"a,b,class\n{rows}\n")
-    outcome = run("bench", "costs", "model.py:build", "data.csv", "--label", "class", "--batch-size", "20")
+    outcome = run(
+        "bench", "costs", "model.py:build", "data.csv", "--label", "class", "--batch-size", "20"
+    )
     assert outcome.code == 0
     assert "batches of 20 samples" in outcome.out
     assert "16 steps of 20 samples" in outcome.out
@@ -92,9 +103,15 @@ def test_the_batch_size_and_the_columns_of_a_table(project, run, blobs):
         ((*COSTS, "--loss", "huber"), "huber"),
         ((*COSTS, "--backend", "torhc"), "no backend named 'torhc'; installed: "),
         ((*COSTS, "--label", "y"), "--label y is for the columns of .csv and .parquet files"),
-        (("bench", "costs", "net.py:build", "data.npz"), "net.py does not exist; it must be file.py:callable"),
+        (
+            ("bench", "costs", "net.py:build", "data.npz"),
+            "net.py does not exist; it must be file.py:callable",
+        ),
         (("bench", "costs", "model.py:make", "data.npz"), "model.py has no make; it must be"),
-        (("bench", "costs", "model.py:build", "none.npz"), "none.npz does not exist; DATA is an .npz file"),
+        (
+            ("bench", "costs", "model.py:build", "none.npz"),
+            "none.npz does not exist; DATA is an .npz file",
+        ),
     ],
     ids=lambda value: " ".join(value[-2:]) if isinstance(value, tuple) else "",
 )
@@ -132,7 +149,9 @@ def test_the_estimate_counts_steps_and_passes_and_the_reading_of_both():
         samples=10,
         reference="forward",
     )
-    assert bench.estimate(Passes(forward=100, step=20), costs) == pytest.approx(100 * 1.1 + 20 * 3.1)
+    assert bench.estimate(Passes(forward=100, step=20), costs) == pytest.approx(
+        100 * 1.1 + 20 * 3.1
+    )
 
 
 def test_a_slow_model_is_measured_on_fewer_samples_unless_told_otherwise(project, run, monkeypatch):
@@ -174,7 +193,9 @@ def test_ratios_are_to_the_pass_written_by_hand(blobs):
     assert costs["bare"].seconds > 2 * costs["forward"].seconds
 
 
-@pytest.mark.parametrize("backend", [Plain(), NumpyBackend(MLP.init((2, 16, 2), seed=0))], ids=lambda b: b.name)
+@pytest.mark.parametrize(
+    "backend", [Plain(), NumpyBackend(MLP.init((2, 16, 2), seed=0))], ids=lambda b: b.name
+)
 def test_what_a_run_adds_is_measured_on_any_backend(blobs, backend):
     costs = overheads(backend, as_dataset(blobs, backend), batch_size=64, repeats=3)
     assert [cost.name for cost in costs] == ["scoring", "chunk"]
@@ -187,7 +208,9 @@ def test_wasted_passes_show(blobs):
             return states
 
         def forward_many(self, stacked, batch, /):
-            return np.stack([self.forward(state, batch) for _ in range(20) for state in stacked])[-len(stacked) :]
+            return np.stack([self.forward(state, batch) for _ in range(20) for state in stacked])[
+                -len(stacked) :
+            ]
 
     def ratio(backend):
         return overheads(backend, as_dataset(blobs, backend), batch_size=120, repeats=5)[0].ratio
@@ -196,7 +219,10 @@ def test_wasted_passes_show(blobs):
 
 
 def test_ratios_are_taken_round_by_round():
-    times = {"one": np.array([1.0, 2.0, 4.0, 8.0, 16.0]), "other": np.array([3.0, 6.0, 16.0, 16.0, 32.0])}
+    times = {
+        "one": np.array([1.0, 2.0, 4.0, 8.0, 16.0]),
+        "other": np.array([3.0, 6.0, 16.0, 16.0, 32.0]),
+    }
     one, other = compare(times, samples=4, reference="one")
     assert one == ("one", 1.0, 1.0, 1.0, 1.0)
     assert other == ("other", 4.0, 3.0, 2.0, 3.0)
@@ -215,13 +241,18 @@ def test_a_loss_of_the_whole_batch_is_refused(blobs):
         def forward(self, state, batch, /):
             return super().forward(state, batch).sum()
 
-    with pytest.raises(InvalidModelError, match=r"a batch of 120 samples has shape \(\); one number per sample"):
+    with pytest.raises(
+        InvalidModelError, match=r"a batch of 120 samples has shape \(\); one number per sample"
+    ):
         measure(Summed(), blobs)
 
 
 @pytest.mark.parametrize("setting", [{"batch_size": 0}, {"repeats": 0}, {"repeats": 1.5}])
 def test_settings_are_whole_numbers(blobs, setting):
-    with pytest.raises(InvalidSettingError, match=f"{next(iter(setting))} is .*, and must be a whole number from 1 up"):
+    with pytest.raises(
+        InvalidSettingError,
+        match=f"{next(iter(setting))} is .*, and must be a whole number from 1 up",
+    ):
         measure(Plain(), blobs, **setting)
 
 

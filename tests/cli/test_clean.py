@@ -1,4 +1,5 @@
-"""`gexcore clean`: a new file, the old one untouched, and one sentence for what cannot be cleaned."""
+"""`gexcore clean`: a new file, the old one untouched, and one sentence for what cannot be cleaned.
+`gexcore clean`: a new file, the old one untouched, and one sentence for what cannot be cleaned."""
 
 from __future__ import annotations
 
@@ -35,7 +36,9 @@ def refused(cleanable, run):
         assert (outcome.code, outcome.out) == (2, "")
         assert outcome.err.startswith("gexcore: ")
         assert outcome.err.count("\n") == 1
-        assert before == {path: path.read_bytes() for path in cleanable.rglob("*") if path.is_file()}
+        assert before == {
+            path: path.read_bytes() for path in cleanable.rglob("*") if path.is_file()
+        }
         return outcome.err
 
     return command
@@ -48,7 +51,9 @@ def test_by_default_suspects_that_the_members_confirm_are_left_out(cleanable, ru
         best = stored["probabilities"].argmax(axis=1)
     confirmed = [i for i in suspects() if best[i] == three.given[i]]
     assert confirmed
-    assert outcome.out.startswith(f"300 samples: {len(confirmed)} left out, {len(FLIPPED)} relabelled, ")
+    assert outcome.out.startswith(
+        f"300 samples: {len(confirmed)} left out, {len(FLIPPED)} relabelled, "
+    )
     with np.load("clean.npz") as found:
         np.testing.assert_array_equal(found["index"], np.setdiff1d(np.arange(300), confirmed))
         np.testing.assert_array_equal(found["y"], three.true[found["index"]])
@@ -122,7 +127,9 @@ def table(cleanable, run, three, request):
     frame = pd.DataFrame({"height": three.x[:, 0], "kind": three.given, "width": three.x[:, 1]})
     name = f"data{request.param}"
     frame.to_csv(name, index=False) if request.param == ".csv" else frame.to_parquet(name)
-    assert run("score", "model.py:build", name, "--label", "kind", "--out", "table", *SCORE).code == 0
+    assert (
+        run("score", "model.py:build", name, "--label", "kind", "--out", "table", *SCORE).code == 0
+    )
     return frame
 
 
@@ -159,7 +166,9 @@ def test_labels_of_scikit_learn_keep_their_names(cleanable, run, three):
     names = np.array([10, 20, 30])
     np.savez("named.npz", x=three.x, y=names[three.given], true=names[three.true])
     assert run("score", "linear.py:build", "named.npz", "--out", "named", *SCORE).code == 0
-    assert run("clean", "named", "--relabel=argmax", "--rate", "0.05", "--out", "clean.npz").code == 0
+    assert (
+        run("clean", "named", "--relabel=argmax", "--rate", "0.05", "--out", "clean.npz").code == 0
+    )
     with np.load("clean.npz") as found:
         np.testing.assert_array_equal(found["y"], names[three.true])
 
@@ -180,7 +189,11 @@ def test_other_data_is_refused(refused, three):
 def test_what_exists_is_never_overwritten(refused):
     for out in ("data.npz", "model.py", "audit/scores.csv", "audit"):
         told = refused("clean", "audit", "--drop", "--out", out)
-        assert "exists, and is never overwritten" in told or "is of no known kind" in told or "holds one value" in told
+        assert (
+            "exists, and is never overwritten" in told
+            or "is of no known kind" in told
+            or "holds one value" in told
+        )
 
 
 def rewrite(name: str, change: Any) -> None:
@@ -194,7 +207,10 @@ def rewrite(name: str, change: Any) -> None:
         ((), "one of the arguments --drop --relabel is required"),
         (("--drop", "--relabel"), "not allowed with argument --drop"),
         (("--relabel=guess",), "invalid choice: 'guess'"),
-        (("--drop", "--rate", "0"), "--rate is 0.0, and must be a share above 0 (one of 300 samples at least)"),
+        (
+            ("--drop", "--rate", "0"),
+            "--rate is 0.0, and must be a share above 0 (one of 300 samples at least)",
+        ),
         (("--drop", "--rate", "1"), "--rate is 1.0, and must be a share above 0"),
         (("--drop", "--rate", "nan"), "--rate is nan"),
         (("--drop", "--data", "none.npz"), "none.npz does not exist"),
@@ -208,13 +224,19 @@ def test_files_that_cannot_be(refused):
     assert "x has 2 dimensions, and a cell of clean.csv holds one" in refused(
         "clean", "audit", "--drop", "--out", "clean.csv"
     )
-    assert "clean.txt is of no known kind" in refused("clean", "audit", "--drop", "--out", "clean.txt")
-    assert "nowhere is no folder" in refused("clean", "audit", "--drop", "--out", "nowhere/clean.npz")
+    assert "clean.txt is of no known kind" in refused(
+        "clean", "audit", "--drop", "--out", "clean.txt"
+    )
+    assert "nowhere is no folder" in refused(
+        "clean", "audit", "--drop", "--out", "nowhere/clean.npz"
+    )
 
 
 def test_folders_that_hold_no_scores(refused):
     clean = ("--drop", "--out", "clean.npz")
-    assert "nowhere has no scores.csv; give the folder of a finished" in refused("clean", "nowhere", *clean)
+    assert "nowhere has no scores.csv; give the folder of a finished" in refused(
+        "clean", "nowhere", *clean
+    )
     rewrite("run.json", lambda text: json.dumps({**json.loads(text), "command": {"name": "demo"}}))
     assert "audit does not tell which files it scored" in refused("clean", "audit", *clean)
     rewrite("run.json", lambda text: text[:50])
@@ -245,22 +267,36 @@ def test_predictions_that_are_damaged_or_of_the_suspects_only(refused, run):
     path = Path("audit/predictions.npz")
     with np.load(path) as stored:
         rows = suspects()
-        np.savez(path, index=rows, logits=stored["logits"][rows], probabilities=stored["probabilities"][rows])
+        np.savez(
+            path,
+            index=rows,
+            logits=stored["logits"][rows],
+            probabilities=stored["probabilities"][rows],
+        )
     relabel = ("clean", "audit", "--relabel=eq16", "--out", "clean.npz")
     assert "holds the predictions of the" in refused(*relabel, "--rate", "0.2")
     assert run(*relabel).code == 0
     for content in (b"", path.read_bytes()[:100]):
         path.write_bytes(content)
-        assert "audit/predictions.npz cannot be read (" in refused(*relabel[:3], "--out", "other.npz")
+        assert "audit/predictions.npz cannot be read (" in refused(
+            *relabel[:3], "--out", "other.npz"
+        )
 
 
 def test_large_runs_store_predictions_of_their_suspects(three):
     model = MLP([np.array([[-1.0, 1.0, 0.0], [-1.0, -1.0, 2.0]])], [np.zeros(3)])
-    influence = gx.GEX(chains=2, snapshots=4, lr=0.01).fit(model, (three.x, three.given), progress=False)
+    influence = gx.GEX(chains=2, snapshots=4, lr=0.01).fit(
+        model, (three.x, three.given), progress=False
+    )
     found = influence.suspects()
-    every, some = (np.load(io.BytesIO(stored_predictions(influence, found, limit=limit))) for limit in (900, 899))
+    every, some = (
+        np.load(io.BytesIO(stored_predictions(influence, found, limit=limit)))
+        for limit in (900, 899)
+    )
     np.testing.assert_array_equal(every["index"], np.arange(300))
     np.testing.assert_array_equal(some["index"], np.sort(found.indices))
     np.testing.assert_array_equal(some["logits"], every["logits"][some["index"]])
     np.testing.assert_allclose(every["logits"], three.x @ model.weights[0], rtol=1e-6)
-    np.testing.assert_array_equal(every["probabilities"].argmax(axis=1), influence.suggested_labels())
+    np.testing.assert_array_equal(
+        every["probabilities"].argmax(axis=1), influence.suggested_labels()
+    )

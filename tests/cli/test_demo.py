@@ -15,7 +15,9 @@ import pytest
 from gexcore.cli import main
 from gexcore.cli.demo import digits
 
-WITHOUT_MATPLOTLIB = "import sys; sys.modules['matplotlib'] = None; from gexcore.cli import main; sys.exit(main())"
+WITHOUT_MATPLOTLIB = (
+    "import sys; sys.modules['matplotlib'] = None; from gexcore.cli import main; sys.exit(main())"
+)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,10 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 def test_the_ranking_beats_plain_loss(demo):
     _, out = demo
-    found = {name: float(ap) for name, ap in re.findall(r"^  (\S.*?\S)  +\S+  +(\d\.\d+)$", out, re.MULTILINE)}
+    found = {
+        name: float(ap)
+        for name, ap in re.findall(r"^  (\S.*?\S)  +\S+  +(\d\.\d+)$", out, re.MULTILINE)
+    }
     assert found["GEX, suspicion()"] >= 0.95
     assert found["plain loss of the checkpoint"] < 0.9
 
@@ -43,7 +48,10 @@ def test_it_says_what_the_files_say(demo):
     suspects = np.array([row["suspect"] == "true" for row in rows])
     assert f"\n{suspects.sum()} suspects, " in text
     precision, recall = data.flipped[suspects].mean(), suspects[data.flipped].mean()
-    assert f"of the suspects {precision:.1%} are flipped labels, and of those {recall:.1%} are suspects" in text
+    assert (
+        f"of the suspects {precision:.1%} are flipped labels, and of those {recall:.1%} are "
+        "suspects" in text
+    )
     worst = int(np.argmax([float(row["suspicion"]) for row in rows]))
     first = re.search(r"true label +suspicion\n +(\d+) +(\d) +(\d) +(\d) ", text)
     assert first is not None
@@ -60,10 +68,15 @@ def test_it_overwrites_its_own_folder_whole(demo, tmp_path):
     for path in demo[0].iterdir():
         (out / path.name).write_bytes(path.read_bytes())
     args = ["demo", "--out", str(out), "--noise", "0.05", "--chains", "1", "--snapshots", "8"]
-    done = subprocess.run([sys.executable, "-c", WITHOUT_MATPLOTLIB, *args], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_MATPLOTLIB, *args],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert (
-        "histogram.png is left out, since matplotlib is not installed; try: pip install 'gexcore[report]'"
-        in done.stdout
+        "histogram.png is left out, since matplotlib is not installed; try: pip install "
+        "'gexcore[report]'" in done.stdout
     )
     assert sorted(path.name for path in out.iterdir()) == ["run.json", "scores.csv"]
     assert json.loads((out / "run.json").read_text())["command"]["noise"] == 0.05
@@ -93,5 +106,7 @@ def test_flips_are_exact_in_number_and_even_among_the_other_classes(noise, seed)
     moved = np.bincount((data.given - data.true)[data.flipped] % 10, minlength=10)
     assert moved[0] == 0
     expected = data.flipped.sum() / 9
-    assert ((moved[1:] - expected) ** 2 / expected).sum() < 27  # the 0.1 % tail of chi-square with 8 degrees of freedom
+    assert (
+        (moved[1:] - expected) ** 2 / expected
+    ).sum() < 27  # the 0.1 % tail of chi-square with 8 degrees of freedom
     assert not np.array_equal(data.flipped, digits(noise, seed + 10).flipped)

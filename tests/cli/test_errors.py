@@ -40,13 +40,28 @@ def refused(project, run):
         (("scroe",), "invalid choice: 'scroe'"),
         (("score", "model.py:build", "data.npz"), "the following arguments are required: --out"),
         ((*SCORE, "--chain", "2"), "unrecognized arguments: --chain 2"),
-        ((*SCORE, "--chains", "many"), "argument --chains: 'many' is neither a whole number nor auto"),
+        (
+            (*SCORE, "--chains", "many"),
+            "argument --chains: 'many' is neither a whole number nor auto",
+        ),
         ((*SCORE, "--chains", "0"), 'chains is 0, and must be a whole number from 1 up, or "auto"'),
         ((*SCORE, "--snapshots", "-1"), "snapshots is -1, and must be a whole number from 1 up"),
-        ((*SCORE, "--snapshots", "few"), "argument --snapshots: 'few' is neither a whole number nor auto"),
-        ((*SCORE, "--budget", "cheap"), "'cheap' is neither a number of passes over the data, nor one of seconds"),
-        ((*SCORE, "--budget", "0s"), "the budget has seconds=0.0, and must have a positive finite number"),
-        ((*SCORE, "--method", "LiSSA", "--depth", "many"), "argument --depth: 'many' is no whole number"),
+        (
+            (*SCORE, "--snapshots", "few"),
+            "argument --snapshots: 'few' is neither a whole number nor auto",
+        ),
+        (
+            (*SCORE, "--budget", "cheap"),
+            "'cheap' is neither a number of passes over the data, nor one of seconds",
+        ),
+        (
+            (*SCORE, "--budget", "0s"),
+            "the budget has seconds=0.0, and must have a positive finite number",
+        ),
+        (
+            (*SCORE, "--method", "LiSSA", "--depth", "many"),
+            "argument --depth: 'many' is no whole number",
+        ),
         ((*SCORE, "--steps-per-snapshot", "0"), "steps_per_snapshot is 0"),
         ((*SCORE, "--batch-size", "0"), "batch_size is 0"),
         ((*SCORE, "--batch-size", "121"), "batch_size is 121, and the data has 120 samples"),
@@ -58,11 +73,23 @@ def refused(project, run):
         ((*SCORE, "--scoring", "wild"), "argument --scoring: invalid choice: 'wild'"),
         ((*SCORE, "--backend", "torhc"), "no backend named 'torhc'; installed: "),
         ((*SCORE, "--loss", "huber"), "huber"),
-        (("score", "model.py", "data.npz", "--out", "audit"), "MODEL is 'model.py'; it must be file.py:callable"),
-        (("score", "net.py:build", "data.npz", "--out", "audit"), "net.py does not exist; it must be file.py:callable"),
+        (
+            ("score", "model.py", "data.npz", "--out", "audit"),
+            "MODEL is 'model.py'; it must be file.py:callable",
+        ),
+        (
+            ("score", "net.py:build", "data.npz", "--out", "audit"),
+            "net.py does not exist; it must be file.py:callable",
+        ),
         (("score", "no_such.net:build", "data.npz", "--out", "audit"), "No module named 'no_such'"),
-        (("score", "model.py:make", "data.npz", "--out", "audit"), "model.py has no make; it must be"),
-        (("score", "model.py:build", "none.npz", "--out", "audit"), "none.npz does not exist; DATA is an .npz file"),
+        (
+            ("score", "model.py:make", "data.npz", "--out", "audit"),
+            "model.py has no make; it must be",
+        ),
+        (
+            ("score", "model.py:build", "none.npz", "--out", "audit"),
+            "none.npz does not exist; DATA is an .npz file",
+        ),
         (
             (*SCORE, "--method", "Shapley"),
             "no method is named 'Shapley'; --method is one of GEX, GEXLin, IF, Arnoldi, ",
@@ -75,46 +102,101 @@ def refused(project, run):
             (*SCORE, "--method", "IF", "--chains", "2"),
             "IF has no setting --chains; leave it out (it has --batch-size, ",
         ),
-        ((*SCORE, "--method", "Loss", "--seed", "1"), "Loss has no setting --seed; leave it out (it has none)"),
+        (
+            (*SCORE, "--method", "Loss", "--seed", "1"),
+            "Loss has no setting --seed; leave it out (it has none)",
+        ),
         (
             (*SCORE, "--method", "Loss", "--last-layer"),
             "Loss neither steps nor takes derivatives; leave --last-layer out",
         ),
-        ((*SCORE, "--method", "IF", "--checkpoints", "model.py:build"), "IF does not take --checkpoints; leave it out"),
-        ((*SCORE, "--method", "IF", "--damping", "-1"), "damping is -1.0, and must be a finite number from 0 up"),
+        (
+            (*SCORE, "--method", "IF", "--checkpoints", "model.py:build"),
+            "IF does not take --checkpoints; leave it out",
+        ),
+        (
+            (*SCORE, "--method", "IF", "--damping", "-1"),
+            "damping is -1.0, and must be a finite number from 0 up",
+        ),
         (
             (*SCORE, "--method", "IF", "--batch-size", "auto"),
             "batch_size is 'auto', and must be a whole number from 1 up",
         ),
-        ((*SCORE, "--method", "IF", "--parameters", "head*"), "parameters='head*' fits no trainable parameter; choose"),
-        ((*SCORE, "--method", "TracIn"), "TracIn needs --checkpoints; `gexcore score --help` says what that is"),
-        ((*SCORE, "--method", "TracInRP"), "TracInRP needs --checkpoints or --ensemble; `gexcore score --help`"),
+        (
+            (*SCORE, "--method", "IF", "--parameters", "head*"),
+            "parameters='head*' fits no trainable parameter; choose",
+        ),
+        (
+            (*SCORE, "--method", "TracIn"),
+            "TracIn needs --checkpoints; `gexcore score --help` says what that is",
+        ),
+        (
+            (*SCORE, "--method", "TracInRP"),
+            "TracInRP needs --checkpoints or --ensemble; `gexcore score --help`",
+        ),
         ((*SCORE, "--method", "LOO"), "LOO needs --train; `gexcore score --help`"),
         ((*SCORE, "--method", "AUM"), "AUM needs --recorder; `gexcore score --help`"),
-        ((*SCORE, "--method", "EL2N"), "EL2N needs --checkpoints or --recorder; `gexcore score --help`"),
-        ((*SCORE, "--method", "ConfidentLearning"), "ConfidentLearning needs --probabilities or --train; "),
-        ((*SCORE, "--method", "AUM", "--recorder", "run.npz"), "run.npz does not exist; --recorder names a file that"),
-        ((*SCORE, "--method", "AUM", "--recorder", "data.npz"), "data.npz was not written by Recorder.save"),
+        (
+            (*SCORE, "--method", "EL2N"),
+            "EL2N needs --checkpoints or --recorder; `gexcore score --help`",
+        ),
+        (
+            (*SCORE, "--method", "ConfidentLearning"),
+            "ConfidentLearning needs --probabilities or --train; ",
+        ),
+        (
+            (*SCORE, "--method", "AUM", "--recorder", "run.npz"),
+            "run.npz does not exist; --recorder names a file that",
+        ),
+        (
+            (*SCORE, "--method", "AUM", "--recorder", "data.npz"),
+            "data.npz was not written by Recorder.save",
+        ),
         (
             (*SCORE, "--method", "ConfidentLearning", "--probabilities", "model.py"),
             "model.py cannot be read (",
         ),
         (
             (*SCORE, "--method", "TracIn", "--checkpoints", "model.py:states"),
-            "model.py has no states; it must be file.py:callable or package.module:callable, where the callable returns",
+            "model.py has no states; it must be file.py:callable or package.module:callable, "
+            "where the callable returns",
         ),
-        ((*SCORE, "--method", "TracIn", "--checkpoints", "model.py:build"), "checkpoints is of type MLP; give a list"),
-        ((*SCORE, "--method", "TracIn", "--checkpoints", "model.py:MLP"), "model.py:MLP failed (TypeError: "),
-        ((*SCORE, "--method", "LOO", "--train", "model.py:build", "--indices", "0,x"), "'0,x' is no list of positions"),
-        ((*SCORE, "--method", "LOO", "--train", "model.py:build", "--indices", "500"), "from 0 to 119, the positions"),
-        ((*SCORE, "--method", "LOO", "--train", "model.py:build"), "(TypeError: build() takes 0 positional arguments"),
-        (("score", "-", "data.npz", "--out", "audit"), "MODEL is '-', and GEX takes a model here; give file.py:call"),
+        (
+            (*SCORE, "--method", "TracIn", "--checkpoints", "model.py:build"),
+            "checkpoints is of type MLP; give a list",
+        ),
+        (
+            (*SCORE, "--method", "TracIn", "--checkpoints", "model.py:MLP"),
+            "model.py:MLP failed (TypeError: ",
+        ),
+        (
+            (*SCORE, "--method", "LOO", "--train", "model.py:build", "--indices", "0,x"),
+            "'0,x' is no list of positions",
+        ),
+        (
+            (*SCORE, "--method", "LOO", "--train", "model.py:build", "--indices", "500"),
+            "from 0 to 119, the positions",
+        ),
+        (
+            (*SCORE, "--method", "LOO", "--train", "model.py:build"),
+            "(TypeError: build() takes 0 positional arguments",
+        ),
+        (
+            ("score", "-", "data.npz", "--out", "audit"),
+            "MODEL is '-', and GEX takes a model here; give file.py:call",
+        ),
         (
             ("score", "-", "data.npz", "--out", "audit", "--method", "Loss"),
             "MODEL is '-', and Loss takes a model here; give file.py:callable",
         ),
-        (("demo", "--noise", "0"), "noise is 0.0, and must be above 0 (one label at least) and at most 0.5"),
-        (("demo", "--noise", "0.0001"), "noise is 0.0001, and must be above 0 (one label at least)"),
+        (
+            ("demo", "--noise", "0"),
+            "noise is 0.0, and must be above 0 (one label at least) and at most 0.5",
+        ),
+        (
+            ("demo", "--noise", "0.0001"),
+            "noise is 0.0001, and must be above 0 (one label at least)",
+        ),
         (("demo", "--noise", "nan"), "noise is nan"),
         (("demo", "--backend", "torhc"), "no backend named 'torhc'"),
         (("demo", "--chains", "0"), "chains is 0"),
@@ -138,7 +220,10 @@ def test_arguments(refused, args, told):
         ),
         ("import sys; sys.exit('usage: me')", "model.py cannot be run (SystemExit: usage: me)"),
         ("def build(:", "model.py cannot be run (SyntaxError: invalid syntax"),
-        ("import no_such_module", "model.py cannot be run (ModuleNotFoundError: No module named 'no_such_module')"),
+        (
+            "import no_such_module",
+            "model.py cannot be run (ModuleNotFoundError: No module named 'no_such_module')",
+        ),
     ],
 )
 def test_models_that_are_none(refused, project, source, told):
@@ -149,7 +234,10 @@ def test_models_that_are_none(refused, project, source, told):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda x, y: (x[:-1], y), "unequal lengths (0: 119, 1: 120); give one row per sample in each"),
+        (
+            lambda x, y: (x[:-1], y),
+            "unequal lengths (0: 119, 1: 120); give one row per sample in each",
+        ),
         (lambda x, y: (x[:0], y[:0]), "the data has no samples"),
         (
             lambda x, y: (np.where(np.arange(120)[:, None] == 7, np.nan, x), y),
@@ -170,10 +258,13 @@ def test_data_that_does_not_fit(refused, blobs, change, told):
     assert told in refused(*SCORE)
 
 
-@pytest.mark.parametrize(("expression", "shape"), [("losses.mean()", "()"), ("losses[:, None]", "(120, 1)")])
+@pytest.mark.parametrize(
+    ("expression", "shape"), [("losses.mean()", "()"), ("losses[:, None]", "(120, 1)")]
+)
 def test_losses_that_are_not_one_number_per_sample(refused, project, expression, shape):
     (project / "reduced.py").write_text(
-        "from gexcore_numpy import NumpyBackend\nfrom model import build as plain\n\nclass Reduced(NumpyBackend):\n"
+        "from gexcore_numpy import NumpyBackend\nfrom model import build as plain\n\nclass "
+        "Reduced(NumpyBackend):\n"
         "    def forward(self, state, batch, /):\n        losses = super().forward(state, batch)\n"
         f"        return {expression}\n\ndef build():\n    return Reduced(plain())\n"
     )
@@ -183,7 +274,8 @@ def test_losses_that_are_not_one_number_per_sample(refused, project, expression,
 
 def test_a_backend_brings_its_own_loss(refused, project):
     (project / "own.py").write_text(
-        "from gexcore_numpy import NumpyBackend\nfrom model import build as plain\n\ndef build():\n    return NumpyBackend(plain())\n"
+        "from gexcore_numpy import NumpyBackend\nfrom model import build as plain\n\ndef "
+        "build():\n    return NumpyBackend(plain())\n"
     )
     told = refused("score", "own.py:build", "data.npz", "--out", "audit", "--loss", "cross_entropy")
     assert "the model is a backend, which has its own" in told
@@ -193,7 +285,9 @@ def test_a_model_with_nothing_to_train(refused, project):
     (project / "frozen.py").write_text(
         "import torch\n\ndef build():\n    return torch.nn.Linear(2, 2).requires_grad_(False)\n"
     )
-    assert "trainable parameters" in refused("score", "frozen.py:build", "data.npz", "--out", "audit")
+    assert "trainable parameters" in refused(
+        "score", "frozen.py:build", "data.npz", "--out", "audit"
+    )
 
 
 def test_all_members_diverged(refused):
@@ -224,13 +318,18 @@ def absent():
 @pytest.mark.parametrize("args", [SCORE, ("demo",)], ids=["score", "demo"])
 def test_a_framework_that_is_not_installed(refused, args):
     told = refused(*args, "--backend", "absent")
-    assert "needs no_such_framework, which is not installed; try: pip install 'gexcore[absent]'" in told
+    assert (
+        "needs no_such_framework, which is not installed; try: pip install 'gexcore[absent]'"
+        in told
+    )
 
 
 def test_the_demo_without_scikit_learn(refused, monkeypatch):
     for name in ("sklearn", "sklearn.datasets"):
         monkeypatch.setitem(sys.modules, name, None)
-    assert "scikit-learn, which is not installed; try: pip install 'gexcore[sklearn]'" in refused("demo")
+    assert "scikit-learn, which is not installed; try: pip install 'gexcore[sklearn]'" in refused(
+        "demo"
+    )
 
 
 @pytest.mark.parametrize("args", [("--debug", *SCORE), (*SCORE, "--debug")])
@@ -243,7 +342,8 @@ def test_debug_shows_the_traceback_before_the_sentence(project, run, args):
 
 def test_the_unexpected_is_one_sentence_too(refused, project):
     (project / "odd.py").write_text(
-        "from gexcore_numpy import NumpyBackend\nfrom model import build as plain\n\nclass Odd(NumpyBackend):\n"
+        "from gexcore_numpy import NumpyBackend\nfrom model import build as plain\n\nclass "
+        "Odd(NumpyBackend):\n"
         "    def forward(self, state, batch, /):\n        raise RuntimeError('out of\\nmemory')\n\n"
         "def build():\n    return Odd(plain())\n"
     )

@@ -1,4 +1,5 @@
-"""Data files: the same numbers whatever they are stored in, and one sentence for what cannot be read."""
+"""Data files: the same numbers whatever they are stored in, and one sentence for what cannot be
+read."""
 
 from __future__ import annotations
 
@@ -19,7 +20,9 @@ FEW = ("--chains", "2", "--snapshots", "3", "--lr", "0.1")
 
 def idx(array: np.ndarray, code: int) -> bytes:
     shape = struct.pack(f">{array.ndim}I", *array.shape)
-    return struct.pack(">HBB", 0, code, array.ndim) + shape + array.astype(IDX_TYPES[code]).tobytes()
+    return (
+        struct.pack(">HBB", 0, code, array.ndim) + shape + array.astype(IDX_TYPES[code]).tobytes()
+    )
 
 
 def frame(blobs) -> pd.DataFrame:
@@ -67,7 +70,9 @@ def test_a_table_keeps_the_order_of_its_columns_and_the_kind_of_its_labels(tmp_p
 
 
 def test_a_missing_value_of_a_parquet_file_is_not_a_number(tmp_path):
-    table = pd.DataFrame({"a": pd.array([1, None, 3], dtype="Int64"), "y": pd.array([0, 1, 0], dtype="Int64")})
+    table = pd.DataFrame(
+        {"a": pd.array([1, None, 3], dtype="Int64"), "y": pd.array([0, 1, 0], dtype="Int64")}
+    )
     table.to_parquet(tmp_path / "a.parquet")
     x, y = read(tmp_path / "a.parquet", "y")
     np.testing.assert_array_equal(x, [[1.0], [np.nan], [3.0]])
@@ -98,7 +103,8 @@ def test_truncated_files(tmp_path, blobs, keep):
     }
     for kind, where in pieces.items():
         with pytest.raises(
-            InvalidDataError, match=f"cannot be read as {kind[:3]}.*: it is truncated or of another kind"
+            InvalidDataError,
+            match=f"cannot be read as {kind[:3]}.*: it is truncated or of another kind",
         ):
             read(where, "class" if kind == ".parquet" else None)
 
@@ -121,8 +127,14 @@ def test_damaged_files(tmp_path, blobs):
         ({"a": np.ones(2)}, "has no array x and no array y, but a; save it as"),
         ({"x": np.ones((2, 2)), "labels": np.ones(2)}, "has no array y, but x, labels"),
         ({"x": np.ones((2, 2)), "y": np.array([{}, {}])}, "Object arrays cannot be loaded"),
-        ({"x": np.array(["a", "b"]), "y": np.arange(2)}, "x of .* is of type <U1; only numbers are allowed"),
-        ({"x": np.array(1.0), "y": np.arange(2)}, "x of .* is a single value; give one row per sample"),
+        (
+            {"x": np.array(["a", "b"]), "y": np.arange(2)},
+            "x of .* is of type <U1; only numbers are allowed",
+        ),
+        (
+            {"x": np.array(1.0), "y": np.arange(2)},
+            "x of .* is a single value; give one row per sample",
+        ),
     ],
 )
 def test_archives_without_the_arrays(tmp_path, arrays, told):
@@ -163,9 +175,13 @@ def test_tables_that_are_none(tmp_path, text, error, told):
 
 def test_the_label_is_asked_for_where_it_is_needed_and_only_there(project, blobs):
     frame(blobs).to_csv("data.csv", index=False)
-    with pytest.raises(InvalidSettingError, match="--label is missing; give one of height, class, width"):
+    with pytest.raises(
+        InvalidSettingError, match="--label is missing; give one of height, class, width"
+    ):
         read("data.csv")
-    with pytest.raises(InvalidSettingError, match=r"--label y is for the columns of \.csv and \.parquet files"):
+    with pytest.raises(
+        InvalidSettingError, match=r"--label y is for the columns of \.csv and \.parquet files"
+    ):
         read("data.npz", "y")
 
 
@@ -186,7 +202,11 @@ def test_files_of_no_known_kind(project):
     for where in ("model.py", "data.npz,data.npz,data.npz"):
         with pytest.raises(InvalidDataError, match=r"is of no known kind; DATA is an \.npz file"):
             read(where)
-    for where, told in (("nowhere.npz", "does not exist"), ("a,b", "a does not exist"), (".", "is no file")):
+    for where, told in (
+        ("nowhere.npz", "does not exist"),
+        ("a,b", "a does not exist"),
+        (".", "is no file"),
+    ):
         with pytest.raises(InvalidDataError, match=told):
             read(where)
 
@@ -194,5 +214,7 @@ def test_files_of_no_known_kind(project):
 def test_labels_before_features(tmp_path, blobs):
     (tmp_path / "x").write_bytes(idx(blobs[0], 0x0E))
     (tmp_path / "y").write_bytes(idx(blobs[1], 0x08))
-    with pytest.raises(InvalidDataError, match="has 2 dimensions, and labels have one; name the features first"):
+    with pytest.raises(
+        InvalidDataError, match="has 2 dimensions, and labels have one; name the features first"
+    ):
         read(f"{tmp_path / 'y'},{tmp_path / 'x'}")

@@ -47,7 +47,10 @@ def test_every_setting_that_is_a_number_or_a_word_has_a_flag() -> None:
     for method in METHODS:
         for name, hint in typing.get_type_hints(method.cls).items():
             told = str(hint)
-            plain = any(kind in told for kind in ("int", "float", "bool", "Literal")) and name != "train"
+            plain = (
+                any(kind in told for kind in ("int", "float", "bool", "Literal"))
+                and name != "train"
+            )
             if name in method.settings and plain and "Callable[[Any" not in told:
                 assert name in HELP, (method.name, name, told)
 
@@ -56,14 +59,30 @@ def test_the_command(run: Any) -> None:
     outcome = run("methods")
     assert (outcome.code, outcome.err) == (0, "")
     lines = outcome.out.splitlines()
-    assert lines[0].split() == ["method", "kind", "needs", "of", "the", "backend", "passes", "over", "the", "data"]
-    assert any(line.startswith("IF() ") and "params, hvp" in line and "p hvp" in line for line in lines)
+    assert lines[0].split() == [
+        "method",
+        "kind",
+        "needs",
+        "of",
+        "the",
+        "backend",
+        "passes",
+        "over",
+        "the",
+        "data",
+    ]
+    assert any(
+        line.startswith("IF() ") and "params, hvp" in line and "p hvp" in line for line in lines
+    )
     told = json.loads(run("methods", "--json").out)
     assert [entry["name"] for entry in told] == [method.name for method in METHODS]
     gex = told[0]
     assert gex["settings"]["momentum"] == 0.9
     assert gex["ways"][1]["needs"] == ["donated steps", "training losses"]
-    assert "argument --markdown: not allowed with argument --json" in run("methods", "--json", "--markdown").err
+    assert (
+        "argument --markdown: not allowed with argument --json"
+        in run("methods", "--json", "--markdown").err
+    )
 
 
 def test_each_hole_is_explained() -> None:
@@ -75,7 +94,9 @@ def test_each_hole_is_explained() -> None:
         Row("absent", None, "it is not installed"),
     ]
     table, _, told = on_backends(rows).partition("\n\n")
-    cells = {line.split(" | ")[0].strip("| `"): line.split(" | ")[1:] for line in table.splitlines()[2:]}
+    cells = {
+        line.split(" | ")[0].strip("| `"): line.split(" | ")[1:] for line in table.splitlines()[2:]
+    }
     assert cells["IF()"] == ["yes", "–", "–", " |"]
     assert cells["Loss()"] == ["yes", "yes", "yes", " |"]
     assert holes(rows[0]) == []
@@ -83,7 +104,13 @@ def test_each_hole_is_explained() -> None:
     assert poor.startswith("`poor`: it was made so (")
     (bare,) = holes(rows[2])
     assert bare.startswith("`bare`: it does not define them (no hvp for `IF()`, `Arnoldi()`, ")
-    assert told.splitlines() == [f"- {poor}", f"- {bare}", "- `absent` runs nothing here: it is not installed."]
+    assert told.splitlines() == [
+        f"- {poor}",
+        f"- {bare}",
+        "- `absent` runs nothing here: it is not installed.",
+    ]
     # whatever has a hole is named
     for place, line in ((1, poor), (2, bare)):
-        assert {name for name, row in cells.items() if row[place] == "–"} == set(re.findall(r"`(\w+\([^`]*\))`", line))
+        assert {name for name, row in cells.items() if row[place] == "–"} == set(
+            re.findall(r"`(\w+\([^`]*\))`", line)
+        )

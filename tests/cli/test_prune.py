@@ -41,7 +41,17 @@ def test_a_dry_run_writes_nothing(cleanable, run):
 def test_a_regression_can_be_pruned(cleanable, run, three):
     targets = three.x @ np.array([[-1.0, 1.0, 0.0], [-1.0, -1.0, 2.0]]) + 0.1
     np.savez("targets.npz", x=three.x, y=targets)
-    few = ("--loss", "squared_error", "--chains", "1", "--snapshots", "2", "--lr", "0.001", "--quiet")
+    few = (
+        "--loss",
+        "squared_error",
+        "--chains",
+        "1",
+        "--snapshots",
+        "2",
+        "--lr",
+        "0.001",
+        "--quiet",
+    )
     assert run("score", "model.py:build", "targets.npz", "--out", "regression", *few).code == 0
     assert run("prune", "regression", "--keep", "0.1", "--out", "small.npz").code == 0
     with np.load("small.npz") as found:
@@ -52,18 +62,28 @@ def test_a_regression_can_be_pruned(cleanable, run, three):
         "class_quota needs the given classes"
         in run("prune", "regression", "--keep", "0.1", "--class-quota", "--out", "a.npz").err
     )
-    assert "the targets of regression are no classes" in run("clean", "regression", "--drop", "--out", "a.npz").err
+    assert (
+        "the targets of regression are no classes"
+        in run("clean", "regression", "--drop", "--out", "a.npz").err
+    )
 
 
 @pytest.mark.parametrize(
     ("args", "told"),
     [
         ((), "the following arguments are required: --keep"),
-        (("--keep", "0"), "keep is 0.0, and must be a share above 0 (one of the 300 samples at least) and at most 1"),
+        (
+            ("--keep", "0"),
+            "keep is 0.0, and must be a share above 0 (one of the 300 samples at least) and "
+            "at most 1",
+        ),
         (("--keep", "1.5"), "keep is 1.5"),
         (("--keep", "nan"), "keep is nan"),
         (("--keep", "0.004"), "no sample of class"),
-        (("--keep", "0.004", "--class-quota"), "1 samples are to be kept of 3 classes, and a class must not vanish"),
+        (
+            ("--keep", "0.004", "--class-quota"),
+            "1 samples are to be kept of 3 classes, and a class must not vanish",
+        ),
         (("--keep", "0.5", "--by", "loss"), "invalid choice: 'loss'"),
     ],
 )

@@ -43,7 +43,9 @@ def test_the_table_has_every_treatment(project, run):
     assert (outcome.code, outcome.err) == (0, "")
     lines, table = outcome.out.split("\n\n")
     assert len(lines.splitlines()) == 2 * 6
-    rows = re.findall(r"^(\S.*?)  +(\d+) +(\d+\.\d+)% ± (\d+\.\d+)% +([+-]\d+\.\d+)$", table, re.MULTILINE)
+    rows = re.findall(
+        r"^(\S.*?)  +(\d+) +(\d+\.\d+)% ± (\d+\.\d+)% +([+-]\d+\.\d+)$", table, re.MULTILINE
+    )
     assert [row[0] for row in rows] == [GIVEN, "drop", "argmax_or_drop", "argmax", "eq16", "prune"]
     samples = {row[0]: int(row[1]) for row in rows}
     assert (samples[GIVEN], samples["argmax"], samples["prune"]) == (300, 300, 240)
@@ -76,11 +78,17 @@ def test_treatments_can_be_chosen(project, run):
 
 
 def test_a_recipe_that_fails_is_one_sentence_after_what_was_found(project, run):
-    outcome = run("retrain", "recipe.py:hard", "audit", "--test", "test.npz", "--with", "argmax,eq16")
+    outcome = run(
+        "retrain", "recipe.py:hard", "audit", "--test", "test.npz", "--with", "argmax,eq16"
+    )
     assert outcome.code == 2
-    assert [line.split(":")[0] for line in outcome.out.splitlines()] == ["as given, seed 0", "argmax, seed 0"]
+    assert [line.split(":")[0] for line in outcome.out.splitlines()] == [
+        "as given, seed 0",
+        "argmax, seed 0",
+    ]
     assert outcome.err == (
-        "gexcore: the recipe failed on 'eq16' with seed 0 (ValueError: one label per sample, please); "
+        "gexcore: the recipe failed on 'eq16' with seed 0 (ValueError: one label per sample, "
+        "please); "
         "it is called as train(x, y, seed=0), y being one row of soft targets per sample\n"
     )
 
@@ -125,7 +133,11 @@ def test_versions_of_the_data_reach_the_recipe(three):
         (name, seed, n) for seed in (0, 1) for name, n in ((GIVEN, 300), ("two", 2), ("soft", 1))
     ]
     assert [trial.accuracy for trial in trials] == pytest.approx([accuracy(MODEL, test)] * 6)
-    assert seen[:3] == [(0, 300, names.tolist()), (0, 2, names[[3, 4]].tolist()), (0, 1, [[0.0, 0.5, 0.25]])]
+    assert seen[:3] == [
+        (0, 300, names.tolist()),
+        (0, 2, names[[3, 4]].tolist()),
+        (0, 1, [[0.0, 0.5, 0.25]]),
+    ]
 
 
 def test_accuracy_is_the_share_of_right_predictions(three):
@@ -140,7 +152,9 @@ def test_what_cannot_be_retrained(three):
     data = (three.x, three.given)
     with pytest.raises(InvalidSettingError, match="seeds is 0"):
         list(retrain(lambda x, y, *, seed: MODEL, data, {}, data, seeds=0))
-    with pytest.raises(InvalidModelError, match=r"the recipe failed on 'as given' with seed 0 \(TypeError"):
+    with pytest.raises(
+        InvalidModelError, match=r"the recipe failed on 'as given' with seed 0 \(TypeError"
+    ):
         list(retrain(lambda x, y: MODEL, data, {}, data))
     with pytest.raises(InvalidModelError, match=r"no backend takes a model of type builtins\.int"):
         list(retrain(lambda x, y, *, seed: 3, data, {}, data))

@@ -21,7 +21,15 @@ from gexcore.cli.model import load_model
 FEW = ("--chains", "2", "--snapshots", "4", "--lr", "0.1")
 SCORE = ("score", "model.py:build", "data.npz", "--out", "audit", *FEW)
 WRITTEN = ["predictions.npz", "run.json", "scores.csv", "store"]
-COLUMNS = ["index", "label", "suspicion", "self_influence", "standard_error", "suspect", "suggested_label"]
+COLUMNS = [
+    "index",
+    "label",
+    "suspicion",
+    "self_influence",
+    "standard_error",
+    "suspect",
+    "suggested_label",
+]
 
 
 def rows_of(out: Path) -> list[dict[str, str]]:
@@ -54,18 +62,26 @@ def test_a_process_scores_and_the_same_command_again_does_nothing(project, blobs
 
 
 def test_every_digit_of_the_scores_is_written(scored, blobs):
-    influence = gx.GEX(chains=2, snapshots=4, lr=0.1).fit(load_model("model.py:build").model, blobs, progress=False)
+    influence = gx.GEX(chains=2, snapshots=4, lr=0.1).fit(
+        load_model("model.py:build").model, blobs, progress=False
+    )
     columns = influence.columns()
     rows = rows_of(scored)
     for name in ("suspicion", "self_influence", "standard_error"):
-        assert [float(row[name] or math.nan) for row in rows] == pytest.approx(columns[name].tolist(), abs=0, rel=0)
-    assert [row["suspect"] for row in rows] == [str(suspect).lower() for suspect in columns["suspect"]]
+        assert [float(row[name] or math.nan) for row in rows] == pytest.approx(
+            columns[name].tolist(), abs=0, rel=0
+        )
+    assert [row["suspect"] for row in rows] == [
+        str(suspect).lower() for suspect in columns["suspect"]
+    ]
     assert [int(row["suggested_label"]) for row in rows] == columns["suggested_label"].tolist()
 
 
 def test_no_cell_is_a_spreadsheet_formula(scored):
     cells = {cell for row in rows_of(scored) for cell in row.values()}
-    assert not [cell for cell in cells if not re.fullmatch(r"\d+(\.\d+(e-?\d+)?)?|true|false|", cell)]
+    assert not [
+        cell for cell in cells if not re.fullmatch(r"\d+(\.\d+(e-?\d+)?)?|true|false|", cell)
+    ]
 
 
 def test_the_run_says_what_was_run(scored):
@@ -80,7 +96,17 @@ def test_the_run_says_what_was_run(scored):
 
 def test_doubts_are_told_after_the_verdict_and_kept_for_the_report(project, run):
     told = run(
-        "score", "model.py:build", "data.npz", "--out", "audit", "--chains", "1", "--snapshots", "2", "--lr", "0.1"
+        "score",
+        "model.py:build",
+        "data.npz",
+        "--out",
+        "audit",
+        "--chains",
+        "1",
+        "--snapshots",
+        "2",
+        "--lr",
+        "0.1",
     )
     assert told.code == 0
     assert "note (few_members): 2 members are few" in told.out
@@ -102,7 +128,9 @@ def test_regression_has_no_suggested_labels(project, run, blobs):
     x, y = blobs
     np.savez("data.npz", x=x, y=np.stack([1.0 - y, y], axis=1) * 3)
     assert run(*SCORE, "--loss", "squared_error").code == 0
-    assert {(row["label"], row["suggested_label"]) for row in rows_of(project / "audit")} == {("", "")}
+    assert {(row["label"], row["suggested_label"]) for row in rows_of(project / "audit")} == {
+        ("", "")
+    }
     assert not (project / "audit" / "predictions.npz").exists()
 
 
@@ -119,7 +147,9 @@ def test_other_settings_are_another_run(scored, run, extra, told):
     outcome = run(*SCORE, *extra)
     assert outcome.code == 2
     assert (
-        outcome.err == f"gexcore: audit holds another run, which differs in {told}; choose another folder with --out\n"
+        outcome.err
+        == f"gexcore: audit holds another run, which differs in {told}; choose another folder "
+        "with --out\n"
     )
     assert (scored / "scores.csv").read_bytes() == before
 
@@ -132,7 +162,8 @@ def test_other_data_is_another_run(scored, run, blobs):
 def test_other_weights_from_the_same_file_are_another_run(project, run):
     (project / "scale").write_text("1.0")
     (project / "model.py").write_text(
-        "from pathlib import Path\nimport numpy as np\nfrom gexcore_numpy import MLP\n\ndef build():\n"
+        "from pathlib import Path\nimport numpy as np\nfrom gexcore_numpy import MLP\n\ndef "
+        "build():\n"
         "    scale = float(Path(__file__).with_name('scale').read_text())\n"
         "    return MLP([np.array([[-scale, scale], [-scale, scale]])], [np.zeros(2)])\n"
     )
@@ -157,14 +188,20 @@ def test_a_run_cut_short_while_writing_is_done_again(scored, run):
     assert sorted(path.name for path in scored.iterdir()) == WRITTEN
 
 
-@pytest.mark.parametrize("content", [{"notes.txt": "mine"}, {"run.json": "{"}, {"run.json": '{"method": "GEX"}'}])
+@pytest.mark.parametrize(
+    "content", [{"notes.txt": "mine"}, {"run.json": "{"}, {"run.json": '{"method": "GEX"}'}]
+)
 def test_a_folder_of_something_else_is_left_alone(project, run, content):
     (project / "audit").mkdir()
     for name, text in content.items():
         (project / "audit" / name).write_text(text)
     outcome = run(*SCORE)
     assert outcome.code == 2
-    assert outcome.err == "gexcore: audit is not empty and holds no run of gexcore; choose another folder with --out\n"
+    assert (
+        outcome.err
+        == "gexcore: audit is not empty and holds no run of gexcore; choose another folder with "
+        "--out\n"
+    )
     assert {path.name: path.read_text() for path in (project / "audit").iterdir()} == content
 
 
@@ -185,7 +222,8 @@ def test_a_model_comes_from_a_package_beside_its_own_modules(project, run):
 
 def test_interrupting_stops_within_a_step_and_writes_nothing(project):
     (project / "slow.py").write_text(
-        "import time\nfrom pathlib import Path\nfrom gexcore_numpy import NumpyBackend\nfrom model import build as fast\n\n"
+        "import time\nfrom pathlib import Path\nfrom gexcore_numpy import NumpyBackend\nfrom "
+        "model import build as fast\n\n"
         "class Slow(NumpyBackend):\n"
         "    def sgd_step_(self, state, batch, /, *, lr, seed):\n"
         "        Path('stepping').touch()\n"
@@ -200,7 +238,9 @@ def test_interrupting_stops_within_a_step_and_writes_nothing(project):
         f"from gexcore.cli import main; sys.exit(main({arguments}))"
     )
     command = [sys.executable, "-c", script]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         deadline = time.monotonic() + 120
         while not (project / "stepping").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -211,7 +251,8 @@ def test_interrupting_stops_within_a_step_and_writes_nothing(project):
     assert process.returncode == 130
     assert (out, err) == (
         "",
-        "gexcore: interrupted; results are written once a run is complete: the same command goes on\n",
+        "gexcore: interrupted; results are written once a run is complete: the same command "
+        "goes on\n",
     )
     assert not (project / "audit" / "scores.csv").exists()
 
@@ -228,14 +269,28 @@ def test_killed_at_random_moments_the_same_command_goes_on_to_the_same_bits(proj
 
     def command(out: str) -> list[str]:
         few = ["--chains", "2", "--snapshots", "12", "--lr", "0.1"]
-        return [sys.executable, "-m", "gexcore", "score", "slow.py:build", "data.npz", "--out", out, *few]
+        return [
+            sys.executable,
+            "-m",
+            "gexcore",
+            "score",
+            "slow.py:build",
+            "data.npz",
+            "--out",
+            out,
+            *few,
+        ]
 
     subprocess.run(command("whole"), capture_output=True, check=True)
     rng, records = np.random.default_rng(), project / "killed" / "store" / "checkpoints"
     for _ in range(3):
         with subprocess.Popen(command("killed"), stdout=subprocess.DEVNULL) as process:
             deadline = time.monotonic() + 60
-            while not list(records.glob("chain-*")) and process.poll() is None and time.monotonic() < deadline:
+            while (
+                not list(records.glob("chain-*"))
+                and process.poll() is None
+                and time.monotonic() < deadline
+            ):
                 time.sleep(0.01)
             time.sleep(rng.uniform(0, 0.5))
             process.kill()
@@ -243,7 +298,10 @@ def test_killed_at_random_moments_the_same_command_goes_on_to_the_same_bits(proj
     other = [part if part != "0.1" else "0.2" for part in command("killed")]
     refused = subprocess.run(other, capture_output=True, text=True, check=False)
     if not (project / "killed" / "scores.csv").exists():
-        assert (refused.returncode, "killed holds another run, which differs in lr" in refused.stderr) == (2, True)
+        assert (
+            refused.returncode,
+            "killed holds another run, which differs in lr" in refused.stderr,
+        ) == (2, True)
     subprocess.run(command("killed"), capture_output=True, check=True)
     for name in ("scores.csv", "predictions.npz"):
         assert (project / "killed" / name).read_bytes() == (project / "whole" / name).read_bytes()
@@ -253,7 +311,9 @@ def test_killed_at_random_moments_the_same_command_goes_on_to_the_same_bits(proj
 
 def test_a_reader_that_leaves_loses_nothing(project):
     command = [sys.executable, "-m", "gexcore", *SCORE]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 1
@@ -264,10 +324,21 @@ def test_a_torch_model_is_scored(project, blobs):
     (project / "net.py").write_text(
         "import torch\n\ndef build():\n"
         "    net = torch.nn.Linear(2, 2)\n"
-        "    net.load_state_dict({'weight': torch.tensor([[-1., -1.], [1., 1.]]), 'bias': torch.zeros(2)})\n"
+        "    net.load_state_dict({'weight': torch.tensor([[-1., -1.], [1., 1.]]), 'bias': "
+        "torch.zeros(2)})\n"
         "    return net\n"
     )
-    command = [sys.executable, "-m", "gexcore", "score", "net.py:build", "data.npz", "--out", "audit", *FEW]
+    command = [
+        sys.executable,
+        "-m",
+        "gexcore",
+        "score",
+        "net.py:build",
+        "data.npz",
+        "--out",
+        "audit",
+        *FEW,
+    ]
     subprocess.run(command, check=True, capture_output=True)
     assert json.loads((project / "audit" / "run.json").read_text())["backend"] == "torch"
     scores = np.array([float(row["suspicion"]) for row in rows_of(project / "audit")])

@@ -36,14 +36,25 @@ def fold(x, y):
 """
 FEW = ("--chains", "2", "--snapshots", "3", "--lr", "0.1")
 CHAINS = {"chains": 2, "snapshots": 3, "lr": 0.1}
-STATES = [MLP([scale * np.array([[-1.0, 1.0], [-1.0, 1.0]])], [np.zeros(2)]) for scale in (0.1, 0.5)]
+STATES = [
+    MLP([scale * np.array([[-1.0, 1.0], [-1.0, 1.0]])], [np.zeros(2)]) for scale in (0.1, 0.5)
+]
 CASES: list[tuple[tuple[str, ...], Any]] = [
-    (("GEX", *FEW, "--keep", "3", "--parameters", "weight0"), gx.GEX(**CHAINS, keep=3, parameters="weight0")),
+    (
+        ("GEX", *FEW, "--keep", "3", "--parameters", "weight0"),
+        gx.GEX(**CHAINS, keep=3, parameters="weight0"),
+    ),
     (("GEXLin", *FEW), gx.GEXLin(**CHAINS)),
     (("if", "--damping", "0.1", "--rank", "3"), gx.IF(damping=0.1, rank=3)),
     (("IF", "--damping", "0.1", "--last-layer"), gx.LastLayer(gx.IF(damping=0.1))),
-    (("Arnoldi", "--iterations", "6", "--rank", "3", "--seed", "2"), gx.Arnoldi(iterations=6, rank=3, seed=2)),
-    (("LiSSA", "--depth", "30", "--scale", "4", "--damping", "0.01"), gx.LiSSA(depth=30, scale=4.0, damping=0.01)),
+    (
+        ("Arnoldi", "--iterations", "6", "--rank", "3", "--seed", "2"),
+        gx.Arnoldi(iterations=6, rank=3, seed=2),
+    ),
+    (
+        ("LiSSA", "--depth", "30", "--scale", "4", "--damping", "0.01"),
+        gx.LiSSA(depth=30, scale=4.0, damping=0.01),
+    ),
     (("Laplace", "--samples", "4", "--structure", "full"), gx.Laplace(samples=4, structure="full")),
     (("RandProj", "--directions", "4"), gx.RandProj(directions=4)),
     (("TracIn", "--checkpoints", "extras.py:checkpoints"), gx.TracIn(checkpoints=STATES)),
@@ -51,10 +62,19 @@ CASES: list[tuple[tuple[str, ...], Any]] = [
     (("LOO", "--train", "extras.py:retrain", "--indices", "3,0"), None),
     (("Loss",), gx.Loss()),
     (("Margin",), gx.Margin()),
-    (("MeanMemberLoss", "--checkpoints", "extras.py:checkpoints"), gx.MeanMemberLoss(checkpoints=STATES)),
-    (("EL2N", "--checkpoints", "extras.py:checkpoints", "--squared"), gx.EL2N(checkpoints=STATES, squared=True)),
+    (
+        ("MeanMemberLoss", "--checkpoints", "extras.py:checkpoints"),
+        gx.MeanMemberLoss(checkpoints=STATES),
+    ),
+    (
+        ("EL2N", "--checkpoints", "extras.py:checkpoints", "--squared"),
+        gx.EL2N(checkpoints=STATES, squared=True),
+    ),
     (("GraNd",), gx.GraNd()),
-    (("DeepKNN", "--k", "class_size", "--include-self"), gx.DeepKNN(k="class_size", include_self=True)),
+    (
+        ("DeepKNN", "--k", "class_size", "--include-self"),
+        gx.DeepKNN(k="class_size", include_self=True),
+    ),
     (("Forgetting", "--recorder", "run.npz", "--never-learnt", "zero"), None),
     (("AUM", "--recorder", "run.npz", "--recorder", "run.npz"), None),
     (("ConfidentLearning", "--train", "extras.py:fold", "--folds", "3"), None),
@@ -67,10 +87,14 @@ def beside(project: Any, blobs: Any) -> Any:
     (project / "extras.py").write_text(EXTRAS)
     recorder = gx.Recorder(len(blobs[1]))
     backend = NumpyBackend(STATES[0])
-    recorder.add(np.arange(120), logits=backend.logits(backend.initial_state(), blobs), labels=blobs[1])
+    recorder.add(
+        np.arange(120), logits=backend.logits(backend.initial_state(), blobs), labels=blobs[1]
+    )
     recorder.epoch()
     recorder.save(project / "run.npz")
-    np.save(project / "p.npy", np.full((120, 2), 0.5) + np.linspace(-0.4, 0.4, 120)[:, None] * [1, -1])
+    np.save(
+        project / "p.npy", np.full((120, 2), 0.5) + np.linspace(-0.4, 0.4, 120)[:, None] * [1, -1]
+    )
     return project
 
 
@@ -84,8 +108,12 @@ def test_every_method_is_tried() -> None:
     assert tried == {method.name.lower() for method in METHODS} - {"lastlayer"}
 
 
-@pytest.mark.parametrize(("args", "method"), CASES, ids=[" ".join(args[:1] + args[-1:]) for args, _ in CASES])
-def test_a_method_writes_what_its_fit_gives(beside: Any, run: Any, blobs: Any, args: Any, method: Any) -> None:
+@pytest.mark.parametrize(
+    ("args", "method"), CASES, ids=[" ".join(args[:1] + args[-1:]) for args, _ in CASES]
+)
+def test_a_method_writes_what_its_fit_gives(
+    beside: Any, run: Any, blobs: Any, args: Any, method: Any
+) -> None:
     score = ("score", "model.py:build", "data.npz", "--out", "audit", "--method", *args)
     outcome = run(*score)
     assert outcome.code == 0, outcome.err
@@ -105,7 +133,9 @@ def test_a_method_writes_what_its_fit_gives(beside: Any, run: Any, blobs: Any, a
                     told = [float(row[name] or math.nan) for row in rows]
                     np.testing.assert_array_equal(told, column)
         else:
-            np.testing.assert_allclose([float(row["value"]) for row in rows], found.self_influence(), rtol=1e-12)
+            np.testing.assert_allclose(
+                [float(row["value"]) for row in rows], found.self_influence(), rtol=1e-12
+            )
     assert run(*score).out.startswith("audit is already scored")
     other = ("--method", "Loss") if args[0] != "Loss" else FEW
     assert "audit holds another run, which differs in method (" in run(*score[:5], *other).err
@@ -128,7 +158,17 @@ def test_scores_that_need_no_model_run_without(beside: Any, run: Any) -> None:
 
 
 def test_another_file_beside_is_another_run(beside: Any, run: Any) -> None:
-    score = ("score", "-", "data.npz", "--out", "audit", "--method", "ConfidentLearning", "--probabilities", "p.npy")
+    score = (
+        "score",
+        "-",
+        "data.npz",
+        "--out",
+        "audit",
+        "--method",
+        "ConfidentLearning",
+        "--probabilities",
+        "p.npy",
+    )
     assert run(*score).code == 0
     np.save("p.npy", np.full((120, 2), 0.5))
     assert "another run, which differs in probabilities;" in run(*score).err

@@ -14,14 +14,23 @@ from numpy.typing import NDArray
 from gexcore.decisions.mixture import fit_mixture
 from gexcore.decisions.noise_rate import noise_rate
 from gexcore.decisions.otsu import otsu
-from gexcore.decisions.threshold import find_threshold, known_rate, mixture_cut, otsu_cut, quantile, valley_cut
+from gexcore.decisions.threshold import (
+    find_threshold,
+    known_rate,
+    mixture_cut,
+    otsu_cut,
+    quantile,
+    valley_cut,
+)
 from gexcore.errors import InvalidDataError, InvalidSettingError
 
 few = settings(derandomize=True, database=None, deadline=None, max_examples=25)
 SEEDS = st.integers(0, 10**6)
 
 
-def two_modes(seed: int, n: int, share: float, gap: float = 2.2, width: float = 0.25) -> NDArray[np.float64]:
+def two_modes(
+    seed: int, n: int, share: float, gap: float = 2.2, width: float = 0.25
+) -> NDArray[np.float64]:
     """Scores; those of wrong labels come first."""
     rng = np.random.default_rng(seed)
     wrong = np.arange(n) < round(share * n)
@@ -55,7 +64,9 @@ def test_a_known_rate_refuses_a_cut_between_equals_and_a_class_mostly_flagged() 
 
 @few
 @given(seed=SEEDS, n=st.integers(1, 300), rate=st.floats(0.001, 0.999))
-def test_a_quantile_flags_at_most_its_share_and_never_refuses(seed: int, n: int, rate: float) -> None:
+def test_a_quantile_flags_at_most_its_share_and_never_refuses(
+    seed: int, n: int, rate: float
+) -> None:
     scores = np.random.default_rng(seed).integers(0, 40, n) / 10
     found = quantile(scores, rate)
     assert found.value is not None
@@ -93,7 +104,11 @@ def test_a_mixture_decides_where_modes_overlap_and_refuses_one_mode() -> None:
     assert found.value is not None
     assert 0.65 < math.sqrt(found.value) < 1.15
     assert ((scores > found.value) == wrong).mean() > 0.88
-    for shape in (rng.gamma(2.0, 0.1, 2000), rng.lognormal(-2.0, 0.5, 2000), rng.uniform(0.0, 1.0, 2000)):
+    for shape in (
+        rng.gamma(2.0, 0.1, 2000),
+        rng.lognormal(-2.0, 0.5, 2000),
+        rng.uniform(0.0, 1.0, 2000),
+    ):
         refused = mixture_cut(shape)
         assert refused.value is None
         assert "use them as a ranking" in refused.reason
@@ -115,12 +130,21 @@ def test_a_fitted_mixture_is_the_one_that_was_drawn_from(seed: int, share: float
 @pytest.mark.parametrize(
     ("how", "told"),
     [
-        ({"method": "otsus"}, "no threshold named 'otsus'; allowed are auto, valley, otsu, mixture"),
+        (
+            {"method": "otsus"},
+            "no threshold named 'otsus'; allowed are auto, valley, otsu, mixture",
+        ),
         ({"method": "known_rate"}, "method 'known_rate' needs a rate, such as rate=0.1"),
         ({"method": "otsu", "rate": 0.1}, "method 'otsu' finds the rate itself; leave rate out"),
-        ({"method": "known_rate", "rate": 0.6}, "rate is 0.6, and must be a share above 0 .* at most 0.5"),
+        (
+            {"method": "known_rate", "rate": 0.6},
+            "rate is 0.6, and must be a share above 0 .* at most 0.5",
+        ),
         ({"method": "known_rate", "rate": math.nan}, "rate is nan"),
-        ({"method": "quantile", "rate": 1.0}, "rate is 1.0, and must be a share above 0 and below 1"),
+        (
+            {"method": "quantile", "rate": 1.0},
+            "rate is 1.0, and must be a share above 0 and below 1",
+        ),
     ],
 )
 def test_settings_that_are_none(how: Any, told: str) -> None:
@@ -169,7 +193,10 @@ def test_a_refusal_knows_no_rate_and_an_unsteady_decision_reaches_zero() -> None
     [
         ({"level": 1.0}, "level is 1.0"),
         ({"draws": 0}, "draws 0"),
-        ({"method": "known_rate"}, "method 'known_rate' is told a rate and estimates none; use 'auto' or 'mixture'"),
+        (
+            {"method": "known_rate"},
+            "method 'known_rate' is told a rate and estimates none; use 'auto' or 'mixture'",
+        ),
     ],
 )
 def test_noise_rates_that_are_none(how: Any, told: str) -> None:

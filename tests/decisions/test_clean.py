@@ -70,7 +70,9 @@ def test_where_the_members_know_no_better_class_a_suspect_is_left_out(seed: int,
     confirmed = suspects[best == labels[suspects]]
     kept = np.setdiff1d(np.arange(n), confirmed)
     if set(labels) != set(labels[kept]):
-        with pytest.raises(InvalidSettingError, match="a class must not vanish; relabel by another method"):
+        with pytest.raises(
+            InvalidSettingError, match="a class must not vanish; relabel by another method"
+        ):
             clean(labels, suspects, "argmax_or_drop", predictions)
         return
     cleaned = clean(labels, suspects, "argmax_or_drop", predictions)
@@ -85,16 +87,26 @@ def test_dropping_leaves_the_suspects_out() -> None:
     assert cleaned.indices.tolist() == [1, 2, 3]
     assert cleaned.targets.tolist() == [1, 1, 0]
     assert cleaned.changed.tolist() == [0, 4]
-    assert (len(cleaned), repr(cleaned)) == (3, "<Cleaned by drop: 3 samples kept, 2 changed or left out; classes>")
-    with pytest.raises(InvalidSettingError, match=r"no sample of class 0 would be left \(2 of 2 removed\), .* relabel"):
+    assert (len(cleaned), repr(cleaned)) == (
+        3,
+        "<Cleaned by drop: 3 samples kept, 2 changed or left out; classes>",
+    )
+    with pytest.raises(
+        InvalidSettingError,
+        match=r"no sample of class 0 would be left \(2 of 2 removed\), .* relabel",
+    ):
         clean(np.array([0, 1, 1, 0, 1]), [3, 0], "drop")
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_without_suspects_nothing_changes(method: Any) -> None:
-    cleaned = clean(np.array([0, 1, 2]), [], method, Predictions(np.empty((0, 3)), np.empty((0, 3))))
+    cleaned = clean(
+        np.array([0, 1, 2]), [], method, Predictions(np.empty((0, 3)), np.empty((0, 3)))
+    )
     assert len(cleaned.changed) == 0
-    assert (cleaned.targets if cleaned.targets.ndim == 1 else cleaned.targets.argmax(axis=1)).tolist() == [0, 1, 2]
+    assert (
+        cleaned.targets if cleaned.targets.ndim == 1 else cleaned.targets.argmax(axis=1)
+    ).tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -105,14 +117,30 @@ def test_without_suspects_nothing_changes(method: Any) -> None:
             InvalidSettingError,
             "no relabelling named 'guess'; allowed are argmax_or_drop, argmax, other, eq16",
         ),
-        ({"predictions": None}, InvalidDataError, "argmax needs predictions for the 5 suspects, and got none"),
-        ({"suspects": [1, 2]}, InvalidDataError, "argmax needs predictions for the 2 suspects, and got 5 rows"),
+        (
+            {"predictions": None},
+            InvalidDataError,
+            "argmax needs predictions for the 5 suspects, and got none",
+        ),
+        (
+            {"suspects": [1, 2]},
+            InvalidDataError,
+            "argmax needs predictions for the 2 suspects, and got 5 rows",
+        ),
         ({"suspects": [1, 1]}, InvalidDataError, "the suspects are not distinct positions"),
         ({"suspects": [0.5]}, InvalidDataError, "the suspects are not distinct positions"),
         ({"suspects": [12]}, InvalidDataError, "position 12 is outside 0 … 11"),
         ({"suspects": [-1]}, InvalidDataError, "position -1 is outside 0 … 11"),
-        ({"labels": np.full(12, 4)}, InvalidDataError, "label 4 is outside 0 … 3, the 4 classes there are"),
-        ({"labels": np.linspace(0, 1, 12)}, InvalidDataError, "labels are of shape .* and type float64"),
+        (
+            {"labels": np.full(12, 4)},
+            InvalidDataError,
+            "label 4 is outside 0 … 3, the 4 classes there are",
+        ),
+        (
+            {"labels": np.linspace(0, 1, 12)},
+            InvalidDataError,
+            "labels are of shape .* and type float64",
+        ),
     ],
 )
 def test_what_does_not_fit_together(change: Any, error: type, told: str) -> None:
@@ -127,7 +155,9 @@ def test_a_step_on_soft_targets_follows_their_cross_entropy(method: Any) -> None
     x = np.random.default_rng(0).normal(size=(12, 5))
     model = MLP.init((5, 4), seed=0)
     backend = NumpyBackend(model)
-    after = backend.to_model(backend.sgd_step(backend.initial_state(), (x, targets), lr=1.0, seed=0))
+    after = backend.to_model(
+        backend.sgd_step(backend.initial_state(), (x, targets), lr=1.0, seed=0)
+    )
     p = np.exp(x @ model.weights[0])
     p /= p.sum(axis=1, keepdims=True)
     gradient = x.T @ (p * targets.sum(axis=1, keepdims=True) - targets) / 12
@@ -165,7 +195,9 @@ def test_a_fit_relabels_its_suspects(fitted: Fitted) -> None:
     np.testing.assert_array_equal(argmax.targets, np.arange(300) % 3)
     np.testing.assert_array_equal(influence.relabel("drop").changed, np.sort(suspects.indices))
     eq16 = influence.relabel("eq16", indices=np.flatnonzero(wrong))
-    np.testing.assert_allclose(eq16.targets[wrong], relabel_eq16(x[wrong] @ model.weights[0], given[wrong]))
+    np.testing.assert_allclose(
+        eq16.targets[wrong], relabel_eq16(x[wrong] @ model.weights[0], given[wrong])
+    )
     distill = influence.relabel("distill", indices=[4])
     np.testing.assert_allclose(distill.targets[4], influence.predictions().probabilities[4])
 
@@ -185,8 +217,12 @@ def test_the_threshold_says_what_it_cuts(fitted: Fitted) -> None:
 
 
 def test_a_refused_threshold_relabels_nothing_without_indices(fitted: Fitted) -> None:
-    few = gx.GEX(chains=1, snapshots=2, lr=0.01).fit(fitted.model, (fitted.x[:30], fitted.given[:30]), progress=False)
-    with pytest.raises(InvalidSettingError, match=r"no threshold: 30 scores are too few .*; give indices, such as"):
+    few = gx.GEX(chains=1, snapshots=2, lr=0.01).fit(
+        fitted.model, (fitted.x[:30], fitted.given[:30]), progress=False
+    )
+    with pytest.raises(
+        InvalidSettingError, match=r"no threshold: 30 scores are too few .*; give indices, such as"
+    ):
         few.relabel()
     assert few.relabel("drop", indices=[4]).changed.tolist() == [4]
     assert np.isnan(few.noise_rate()).all()
@@ -224,6 +260,10 @@ def test_one_score_is_that_of_class_one(fitted: Fitted) -> None:
     x, two = fitted.x[:, :1], MLP([np.array([[-1.0, 1.0]])], [np.zeros(2)])
     data = (x, (x[:, 0] > 0).astype(int))
     run = gx.GEX(chains=1, snapshots=2, lr=0.01)
-    plain, single = (run.fit(backend(two), data, progress=False) for backend in (NumpyBackend, Binary))
-    np.testing.assert_allclose(single.predictions().probabilities, plain.predictions().probabilities)
+    plain, single = (
+        run.fit(backend(two), data, progress=False) for backend in (NumpyBackend, Binary)
+    )
+    np.testing.assert_allclose(
+        single.predictions().probabilities, plain.predictions().probabilities
+    )
     np.testing.assert_array_equal(single.suggested_labels(), data[1])

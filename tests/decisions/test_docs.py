@@ -40,7 +40,9 @@ def test_every_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     blocks = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     assert len(blocks) == 7
     for block in blocks:
-        lines = [line for line in block.splitlines() if "dataset" not in line]  # that needs another package
+        lines = [
+            line for line in block.splitlines() if "dataset" not in line
+        ]  # that needs another package
         exec("\n".join(lines).replace(", with_scores, with_targets", ""), names)
     assert len(names["cleaned"].changed) == 30
     assert [point.samples for point in names["curve"]] == [300, 270, 210, 150, 90]

@@ -45,7 +45,9 @@ def test_what_has_no_ranking(metric, scores, positive, told):
 def test_rank_correlation_is_spearmans_with_shared_ranks(levels: int) -> None:
     stats = pytest.importorskip("scipy.stats")
     one, other = np.random.default_rng(levels).integers(0, levels, (2, 50))
-    assert rank_correlation(one, other + one) == pytest.approx(stats.spearmanr(one, other + one).statistic)
+    assert rank_correlation(one, other + one) == pytest.approx(
+        stats.spearmanr(one, other + one).statistic
+    )
 
 
 def test_rank_correlation_of_what_has_no_ranks_is_unknown() -> None:

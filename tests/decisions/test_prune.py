@@ -20,7 +20,9 @@ SHARES = st.floats(0.01, 1.0)
 
 @laws
 @given(scores=SCORES, keep=SHARES)
-def test_the_highest_are_kept_in_exact_number_earlier_ones_first(scores: list[int], keep: float) -> None:
+def test_the_highest_are_kept_in_exact_number_earlier_ones_first(
+    scores: list[int], keep: float
+) -> None:
     count = round(keep * len(scores))
     if not count:
         with pytest.raises(InvalidSettingError, match=r"must be a share above 0 \(one of the"):
@@ -32,7 +34,9 @@ def test_the_highest_are_kept_in_exact_number_earlier_ones_first(scores: list[in
 
 @laws
 @given(scores=SCORES, keep=SHARES, classes=st.integers(1, 5), seed=st.integers(0, 99))
-def test_a_quota_keeps_every_class_in_proportion(scores: list[int], keep: float, classes: int, seed: int) -> None:
+def test_a_quota_keeps_every_class_in_proportion(
+    scores: list[int], keep: float, classes: int, seed: int
+) -> None:
     labels = np.random.default_rng(seed).integers(0, classes, len(scores))
     count, present = round(keep * len(scores)), len(np.unique(labels))
     if count < present:
@@ -45,7 +49,13 @@ def test_a_quota_keeps_every_class_in_proportion(scores: list[int], keep: float,
     for label in np.unique(labels):
         own = np.flatnonzero(labels == label)
         chosen = np.intersect1d(own, kept)
-        assert abs(len(chosen) - (1 + (len(own) - 1) * (count - present) / max(len(scores) - present, 1))) < 1
+        assert (
+            abs(
+                len(chosen)
+                - (1 + (len(own) - 1) * (count - present) / max(len(scores) - present, 1))
+            )
+            < 1
+        )
         best = sorted(own, key=lambda i: (-scores[i], i))[: len(chosen)]
         np.testing.assert_array_equal(chosen, sorted(best))
 
@@ -53,12 +63,18 @@ def test_a_quota_keeps_every_class_in_proportion(scores: list[int], keep: float,
 def test_a_class_that_would_vanish_is_one_sentence() -> None:
     scores, labels = np.arange(10.0), np.array([3] * 4 + [5] * 6)
     with pytest.raises(
-        InvalidSettingError, match=r"no sample of class 3 would be left \(4 of 4 removed\), .* keep more"
+        InvalidSettingError,
+        match=r"no sample of class 3 would be left \(4 of 4 removed\), .* keep more",
     ):
         prune(scores, 0.5, labels=labels)
     np.testing.assert_array_equal(prune(scores, 0.5), np.arange(5, 10))
-    assert np.bincount(labels[prune(scores, 0.5, labels=labels, class_quota=True)])[[3, 5]].tolist() == [2, 3]
-    with pytest.raises(InvalidSettingError, match="1 samples are to be kept of 2 classes, and a class must not vanish"):
+    assert np.bincount(labels[prune(scores, 0.5, labels=labels, class_quota=True)])[
+        [3, 5]
+    ].tolist() == [2, 3]
+    with pytest.raises(
+        InvalidSettingError,
+        match="1 samples are to be kept of 2 classes, and a class must not vanish",
+    ):
         prune(scores, 0.1, labels=labels, class_quota=True)
 
 
@@ -71,7 +87,12 @@ def test_shares_that_are_none(keep: float) -> None:
 @pytest.mark.parametrize(
     ("scores", "labels", "error", "told"),
     [
-        ([1.0, np.nan, np.nan], None, InvalidDataError, "the scores are NaN for 2 samples; give one number per sample"),
+        (
+            [1.0, np.nan, np.nan],
+            None,
+            InvalidDataError,
+            "the scores are NaN for 2 samples; give one number per sample",
+        ),
         (np.zeros((2, 2)), None, InvalidDataError, r"the scores have shape \(2, 2\)"),
         ([1.0, 2.0], [0], InvalidDataError, r"labels have shape \(1,\) and scores \(2,\)"),
     ],
@@ -103,7 +124,11 @@ def test_a_curve_trains_on_less_and_less_by_score_and_at_random() -> None:
 
     curve = pruning_curve(train, np.arange(6.0), [1.0, 0.5], seed=4)
     drawn = random_subset(6, 0.5, seed=4)
-    assert asked == [[0, 1, 2, 3, 4, 5], [3, 4, 5], drawn.tolist()]  # with all of them there is nothing to draw
+    assert asked == [
+        [0, 1, 2, 3, 4, 5],
+        [3, 4, 5],
+        drawn.tolist(),
+    ]  # with all of them there is nothing to draw
     assert curve == [(1.0, 6, 15.0, 15.0), (0.5, 3, 12.0, float(drawn.sum()))]
 
 

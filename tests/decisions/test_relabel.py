@@ -21,7 +21,9 @@ def xp(request: pytest.FixtureRequest) -> Iterator[Any]:
     elif request.param == "strict":
         yield array_api_strict
     else:
-        with array_api_strict.ArrayAPIStrictFlags(boolean_indexing=False, data_dependent_shapes=False):
+        with array_api_strict.ArrayAPIStrictFlags(
+            boolean_indexing=False, data_dependent_shapes=False
+        ):
             yield array_api_strict
 
 
@@ -57,7 +59,9 @@ def test_the_laws_notice_the_formula_of_the_public_code(monkeypatch: pytest.Monk
 @pytest.mark.parametrize("gap", [20.0, 200.0, 1e4, 1e30])
 def test_a_memorised_label_loses_all_and_the_others_share(gap: float) -> None:
     logits = np.array([[gap, 1.0, 0.0, -1.0]], np.float32)
-    assert np.exp(logits - np.logaddexp.reduce(logits, axis=1)[:, None])[0, 0] == 1  # φ_m = 1 in float32
+    assert (
+        np.exp(logits - np.logaddexp.reduce(logits, axis=1)[:, None])[0, 0] == 1
+    )  # φ_m = 1 in float32
     row = relabel.relabel_eq16(logits, np.array([0]))[0]
     assert row[0] == 0
     assert (row[1:] > 0.27).all()
@@ -68,26 +72,48 @@ def test_a_memorised_label_loses_all_and_the_others_share(gap: float) -> None:
 def test_a_sample_that_the_model_puts_elsewhere_counts_little_unless_renormalized() -> None:
     logits, labels = np.array([[0.0, 30.0, 0.0, 0.0]]), np.array([0])
     row = relabel.relabel_eq16(logits, labels)[0]
-    assert row[1] == pytest.approx(1 / 9, rel=1e-3)  # all of −log(1 − φ_m) and −log φ_1 is the other two's
+    assert row[1] == pytest.approx(
+        1 / 9, rel=1e-3
+    )  # all of −log(1 − φ_m) and −log φ_1 is the other two's
     assert row[2:].max() < 1e-12
     assert relabel.relabel_eq16(logits, labels, renormalize=True)[0, 1] == pytest.approx(1)
 
 
-@pytest.mark.parametrize("function", [relabel.relabel_eq16, relabel.relabel_complementary, relabel.complementary_loss])
+@pytest.mark.parametrize(
+    "function", [relabel.relabel_eq16, relabel.relabel_complementary, relabel.complementary_loss]
+)
 @pytest.mark.parametrize(
     ("logits", "labels", "told"),
     [
-        (np.zeros((2, 3)), np.array([0, 3]), "label 3 is outside 0 … 2, the 3 classes there are; renumber"),
+        (
+            np.zeros((2, 3)),
+            np.array([0, 3]),
+            "label 3 is outside 0 … 2, the 3 classes there are; renumber",
+        ),
         (np.zeros((2, 3)), np.array([-1, 0]), "label -1 is outside 0 … 2"),
-        (np.zeros((2, 3)), np.array([0.0, 1.0]), r"labels are of shape \(2,\) and type float64; give one integer"),
+        (
+            np.zeros((2, 3)),
+            np.array([0.0, 1.0]),
+            r"labels are of shape \(2,\) and type float64; give one integer",
+        ),
         (np.zeros((2, 3)), np.array([0]), "there are 1 labels for 2 rows of logits"),
-        (np.zeros((2, 1)), np.array([0, 0]), r"the logits have shape \(2, 1\); give one row of two classes or more"),
+        (
+            np.zeros((2, 1)),
+            np.array([0, 0]),
+            r"the logits have shape \(2, 1\); give one row of two classes or more",
+        ),
         (np.zeros(3), np.array([0, 0, 0]), r"the logits have shape \(3,\)"),
-        (np.array([[0.0, np.nan]]), np.array([0]), "some logits are not finite; give scores before the softmax"),
+        (
+            np.array([[0.0, np.nan]]),
+            np.array([0]),
+            "some logits are not finite; give scores before the softmax",
+        ),
         (np.array([[0.0, -np.inf]]), np.array([0]), "some logits are not finite"),
     ],
 )
-def test_logits_and_labels_that_do_not_fit(function: Any, logits: Any, labels: Any, told: str) -> None:
+def test_logits_and_labels_that_do_not_fit(
+    function: Any, logits: Any, labels: Any, told: str
+) -> None:
     with pytest.raises(InvalidDataError, match=told):
         function(logits, labels)
 
@@ -96,7 +122,10 @@ def test_logits_and_labels_that_do_not_fit(function: Any, logits: Any, labels: A
 @pytest.mark.parametrize(
     ("probabilities", "told"),
     [
-        (np.array([[0.5, 0.5], [0.9, 0.2]]), "the probabilities of sample 1 sum to 1.1, and each row must sum to 1"),
+        (
+            np.array([[0.5, 0.5], [0.9, 0.2]]),
+            "the probabilities of sample 1 sum to 1.1, and each row must sum to 1",
+        ),
         (np.array([[3.0, 4.0]]), "the probabilities of sample 0 sum to 7"),
         (np.array([[1.5, -0.5]]), "negative or NaN"),
         (np.array([[np.nan, 1.0]]), "negative or NaN"),

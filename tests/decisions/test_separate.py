@@ -20,8 +20,12 @@ def test_both_orientations_are_those_of_scikit_learn(seed: int, n: int) -> None:
     usps[:2] = [True, False]
     found = separate(scores, np.where(usps, "usps", "mnist"))
     assert found.source == "usps"
-    assert found.high == pytest.approx((roc_auc_score(usps, scores), average_precision_score(usps, scores)))
-    assert found.low == pytest.approx((roc_auc_score(usps, -scores), average_precision_score(usps, -scores)))
+    assert found.high == pytest.approx(
+        (roc_auc_score(usps, scores), average_precision_score(usps, scores))
+    )
+    assert found.low == pytest.approx(
+        (roc_auc_score(usps, -scores), average_precision_score(usps, -scores))
+    )
     assert found.high.auc + found.low.auc == pytest.approx(1)
 
 

@@ -59,7 +59,9 @@ def test_of_few_samples_of_one_mode_hardly_any_set_is_cut(shape: Shape) -> None:
 
 @few
 @given(seed=SEEDS, n=st.integers(300, 4000), share=st.floats(0.05, 0.35), gap=st.floats(1.8, 2.5))
-def test_a_clear_mixture_is_cut_between_its_parts(seed: int, n: int, share: float, gap: float) -> None:
+def test_a_clear_mixture_is_cut_between_its_parts(
+    seed: int, n: int, share: float, gap: float
+) -> None:
     rng = np.random.default_rng(seed)
     wrong = np.zeros(n, bool)
     wrong[: round(share * n)] = True
@@ -73,7 +75,8 @@ def test_a_clear_mixture_is_cut_between_its_parts(seed: int, n: int, share: floa
 
 
 def overlapping(n: int, seed: int = 0) -> tuple[Floats, NDArray[np.bool_]]:
-    """Modes that touch, as where much is wrong and half forgotten, and which scores are of the upper one."""
+    """Modes that touch, as where much is wrong and half forgotten, and which scores are of the
+    upper one."""
     rng = np.random.default_rng(seed)
     wrong = np.arange(n) < 0.3 * n
     return np.where(wrong, rng.normal(1.2, 0.2, n), rng.normal(0.55, 0.22, n)) ** 2, wrong
@@ -89,7 +92,9 @@ def test_touching_modes_are_cut_by_a_mixture_if_there_are_enough_scores() -> Non
     assert (flagged & wrong).sum() >= 0.85 * wrong.sum()
     few_scores, _ = overlapping(400)
     assert find_threshold(few_scores, method="mixture").method == "mixture"
-    assert "mixture" not in {valley_or_refuse(overlapping(400, seed)[0]).method for seed in range(20)}
+    assert "mixture" not in {
+        valley_or_refuse(overlapping(400, seed)[0]).method for seed in range(20)
+    }
 
 
 def test_what_a_mixture_would_flag_of_one_class_is_still_refused() -> None:
@@ -112,7 +117,8 @@ def test_a_long_tail_is_no_second_part() -> None:
     found = valley_or_refuse(roots**2)
     assert found.method == "refused"
     assert (
-        "(Ashman's D 3.1, at least 3.4 is needed; between-class variance 75%, at least 74% is needed)" in found.reason
+        "(Ashman's D 3.1, at least 3.4 is needed; between-class variance 75%, at least 74% "
+        "is needed)" in found.reason
     )
 
 
@@ -150,7 +156,11 @@ def test_more_than_half_of_all_samples_is_refused_without_classes_too() -> None:
 
 def test_equal_scores_leave_nothing_to_separate() -> None:
     for scores in (np.zeros(500), np.full(500, 2.3), np.array([0.3])):
-        assert valley_or_refuse(scores)[:3] == (None, "refused", "all scores are equal; there is nothing to separate")
+        assert valley_or_refuse(scores)[:3] == (
+            None,
+            "refused",
+            "all scores are equal; there is nothing to separate",
+        )
     assert valley(np.full(500, 2.3)) is None
 
 
@@ -190,7 +200,9 @@ def test_a_mode_left_of_the_main_one_is_no_valley() -> None:
     assert found is None or found.position > 1.8
 
 
-def halves(flagged_of_one: int, flagged_of_other: int) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+def halves(
+    flagged_of_one: int, flagged_of_other: int
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Two classes of 300, and clear modes of which the upper one has so many of each."""
     rng = np.random.default_rng(0)
     scores = rng.gamma(2.0, 0.02, 600)

@@ -31,13 +31,17 @@ def test_it_is_pearsons(seed: int, size: int, offset: float, outlier: float) -> 
     one, other = np.random.default_rng(seed).normal(size=(2, 50))
     other += one
     one[0] += outlier  # the first one is what all are less
-    assert in_blocks(one + offset, other + offset, size) == pytest.approx(correlation(one, other), abs=1e-9)
+    assert in_blocks(one + offset, other + offset, size) == pytest.approx(
+        correlation(one, other), abs=1e-9
+    )
 
 
 def test_sums_of_squares_alone_would_not_do() -> None:
     """The control: far from zero, their difference is all rounding."""
     one, other = np.random.default_rng(0).normal(size=(2, 50)) + 1e8
-    products = [[float(np.sum(a * b)) - a.sum() * b.sum() / 50 for a in (one, other)] for b in (one, other)]
+    products = [
+        [float(np.sum(a * b)) - a.sum() * b.sum() / 50 for a in (one, other)] for b in (one, other)
+    ]
     naive = products[0][1] / np.sqrt(abs(products[0][0] * products[1][1]))
     assert not abs(naive - correlation(one, other)) < 1e-3
     assert in_blocks(one, other, 7) == pytest.approx(correlation(one, other), abs=1e-6)

@@ -1,4 +1,5 @@
-"""Theorem 4.1: under the Laplace posterior the mean product of linear deviations is the influence function."""
+"""Theorem 4.1: under the Laplace posterior the mean product of linear deviations is the influence
+function."""
 
 from __future__ import annotations
 
@@ -76,10 +77,13 @@ def test_draws_from_another_posterior_do_not(posterior: Posterior) -> None:
 
 
 def deviations_in_standard_errors(posterior: Posterior, *, spread: float) -> Floats:
-    """(estimate − exact) ÷ jackknife standard error, for several independent ensembles and all pairs."""
+    """(estimate − exact) ÷ jackknife standard error, for several independent ensembles and all
+    pairs."""
     found = []
     for repeat in range(REPEATS):
-        dev = posterior.linear_deviations(spread * posterior.draw(DRAWS, np.random.default_rng([41, repeat])))
+        dev = posterior.linear_deviations(
+            spread * posterior.draw(DRAWS, np.random.default_rng([41, repeat]))
+        )
         products = (np.outer(row, row).ravel() for row in dev)
         error = jackknife(products, np.arange(DRAWS), N * N)
         found.append((cross_influence(dev, dev) - posterior.influence).ravel() / error)

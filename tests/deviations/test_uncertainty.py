@@ -19,7 +19,9 @@ from gexcore.deviations.uncertainty import (
 )
 
 
-def test_of_independent_members_it_is_the_standard_deviation_over_the_root_of_their_number() -> None:
+def test_of_independent_members_it_is_the_standard_deviation_over_the_root_of_their_number() -> (
+    None
+):
     rows = np.random.default_rng(0).gamma(1.0, 1.0, (20, 6))
     wanted = rows.std(axis=0, ddof=1) / np.sqrt(20)
     np.testing.assert_allclose(jackknife(rows, np.arange(20), 6), wanted)
@@ -35,7 +37,9 @@ def test_copies_within_a_chain_do_not_make_it_surer() -> None:
 def test_of_chained_members_it_is_the_spread_of_the_mean_from_run_to_run() -> None:
     rng = np.random.default_rng(2)
     runs, chains, length = 400, 6, 8
-    members = 3.0 + rng.normal(size=(runs, chains, 1)) + 0.3 * rng.normal(size=(runs, chains, length))
+    members = (
+        3.0 + rng.normal(size=(runs, chains, 1)) + 0.3 * rng.normal(size=(runs, chains, length))
+    )
     rows = members.reshape(runs, -1)
     groups = np.repeat(np.arange(chains), length)
     errors = np.array([jackknife(row[:, None], groups, 1)[0] for row in rows])
@@ -82,7 +86,9 @@ def blocks_of(rows: np.ndarray, size: int | None = None) -> list[tuple[slice, np
     return [(part, np.asarray(rows)[:, part]) for part in parts(samples, size or samples)]
 
 
-def simulated(rng: np.random.Generator, *, chains: int, length: int, noise: float, samples: int = 800) -> np.ndarray:
+def simulated(
+    rng: np.random.Generator, *, chains: int, length: int, noise: float, samples: int = 800
+) -> np.ndarray:
     """Members that see the same scores through noise of their chain and noise of their own."""
     truth = rng.normal(size=samples)
     of_chain = rng.normal(size=(chains, 1, samples))
@@ -106,13 +112,22 @@ def test_noise_is_not_reliable(seed: int, chains: int) -> None:
 
 
 @laws
-@given(seed=st.integers(0, 10**6), chains=st.sampled_from([2, 4, 8]), length=st.integers(1, 5), noise=st.floats(0.2, 2))
-def test_it_is_the_correlation_with_another_run(seed: int, chains: int, length: int, noise: float) -> None:
+@given(
+    seed=st.integers(0, 10**6),
+    chains=st.sampled_from([2, 4, 8]),
+    length=st.integers(1, 5),
+    noise=st.floats(0.2, 2),
+)
+def test_it_is_the_correlation_with_another_run(
+    seed: int, chains: int, length: int, noise: float
+) -> None:
     rng = np.random.default_rng(seed)
     rows = simulated(rng, chains=2 * chains, length=length, noise=noise, samples=4000)
     one, other = np.split(rows, 2)
     wanted = correlation(one.mean(axis=0), other.mean(axis=0))
-    assert split_half(blocks_of(one), np.repeat(np.arange(chains), length)) == pytest.approx(wanted, abs=0.06)
+    assert split_half(blocks_of(one), np.repeat(np.arange(chains), length)) == pytest.approx(
+        wanted, abs=0.06
+    )
 
 
 def test_halves_that_share_a_chain_would_be_too_sure() -> None:
@@ -133,14 +148,19 @@ def test_of_squares_the_largest_does_not_decide() -> None:
     rng = np.random.default_rng(9)
     deviations = rng.normal(size=(8, 400))
     deviations[:, 0] = 10.0  # one sample that every member agrees about, and noise
-    plain, rooted = (split_half(blocks_of(deviations**2), np.arange(8), squares=squares) for squares in (False, True))
+    plain, rooted = (
+        split_half(blocks_of(deviations**2), np.arange(8), squares=squares)
+        for squares in (False, True)
+    )
     assert plain > 0.98
     assert rooted < 0.9
 
 
 @laws
 @given(seed=st.integers(0, 10**6), members=st.sampled_from([2, 3, 16]), cut=st.floats(-1, 1))
-def test_agreement_is_dices_of_the_samples_above_the_cut(seed: int, members: int, cut: float) -> None:
+def test_agreement_is_dices_of_the_samples_above_the_cut(
+    seed: int, members: int, cut: float
+) -> None:
     rows = np.random.default_rng(seed).normal(size=(members, 60))
     assert agreement_above(blocks_of([rows[0]] * members), np.zeros(members, int), cut=cut) == 1.0
     one, other = ({i for i in range(60) if row[i] > cut} for row in rows[:2])
@@ -163,14 +183,20 @@ def test_agreement_on_nobody_is_unknown() -> None:
     size=st.sampled_from([1, 2, 7, 50, 70]),
     squares=st.booleans(),
 )
-def test_blocks_of_samples_tell_the_same(seed: int, chains: int, missing: float, size: int, squares: bool) -> None:
+def test_blocks_of_samples_tell_the_same(
+    seed: int, chains: int, missing: float, size: int, squares: bool
+) -> None:
     rng = np.random.default_rng(seed)
     rows = rng.gamma(0.3, 1.0, (40, 60)) + rng.gamma(0.3, 1.0, 60)
     rows[rng.random(rows.shape) < missing] = np.nan
     of = np.arange(40) * chains // 40
-    for cut in next(iter(_means_of_halves(blocks_of(rows), of)))[1][:5]:  # where the last bit decides
+    for cut in next(iter(_means_of_halves(blocks_of(rows), of)))[1][
+        :5
+    ]:  # where the last bit decides
         whole = agreement_above(blocks_of(rows), of, cut=cut)
-        assert agreement_above(blocks_of(rows, size), of, cut=cut) == pytest.approx(whole, rel=0, abs=0, nan_ok=True)
+        assert agreement_above(blocks_of(rows, size), of, cut=cut) == pytest.approx(
+            whole, rel=0, abs=0, nan_ok=True
+        )
     wanted = split_half(blocks_of(rows), of, squares=squares)
     assert split_half(blocks_of(rows, size), of, squares=squares) == pytest.approx(wanted, abs=1e-9)
 
@@ -194,9 +220,13 @@ def test_unseen_samples_do_not_count() -> None:
     rows = np.concatenate([rows, np.tile(wild, (12, 1))], axis=1)
     rows[3:, 800:] = np.nan
     chains = np.repeat(np.arange(4), 3)
-    assert split_half(blocks_of(rows), chains) == pytest.approx(split_half(blocks_of(rows[:, :800]), chains))
+    assert split_half(blocks_of(rows), chains) == pytest.approx(
+        split_half(blocks_of(rows[:, :800]), chains)
+    )
 
 
-@pytest.mark.parametrize("rows", [np.empty((0, 5)), np.ones((1, 5)), np.ones((4, 5)), np.full((4, 5), np.nan)])
+@pytest.mark.parametrize(
+    "rows", [np.empty((0, 5)), np.ones((1, 5)), np.ones((4, 5)), np.full((4, 5), np.nan)]
+)
 def test_where_nothing_can_be_compared_it_is_unknown(rows: np.ndarray) -> None:
     assert np.isnan(split_half([(slice(0, 5), rows)], np.arange(len(rows))))

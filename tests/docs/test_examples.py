@@ -52,7 +52,9 @@ def test_readme_example() -> None:
     assert influence.suspicion().shape == (80,)
 
 
-@pytest.mark.parametrize("document", ["README.md", *sorted(p.name for p in (ROOT / "docs").glob("*.md"))])
+@pytest.mark.parametrize(
+    "document", ["README.md", *sorted(p.name for p in (ROOT / "docs").glob("*.md"))]
+)
 def test_links_between_documents(document: str) -> None:
     path = ROOT / document if document == "README.md" else ROOT / "docs" / document
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):

@@ -66,9 +66,13 @@ def test_the_examples_run_and_leave_no_method_out() -> None:
     for block in BLOCKS:
         exec(block, names)
     code = "".join(BLOCKS)
-    assert [method.name for method in METHODS if not re.search(rf"\bgx\.{method.name}\b", code)] == []
+    assert [
+        method.name for method in METHODS if not re.search(rf"\bgx\.{method.name}\b", code)
+    ] == []
 
 
 def test_the_switches_exist() -> None:
     told = set(re.findall(r"`(\w+)\.public_code\(", DOCUMENT))
-    assert told == {name for name in gx.__all__ if hasattr(getattr(gx, name), "public_code")} - {"GEXLin"}
+    assert told == {name for name in gx.__all__ if hasattr(getattr(gx, name), "public_code")} - {
+        "GEXLin"
+    }

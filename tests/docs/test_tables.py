@@ -1,4 +1,5 @@
-"""docs/backends.md: its table is the one that the command prints, and its examples are models that backends take.
+"""docs/backends.md: its table is the one that the command prints, and its examples are models that
+backends take.
 
 Each framework runs in a process of its own: two in one are fragile.
 """
@@ -17,7 +18,13 @@ from gexcore.backend.registry import DISABLE, default_registry
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "backends.md").read_text(encoding="utf-8")
 TABLE = re.compile(r"<!-- capabilities: .*? -->\n(.*?)\n<!-- end of capabilities -->", re.DOTALL)
-SECTIONS = {"torch": "PyTorch", "jax": "JAX", "tensorflow": "TensorFlow", "sklearn": "scikit-learn", "numpy": "NumPy"}
+SECTIONS = {
+    "torch": "PyTorch",
+    "jax": "JAX",
+    "tensorflow": "TensorFlow",
+    "sklearn": "scikit-learn",
+    "numpy": "NumPy",
+}
 SCRIPT = """
 import sys
 from gexcore.cli import main

@@ -21,7 +21,8 @@ def rows() -> list[str]:
     """The table of `CHECKS`, in Markdown."""
     header = ["| finding | number | found | it says |", "| --- | --- | --- | --- |"]
     return header + [
-        f"| `{check.name}` | {check.asks} | {'below' if check.least else 'above'} {check.limit:g} | "
+        f"| `{check.name}` | {check.asks} | {'below' if check.least else 'above'} "
+        f"{check.limit:g} | "
         f"{re.sub('{number[^}]*}', '…', check.sentence)} |"
         for check in CHECKS
     ]
@@ -38,7 +39,9 @@ def test_every_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(80, 2))
     model = MLP([np.array([[-1.0, 1.0], [-1.0, 1.0]])], [np.zeros(2)])
-    fitted = gx.GEX(chains=2, snapshots=3, lr=0.1).fit(model, (x, (x[:, 0] > 0).astype(int)), progress=False)
+    fitted = gx.GEX(chains=2, snapshots=3, lr=0.1).fit(
+        model, (x, (x[:, 0] > 0).astype(int)), progress=False
+    )
     names: dict[str, Any] = {"influence": fitted, "gx": gx}
     blocks = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
     assert len(blocks) == 4
@@ -50,5 +53,11 @@ def test_every_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_views_are_those_that_it_names() -> None:
     section = DOCUMENT.split("## Which score")[1].split("##")[0]
     named = set(re.findall(r"^\| `(\w+)", section, re.MULTILINE))
-    assert named >= {"suspicion", "checkpoint_losses", "self_influence", "absolute_deviation", "mean_deviation"}
+    assert named >= {
+        "suspicion",
+        "checkpoint_losses",
+        "self_influence",
+        "absolute_deviation",
+        "mean_deviation",
+    }
     assert all(hasattr(gx.LossInfluence, name) for name in named - {"checkpoint_losses"})

@@ -44,14 +44,20 @@ SETTINGS = st.fixed_dictionaries(
 
 @laws
 @given(n=st.integers(200, 30_000), budget=st.floats(1.0, 600.0), how=SETTINGS)
-def test_a_plan_keeps_to_its_budget_and_to_what_is_set_or_there_is_none(n: int, budget: float, how: Any) -> None:
+def test_a_plan_keeps_to_its_budget_and_to_what_is_set_or_there_is_none(
+    n: int, budget: float, how: Any
+) -> None:
     try:
         plan = plan_of(n, budget=budget, **how)
     except InvalidSettingError:
         assert cost_of(plan_of(n, budget=gx.Budget(epochs=1e9), **how), n) > budget
         return
     assert cost_of(plan, n) <= budget * (1 + 1e-6)
-    given_names = {"chains": plan.chains, "snapshots": plan.snapshots, "steps_per_snapshot": plan.steps}
+    given_names = {
+        "chains": plan.chains,
+        "snapshots": plan.snapshots,
+        "steps_per_snapshot": plan.steps,
+    }
     assert all(given_names[name] == value for name, value in how.items() if name in given_names)
 
 
@@ -70,7 +76,9 @@ def test_a_budget_that_is_large_enough_changes_nothing(n: int) -> None:
 
 def test_chunks_are_halved_before_chains_are_given_up_and_those_before_snapshots() -> None:
     plans = [plan_of(2000, budget=budget) for budget in (1000.0, 90.0, 70.0, 60.0, 24.0)]
-    steps, chains, snapshots = ([getattr(plan, name) for plan in plans] for name in ("steps", "chains", "snapshots"))
+    steps, chains, snapshots = (
+        [getattr(plan, name) for plan in plans] for name in ("steps", "chains", "snapshots")
+    )
     assert steps == [16, 8, 8, 8, 8]
     assert chains == sorted(chains, reverse=True)
     assert (chains[0], chains[-1]) == (2, 1)
@@ -78,7 +86,9 @@ def test_chunks_are_halved_before_chains_are_given_up_and_those_before_snapshots
     assert snapshots[-1] < 16
 
 
-@pytest.mark.parametrize(("n", "most"), [(5000, 34), (8000, 21.25), (10_000, 20), (60_000, 20), (500_000, 20)])
+@pytest.mark.parametrize(
+    ("n", "most"), [(5000, 34), (8000, 21.25), (10_000, 20), (60_000, 20), (500_000, 20)]
+)
 def test_large_data_has_a_budget_by_default_and_is_evaluated(n: int, most: float) -> None:
     plan = plan_of(n)
     assert cost_of(plan, n) <= most
@@ -90,12 +100,19 @@ def test_the_default_is_a_quarter_of_a_known_pretraining() -> None:
     for n, epochs in [(1800, 150.0), (8000, 25.0), (60_000, 30.0)]:
         plan = plan_of(n, pretraining_epochs=epochs)
         assert 0.1 * epochs < cost_of(plan, n) <= 0.25 * 3 * epochs
-    assert plan_of(8000, pretraining_epochs=0.5) == plan_of(8000, pretraining_epochs=0.1)  # the least that makes sense
+    assert plan_of(8000, pretraining_epochs=0.5) == plan_of(
+        8000, pretraining_epochs=0.1
+    )  # the least that makes sense
 
 
 def test_what_the_user_sets_is_not_refused_for_a_budget_that_he_did_not_set() -> None:
     assert plan_of(20_000, chains=8, snapshots=40, steps_per_snapshot=200).steps == 200
-    assert gx.GEX.paper().settled(BACKEND, ArrayDataset(np.zeros((20_000, 1)), np.zeros(20_000, int))).chains == 32
+    assert (
+        gx.GEX.paper()
+        .settled(BACKEND, ArrayDataset(np.zeros((20_000, 1)), np.zeros(20_000, int)))
+        .chains
+        == 32
+    )
 
 
 def test_passes_and_epochs_are_the_same_in_other_units() -> None:
@@ -107,16 +124,25 @@ def test_seconds_are_counted_by_the_time_of_a_batch() -> None:
     data = ArrayDataset(np.zeros((400, 1)), np.arange(400) % 2)
     (limit,) = limits(gx.Budget(seconds=2.0), BACKEND, data, batch_size=64)
     assert limit.most == 2.0
-    assert 0 < limit.price(Passes(forward=100)) < limit.price(Passes(forward=100, step=1)) < math.inf
-    assert limit.price(Passes(forward=200, step=4)) == pytest.approx(2 * limit.price(Passes(forward=100, step=2)))
+    assert (
+        0 < limit.price(Passes(forward=100)) < limit.price(Passes(forward=100, step=1)) < math.inf
+    )
+    assert limit.price(Passes(forward=200, step=4)) == pytest.approx(
+        2 * limit.price(Passes(forward=100, step=2))
+    )
     assert plan_of(400, budget=gx.Budget(seconds=1e6)) == plan_of(400)
-    with pytest.raises(InvalidSettingError, match="the budget is too small: 1 × 6 snapshots of 8 steps, the least"):
+    with pytest.raises(
+        InvalidSettingError, match="the budget is too small: 1 × 6 snapshots of 8 steps, the least"
+    ):
         plan_of(400, budget=gx.Budget(seconds=1e-9))
 
 
 def test_a_run_costs_at_most_what_was_planned_and_says_both(trained: Any) -> None:
     run = gx.GEX(budget=160.0, snapshots=12).fit(trained.model, trained.data, progress=False).run
-    assert all(taken <= planned for taken, planned in zip(run.passes._replace(copies=0), run.planned, strict=True))
+    assert all(
+        taken <= planned
+        for taken, planned in zip(run.passes._replace(copies=0), run.planned, strict=True)
+    )
     assert run.passes.epochs(96) < run.planned.epochs(96) <= 160.0
     record = run.to_dict()
     assert record["planned"]["epochs"] == round(run.planned.epochs(96), 3)
@@ -124,7 +150,11 @@ def test_a_run_costs_at_most_what_was_planned_and_says_both(trained: Any) -> Non
 
 
 def test_a_run_without_feedback_costs_what_was_planned(trained: Any) -> None:
-    run = gx.GEX(budget=160.0, snapshots=12, lr=0.1).fit(trained.model, trained.data, progress=False).run
+    run = (
+        gx.GEX(budget=160.0, snapshots=12, lr=0.1)
+        .fit(trained.model, trained.data, progress=False)
+        .run
+    )
     assert run.planned == run.passes._replace(copies=0)
 
 
@@ -143,7 +173,11 @@ def test_what_is_no_budget_is_refused(how: Any, told: str) -> None:
 
 
 def test_settings_that_are_no_budget_are_refused() -> None:
-    with pytest.raises(InvalidSettingError, match="budget is -1, and must be a finite number above 0"):
+    with pytest.raises(
+        InvalidSettingError, match="budget is -1, and must be a finite number above 0"
+    ):
         gx.GEX(budget=-1)
-    with pytest.raises(InvalidSettingError, match="pretraining_epochs is 0, and must be a finite number above 0"):
+    with pytest.raises(
+        InvalidSettingError, match="pretraining_epochs is 0, and must be a finite number above 0"
+    ):
         gx.GEX(pretraining_epochs=0)

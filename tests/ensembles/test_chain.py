@@ -1,4 +1,5 @@
-"""Chains of members: reproducible, independent, as a straight-line loop would have them, and without side effects."""
+"""Chains of members: reproducible, independent, as a straight-line loop would have them, and
+without side effects."""
 
 from __future__ import annotations
 
@@ -49,7 +50,9 @@ class Plain:
 
 @settings(derandomize=True, database=None, deadline=None)
 @given(n=st.integers(2, 40), seed=st.integers(0, 999), chain=st.integers(0, 9), data=st.data())
-def test_epochs_are_permutations_cut_into_full_batches(n: int, seed: int, chain: int, data: st.DataObject) -> None:
+def test_epochs_are_permutations_cut_into_full_batches(
+    n: int, seed: int, chain: int, data: st.DataObject
+) -> None:
     size = data.draw(st.integers(1, n))
     order, again = (training_order(n, size, seed=seed, chain=chain) for _ in range(2))
     for _ in range(3):
@@ -65,14 +68,19 @@ def test_epochs_are_permutations_cut_into_full_batches(n: int, seed: int, chain:
 
 
 def test_chains_and_seeds_have_their_own_order() -> None:
-    orders = [next(training_order(1000, 900, seed=s, chain=c))[0] for s, c in [(0, 0), (0, 1), (1, 0), (1, 1)]]
+    orders = [
+        next(training_order(1000, 900, seed=s, chain=c))[0]
+        for s, c in [(0, 0), (0, 1), (1, 0), (1, 1)]
+    ]
     assert all((a != b).mean() > 0.9 for i, a in enumerate(orders) for b in orders[:i])
 
 
 @BOTH_LOOPS
 @BOTH_HARVESTS
 def test_equal_seeds_give_equal_bits(trained: Any, settings: Any, scoring: str) -> None:
-    one, two, other = (fit(trained.model, trained.data, **settings, scoring=scoring, seed=s) for s in (3, 3, 4))
+    one, two, other = (
+        fit(trained.model, trained.data, **settings, scoring=scoring, seed=s) for s in (3, 3, 4)
+    )
     assert one.run.snapshots == two.run.snapshots
     assert len(one.table) > 0
     np.testing.assert_array_equal(one.losses, two.losses)
@@ -82,9 +90,12 @@ def test_equal_seeds_give_equal_bits(trained: Any, settings: Any, scoring: str) 
 
 @BOTH_LOOPS
 @BOTH_HARVESTS
-def test_a_chain_does_not_depend_on_how_many_there_are(trained: Any, settings: Any, scoring: str) -> None:
+def test_a_chain_does_not_depend_on_how_many_there_are(
+    trained: Any, settings: Any, scoring: str
+) -> None:
     few, many = (
-        fit(trained.model, trained.data, **{**settings, "chains": chains}, scoring=scoring) for chains in (4, 8)
+        fit(trained.model, trained.data, **{**settings, "chains": chains}, scoring=scoring)
+        for chains in (4, 8)
     )
     assert [s for s in many.run.snapshots if s.chain < 4] == list(few.run.snapshots)
     for chain in range(4):
@@ -95,9 +106,18 @@ def test_a_chain_does_not_depend_on_how_many_there_are(trained: Any, settings: A
 
 
 @pytest.mark.parametrize("fixture", ["trained", "normalised"])
-def test_an_evaluated_chain_is_the_straight_line_of_the_paper(fixture: str, request: pytest.FixtureRequest) -> None:
+def test_an_evaluated_chain_is_the_straight_line_of_the_paper(
+    fixture: str, request: pytest.FixtureRequest
+) -> None:
     given_model = request.getfixturevalue(fixture)
-    found = fit(given_model.model, given_model.data, **OPEN, scoring="evaluated", momentum=0.8, weight_decay=1e-3)
+    found = fit(
+        given_model.model,
+        given_model.data,
+        **OPEN,
+        scoring="evaluated",
+        momentum=0.8,
+        weight_decay=1e-3,
+    )
     backend = NumpyBackend(given_model.model, optimizer=Optimizer(momentum=0.8, weight_decay=1e-3))
     refresh = Refresher(backend, found.data, seed=0)
     rows = []
@@ -119,7 +139,12 @@ def test_an_evaluated_chain_is_the_straight_line_of_the_paper(fixture: str, requ
 
 
 def test_a_free_row_holds_the_samples_seen_and_no_others(normalised: Any) -> None:
-    found = fit(normalised.model, normalised.data, **{**OPEN, "steps_per_snapshot": 4}, scoring="training_batches")
+    found = fit(
+        normalised.model,
+        normalised.data,
+        **{**OPEN, "steps_per_snapshot": 4},
+        scoring="training_batches",
+    )
     backend = NumpyBackend(normalised.model, optimizer=Optimizer())
     row = 0
     for chain in range(2):
@@ -127,7 +152,9 @@ def test_a_free_row_holds_the_samples_seen_and_no_others(normalised: Any) -> Non
         state = backend.initial_state()
         for _ in range(3):
             wanted = np.full(96, np.nan)
-            for _ in range(4):  # 4 of an epoch's 6 batches: some chunks cross its end and see samples twice
+            for _ in range(
+                4
+            ):  # 4 of an epoch's 6 batches: some chunks cross its end and see samples twice
                 indices, seed = next(order)
                 batch = (normalised.x[indices], normalised.y[indices])
                 wanted[indices] = backend.training_losses(state, batch, seed=seed)
@@ -157,7 +184,9 @@ def test_the_free_base_is_measured_in_training_mode_on_augmented_samples(normali
 
 @BOTH_LOOPS
 @pytest.mark.parametrize("fixture", ["trained", "normalised"])
-def test_kept_states_have_the_losses_of_their_rows(fixture: str, settings: Any, request: Any) -> None:
+def test_kept_states_have_the_losses_of_their_rows(
+    fixture: str, settings: Any, request: Any
+) -> None:
     given_model = request.getfixturevalue(fixture)
     found = fit(given_model.model, given_model.data, **settings, scoring="evaluated", keep=4)
     kept = found.members.evaluate(given_model.data)
@@ -167,8 +196,12 @@ def test_kept_states_have_the_losses_of_their_rows(fixture: str, settings: Any, 
     assert len({row.tobytes() for row in kept.losses}) == len(kept) >= 2
 
 
-@pytest.mark.parametrize(("keep", "rows"), [(0, []), (1, [0]), (3, [0, 4, 8]), (8, [0, 2, 4, 6, 8]), (50, range(10))])
-def test_kept_members_are_spread_evenly_along_a_chain(trained: Any, keep: int, rows: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("keep", "rows"), [(0, []), (1, [0]), (3, [0, 4, 8]), (8, [0, 2, 4, 6, 8]), (50, range(10))]
+)
+def test_kept_members_are_spread_evenly_along_a_chain(
+    trained: Any, keep: int, rows: list[int]
+) -> None:
     settings = {**OPEN, "chains": 2, "snapshots": 10, "lr": 1e-3, "steps_per_snapshot": 1}
     found = fit(trained.model, trained.data, **settings, scoring="evaluated", keep=keep)
     assert found.members.rows.tolist() == [*rows, *(10 + row for row in rows)]
@@ -188,7 +221,11 @@ def test_stepping_in_place_changes_no_loss(trained: Any, settings: Any) -> None:
 @BOTH_HARVESTS
 def test_the_model_comes_back_as_it_was(normalised: Any, settings: Any, scoring: str) -> None:
     def arrays() -> list[bytes]:
-        norms = [a for norm in normalised.model.batch_norm for a in (norm.scale, norm.offset, norm.mean, norm.var)]
+        norms = [
+            a
+            for norm in normalised.model.batch_norm
+            for a in (norm.scale, norm.offset, norm.mean, norm.var)
+        ]
         return [a.tobytes() for a in (*normalised.model.weights, *normalised.model.biases, *norms)]
 
     before = arrays()

@@ -22,7 +22,11 @@ GEX = gx.GEX(chains=4, snapshots=4, lr=0.05, steps_per_snapshot=6, batch_size=16
 def client(tmp_path: Path) -> Iterator[Client]:
     with (
         LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, local_directory=str(tmp_path)
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            local_directory=str(tmp_path),
         ) as cluster,
         Client(cluster) as client,
     ):
@@ -30,7 +34,8 @@ def client(tmp_path: Path) -> Iterator[Client]:
 
 
 class Lethal(ArrayDataset):
-    """Kills the process that asks for its 30th batch, unless one was killed before or it is the process of the tests."""
+    """Kills the process that asks for its 30th batch, unless one was killed before or it is the
+    process of the tests."""
 
     def __init__(self, data: Any, mark: Path) -> None:
         super().__init__(*data)

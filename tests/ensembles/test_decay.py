@@ -29,17 +29,24 @@ class Memorised(NamedTuple):
 
 def memorised(optimizer: Name) -> Memorised:
     x, y = load_digits(return_X_y=True)
-    x, y = ((x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-6)).astype(np.float32)[:900], y[:900]
+    x, y = (
+        ((x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-6)).astype(np.float32)[:900],
+        y[:900],
+    )
     rng = np.random.default_rng(0)
     given = y.copy()
     chosen = rng.choice(len(y), round(0.3 * len(y)), replace=False)
     given[chosen] = (y[chosen] + rng.integers(1, 10, len(chosen))) % 10
-    backend = NumpyBackend(MLP.init((64, 96, 96, 10), seed=0, dtype=np.float32), optimizer=Optimizer(name=optimizer))
+    backend = NumpyBackend(
+        MLP.init((64, 96, 96, 10), seed=0, dtype=np.float32), optimizer=Optimizer(name=optimizer)
+    )
     state = backend.copy(backend.initial_state())
     batches = training_order(len(y), 32, seed=0, chain=0)
     for _ in range(120 * len(y) // 32):
         indices, noise = next(batches)
-        state, _ = backend.sgd_step_(state, (x[indices], given[indices]), lr=LR[optimizer], seed=noise)
+        state, _ = backend.sgd_step_(
+            state, (x[indices], given[indices]), lr=LR[optimizer], seed=noise
+        )
     return Memorised(backend.to_model(state), (x, given), given != y)
 
 

@@ -52,7 +52,8 @@ class Counting(NumpyBackend):
 
 
 def explodes() -> list[bool]:
-    """Whether a step of each snapshot blows up, chain after chain, from the order of batches alone."""
+    """Whether a step of each snapshot blows up, chain after chain, from the order of batches alone.
+    Whether a step of each snapshot blows up, chain after chain, from the order of batches alone."""
     found = []
     for chain in range(3):
         order = training_order(96, 16, seed=0, chain=chain)
@@ -65,7 +66,9 @@ def test_diverged_members_are_left_out_and_counted(trained: Any) -> None:
     found = fit(Fragile(trained.model), trained.data, **OPEN, scoring="evaluated")
     bad = sum(explodes())
     assert 0 < bad < 18
-    assert [s.status for s in found.run.snapshots] == ["diverged" if e else "member" for e in explodes()]
+    assert [s.status for s in found.run.snapshots] == [
+        "diverged" if e else "member" for e in explodes()
+    ]
     assert found.run.count() == {"member": 18 - bad, "cold": 0, "melted": 0, "diverged": bad}
     assert len(found.table) == 18 - bad
     assert f"{18 - bad} members of 3 chains ({bad} diverged left out)" in repr(found)
@@ -84,7 +87,9 @@ def test_a_chain_starts_again_from_the_checkpoint_after_it_diverged(trained: Any
     backend = Fragile(trained.model)
     state = backend.initial_state()
     for indices, seed in batches:
-        state = backend.sgd_step(state, (trained.x[indices], trained.y[indices]), lr=0.02, seed=seed)
+        state = backend.sgd_step(
+            state, (trained.x[indices], trained.y[indices]), lr=0.02, seed=seed
+        )
     row = found.run.members().index(found.run.snapshots[after])
     np.testing.assert_array_equal(found.losses[row], backend.forward(state, trained.data))
 
@@ -96,7 +101,9 @@ def test_if_all_members_diverge_it_says_what_to_try(trained: Any, scoring: str, 
         divisor = 1
 
     settings = {**OPEN, "lr": lr, "scoring": scoring}
-    with pytest.raises(AllMembersDivergedError, match=r"all \d+ members have non-finite losses; try") as raised:
+    with pytest.raises(
+        AllMembersDivergedError, match=r"all \d+ members have non-finite losses; try"
+    ) as raised:
         fit(Hopeless(trained.model), trained.data, **settings)
     assert isinstance(raised.value, ArithmeticError)
 
@@ -109,7 +116,9 @@ def test_a_far_too_large_learning_rate_leaves_no_member_but_a_result(trained: An
 
 @pytest.mark.parametrize("fixture", ["trained", "normalised"])
 @BOTH_HARVESTS
-def test_a_run_costs_what_it_says(fixture: str, scoring: str, request: pytest.FixtureRequest) -> None:
+def test_a_run_costs_what_it_says(
+    fixture: str, scoring: str, request: pytest.FixtureRequest
+) -> None:
     given_model = request.getfixturevalue(fixture)
     backend = Counting(given_model.model)
     found = fit(backend, given_model.data, **OPEN, scoring=scoring)
@@ -120,5 +129,7 @@ def test_a_run_costs_what_it_says(fixture: str, scoring: str, request: pytest.Fi
 
 def test_test_data_cost_one_pass_per_member(trained: Any) -> None:
     backend = Counting(trained.model)
-    found = fit(backend, trained.data, **OPEN, scoring="evaluated", test=(trained.x[:10], trained.y[:10]))
+    found = fit(
+        backend, trained.data, **OPEN, scoring="evaluated", test=(trained.x[:10], trained.y[:10])
+    )
     assert found.run.passes.forward == backend.samples["forward"] - 10  # the base on the test data

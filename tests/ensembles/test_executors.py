@@ -60,11 +60,17 @@ def loky() -> Iterator[Executor]:
     pool.shutdown(wait=True)
 
 
-POOLS: dict[str, Callable[[], Any]] = {"threads": lambda: ThreadPoolExecutor(3), "spawned": spawned, "loky": loky}
+POOLS: dict[str, Callable[[], Any]] = {
+    "threads": lambda: ThreadPoolExecutor(3),
+    "spawned": spawned,
+    "loky": loky,
+}
 
 
 @pytest.mark.parametrize("pool", POOLS)
-def test_every_executor_gives_the_serial_bits(problem: Any, serial: gx.LossInfluence, pool: str) -> None:
+def test_every_executor_gives_the_serial_bits(
+    problem: Any, serial: gx.LossInfluence, pool: str
+) -> None:
     with POOLS[pool]() as executor:
         assert_same(fit(problem, executor=executor), serial)
         # never shut down by the fit
@@ -150,7 +156,9 @@ def test_a_worker_is_sent_the_model_once(tmp_path: Path) -> None:
     assert 1 <= len(pids) == len(set(pids)) <= 2
 
 
-def test_a_machine_without_the_file_is_sent_the_parcel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_the_file_is_sent_the_parcel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Elsewhere(ThreadPoolExecutor):
         """Takes every path for one that this machine does not have."""
 
@@ -159,7 +167,11 @@ def test_a_machine_without_the_file_is_sent_the_parcel(tmp_path: Path, monkeypat
             return super().submit(fn, ticket._replace(run="other" + ticket.run, path=""), number)
 
     with Elsewhere(1) as executor:
-        assert set(completed(executor, lambda n: -1, Squares(Heavy(tmp_path)), range(3))) == {0, 1, 4}
+        assert set(completed(executor, lambda n: -1, Squares(Heavy(tmp_path)), range(3))) == {
+            0,
+            1,
+            4,
+        }
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -171,7 +183,10 @@ def test_what_cannot_be_pickled_is_told(problem: Any, serial: gx.LossInfluence) 
 
     model, data = problem
     locked = Locked(model.weights, model.biases, model.activation, model.batch_norm)
-    with spawned() as executor, pytest.raises(InvalidModelError, match=r"gexcore\.Factory\(function\).*use threads"):
+    with (
+        spawned() as executor,
+        pytest.raises(InvalidModelError, match=r"gexcore\.Factory\(function\).*use threads"),
+    ):
         fit((locked, data), executor=executor)
     with ThreadPoolExecutor(2) as threads:
         assert_same(fit((locked, data), executor=threads), serial)
@@ -203,7 +218,8 @@ def test_states_that_cannot_leave_the_process_are_refused(problem: Any) -> None:
             fit((Plain(model), data), executor=executor)
         method = gx.GEX(**{**SETTINGS, "keep": 0})
         np.testing.assert_array_equal(
-            fit((Plain(model), data), method, executor=executor).losses, fit((model, data), method).losses
+            fit((Plain(model), data), method, executor=executor).losses,
+            fit((model, data), method).losses,
         )
 
 

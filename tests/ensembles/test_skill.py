@@ -1,4 +1,5 @@
-"""Skill: 1 at the checkpoint, 0 for a guess, blind to a minority of wrong labels, aware of every class."""
+"""Skill: 1 at the checkpoint, 0 for a guess, blind to a minority of wrong labels, aware of every
+class."""
 
 from __future__ import annotations
 
@@ -91,7 +92,9 @@ def test_loss_skill_compares_medians() -> None:
 def test_chance_loss_is_that_of_the_best_constant_guess() -> None:
     targets = np.array([0.0, 1.0, 2.0, 5.0])
     assert chance_loss("squared_error", targets) == np.median((targets - 2.0) ** 2)
-    assert chance_loss("squared_error", np.stack([targets, targets], axis=1)) == 2 * np.median((targets - 2.0) ** 2)
+    assert chance_loss("squared_error", np.stack([targets, targets], axis=1)) == 2 * np.median(
+        (targets - 2.0) ** 2
+    )
     assert chance_loss("binary_cross_entropy", np.zeros((4, 3))) == pytest.approx(3 * math.log(2))
     assert chance_loss("squared_error", None) is None
     assert chance_loss(None, targets) is None

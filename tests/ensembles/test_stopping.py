@@ -1,4 +1,5 @@
-"""A chain ends when its own ranking is reliable: at that member, wherever and beside whatever it runs."""
+"""A chain ends when its own ranking is reliable: at that member, wherever and beside whatever it
+runs."""
 
 from __future__ import annotations
 
@@ -30,7 +31,9 @@ def members_of(found: gx.LossInfluence, chain: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("tolerance", [0.01, 0.8, 0.9, 0.95, 1.0])
-def test_a_chain_ends_at_the_first_member_that_makes_it_reliable(trained: Any, whole: Any, tolerance: float) -> None:
+def test_a_chain_ends_at_the_first_member_that_makes_it_reliable(
+    trained: Any, whole: Any, tolerance: float
+) -> None:
     found = fit(trained, tolerance=tolerance)
     for chain in range(3):
         rows = members_of(whole, chain)
@@ -43,7 +46,9 @@ def test_a_chain_ends_at_the_first_member_that_makes_it_reliable(trained: Any, w
         np.testing.assert_array_equal(members_of(found, chain), rows[: next(ends, len(rows))])
 
 
-def test_tolerances_between_never_and_at_once_end_chains_at_different_members(trained: Any, whole: Any) -> None:
+def test_tolerances_between_never_and_at_once_end_chains_at_different_members(
+    trained: Any, whole: Any
+) -> None:
     """The control of the test above: it compares something."""
     lengths = [len(fit(trained, tolerance=tolerance).table) for tolerance in (0.01, 0.9, 1.0)]
     assert lengths[0] == 3 * ENOUGH < lengths[1] < lengths[2] == len(whole.table)
@@ -65,7 +70,11 @@ def test_other_chains_and_the_executor_have_no_part_in_it(trained: Any) -> None:
 
 
 def test_a_tolerance_that_is_none_is_refused() -> None:
-    with pytest.raises(InvalidSettingError, match=r"tolerance is 1\.5, and must be at most 1, a perfect ranking"):
+    with pytest.raises(
+        InvalidSettingError, match=r"tolerance is 1\.5, and must be at most 1, a perfect ranking"
+    ):
         gx.GEX(tolerance=1.5)
-    with pytest.raises(InvalidSettingError, match="tolerance is 0, and must be a finite number above 0"):
+    with pytest.raises(
+        InvalidSettingError, match="tolerance is 0, and must be a finite number above 0"
+    ):
         gx.GEX(tolerance=0)

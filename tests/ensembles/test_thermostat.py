@@ -59,12 +59,17 @@ def run(
     memory = memory._replace(warmed=warm)
     for reading in readings:
         # a bare number is the skill of a snapshot whose loss has not moved
-        memory, decision = thermostat.update(memory, reading if isinstance(reading, Reading) else Reading(reading, 1.0))
+        memory, decision = thermostat.update(
+            memory, reading if isinstance(reading, Reading) else Reading(reading, 1.0)
+        )
         yield memory, decision
 
 
-def by_the_book(lr: float, readings: list[Reading], C: int, warmups: int) -> Iterator[tuple[float, str, bool, str]]:
-    """The procedure line by line: learning rate, what the chain does, whether in band, what chunk follows."""
+def by_the_book(
+    lr: float, readings: list[Reading], C: int, warmups: int
+) -> Iterator[tuple[float, str, bool, str]]:
+    """The procedure line by line: learning rate, what the chain does, whether in band, what chunk
+    follows."""
     LO, WARM, STUCK, RETURNS = 0.4, 0.97, 5, 2
     t, heated, warmed, left, below, returns, before = 0, 0, False, False, 0, 0, None
     for given_skill, loss, _ in readings:
@@ -89,16 +94,25 @@ def by_the_book(lr: float, readings: list[Reading], C: int, warmups: int) -> Ite
                 change = min(change, max(0.1, math.exp(-0.5 * (math.log(loss / before) - 1))))
             lr, returns, then, before = lr * change, 0, "continue", loss
         over = t >= C or (not left and heated + t >= max(warmups, 28))
-        yield lr, then, band, "none" if over else "whole" if warmed or heated >= warmups else "short"
+        yield (
+            lr,
+            then,
+            band,
+            "none" if over else "whole" if warmed or heated >= warmups else "short",
+        )
         if over:
             return
 
 
 @laws
 @given(lr=RATES, readings=READINGS, snapshots=st.integers(1, 60), warmups=st.integers(1, 60))
-def test_the_thermostat_goes_by_the_book(lr: float, readings: list[Reading], snapshots: int, warmups: int) -> None:
+def test_the_thermostat_goes_by_the_book(
+    lr: float, readings: list[Reading], snapshots: int, warmups: int
+) -> None:
     thermostat = Thermostat(lr, snapshots, warmups=warmups)
-    told = zip(run(thermostat, readings), by_the_book(lr, readings, snapshots, warmups), strict=False)
+    told = zip(
+        run(thermostat, readings), by_the_book(lr, readings, snapshots, warmups), strict=False
+    )
     for (memory, decision), (wanted, then, band, chunk) in told:
         assert memory.lr == pytest.approx(wanted, rel=1e-12)
         assert decision.after == then
@@ -111,7 +125,9 @@ def test_the_thermostat_goes_by_the_book(lr: float, readings: list[Reading], sna
 
 @laws
 @given(lr=RATES, readings=READINGS)
-def test_the_learning_rate_stays_finite_and_positive_and_rises_gently(lr: float, readings: list[Reading]) -> None:
+def test_the_learning_rate_stays_finite_and_positive_and_rises_gently(
+    lr: float, readings: list[Reading]
+) -> None:
     before = lr
     for memory, decision in run(Thermostat(lr, 100, warmups=100), readings):
         after = rate(decision)
@@ -122,7 +138,9 @@ def test_the_learning_rate_stays_finite_and_positive_and_rises_gently(lr: float,
 
 
 @laws
-@given(readings=st.lists(READINGS, min_size=1).map(lambda parts: [r for part in parts for r in part]))
+@given(
+    readings=st.lists(READINGS, min_size=1).map(lambda parts: [r for part in parts for r in part])
+)
 def test_every_chain_ends(readings: list[Reading]) -> None:
     thermostat = Thermostat(0.1, 24)
     ran = list(run(thermostat, readings * (200 // len(readings) + 1)))
@@ -132,11 +150,15 @@ def test_every_chain_ends(readings: list[Reading]) -> None:
 
 @laws
 @given(before=st.floats(1e-6, 10.0), growth=st.floats(1.0, 1e6), skill=st.floats(0.4, 1.0))
-def test_the_faster_losses_grow_the_harder_it_brakes(before: float, growth: float, skill: float) -> None:
+def test_the_faster_losses_grow_the_harder_it_brakes(
+    before: float, growth: float, skill: float
+) -> None:
     thermostat = Thermostat(0.1, 40)
 
     def after(factor: float) -> float:
-        return list(run(thermostat, [Reading(1.0, before), Reading(skill, before * factor)]))[-1][0].lr
+        return list(run(thermostat, [Reading(1.0, before), Reading(skill, before * factor)]))[-1][
+            0
+        ].lr
 
     assert after(growth * 2) <= after(growth) <= after(1.0)
     if growth > 100:
@@ -157,7 +179,9 @@ def test_warm_up_doubles_in_short_chunks_until_the_first_warm_snapshot() -> None
     assert rates[:3] == [2e-3, 4e-3, 8e-3]
     assert rates[3] == pytest.approx(8e-3 * math.exp(2 * (0.96 - 0.95)))
     assert all(b / a <= 1.25 for a, b in pairwise(rates[2:]))
-    assert [decision.chunk.warmup for _, decision in ran if decision.chunk] == [True] * 3 + [False] * 3
+    assert [decision.chunk.warmup for _, decision in ran if decision.chunk] == [True] * 3 + [
+        False
+    ] * 3
     # the warm-up takes nothing from the length of the chain, but for the member that it leads to
     assert [memory.snapshot for memory, _ in ran] == [0, 0, 0, 1, 2, 3]
 
@@ -165,14 +189,18 @@ def test_warm_up_doubles_in_short_chunks_until_the_first_warm_snapshot() -> None
 def test_a_chain_that_never_leaves_the_start_ends_without_a_member() -> None:
     ran = list(run(Thermostat(1e-3, 40, warmups=10), [1.0] * 28))
     assert [decision.chunk is None for _, decision in ran] == [False] * 27 + [True]
-    assert [decision.chunk.warmup for _, decision in ran if decision.chunk] == [True] * 9 + [False] * 18
+    assert [decision.chunk.warmup for _, decision in ran if decision.chunk] == [True] * 9 + [
+        False
+    ] * 18
     assert {decision.status for _, decision in ran} == {"cold"}
 
 
 def test_a_chain_that_has_left_the_start_goes_on_when_the_warm_up_is_used_up() -> None:
     ran = list(run(Thermostat(1e-3, 12, warmups=4), [0.9, *[0.1] * 3, *[1.0] * 8, 0.9]))
     assert ran[3][1].after == "reset"
-    assert [decision.chunk.warmup for _, decision in ran[3:-1] if decision.chunk] == [True] * 3 + [False] * 6
+    assert [decision.chunk.warmup for _, decision in ran[3:-1] if decision.chunk] == [True] * 3 + [
+        False
+    ] * 6
     assert ran[-1][1].status == "member"
 
 
@@ -187,7 +215,9 @@ def test_the_target_falls_on_a_line() -> None:
 
 
 @pytest.mark.parametrize("skill", [0.39, 0.0, -3.0, math.nan, math.inf])
-def test_a_melted_chain_tries_its_chunk_again_more_coolly_and_then_goes_back_to_the_start(skill: float) -> None:
+def test_a_melted_chain_tries_its_chunk_again_more_coolly_and_then_goes_back_to_the_start(
+    skill: float,
+) -> None:
     ran = list(run(Thermostat(0.08, 40), [Reading(0.9, 0.2), *[Reading(skill, 5.0)] * 4]))
     assert [decision.status for _, decision in ran[1:]] == ["melted"] * 4
     assert [decision.after for _, decision in ran[1:]] == ["back", "back", "reset", "back"]
@@ -199,19 +229,26 @@ def test_a_melted_chain_tries_its_chunk_again_more_coolly_and_then_goes_back_to_
 
 
 def test_a_chain_that_recovered_may_try_again() -> None:
-    after = [decision.after for _, decision in run(Thermostat(0.08, 40), [0.9, 0.1, 0.1, 0.9, 0.1, 0.1, 0.1])]
+    after = [
+        decision.after
+        for _, decision in run(Thermostat(0.08, 40), [0.9, 0.1, 0.1, 0.9, 0.1, 0.1, 0.1])
+    ]
     assert after == ["continue", "back", "back", "continue", "back", "back", "reset"]
 
 
 def test_a_chain_below_its_target_five_times_in_a_row_is_stuck() -> None:
     after = [decision.after for _, decision in run(Thermostat(0.08, 1000), [0.6] * 11)]
     assert after == ["continue"] * 4 + ["reset"] + ["continue"] * 4 + ["reset", "continue"]
-    after = [decision.after for _, decision in run(Thermostat(0.08, 1000), [0.6] * 4 + [0.94] + [0.6] * 4)]
+    after = [
+        decision.after
+        for _, decision in run(Thermostat(0.08, 1000), [0.6] * 4 + [0.94] + [0.6] * 4)
+    ]
     assert after == ["continue"] * 9
 
 
 @pytest.mark.parametrize(
-    ("skill", "status"), [(1.1, "cold"), (0.97, "cold"), (0.969, "member"), (0.4, "member"), (0.399, "melted")]
+    ("skill", "status"),
+    [(1.1, "cold"), (0.97, "cold"), (0.969, "member"), (0.4, "member"), (0.399, "melted")],
 )
 def test_members_are_the_snapshots_in_band(skill: float, status: str) -> None:
     ((_, decision),) = run(Thermostat(0.01, 40), [skill])

@@ -1,4 +1,5 @@
-"""A tiny network with its gradients and its Hessian written out, by derivatives along unit vectors."""
+"""A tiny network with its gradients and its Hessian written out, by derivatives along unit vectors.
+A tiny network with its gradients and its Hessian written out, by derivatives along unit vectors."""
 
 from __future__ import annotations
 
@@ -46,14 +47,18 @@ def gradients_of(model: MLP, data: Data) -> Floats:
     """One JVP for each coordinate, shape (samples, p)."""
     backend = NumpyBackend(model)
     state = backend.initial_state()
-    return np.stack([backend.jvp(state, e, data) for e in np.eye(len(backend.ravel(state)))], axis=1)
+    return np.stack(
+        [backend.jvp(state, e, data) for e in np.eye(len(backend.ravel(state)))], axis=1
+    )
 
 
 def write(sizes: tuple[int, ...], *, samples: int = 14, seed: int = 5) -> Written:
     """A random network and random samples."""
     rng = np.random.default_rng(seed)
     model = MLP.init(sizes, seed=2, activation="tanh")
-    data, test = ((rng.normal(size=(n, sizes[0])), rng.integers(0, sizes[-1], n)) for n in (samples, 4))
+    data, test = (
+        (rng.normal(size=(n, sizes[0])), rng.integers(0, sizes[-1], n)) for n in (samples, 4)
+    )
     backend = NumpyBackend(model)
     state = backend.initial_state()
     hessian = np.stack([backend.hvp(state, e, data) for e in np.eye(len(backend.ravel(state)))])

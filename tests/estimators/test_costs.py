@@ -1,4 +1,5 @@
-"""The passes on record are those that the table of methods states, and those that the backend saw."""
+"""The passes on record are those that the table of methods states, and those that the backend saw.
+The passes on record are those that the table of methods states, and those that the backend saw."""
 
 from __future__ import annotations
 
@@ -56,7 +57,9 @@ def _counting(kind: str, name: str) -> Any:
         self.counts.update(before)
         self.calls[name] += 1
         # the first batch's logits tell the number of classes, which no account is kept of
-        self.counts[kind] += 0 if name == "logits" and self.calls[name] <= self.intakes else len(rest[-1][0])
+        self.counts[kind] += (
+            0 if name == "logits" and self.calls[name] <= self.intakes else len(rest[-1][0])
+        )
         return result
 
     return method
@@ -72,17 +75,26 @@ def cases(model: MLP) -> dict[str, tuple[Any, dict[str, float]]]:
     two = {"checkpoints": [model, model]}
     return {
         "GEX()": (gx.GEX(**CHAINS, scoring="evaluated"), {"M": 6, "E": 2}),
-        "GEX(scoring='training_batches')": (gx.GEX(**CHAINS, scoring="training_batches"), {"M": 6, "E": 2}),
+        "GEX(scoring='training_batches')": (
+            gx.GEX(**CHAINS, scoring="training_batches"),
+            {"M": 6, "E": 2},
+        ),
         "GEXLin()": (gx.GEXLin(**CHAINS), {"M": 6, "E": 2}),
         "IF()": (gx.IF(), {}),
         "Arnoldi()": (gx.Arnoldi(iterations=12, rank=10, samples=7), {"J": 12, "h": 0.5}),
         "LiSSA()": (gx.LiSSA(depth=3, scale=9.0, batch_size=5), {"J": 3, "B": 5}),
         "Laplace()": (gx.Laplace(samples=4), {"S": 4}),
-        "Laplace(structure='full')": (gx.Laplace(structure="full", damping=0.6, samples=4), {"S": 4}),
+        "Laplace(structure='full')": (
+            gx.Laplace(structure="full", damping=0.6, samples=4),
+            {"S": 4},
+        ),
         "RandProj()": (gx.RandProj(directions=12), {}),
         "TracIn(checkpoints=…)": (gx.TracIn(**two), {"C": 2}),
         "TracInRP(checkpoints=…)": (gx.TracInRP(**two, directions=12), {"C": 2}),
-        "TracInRP(ensemble=…)": (gx.TracInRP(ensemble=gx.GEX(**CHAINS), directions=12), {"M": 6, "E": 2}),
+        "TracInRP(ensemble=…)": (
+            gx.TracInRP(ensemble=gx.GEX(**CHAINS), directions=12),
+            {"M": 6, "E": 2},
+        ),
         "LastLayer(method=…)": (gx.LastLayer(gx.IF(damping=0.1)), {"p": 15}),
         "Loss()": (gx.Loss(), {}),
         "Margin()": (gx.Margin(), {}),
@@ -108,7 +120,9 @@ def test_every_way_that_costs_passes_is_counted() -> None:
 
 
 @pytest.mark.parametrize("label", LABELS)
-def test_recorded_stated_and_seen_are_the_same(written: Any, label: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recorded_stated_and_seen_are_the_same(
+    written: Any, label: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # so few directions would be taken one by one
     monkeypatch.setattr(derivatives, "FEWEST_DIRECTIONS", 2)
     method, symbols = cases(written.model)[label]
@@ -121,7 +135,10 @@ def test_recorded_stated_and_seen_are_the_same(written: Any, label: str, monkeyp
         recorded = sum_passes([recorded, found.passes(len(found))])
     counted = {kind: n for kind, n in recorded._asdict().items() if n and kind != "copies"}
     values = {"N": N, "p": P, "C": 1, **symbols}
-    stated = {kind: N * eval(formula, {"__builtins__": {}}, values) for kind, formula in WAYS[label].passes.items()}
+    stated = {
+        kind: N * eval(formula, {"__builtins__": {}}, values)
+        for kind, formula in WAYS[label].passes.items()
+    }
     assert counted == pytest.approx(stated)
     assert dict(backend.counts) == pytest.approx(stated)
 

@@ -18,7 +18,9 @@ QUIET = {"progress": False}
 
 
 def test_if_is_the_product_with_the_inverse_hessian(written: Any) -> None:
-    found = gx.IF(damping=0.05, batch_size=5).fit(written.model, written.data, test=written.test, **QUIET)
+    found = gx.IF(damping=0.05, batch_size=5).fit(
+        written.model, written.data, test=written.test, **QUIET
+    )
     np.testing.assert_allclose(found.influence(), written.influence(0.05, test=True), **EXACT)
     np.testing.assert_allclose(found.influence(written.test), found.influence(), **EXACT)
     np.testing.assert_allclose(found.influence(written.data), written.influence(0.05), **EXACT)
@@ -52,7 +54,9 @@ def test_a_rank_keeps_the_eigenvalues_that_are_largest_in_size(written: Any, ran
 
 
 def test_a_rank_of_everything_is_no_truncation(written: Any) -> None:
-    full, truncated = (gx.IF(rank=r).fit(written.model, written.data, **QUIET) for r in (None, written.size))
+    full, truncated = (
+        gx.IF(rank=r).fit(written.model, written.data, **QUIET) for r in (None, written.size)
+    )
     np.testing.assert_array_equal(full.influence(), truncated.influence())
 
 
@@ -60,7 +64,9 @@ def test_a_rank_of_everything_is_no_truncation(written: Any) -> None:
 def test_arnoldi_of_the_whole_space_is_if_without_damping(problem: str, request: Any) -> None:
     given = request.getfixturevalue(problem)
     wanted = gx.IF(damping=0.0).fit(given.model, given.data, **QUIET).influence()
-    found = gx.Arnoldi(iterations=10 * given.size, rank=given.size).fit(given.model, given.data, **QUIET)
+    found = gx.Arnoldi(iterations=10 * given.size, rank=given.size).fit(
+        given.model, given.data, **QUIET
+    )
     np.testing.assert_allclose(found.influence(), wanted, rtol=1e-5, atol=1e-7)
     # softmax has directions without curvature: the space is exhausted before p products
     assert found.run.passes.hvp < given.size * len(found)
@@ -68,7 +74,9 @@ def test_arnoldi_of_the_whole_space_is_if_without_damping(problem: str, request:
 
 
 def test_few_iterations_find_the_dominant_eigenvalues(written: Any) -> None:
-    spectrum = arnoldi(lambda v: written.hessian @ v, written.size, iterations=16, rng=np.random.default_rng(0))
+    spectrum = arnoldi(
+        lambda v: written.hessian @ v, written.size, iterations=16, rng=np.random.default_rng(0)
+    )
     values = np.linalg.eigvalsh(written.hessian)
     np.testing.assert_allclose(spectrum.values[0], values[np.abs(values).argmax()], rtol=1e-4)
     np.testing.assert_allclose(spectrum.vectors.T @ spectrum.vectors, np.eye(16), atol=1e-10)
@@ -79,7 +87,9 @@ def test_a_space_that_is_exhausted_early_is_cut_there() -> None:
     basis = np.linalg.qr(rng.normal(size=(9, 9)))[0]
     matrix = (basis[:, :3] * [2.0, -1.0, 0.5]) @ basis[:, :3].T
     products = []
-    spectrum = arnoldi(lambda v: matrix @ v, 9, iterations=9, rng=rng, on_product=lambda: products.append(1))
+    spectrum = arnoldi(
+        lambda v: matrix @ v, 9, iterations=9, rng=rng, on_product=lambda: products.append(1)
+    )
     assert len(products) == len(spectrum.values) == 4
     np.testing.assert_allclose(spectrum.values[:3], [2.0, -1.0, 0.5], rtol=1e-10)
     moves, weights = spectrum.inverse()
@@ -91,7 +101,9 @@ def test_the_hessian_of_a_fixed_sample_is_that_of_these_samples(written: Any) ->
     method = gx.Arnoldi(iterations=99, rank=99, samples=5, seed=3, damping=0.1)
     one, same = (method.fit(written.model, written.data, **QUIET).influence() for _ in range(2))
     np.testing.assert_array_equal(one, same)
-    found = gx.Arnoldi(iterations=99, rank=99, samples=5, seed=4, damping=0.1).fit(written.model, written.data, **QUIET)
+    found = gx.Arnoldi(iterations=99, rank=99, samples=5, seed=4, damping=0.1).fit(
+        written.model, written.data, **QUIET
+    )
     assert np.abs(found.influence() - one).max() > 1e-3
 
 
@@ -139,8 +151,13 @@ def test_lissa_that_diverges_says_so(written: Any, convex: Any) -> None:
     solved = gx.LiSSA(depth=400, scale=0.45 * largest, damping=0.0, batch_size=99).fit(
         convex.model, convex.data, **QUIET
     )
-    with pytest.raises(InvalidSettingError, match=r"LiSSA diverges at step .* raise scale, or damping where they are"):
+    with pytest.raises(
+        InvalidSettingError,
+        match=r"LiSSA diverges at step .* raise scale, or damping where they are",
+    ):
         solved.influence()
-    negative = gx.LiSSA(depth=4000, scale=1.0, damping=0.0, batch_size=99).fit(written.model, written.data, **QUIET)
+    negative = gx.LiSSA(depth=4000, scale=1.0, damping=0.0, batch_size=99).fit(
+        written.model, written.data, **QUIET
+    )
     with pytest.raises(InvalidSettingError, match="LiSSA diverges at step"):
         negative.self_influence()

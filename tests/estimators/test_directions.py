@@ -53,16 +53,24 @@ def path(written: Any) -> list[MLP]:
 
 
 def tracin(path: list[MLP], given: Any, data: Any) -> Any:
-    return np.mean([gradients_of(model, given) @ gradients_of(model, data).T for model in path], axis=0)
+    return np.mean(
+        [gradients_of(model, given) @ gradients_of(model, data).T for model in path], axis=0
+    )
 
 
 @pytest.mark.parametrize("batch_size", [3, 512])
-def test_tracin_is_the_mean_product_of_gradients_over_checkpoints(written: Any, path: Any, batch_size: int) -> None:
+def test_tracin_is_the_mean_product_of_gradients_over_checkpoints(
+    written: Any, path: Any, batch_size: int
+) -> None:
     method = gx.TracIn(checkpoints=path, batch_size=batch_size)
     found = method.fit(written.model, written.data, test=written.test, **QUIET)
     np.testing.assert_allclose(found.influence(), tracin(path, written.test, written.data), **EXACT)
-    np.testing.assert_allclose(found.influence(written.data), tracin(path, written.data, written.data), **EXACT)
-    np.testing.assert_allclose(found.self_influence(), np.diag(tracin(path, written.data, written.data)), **EXACT)
+    np.testing.assert_allclose(
+        found.influence(written.data), tracin(path, written.data, written.data), **EXACT
+    )
+    np.testing.assert_allclose(
+        found.self_influence(), np.diag(tracin(path, written.data, written.data)), **EXACT
+    )
     dev = found.deviations()
     assert dev.shape == (len(found.table), 14) == (3 * written.size, 14)
     np.testing.assert_allclose((dev**2).mean(axis=0), found.self_influence(), **EXACT)
@@ -70,7 +78,9 @@ def test_tracin_is_the_mean_product_of_gradients_over_checkpoints(written: Any, 
     assert found.run.to_dict()["settings"]["checkpoints"] == "3 items"
 
 
-def test_tracin_never_holds_all_gradients(written: Any, path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tracin_never_holds_all_gradients(
+    written: Any, path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     held = []
 
     class Watched(NumpyBackend):
@@ -79,14 +89,18 @@ def test_tracin_never_holds_all_gradients(written: Any, path: Any, monkeypatch: 
             return super().sample_gradients(state, batch)
 
     monkeypatch.setattr(gradients, "GRADIENT_BUDGET", 4 * written.size)
-    found = gx.TracIn(checkpoints=path).fit(Watched(written.model), written.data, test=written.test, **QUIET)
+    found = gx.TracIn(checkpoints=path).fit(
+        Watched(written.model), written.data, test=written.test, **QUIET
+    )
     blocks = [block for _, block in found.influence_blocks(size=5)]
     assert max(held) == 4
     np.testing.assert_allclose(np.hstack(blocks), tracin(path, written.test, written.data), **EXACT)
 
 
 @pytest.mark.parametrize("method", ["randproj", "tracin_rp"])
-def test_random_projections_are_unbiased_within_their_standard_error(written: Any, path: Any, method: str) -> None:
+def test_random_projections_are_unbiased_within_their_standard_error(
+    written: Any, path: Any, method: str
+) -> None:
     states = path if method == "tracin_rp" else path[:1]
     exact = tracin(states, written.data, written.data)
     z = []
@@ -97,7 +111,9 @@ def test_random_projections_are_unbiased_within_their_standard_error(written: An
             else gx.RandProj(directions=150, seed=seed)
         ).fit(written.model, written.data, **QUIET)
         z.append((projected.self_influence() - np.diag(exact)) / projected.standard_error())
-        np.testing.assert_allclose(np.diag(projected.influence()), projected.self_influence(), **EXACT)
+        np.testing.assert_allclose(
+            np.diag(projected.influence()), projected.self_influence(), **EXACT
+        )
     z = np.concatenate(z)
     assert np.abs(z.mean()) < 0.35
     assert np.sqrt((z**2).mean()) == pytest.approx(1.0, abs=0.3)
@@ -111,15 +127,21 @@ def test_the_variance_of_a_projection_is_what_theory_says(written: Any) -> None:
 
 
 @settings(derandomize=True, database=None, deadline=None, max_examples=20)
-@given(seed=st.integers(0, 10**6), count=st.sampled_from([1, 5, 16, 17]), batch_size=st.integers(1, 20))
-def test_every_way_to_derivatives_gives_the_same(written: Any, seed: int, count: int, batch_size: int) -> None:
+@given(
+    seed=st.integers(0, 10**6), count=st.sampled_from([1, 5, 16, 17]), batch_size=st.integers(1, 20)
+)
+def test_every_way_to_derivatives_gives_the_same(
+    written: Any, seed: int, count: int, batch_size: int
+) -> None:
     moves = np.random.default_rng(seed).normal(size=(count, written.size))
     wanted = moves @ written.gradients.T
     for backend in (NumpyBackend(written.model), Plain(written.model), ForwardOnly(written.model)):
         data = ArrayDataset(*written.data)
         found = directional(backend, [backend.initial_state()], moves, data, batch_size=batch_size)
         tolerance = 1e-6 if isinstance(backend, ForwardOnly) else 1e-10
-        np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=tolerance * np.abs(wanted).max())
+        np.testing.assert_allclose(
+            found, wanted, rtol=tolerance, atol=tolerance * np.abs(wanted).max()
+        )
 
 
 def test_all_directions_share_one_pass_over_the_data(written: Any) -> None:
@@ -138,8 +160,12 @@ def test_all_directions_share_one_pass_over_the_data(written: Any) -> None:
 def test_no_move_has_no_derivative(written: Any) -> None:
     backend = ForwardOnly(written.model)
     zero = np.zeros((1, written.size))
-    assert not directional(backend, [backend.initial_state()], zero, ArrayDataset(*written.data), batch_size=9).any()
-    none = directional(backend, [backend.initial_state()], zero[:0], ArrayDataset(*written.data), batch_size=9)
+    assert not directional(
+        backend, [backend.initial_state()], zero, ArrayDataset(*written.data), batch_size=9
+    ).any()
+    none = directional(
+        backend, [backend.initial_state()], zero[:0], ArrayDataset(*written.data), batch_size=9
+    )
     assert none.shape == (0, 14)
 
 
@@ -148,8 +174,12 @@ def test_gex_lin_is_the_gradient_along_the_way_to_each_member(written: Any, kind
     backend = kind(written.model)
     found = gx.GEXLin(**CHAINS).fit(backend, written.data, test=written.test, **QUIET)
     members = gx.GEX(**CHAINS, keep=3).fit(backend, written.data, **QUIET).members.states
-    moves = np.stack([backend.ravel(state) for state in members]) - backend.ravel(backend.initial_state())
-    np.testing.assert_allclose(found.deviations(), moves @ written.gradients.T, rtol=1e-5, atol=1e-8)
+    moves = np.stack([backend.ravel(state) for state in members]) - backend.ravel(
+        backend.initial_state()
+    )
+    np.testing.assert_allclose(
+        found.deviations(), moves @ written.gradients.T, rtol=1e-5, atol=1e-8
+    )
     wanted = (moves @ written.test_gradients.T).T @ (moves @ written.gradients.T) / len(moves)
     np.testing.assert_allclose(found.influence(), wanted, rtol=1e-4, atol=1e-8)
     np.testing.assert_array_equal(found.table.chains, [0, 0, 0, 1, 1, 1])
@@ -159,7 +189,9 @@ def test_gex_lin_is_the_gradient_along_the_way_to_each_member(written: Any, kind
 
 def test_gex_lin_nears_gex_where_members_stay_near(written: Any) -> None:
     still = {**CHAINS, "lr": 1e-5}
-    linear, full = (method(**still).fit(written.model, written.data, **QUIET) for method in (gx.GEXLin, gx.GEX))
+    linear, full = (
+        method(**still).fit(written.model, written.data, **QUIET) for method in (gx.GEXLin, gx.GEX)
+    )
     np.testing.assert_allclose(linear.deviations(), full.deviations(), rtol=2e-3, atol=1e-9)
 
 
@@ -169,13 +201,21 @@ def test_sigma_points_seen_linearly_are_the_influence_function(convex: Any) -> N
     table = Tangents(backend, [backend.initial_state()], points, 512).evaluate(convex.data)
     found = np.hstack([block for _, block in table.cross(table)])
     np.testing.assert_allclose(found, convex.influence(0.3), **EXACT)
-    np.testing.assert_allclose(found, gx.IF(damping=0.3).fit(convex.model, convex.data, **QUIET).influence(), **EXACT)
+    np.testing.assert_allclose(
+        found, gx.IF(damping=0.3).fit(convex.model, convex.data, **QUIET).influence(), **EXACT
+    )
 
 
 def test_tracin_on_a_geometric_ensemble_takes_gradients_at_its_members(written: Any) -> None:
     ensemble = gx.GEX(**CHAINS, weight_decay=0.01)
-    found = gx.TracInRP(ensemble=ensemble, directions=3000).fit(written.model, written.data, **QUIET)
-    kept = gx.GEX(**CHAINS, weight_decay=0.01, keep=3).fit(written.model, written.data, **QUIET).members
+    found = gx.TracInRP(ensemble=ensemble, directions=3000).fit(
+        written.model, written.data, **QUIET
+    )
+    kept = (
+        gx.GEX(**CHAINS, weight_decay=0.01, keep=3)
+        .fit(written.model, written.data, **QUIET)
+        .members
+    )
     assert len(kept.states) == 6
     backend = kept.backend
     models = [backend.to_model(state) for state in kept.states]
@@ -190,6 +230,9 @@ def test_statistics_follow_the_members_that_gradients_are_taken_at(written: Any)
     found = gx.TracInRP(ensemble=gx.GEX(**CHAINS), directions=2).fit(model, written.data, **QUIET)
     members = found.members
     assert isinstance(members, Tangents)
-    losses = [evaluate(members.backend, state, ArrayDataset(*written.data), batch_size=99) for state in members.states]
+    losses = [
+        evaluate(members.backend, state, ArrayDataset(*written.data), batch_size=99)
+        for state in members.states
+    ]
     kept = gx.GEX(**CHAINS, keep=3).fit(model, written.data, **QUIET)
     np.testing.assert_array_equal(np.stack(losses), kept.losses)

@@ -22,7 +22,8 @@ QUICK = {"chains": 2, "snapshots": 25}
 
 
 def diabetes(seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
-    """Standardised features and targets, a tenth of these from another patient, and which are off by much."""
+    """Standardised features and targets, a tenth of these from another patient, and which are off
+    by much."""
     x, y = load_diabetes(return_X_y=True)
     x, y = (x - x.mean(axis=0)) / x.std(axis=0), (y - y.mean()) / y.std()
     rng = np.random.default_rng(seed)
@@ -58,7 +59,11 @@ def test_wrong_targets_of_a_memorised_regression_are_found_better_than_by_its_lo
 def test_the_clip_of_other_losses_follows_their_scale() -> None:
     x, y, _ = diabetes(0)
     model = memorise(x, y, seed=0)
-    last = MLP([*model.weights[:-1], 10 * model.weights[-1]], [*model.biases[:-1], 10 * model.biases[-1]], "relu")
+    last = MLP(
+        [*model.weights[:-1], 10 * model.weights[-1]],
+        [*model.biases[:-1], 10 * model.biases[-1]],
+        "relu",
+    )
     fit = {"loss": "squared_error", "progress": False}
     one, ten = (
         gx.GEX(lr=1e-4, snapshots=2, chains=1, chance_loss=c).fit(m, (x, t), **fit)
@@ -69,7 +74,9 @@ def test_the_clip_of_other_losses_follows_their_scale() -> None:
 
 def test_the_loss_of_a_guess_is_known_for_tokens() -> None:
     tokens = np.array([[0, 1, 1], [1, 1, -100]])
-    assert chance_loss("cross_entropy", tokens) == pytest.approx(-(0.2 * np.log(0.2) + 0.8 * np.log(0.8)))
+    assert chance_loss("cross_entropy", tokens) == pytest.approx(
+        -(0.2 * np.log(0.2) + 0.8 * np.log(0.8))
+    )
     assert chance_loss(None, np.zeros((4, 3), int)) is None
 
 

@@ -1,4 +1,5 @@
-"""The estimator: what it settles, what it asks of a backend, what it reports, and that it finds wrong labels."""
+"""The estimator: what it settles, what it asks of a backend, what it reports, and that it finds
+wrong labels."""
 
 from __future__ import annotations
 
@@ -27,9 +28,17 @@ def fit(model: Any, data: Any, *, settings: Any = None, **arguments: Any) -> gx.
 
 
 def settled(n: int, *, backend: Any = None, **settings: Any) -> Plan:
-    auto = {"chains": "auto", "snapshots": "auto", "steps": "auto", "batch_size": "auto", "scoring": "auto"}
+    auto = {
+        "chains": "auto",
+        "snapshots": "auto",
+        "steps": "auto",
+        "batch_size": "auto",
+        "scoring": "auto",
+    }
     usual = {"feedback": True, "optimizer": "sgd", "seed": 0}
-    return settle(backend or NumpyBackend(MLP.init((2, 2), seed=0)), n, **{**auto, **usual, **settings})
+    return settle(
+        backend or NumpyBackend(MLP.init((2, 2), seed=0)), n, **{**auto, **usual, **settings}
+    )
 
 
 @pytest.mark.parametrize(
@@ -44,9 +53,16 @@ def settled(n: int, *, backend: Any = None, **settings: Any) -> Plan:
         (60000, 2, 128, 117, "evaluated"),
     ],
 )
-def test_auto_follows_the_number_of_samples(n: int, chains: int, batch_size: int, steps: int, scoring: str) -> None:
+def test_auto_follows_the_number_of_samples(
+    n: int, chains: int, batch_size: int, steps: int, scoring: str
+) -> None:
     plan = settled(n)
-    assert (plan.chains, plan.batch_size, plan.steps, plan.scoring) == (chains, batch_size, steps, scoring)
+    assert (plan.chains, plan.batch_size, plan.steps, plan.scoring) == (
+        chains,
+        batch_size,
+        steps,
+        scoring,
+    )
 
 
 def test_a_budget_is_spent_on_evaluated_snapshots() -> None:
@@ -56,7 +72,10 @@ def test_a_budget_is_spent_on_evaluated_snapshots() -> None:
     assert limit.allows(planned_passes(plan, 60000, refreshed=0))
     small = limit._replace(most=10.0)  # does not pay for six
     assert settled(60000, limits=[small]).scoring == "training_batches"
-    assert settled(4999, limits=[Limit(lambda passes: passes.epochs(4999), 20.0)]).scoring == "evaluated"
+    assert (
+        settled(4999, limits=[Limit(lambda passes: passes.epochs(4999), 20.0)]).scoring
+        == "evaluated"
+    )
     assert settled(60000, limits=[limit], scoring="training_batches").scoring == "training_batches"
 
 
@@ -73,21 +92,32 @@ def test_scoring_by_training_batches_is_chosen_only_where_it_works() -> None:
         plan = settled(60000, limits=[limit], hard=False, **settings)
         assert plan.scoring == "evaluated"
     with pytest.raises(
-        MissingCapabilityError, match=r'scoring="training_batches" needs SupportsTrainingLosses \(training_losses\)'
+        MissingCapabilityError,
+        match=r'scoring="training_batches" needs SupportsTrainingLosses \(training_losses\)',
     ):
         settled(60000, backend=Silent(), scoring="training_batches")
 
 
 def test_presets_are_the_recipes_of_the_paper_and_of_its_code() -> None:
     paper, code = gx.GEX.paper(), gx.GEX.public_code()
-    assert (paper.chains, paper.snapshots, paper.steps_per_snapshot, paper.floor) == (32, 1, 800, 0.0)
+    assert (paper.chains, paper.snapshots, paper.steps_per_snapshot, paper.floor) == (
+        32,
+        1,
+        800,
+        0.0,
+    )
     assert (code.chains, code.snapshots, code.steps_per_snapshot, code.floor) == (8, 4, 800, 0.05)
     for preset in (paper, code):
         assert preset.ceiling is None
         assert preset.lr == gx.Cosine(0.05, 800)
         assert (preset.scoring, preset.momentum, preset.weight_decay) == ("evaluated", 0.9, 5e-4)
     scaled = gx.GEX.paper(chains=3, steps=10, lr=0.1, seed=5, weight_decay=0.0)
-    assert (scaled.lr, scaled.chains, scaled.seed, scaled.weight_decay) == (gx.Cosine(0.1, 10), 3, 5, 0.0)
+    assert (scaled.lr, scaled.chains, scaled.seed, scaled.weight_decay) == (
+        gx.Cosine(0.1, 10),
+        3,
+        5,
+        0.0,
+    )
 
 
 def test_the_learning_rate_chooses_the_controller() -> None:
@@ -102,7 +132,9 @@ def test_the_learning_rate_chooses_the_controller() -> None:
         assert gx.GEX(**settings)._controller(plan) == wanted
 
 
-def test_weight_decay_goes_with_the_batch_of_sgd_and_is_left_to_who_sets_the_learning_rate() -> None:
+def test_weight_decay_goes_with_the_batch_of_sgd_and_is_left_to_who_sets_the_learning_rate() -> (
+    None
+):
     for settings, samples, wanted in [
         ({}, 100, 0.25 / 8),
         ({}, 5, 0.25 / 5),
@@ -115,13 +147,19 @@ def test_weight_decay_goes_with_the_batch_of_sgd_and_is_left_to_who_sets_the_lea
         ({"weight_decay": 1e-3}, 100, 1e-3),
         ({"weight_decay": 0.0, "optimizer": "adamw"}, 100, 0.0),
     ]:
-        assert gx.GEX(**settings).steps_with(samples).weight_decay == pytest.approx(wanted, rel=1e-12)
+        assert gx.GEX(**settings).steps_with(samples).weight_decay == pytest.approx(
+            wanted, rel=1e-12
+        )
 
 
-def test_the_run_tells_the_weight_decay_that_was_chosen_unless_the_backend_has_its_own(trained: Any) -> None:
+def test_the_run_tells_the_weight_decay_that_was_chosen_unless_the_backend_has_its_own(
+    trained: Any,
+) -> None:
     model, data = trained.model, trained.data
     assert fit(model, data).run.chosen == {"weight_decay": 0.25 / 16}
-    assert fit(model, data, settings={"weight_decay": 0.5}).record()["chosen"] == {"weight_decay": 0.5}
+    assert fit(model, data, settings={"weight_decay": 0.5}).record()["chosen"] == {
+        "weight_decay": 0.5
+    }
     assert fit(NumpyBackend(model), data).run.chosen == {}
 
 
@@ -129,7 +167,9 @@ def test_a_backend_that_steps_with_what_the_method_would_take_scores_alike(train
     model, data = trained.model, trained.data
     wanted = fit(model, data)
     optimizer = gx.GEX(**QUICK).steps_with(len(data[1]))
-    np.testing.assert_array_equal(fit(NumpyBackend(model, optimizer=optimizer), data).losses, wanted.losses)
+    np.testing.assert_array_equal(
+        fit(NumpyBackend(model, optimizer=optimizer), data).losses, wanted.losses
+    )
     assert not np.array_equal(fit(NumpyBackend(model), data).losses, wanted.losses)
 
 
@@ -148,10 +188,14 @@ def test_members_step_on_the_training_data_and_are_scored_on_the_data(trained: A
             return super().batch(indices)
 
     data, train = Recording(*trained.data), Recording(*trained.data)
-    found = fit(trained.model, data, train_data=train, settings={"scoring": "evaluated", "lr": 0.02})
+    found = fit(
+        trained.model, data, train_data=train, settings={"scoring": "evaluated", "lr": 0.02}
+    )
     assert (train.batches, train.augmentations, data.augmentations) == (0, 6, 0)
     assert data.batches > 0
-    np.testing.assert_array_equal(found.losses, fit(trained.model, trained.data, settings={"lr": 0.02}).losses)
+    np.testing.assert_array_equal(
+        found.losses, fit(trained.model, trained.data, settings={"lr": 0.02}).losses
+    )
 
 
 def test_what_is_learnt_about_the_data(trained: Any) -> None:
@@ -167,7 +211,10 @@ def test_numbers_are_no_classes_under_squared_error() -> None:
     x = np.random.default_rng(0).normal(size=(64, 2))
     y = np.round(3 * x[:, 0] + 8)
     model = MLP([np.array([[3.0], [0.0]])], [np.array([8.0])])
-    whole, real = (fit(model, (x, t), loss="squared_error", settings={"snapshots": 8}) for t in (y.astype(int), y))
+    whole, real = (
+        fit(model, (x, t), loss="squared_error", settings={"snapshots": 8})
+        for t in (y.astype(int), y)
+    )
     assert whole.run.snapshots == real.run.snapshots
     assert whole.run.snapshots[0].skill == pytest.approx(1.0, abs=0.05)
     assert (whole.labels, whole.run.classes) == (None, None)
@@ -196,16 +243,30 @@ def test_the_checkpoint_losses_are_those_of_the_model_as_given(normalised: Any) 
 
 
 def test_the_record_of_a_run_is_plain_and_complete(trained: Any) -> None:
-    found = fit(trained.model, trained.data, settings={"lr": gx.Cosine(0.02, 3), "seed": 4, "scoring": "evaluated"})
+    found = fit(
+        trained.model,
+        trained.data,
+        settings={"lr": gx.Cosine(0.02, 3), "seed": 4, "scoring": "evaluated"},
+    )
     record = json.loads(json.dumps(found.run.to_dict()))
-    assert (record["method"], record["backend"], record["samples"], record["classes"]) == ("GEX", "numpy", 96, 3)
+    assert (record["method"], record["backend"], record["samples"], record["classes"]) == (
+        "GEX",
+        "numpy",
+        96,
+        3,
+    )
     assert record["settings"]["lr"] == "Cosine(lr=0.02, steps=3)"
     assert record["settings"]["seed"] == 4
     assert record["plan"]["batch_size"] == 16
     assert record["snapshots"]["member"] == 2
     assert [s["number"] for s in record["snapshots"]["all"]] == [0, 1]
     assert record["learning_rates"] == [0.02, 0.02]
-    assert record["passes"] == {"forward": 4 * 96, "step": 2 * 3 * 16, "copies": 3 + 2, "epochs": 4 + 3.0}
+    assert record["passes"] == {
+        "forward": 4 * 96,
+        "step": 2 * 3 * 16,
+        "copies": 3 + 2,
+        "epochs": 4 + 3.0,
+    }
     assert record["seconds"] > 0
     assert {"python", "numpy"} <= set(record["versions"])
 

@@ -17,13 +17,19 @@ EXACT = {"rtol": 1e-9, "atol": 1e-11}
 QUIET = {"progress": False}
 
 
-def posterior_of(backend: Any, data: Any, *, seed: int | None, batch_size: int = 512) -> KroneckerPosterior:
+def posterior_of(
+    backend: Any, data: Any, *, seed: int | None, batch_size: int = 512
+) -> KroneckerPosterior:
     size = len(backend.ravel(backend.initial_state()))
     dataset = ArrayDataset(*data)
-    return kronecker_posterior(backend, backend.initial_state(), dataset, size=size, batch_size=batch_size, seed=seed)
+    return kronecker_posterior(
+        backend, backend.initial_state(), dataset, size=size, batch_size=batch_size, seed=seed
+    )
 
 
-def covariance_of(posterior: KroneckerPosterior, *, damping: float, scale: float, draws: int = 6000) -> Any:
+def covariance_of(
+    posterior: KroneckerPosterior, *, damping: float, scale: float, draws: int = 6000
+) -> Any:
     rng = np.random.default_rng(3)
     moves = np.stack([posterior.draw(rng, damping=damping, scale=scale) for _ in range(draws)])
     return moves.T @ moves / draws
@@ -39,7 +45,9 @@ def assert_within_sampling_error(found: Any, wanted: Any, draws: int = 6000) -> 
 
 
 @pytest.mark.parametrize("seed", [None, 0], ids=["empirical", "true"])
-def test_draws_have_the_inverse_of_the_damped_factors_as_their_covariance(written: Any, seed: int | None) -> None:
+def test_draws_have_the_inverse_of_the_damped_factors_as_their_covariance(
+    written: Any, seed: int | None
+) -> None:
     backend = NumpyBackend(written.model)
     wanted = np.zeros((written.size, written.size))
     for block in backend.kronecker(backend.initial_state(), written.data, seed=_first_seed(seed)):
@@ -64,7 +72,9 @@ def test_one_linear_layer_and_one_sample_are_exact(convex: Any) -> None:
 
 
 @pytest.mark.parametrize("paired", [True, False], ids=["independent", "dependent"])
-def test_one_linear_layer_is_exact_where_gaussian_inputs_and_signals_are_independent(paired: bool) -> None:
+def test_one_linear_layer_is_exact_where_gaussian_inputs_and_signals_are_independent(
+    paired: bool,
+) -> None:
     rng = np.random.default_rng(4)
     inputs, noise = rng.normal(size=(40, 3)), rng.normal(size=(40, 2))
     if paired:  # every input with every signal: independent to the last digit
@@ -77,7 +87,10 @@ def test_one_linear_layer_is_exact_where_gaussian_inputs_and_signals_are_indepen
     fisher = gradients.T @ gradients / len(gradients)
     (block,) = backend.kronecker(state, data, seed=None)
     rows = block.positions.ravel()
-    error = np.abs(np.kron(block.outputs, block.inputs) - fisher[np.ix_(rows, rows)]).max() / np.abs(fisher).max()
+    error = (
+        np.abs(np.kron(block.outputs, block.inputs) - fisher[np.ix_(rows, rows)]).max()
+        / np.abs(fisher).max()
+    )
     assert (error < 1e-12) == paired
     assert paired or error > 0.01
     if paired:
@@ -89,7 +102,9 @@ def test_one_linear_layer_is_exact_where_gaussian_inputs_and_signals_are_indepen
 
 def test_factors_are_means_over_samples_however_they_are_batched(written: Any) -> None:
     backend = NumpyBackend(written.model)
-    whole, parts = (posterior_of(backend, written.data, seed=None, batch_size=size) for size in (99, 4))
+    whole, parts = (
+        posterior_of(backend, written.data, seed=None, batch_size=size) for size in (99, 4)
+    )
     for one, other in zip(whole.layers, parts.layers, strict=True):
         np.testing.assert_allclose(one.input_values, other.input_values, **EXACT)
         np.testing.assert_allclose(one.output_values, other.output_values, **EXACT)
@@ -123,14 +138,18 @@ def test_a_rank_keeps_the_draws_within_the_top_eigenvectors(convex: Any) -> None
     method = gx.Laplace(structure="full", rank=2, scale=1e-5, samples=8, keep=8)
     found = method.fit(convex.model, convex.data, **QUIET)
     backend = found.members.backend
-    moves = np.stack([backend.ravel(s) for s in found.members.states]) - backend.ravel(backend.initial_state())
+    moves = np.stack([backend.ravel(s) for s in found.members.states]) - backend.ravel(
+        backend.initial_state()
+    )
     values, vectors = np.linalg.eigh(convex.hessian)
     outside = moves @ np.delete(vectors, np.argsort(-np.abs(values))[:2], axis=1)
     assert np.abs(outside).max() < 1e-6 * np.abs(moves).max()
 
 
 def test_a_fit_keeps_what_later_questions_need(written: Any) -> None:
-    found = gx.Laplace(samples=6, keep=3, scale=0.1).fit(written.model, written.data, test=written.test, **QUIET)
+    found = gx.Laplace(samples=6, keep=3, scale=0.1).fit(
+        written.model, written.data, test=written.test, **QUIET
+    )
     assert found.losses.shape == (6, 14)
     np.testing.assert_allclose(found.influence(written.test), _product(found, written.test))
     assert found.influence().shape == (4, 14)
@@ -152,7 +171,9 @@ def test_statistics_follow_each_draw(written: Any) -> None:
     members = found.members
     assert members.refresh.active
     for row, state in zip(found.losses, members.states, strict=True):
-        np.testing.assert_array_equal(members.backend.forward(members.refresh(state), written.data), row)
+        np.testing.assert_array_equal(
+            members.backend.forward(members.refresh(state), written.data), row
+        )
 
 
 def test_draws_that_diverge_are_left_out_and_counted(written: Any) -> None:
@@ -166,13 +187,18 @@ def test_draws_that_diverge_are_left_out_and_counted(written: Any) -> None:
     found = gx.Laplace(samples=7, keep=9).fit(Fragile(written.model), written.data, **QUIET)
     assert (len(found.table), len(found.members.states)) == (5, 5)
     assert found.run.chosen["diverged"] == 2
-    with pytest.raises(AllMembersDivergedError, match="all 2 draws have non-finite losses; lower scale, or raise damp"):
+    with pytest.raises(
+        AllMembersDivergedError,
+        match="all 2 draws have non-finite losses; lower scale, or raise damp",
+    ):
         gx.Laplace(samples=2, scale=1e300).fit(written.model, written.data, **QUIET)
 
 
 def test_a_posterior_without_positive_curvature_is_refused(written: Any) -> None:
     lowest = np.linalg.eigvalsh(written.hessian)[0]
-    with pytest.raises(InvalidSettingError, match=f"raise damping above {-lowest:.3g}, or lower rank"):
+    with pytest.raises(
+        InvalidSettingError, match=f"raise damping above {-lowest:.3g}, or lower rank"
+    ):
         gx.Laplace(structure="full", damping=0.01).fit(written.model, written.data, **QUIET)
 
 

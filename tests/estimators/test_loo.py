@@ -31,7 +31,10 @@ def train(data: Any, start: MLP | None, seed: int) -> MLP:
 def problem() -> Any:
     rng = np.random.default_rng(3)
     x, test_x = rng.normal(size=(30, 3)), rng.normal(size=(5, 3))
-    y, test_y = ((a @ rng.normal(size=(3, 3)) + rng.normal(size=(len(a), 3))).argmax(axis=1) for a in (x, test_x))
+    y, test_y = (
+        (a @ rng.normal(size=(3, 3)) + rng.normal(size=(len(a), 3))).argmax(axis=1)
+        for a in (x, test_x)
+    )
     return train((x, y), None, 0), (x, y), (test_x, test_y)
 
 
@@ -159,10 +162,13 @@ def test_what_is_refused(problem: Any) -> None:
         return MLP([np.full((3, 3), np.inf)], [np.zeros(3)])
 
     with pytest.raises(
-        InvalidModelError, match=r"train failed without sample 3 \(RuntimeError: out of memory\); it is"
+        InvalidModelError,
+        match=r"train failed without sample 3 \(RuntimeError: out of memory\); it is",
     ):
         gx.LOO(train=fail, indices=[3]).fit(model, data, **QUIET)
-    with pytest.raises(InvalidModelError, match="the model trained without sample 3 has non-finite losses"):
+    with pytest.raises(
+        InvalidModelError, match="the model trained without sample 3 has non-finite losses"
+    ):
         gx.LOO(train=burst, indices=[3]).fit(model, data, **QUIET)
     for indices in ([30], [-1], [], [0.5], [[1]]):
         with pytest.raises(InvalidSettingError, match="indices must be whole numbers from 0 to 29"):

@@ -1,4 +1,5 @@
-"""Settings under which the estimators do what the paper's public code does; those of scores are tested beside them."""
+"""Settings under which the estimators do what the paper's public code does; those of scores are
+tested beside them."""
 
 from __future__ import annotations
 
@@ -18,7 +19,10 @@ QUIET = {"progress": False}
 
 def test_its_loss_floor_is_of_the_base_alone(written: Any) -> None:
     settings = {"chains": 2, "snapshots": 2, "lr": 0.05, "steps_per_snapshot": 4, "batch_size": 7}
-    plain, floored = (gx.GEX(**settings, floor=floor).fit(written.model, written.data, **QUIET) for floor in (0.0, 1.0))
+    plain, floored = (
+        gx.GEX(**settings, floor=floor).fit(written.model, written.data, **QUIET)
+        for floor in (0.0, 1.0)
+    )
     assert (plain.checkpoint_losses < 1).any()
     assert (plain.checkpoint_losses > 1).any()
     wanted = ((plain.losses - np.maximum(plain.base_losses, 1.0)) ** 2).mean(axis=0)
@@ -38,12 +42,16 @@ def test_its_posterior_is_that_of_all_samples(convex: Any) -> None:
     backend, n, sigma, alpha = NumpyBackend(convex.model), 14, 0.3, 0.2
     method = gx.Laplace.public_code(n=n, sigma=sigma, alpha=alpha)
     data = ArrayDataset(*convex.data)
-    posterior = kronecker_posterior(backend, backend.initial_state(), data, size=convex.size, batch_size=99, seed=None)
+    posterior = kronecker_posterior(
+        backend, backend.initial_state(), data, size=convex.size, batch_size=99, seed=None
+    )
     (block,) = backend.kronecker(backend.initial_state(), convex.data, seed=None)
     fisher = np.kron(block.outputs, block.inputs)
     wanted = np.linalg.inv(n * fisher / sigma**2 + np.eye(len(fisher)) / alpha**2)
     rng = np.random.default_rng(0)
-    moves = np.stack([posterior.draw(rng, damping=method.damping, scale=method.scale) for _ in range(6000)])
+    moves = np.stack(
+        [posterior.draw(rng, damping=method.damping, scale=method.scale) for _ in range(6000)]
+    )
     rows = block.positions.ravel()
     found = (moves.T @ moves / len(moves))[np.ix_(rows, rows)]
     error = np.sqrt((np.outer(np.diag(wanted), np.diag(wanted)) + wanted**2) / len(moves))
@@ -70,7 +78,10 @@ def test_its_eigenvalues_are_the_largest_with_their_sign(written: Any) -> None:
     [
         (lambda: gx.Arnoldi(order="up"), "order is 'up'; allowed are 'size' and 'value'"),
         (lambda: gx.Laplace.public_code(n=0), "n is 0, and must be a whole number from 1 up"),
-        (lambda: gx.Laplace.public_code(n=9, sigma=0), "sigma is 0, and must be a finite number above 0"),
+        (
+            lambda: gx.Laplace.public_code(n=9, sigma=0),
+            "sigma is 0, and must be a finite number above 0",
+        ),
     ],
 )
 def test_what_is_refused(make: Any, told: str) -> None:

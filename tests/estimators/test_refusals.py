@@ -44,16 +44,36 @@ class Lacking(NumpyBackend):
         (gx.IF(), SupportsHvp, r"IF needs SupportsHvp \(hvp\)"),
         (gx.IF(), SupportsParams, r"IF needs SupportsParams \(ravel/unravel\)"),
         (gx.Arnoldi(), SupportsHvp, r"Arnoldi needs SupportsHvp \(hvp\)"),
-        (gx.LiSSA(), SupportsSampleGradients, r"LiSSA needs SupportsSampleGradients \(sample_gradients\)"),
+        (
+            gx.LiSSA(),
+            SupportsSampleGradients,
+            r"LiSSA needs SupportsSampleGradients \(sample_gradients\)",
+        ),
         (gx.RandProj(), SupportsParams, r"RandProj needs SupportsParams"),
         (gx.GEXLin(), SupportsParams, r"GEXLin needs SupportsParams"),
-        (gx.TracIn(checkpoints=[ZERO]), SupportsSampleGradients, r"TracIn needs SupportsSampleGradients"),
-        (gx.TracIn(checkpoints=[ZERO]), SupportsCheckpoints, r"TracIn needs SupportsCheckpoints \(load\)"),
-        (gx.TracInRP(checkpoints=[ZERO]), SupportsCheckpoints, r"TracInRP needs SupportsCheckpoints \(load\)"),
+        (
+            gx.TracIn(checkpoints=[ZERO]),
+            SupportsSampleGradients,
+            r"TracIn needs SupportsSampleGradients",
+        ),
+        (
+            gx.TracIn(checkpoints=[ZERO]),
+            SupportsCheckpoints,
+            r"TracIn needs SupportsCheckpoints \(load\)",
+        ),
+        (
+            gx.TracInRP(checkpoints=[ZERO]),
+            SupportsCheckpoints,
+            r"TracInRP needs SupportsCheckpoints \(load\)",
+        ),
         (gx.Laplace(), SupportsKronecker, r"Laplace needs SupportsKronecker \(kronecker\)"),
         (gx.Laplace(structure="full"), SupportsHvp, r"Laplace needs SupportsHvp \(hvp\)"),
         (gx.IF(parameters="*0"), SupportsSelection, r"IF with parameters= needs SupportsSelection"),
-        (gx.GEX(parameters="*0"), SupportsSelection, r"GEX with parameters= needs SupportsSelection"),
+        (
+            gx.GEX(parameters="*0"),
+            SupportsSelection,
+            r"GEX with parameters= needs SupportsSelection",
+        ),
         (gx.LastLayer(gx.GEX()), SupportsSelection, r"the last layer needs SupportsSelection"),
         (gx.LastLayer(gx.IF()), SupportsSelection, r"the last layer needs SupportsSelection"),
     ],
@@ -65,7 +85,9 @@ def test_a_missing_capability_is_named_before_any_work(method: Any, lacks: type,
     assert backend.forwards == 0
 
 
-@pytest.mark.parametrize("method", [gx.RandProj(directions=2), gx.GEXLin(lr=0.1, snapshots=2, chains=1)])
+@pytest.mark.parametrize(
+    "method", [gx.RandProj(directions=2), gx.GEXLin(lr=0.1, snapshots=2, chains=1)]
+)
 def test_losses_and_parameters_are_enough_for_linear_deviations(method: Any) -> None:
     from gexcore.backend.protocols import SupportsJvp
 
@@ -91,16 +113,29 @@ def test_losses_and_parameters_are_enough_for_linear_deviations(method: Any) -> 
         (lambda: gx.Laplace(damping=0), "damping is 0, and must be a finite number above 0"),
         (lambda: gx.Laplace(scale=0), "scale is 0, and must be a finite number above 0"),
         (lambda: gx.Laplace(samples=0), "samples is 0, and must be a whole number"),
-        (lambda: gx.Laplace(structure="diag"), "structure is 'diag'; allowed are 'kfac' and 'full'"),
+        (
+            lambda: gx.Laplace(structure="diag"),
+            "structure is 'diag'; allowed are 'kfac' and 'full'",
+        ),
         (lambda: gx.Laplace(fisher="mean"), "fisher is 'mean'; allowed are 'true' and 'empirical'"),
-        (lambda: gx.Laplace(rank=3), "rank truncates the full Hessian; leave it out, or set structure='full'"),
+        (
+            lambda: gx.Laplace(rank=3),
+            "rank truncates the full Hessian; leave it out, or set structure='full'",
+        ),
         (lambda: gx.TracInRP(), "TracInRP got neither of checkpoints and ensemble; give one"),
-        (lambda: gx.TracInRP(checkpoints=[1], ensemble=gx.GEX()), "TracInRP got both of checkpoints and ensemble"),
+        (
+            lambda: gx.TracInRP(checkpoints=[1], ensemble=gx.GEX()),
+            "TracInRP got both of checkpoints and ensemble",
+        ),
         (
             lambda: gx.TracInRP(ensemble=gx.GEX(parameters="*1")),
-            "gradients by the parameters that its ensemble steps in; give it parameters=, and the ensemble none",
+            "gradients by the parameters that its ensemble steps in; give it parameters=, "
+            "and the ensemble none",
         ),
-        (lambda: gx.LastLayer(gx.Loss()), "LastLayer takes a method with the setting parameters, and Loss has none"),
+        (
+            lambda: gx.LastLayer(gx.Loss()),
+            "LastLayer takes a method with the setting parameters, and Loss has none",
+        ),
     ],
 )
 def test_a_setting_out_of_range_is_refused_at_once(make: Any, told: str) -> None:
@@ -111,7 +146,9 @@ def test_a_setting_out_of_range_is_refused_at_once(make: Any, told: str) -> None
 @pytest.mark.parametrize("checkpoints", [[], {"weight": 1}, "best.pt", ZERO])
 @pytest.mark.parametrize("kind", [gx.TracIn, gx.TracInRP])
 def test_checkpoints_are_a_list(kind: Any, checkpoints: Any) -> None:
-    with pytest.raises(InvalidSettingError, match="needs a list of checkpoints of the training run, such as"):
+    with pytest.raises(
+        InvalidSettingError, match="needs a list of checkpoints of the training run, such as"
+    ):
         kind(checkpoints=checkpoints).fit(ZERO, (X, Y), **QUIET)
 
 
@@ -120,7 +157,8 @@ def test_a_hessian_that_does_not_fit_is_refused(method: Any) -> None:
     model = MLP.init((2, 1300, 2), seed=0)
     with pytest.raises(
         InvalidSettingError,
-        match=r"holds a Hessian of 6,502 × 6,502, and takes up to 5,000 .* LastLayer, or use Arnoldi",
+        match=r"holds a Hessian of 6,502 × 6,502, and takes up to 5,000 .* LastLayer, or use "
+        r"Arnoldi",
     ):
         method.fit(model, (X, Y), **QUIET)
 
@@ -134,7 +172,9 @@ def test_a_hessian_that_does_not_fit_is_refused(method: Any) -> None:
     ],
 )
 def test_parameters_that_fit_nothing_are_refused(parameters: Any, told: str) -> None:
-    with pytest.raises(InvalidSettingError, match=rf"{told}.*choose names or patterns among 'weight0', 'bias0'"):
+    with pytest.raises(
+        InvalidSettingError, match=rf"{told}.*choose names or patterns among 'weight0', 'bias0'"
+    ):
         gx.IF(parameters=parameters).fit(ZERO, (X, Y), **QUIET)
 
 
@@ -144,7 +184,10 @@ def test_a_hessian_of_nothing_is_refused() -> None:
             return 0 * tangent
 
     for method in (gx.IF(damping=0.0), gx.Arnoldi()):
-        with pytest.raises(InvalidSettingError, match=r"the Hessian is zero at this model, and .* set damping above 0"):
+        with pytest.raises(
+            InvalidSettingError,
+            match=r"the Hessian is zero at this model, and .* set damping above 0",
+        ):
             method.fit(Flat(ZERO), (X, Y), **QUIET)
 
 
@@ -158,9 +201,15 @@ def test_a_hessian_of_nothing_is_refused() -> None:
             ["['Dense_0']['bias']", "['Dense_1']['bias']", "['Dense_1']['kernel']"],
             ["['Dense_1']['bias']", "['Dense_1']['kernel']"],
         ),
-        (["dense/kernel", "dense/bias", "dense_1/kernel", "dense_1/bias"], ["dense_1/kernel", "dense_1/bias"]),
+        (
+            ["dense/kernel", "dense/bias", "dense_1/kernel", "dense_1/bias"],
+            ["dense_1/kernel", "dense_1/bias"],
+        ),
         (["[0][0]", "[0][1]", "[1][0]", "[1][1]"], ["[1][0]", "[1][1]"]),
-        (["layers[0].weight", "layers[1].weight", "layers[1].bias"], ["layers[1].weight", "layers[1].bias"]),
+        (
+            ["layers[0].weight", "layers[1].weight", "layers[1].bias"],
+            ["layers[1].weight", "layers[1].bias"],
+        ),
         (
             ["weight_net.0.weight", "weight_net.1.weight", "weight_net.1.bias"],
             ["weight_net.1.weight", "weight_net.1.bias"],

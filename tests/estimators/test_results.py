@@ -69,12 +69,16 @@ def test_groups_and_top_are_views_of_the_matrix(found: gx.Influence, written: An
     matrix = found.influence(written.test)
     groups = np.arange(14) % 3
     summed = np.stack([matrix[:, groups == g].sum(axis=1) for g in range(3)], axis=1)
-    np.testing.assert_allclose(found.group_influence(groups, written.test), summed, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        found.group_influence(groups, written.test), summed, rtol=1e-9, atol=1e-12
+    )
     top = found.top(4, written.test)
     np.testing.assert_array_equal(top.proponents, np.argsort(-matrix, axis=1, kind="stable")[:, :4])
     blocks = list(found.influence_blocks(written.test, size=4))
     assert [part.stop for part, _ in blocks] == [4, 8, 12, 14]
-    np.testing.assert_allclose(np.hstack([block for _, block in blocks]), matrix, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        np.hstack([block for _, block in blocks]), matrix, rtol=1e-9, atol=1e-12
+    )
 
 
 def test_deviations_hold_the_whole_result(found: gx.Influence) -> None:
@@ -95,7 +99,9 @@ def test_a_record_is_plain(found: gx.Influence) -> None:
     assert ("plan" in record) == ("snapshots" in record) == (found.run.plan is not None)
 
 
-def test_a_method_without_losses_ranks_by_self_influence(found: gx.Influence, tmp_path: Path) -> None:
+def test_a_method_without_losses_ranks_by_self_influence(
+    found: gx.Influence, tmp_path: Path
+) -> None:
     columns = found.columns()
     frame = found.to_frame()
     assert list(frame.columns) == list(columns)
@@ -131,7 +137,9 @@ def test_a_run_without_members_says_so(trained_cold: Any, written: Any) -> None:
     assert len(found.table) == 0
     assert np.isnan(found.self_influence()).all()
     assert found.suspects().threshold.reason == "the run has no usable member"
-    with pytest.raises(ValueError, match="the run has no usable member, and influence is a mean over members"):
+    with pytest.raises(
+        ValueError, match="the run has no usable member, and influence is a mean over members"
+    ):
         found.influence()
     cold = gx.GEX(**COLD)
     with pytest.raises(ValueError, match="the run has no usable member to take gradients at"):
@@ -159,7 +167,9 @@ def test_parameters_restrict_every_method(written: Any) -> None:
         np.testing.assert_allclose(found.influence(), wanted, rtol=1e-8)
     last_layer = gx.LastLayer(gx.IF(damping=0.1)).fit(written.model, written.data, **QUIET)
     np.testing.assert_allclose(last_layer.influence(), wanted, rtol=1e-8)
-    tracin = gx.LastLayer(gx.TracIn(checkpoints=[written.model])).fit(written.model, written.data, **QUIET)
+    tracin = gx.LastLayer(gx.TracIn(checkpoints=[written.model])).fit(
+        written.model, written.data, **QUIET
+    )
     np.testing.assert_allclose(tracin.influence(), g @ g.T, rtol=1e-8, atol=1e-12)
     lin = gx.LastLayer(gx.GEXLin(**CHAINS)).fit(written.model, written.data, **QUIET)
     assert np.linalg.matrix_rank(lin.influence()) == 6
@@ -170,7 +180,10 @@ def test_parameters_restrict_every_method(written: Any) -> None:
         assert (moved.weights[1] != written.model.weights[1]).all()
     solved = gx.LiSSA(parameters="*1", depth=300, scale=1.0, damping=0.1, batch_size=99)
     np.testing.assert_allclose(
-        solved.fit(written.model, written.data, **QUIET).influence(written.data), wanted, rtol=1e-6, atol=1e-8
+        solved.fit(written.model, written.data, **QUIET).influence(written.data),
+        wanted,
+        rtol=1e-6,
+        atol=1e-8,
     )
 
 
@@ -180,14 +193,18 @@ def test_members_step_in_the_chosen_parameters_only(written: Any, scoring: Any) 
     whole = ensemble.fit(written.model, written.data, **QUIET)
     moved = [whole.members.backend.to_model(state).weights[0] for state in whole.members.states]
     assert all((weight != written.model.weights[0]).any() for weight in moved)
-    found = gx.LastLayer(ensemble).fit(written.model, written.data, train_data=written.data, test=written.test, **QUIET)
+    found = gx.LastLayer(ensemble).fit(
+        written.model, written.data, train_data=written.data, test=written.test, **QUIET
+    )
     assert len(found.members.states) == 6
     for state in found.members.states:
         moved = found.members.backend.to_model(state)
         np.testing.assert_array_equal(moved.weights[0], written.model.weights[0])
         np.testing.assert_array_equal(moved.biases[0], written.model.biases[0])
         assert (moved.weights[1] != written.model.weights[1]).all()
-    by_name = dataclasses.replace(ensemble, parameters="*1").fit(written.model, written.data, **QUIET)
+    by_name = dataclasses.replace(ensemble, parameters="*1").fit(
+        written.model, written.data, **QUIET
+    )
     np.testing.assert_array_equal(by_name.losses, found.losses)
     assert found.influence().shape == (4, 14)
     assert found.run.settings["parameters"] == ["weight1", "bias1"]

@@ -1,4 +1,5 @@
-"""Bad input: one clear sentence, in an error that is also the built-in one, before any work is done."""
+"""Bad input: one clear sentence, in an error that is also the built-in one, before any work is
+done."""
 
 from __future__ import annotations
 
@@ -10,11 +11,18 @@ import pytest
 
 import gexcore as gx
 from gexcore import errors
-from gexcore.errors import InvalidDataError, InvalidModelError, InvalidSettingError, UnknownBackendError
+from gexcore.errors import (
+    InvalidDataError,
+    InvalidModelError,
+    InvalidSettingError,
+    UnknownBackendError,
+)
 from gexcore_numpy import MLP, NumpyBackend
 
 
-def fit(model: Any, data: Any, *, settings: dict[str, Any] | None = None, **arguments: Any) -> gx.Influence:
+def fit(
+    model: Any, data: Any, *, settings: dict[str, Any] | None = None, **arguments: Any
+) -> gx.Influence:
     quick = {"chains": 1, "snapshots": 1, "steps_per_snapshot": 1, **(settings or {})}
     return gx.GEX(**quick).fit(model, data, progress=False, **arguments)
 
@@ -36,16 +44,19 @@ def replaced(array: Any, position: Any, value: Any) -> Any:
 DATA = {
     "unequal lengths": (
         lambda x, y: (x, y[:-1]),
-        "the columns of the data have unequal lengths (0: 96, 1: 95); give one row per sample in each",
+        "the columns of the data have unequal lengths (0: 96, 1: 95); give one row per "
+        "sample in each",
     ),
     "unequal named columns": (
         lambda x, y: {"x": x[:3], "y": y},
-        "the columns of the data have unequal lengths (x: 3, y: 96); give one row per sample in each",
+        "the columns of the data have unequal lengths (x: 3, y: 96); give one row per sample "
+        "in each",
     ),
     "empty": (lambda x, y: (x[:0], y[:0]), "the data has no samples; give at least two"),
     "NaN": (
         lambda x, y: (replaced(x, (slice(7, 9), 2), np.nan), y),
-        "column 0 of the data has non-finite values in 2 samples, first at position 7; only finite numbers are allowed",
+        "column 0 of the data has non-finite values in 2 samples, first at position 7; only "
+        "finite numbers are allowed",
     ),
     "infinity": (
         lambda x, y: (replaced(x, (95, 0), -np.inf), y),
@@ -55,14 +66,30 @@ DATA = {
     "label below": (lambda x, y: (x, replaced(y, 4, -1)), "label -1 is outside 0 … 2, the "),
     "float labels": (
         lambda x, y: (x, y.astype(float)),
-        "the labels are floats, and cross-entropy needs integer classes 0 … K−1 (or one row of class probabilities",
+        "the labels are floats, and cross-entropy needs integer classes 0 … K−1 (or one row "
+        "of class probabilities",
     ),
-    "words": (lambda x, y: (x, y.astype(str)), "cross-entropy needs integers 0 … K−1; encode the classes as numbers"),
-    "no labels": (lambda x, y: x, "data of type ndarray is not understood; give (x, y) arrays, a dict of arrays"),
+    "words": (
+        lambda x, y: (x, y.astype(str)),
+        "cross-entropy needs integers 0 … K−1; encode the classes as numbers",
+    ),
+    "no labels": (
+        lambda x, y: x,
+        "data of type ndarray is not understood; give (x, y) arrays, a dict of arrays",
+    ),
     "a number": (lambda x, y: 3, "data of type int is not understood; give (x, y) arrays"),
-    "one label": (lambda x, y: (x, np.array(3)), "data of type tuple is not understood; give (x, y) arrays"),
-    "ragged": (lambda x, y: ([[1.0], [2.0, 3.0]], [0, 1]), "a column of the data has rows of unequal shapes; give"),
-    "another width": (lambda x, y: (x[:, :4], y), "have shape (96, 4), but the model takes 5 numbers per sample"),
+    "one label": (
+        lambda x, y: (x, np.array(3)),
+        "data of type tuple is not understood; give (x, y) arrays",
+    ),
+    "ragged": (
+        lambda x, y: ([[1.0], [2.0, 3.0]], [0, 1]),
+        "a column of the data has rows of unequal shapes; give",
+    ),
+    "another width": (
+        lambda x, y: (x[:, :4], y),
+        "have shape (96, 4), but the model takes 5 numbers per sample",
+    ),
 }
 
 
@@ -108,11 +135,20 @@ SETTINGS = [
         for v in (-1, 0.5)
     ),
     *(
-        ({"floor": 0.5, "ceiling": value}, f"ceiling is {value!r}, and must be a finite number above 0.5")
+        (
+            {"floor": 0.5, "ceiling": value},
+            f"ceiling is {value!r}, and must be a finite number above 0.5",
+        )
         for value in (0.5, -1.0, float("inf"), "high")
     ),
-    ({"scoring": "cheap"}, "scoring is 'cheap'; allowed are 'auto', 'evaluated' and 'training_batches'"),
-    ({"optimizer": "lion"}, "optimizer is 'lion'; allowed are 'sgd', 'adamw' and the framework's own factory"),
+    (
+        {"scoring": "cheap"},
+        "scoring is 'cheap'; allowed are 'auto', 'evaluated' and 'training_batches'",
+    ),
+    (
+        {"optimizer": "lion"},
+        "optimizer is 'lion'; allowed are 'sgd', 'adamw' and the framework's own factory",
+    ),
 ]
 
 
@@ -136,13 +172,20 @@ def test_settings_of_presets(preset: Any, settings: dict[str, Any], told: str) -
 
 def test_a_batch_larger_than_the_data(trained: Any) -> None:
     told = "batch_size is 97, and the data has 96 samples; choose at most that many"
-    refused(InvalidSettingError, told, fit, trained.model, trained.data, settings={"batch_size": 97})
+    refused(
+        InvalidSettingError, told, fit, trained.model, trained.data, settings={"batch_size": 97}
+    )
     assert len(fit(trained.model, trained.data, settings={"lr": 0.1, "batch_size": 96}).table) == 1
 
 
-@pytest.mark.parametrize("model", [None, 3, "resnet", MLP, NumpyBackend, np.zeros(3), object()], ids=repr)
+@pytest.mark.parametrize(
+    "model", [None, 3, "resnet", MLP, NumpyBackend, np.zeros(3), object()], ids=repr
+)
 def test_a_model_that_is_no_model(trained: Any, model: Any) -> None:
-    told = f"no backend takes a model of type {type(model).__module__}.{type(model).__qualname__}; installed: "
+    told = (
+        f"no backend takes a model of type {type(model).__module__}.{type(model).__qualname__}; "
+        "installed: "
+    )
     refused(InvalidModelError, told, fit, model, trained.data)
 
 
@@ -182,20 +225,29 @@ def test_a_loss_of_the_wrong_shape(trained: Any, shape: Any) -> None:
 
     for backend, size in [(Reduced(trained.model), 96), (ReducedInTraining(trained.model), 16)]:
         wrong = np.shape(shape(np.zeros(size)))
-        told = f"the loss of a batch of {size} samples has shape {wrong}; one number per sample, shape ({size},), is needed"
+        told = (
+            f"the loss of a batch of {size} samples has shape {wrong}; one number per sample, "
+            f"shape ({size},), is needed"
+        )
         refused(InvalidModelError, told, fit, backend, trained.data, settings={"batch_size": 16})
 
 
 def test_an_untrained_model(trained: Any) -> None:
     blank = MLP([np.zeros((5, 3))], [np.zeros(3)])
-    told = "the model predicts the given targets no better than a guess; the method starts from a trained model"
+    told = (
+        "the model predicts the given targets no better than a guess; the method starts from a "
+        "trained model"
+    )
     for scoring in ("evaluated", "training_batches"):
         refused(InvalidModelError, told, fit, blank, trained.data, settings={"scoring": scoring})
 
 
 def test_a_broken_model(trained: Any) -> None:
     weights = [replaced(trained.model.weights[0], (0, 0), np.nan), trained.model.weights[1]]
-    told = "the trained model's loss is not finite for 96 of 96 samples, first at position 0; a model that works"
+    told = (
+        "the trained model's loss is not finite for 96 of 96 samples, first at position 0; a "
+        "model that works"
+    )
     refused(InvalidModelError, told, fit, MLP(weights, trained.model.biases), trained.data)
 
 
@@ -226,7 +278,9 @@ def test_every_error_is_also_the_built_in_one_that_a_caller_would_catch() -> Non
 
 def test_a_loss_whose_skill_is_unknown(trained: Any) -> None:
     backend = NumpyBackend(MLP([np.zeros((5, 1))], [np.zeros(1)]), loss="squared_error")
-    told = "lr='auto' has no measure of skill for this loss; it knows classification by integer labels"
+    told = (
+        "lr='auto' has no measure of skill for this loss; it knows classification by integer labels"
+    )
     data = (trained.x, trained.x[:, :1] ** 2)
     refused(InvalidSettingError, told, fit, backend, data)
     assert len(fit(backend, data, settings={"lr": 0.01}).table) == 1

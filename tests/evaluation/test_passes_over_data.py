@@ -1,4 +1,5 @@
-"""Whatever asks several states about the same data reads each sample once: it may have to be decoded."""
+"""Whatever asks several states about the same data reads each sample once: it may have to be
+decoded."""
 
 from __future__ import annotations
 
@@ -38,7 +39,10 @@ class Counted(ArrayDataset):
 def states_of(backend: Any) -> list[Any]:
     rng = np.random.default_rng(0)
     flat = backend.ravel(backend.initial_state())
-    return [backend.unravel(backend.initial_state(), flat + 0.1 * rng.normal(size=flat.shape)) for _ in range(STATES)]
+    return [
+        backend.unravel(backend.initial_state(), flat + 0.1 * rng.normal(size=flat.shape))
+        for _ in range(STATES)
+    ]
 
 
 def members_of(backend: Backend[Any, Any], data: Any, states: list[Any]) -> Members:
@@ -66,13 +70,19 @@ def gradients(backend: Any, data: Counted, states: list[Any]) -> NDArray[Any]:
 
 @pytest.mark.parametrize("ask", [losses_of_members, probabilities, derivatives, gradients])
 @pytest.mark.parametrize("kind", ["trained", "normalised"])
-def test_all_states_share_one_pass(ask: Callable[..., Any], kind: str, request: pytest.FixtureRequest) -> None:
+def test_all_states_share_one_pass(
+    ask: Callable[..., Any], kind: str, request: pytest.FixtureRequest
+) -> None:
     trained = request.getfixturevalue(kind)
     backend, data = NumpyBackend(trained.model), Counted(*trained.data)
     found = ask(backend, data, states_of(backend))
     np.testing.assert_array_equal(data.reads, 1)
     one_by_one = [ask(backend, data, [state]) for state in states_of(backend)]
-    wanted = np.concatenate(one_by_one) if ask in (losses_of_members, derivatives) else np.mean(one_by_one, axis=0)
+    wanted = (
+        np.concatenate(one_by_one)
+        if ask in (losses_of_members, derivatives)
+        else np.mean(one_by_one, axis=0)
+    )
     np.testing.assert_allclose(found, wanted)
 
 
@@ -83,7 +93,9 @@ def test_statistics_of_all_states_are_refreshed_from_the_same_batches(normalised
     assert data.reads.max() == 1
     for state, refreshed in zip(states_of(backend), together, strict=True):
         alone = evaluate(backend, refresh(state), data, batch_size=BATCH_SIZE)
-        np.testing.assert_array_equal(evaluate(backend, refreshed, data, batch_size=BATCH_SIZE), alone)
+        np.testing.assert_array_equal(
+            evaluate(backend, refreshed, data, batch_size=BATCH_SIZE), alone
+        )
 
 
 @pytest.mark.parametrize("held", [2, STATES])

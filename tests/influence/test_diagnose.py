@@ -21,7 +21,8 @@ LIMITS = {check.name: (check.limit, check.least) for check in CHECKS}
 
 
 def memorise(*, steps: int = 1500, noise: float = 0.1) -> tuple[MLP, Data]:
-    """A network with batch normalisation and 300 samples of four classes, some with a wrong label."""
+    """A network with batch normalisation and 300 samples of four classes, some with a wrong label.
+    A network with batch normalisation and 300 samples of four classes, some with a wrong label."""
     rng = np.random.default_rng(3)
     true = np.arange(300) % 4
     x = 1.5 * rng.normal(size=(4, 16))[true] + rng.normal(size=(300, 16))
@@ -52,15 +53,21 @@ def runs(trained: Any) -> Callable[[str], gx.LossInfluence]:
     made: dict[str, gx.LossInfluence] = {}
 
     def make(name: str) -> gx.LossInfluence:
-        usual = gx.GEX(**{"chains": 2, "snapshots": 6, "lr": 0.3, "batch_size": 9, **settings.get(name, {})})
+        usual = gx.GEX(
+            **{"chains": 2, "snapshots": 6, "lr": 0.3, "batch_size": 9, **settings.get(name, {})}
+        )
         if name == "stale":
             (norm,) = model.batch_norm or ()
             old = replace(model, batch_norm=[replace(norm, mean=norm.mean + 3.0)])
             return usual.fit(old, data, progress=False)
         if name in ("early", "clean"):
-            return usual.fit(*memorise(**{"early": {"steps": 60}, "clean": {"noise": 0.0}}[name]), progress=False)
+            return usual.fit(
+                *memorise(**{"early": {"steps": 60}, "clean": {"noise": 0.0}}[name]), progress=False
+            )
         if name == "molten":
-            return gx.GEX(lr=3.0, chains=2, snapshots=10).fit(trained.model, trained.data, progress=False)
+            return gx.GEX(lr=3.0, chains=2, snapshots=10).fit(
+                trained.model, trained.data, progress=False
+            )
         return usual.fit(model, data, progress=False)
 
     def get(name: str) -> gx.LossInfluence:
@@ -105,7 +112,9 @@ def test_a_sound_run_has_no_finding(runs: Any) -> None:
     assert repr(runs("sound")).endswith("diagnose(): 0 findings>")
 
 
-@pytest.mark.parametrize(("name", "silent"), [("stale", "stale_statistics"), ("early", "not_memorised")])
+@pytest.mark.parametrize(
+    ("name", "silent"), [("stale", "stale_statistics"), ("early", "not_memorised")]
+)
 def test_a_finding_is_its_own(runs: Any, name: str, silent: str) -> None:
     """Stale statistics are not taken for labels that were not learnt, nor the other way round."""
     other = {"stale_statistics": "not_memorised", "not_memorised": "stale_statistics"}[silent]
@@ -131,12 +140,18 @@ def test_without_a_member_only_that_is_told(trained: Any) -> None:
 
     found = gx.GEX(chains=1, snapshots=2).fit(Still(trained.model), trained.data, progress=False)
     assert len(found.table) == 0
-    assert {finding.name for finding in found.diagnose()} == {"cold", "few_members", "not_memorised"}
+    assert {finding.name for finding in found.diagnose()} == {
+        "cold",
+        "few_members",
+        "not_memorised",
+    }
 
 
 def test_the_record_tells_the_findings_in_plain_values(runs: Any) -> None:
     found = runs("short")
-    assert found.record()["findings"] == json.loads(json.dumps([f._asdict() for f in found.diagnose()]))
+    assert found.record()["findings"] == json.loads(
+        json.dumps([f._asdict() for f in found.diagnose()])
+    )
     assert found.record()["method"] == "GEX"
     assert repr(found).endswith(f"diagnose(): {len(found.diagnose())} findings>")
 

@@ -1,4 +1,5 @@
-"""Questions to a finished fit: new test data, label suggestions, runs without members or without kept states."""
+"""Questions to a finished fit: new test data, label suggestions, runs without members or without
+kept states."""
 
 from __future__ import annotations
 
@@ -26,12 +27,16 @@ def new_data(trained: Any) -> Any:
 
 
 @pytest.mark.parametrize("fixture", ["trained", "normalised"])
-def test_new_data_of_the_fit_and_later_ones_give_the_same(fixture: str, new_data: Any, request: Any) -> None:
+def test_new_data_of_the_fit_and_later_ones_give_the_same(
+    fixture: str, new_data: Any, request: Any
+) -> None:
     given_model = request.getfixturevalue(fixture)
     found = fit(given_model.model, given_model.data, test=new_data, scoring="evaluated")
     assert found.influence().shape == (6, 96)
     np.testing.assert_array_equal(found.influence(new_data), found.influence())
-    np.testing.assert_array_equal(found.influence(given_model.data)[:, :5], found.influence(given_model.data)[:5].T)
+    np.testing.assert_array_equal(
+        found.influence(given_model.data)[:, :5], found.influence(given_model.data)[:5].T
+    )
 
 
 def test_later_data_are_seen_by_the_kept_members_only(trained: Any, new_data: Any) -> None:
@@ -51,7 +56,14 @@ def test_scoring_by_training_batches_evaluates_its_kept_members(
     trained: Any, new_data: Any, steps: int, with_test: bool
 ) -> None:
     test = new_data if with_test else None
-    found = fit(trained.model, trained.data, test=test, scoring="training_batches", steps_per_snapshot=steps, keep=2)
+    found = fit(
+        trained.model,
+        trained.data,
+        test=test,
+        scoring="training_batches",
+        steps_per_snapshot=steps,
+        keep=2,
+    )
     assert bool(np.isnan(found.losses).any()) == (steps == 3)
     kept = found.members.evaluate(trained.data)
     dev = kept.losses - kept.base_losses
@@ -80,7 +92,9 @@ def test_a_backend_without_logits_suggests_nothing(trained: Any) -> None:
 
     found = fit(Mute(trained.model), trained.data)
     assert set(found.columns()["suggested_label"]) == {None}
-    with pytest.raises(MissingCapabilityError, match=r"the label suggestion needs SupportsLogits \(logits\)"):
+    with pytest.raises(
+        MissingCapabilityError, match=r"the label suggestion needs SupportsLogits \(logits\)"
+    ):
         found.suggested_labels()
 
 
@@ -92,8 +106,12 @@ class Still(NumpyBackend):
 
 
 @pytest.mark.parametrize("scoring", ["evaluated", "training_batches"])
-def test_a_run_that_never_warmed_up_still_ranks_by_the_loss(trained: Any, scoring: str, new_data: Any) -> None:
-    found = fit(Still(trained.model), trained.data, lr="auto", snapshots=1, scoring=scoring, test=new_data)
+def test_a_run_that_never_warmed_up_still_ranks_by_the_loss(
+    trained: Any, scoring: str, new_data: Any
+) -> None:
+    found = fit(
+        Still(trained.model), trained.data, lr="auto", snapshots=1, scoring=scoring, test=new_data
+    )
     assert found.run.count() == {"member": 0, "cold": 56, "melted": 0, "diverged": 0}
     assert "0 members of 0 chains (56 cold left out)" in repr(found)
     np.testing.assert_array_equal(found.suspicion(), np.minimum(found.base_losses, 3.0))
@@ -102,17 +120,22 @@ def test_a_run_that_never_warmed_up_still_ranks_by_the_loss(trained: Any, scorin
     assert found.suspects().threshold.reason == "the run has no usable member"
     assert len(found.columns()["suggested_label"]) == 96
     for test in (None, new_data):
-        with pytest.raises(InvalidSettingError, match="the run has no usable member, and influence is a mean over"):
+        with pytest.raises(
+            InvalidSettingError, match="the run has no usable member, and influence is a mean over"
+        ):
             found.influence(test)
 
 
 def test_influence_without_kept_states_says_what_to_set(trained: Any, new_data: Any) -> None:
     found = fit(trained.model, trained.data, scoring="evaluated", keep=0)
     assert found.influence().shape == (96, 96)
-    with pytest.raises(InvalidSettingError, match="influence on new data needs members whose states were kept; fit"):
+    with pytest.raises(
+        InvalidSettingError, match="influence on new data needs members whose states were kept; fit"
+    ):
         found.influence(new_data)
     free = fit(trained.model, trained.data, scoring="training_batches", keep=0)
     with pytest.raises(
-        InvalidSettingError, match=r"influence after scoring by training batches needs .* fit with keep > 0"
+        InvalidSettingError,
+        match=r"influence after scoring by training batches needs .* fit with keep > 0",
     ):
         free.influence()

@@ -22,7 +22,12 @@ RELABELLED = Cleaned(np.arange(6), np.array([0, 1, 0, 0, 2, 2]), np.array([2, 4]
 
 def test_the_issue_frame_is_that_of_cleanlab(columns: Any) -> None:
     frame = issue_frame(columns)
-    assert list(frame.columns) == ["is_label_issue", "label_quality", "given_label", "predicted_label"]
+    assert list(frame.columns) == [
+        "is_label_issue",
+        "label_quality",
+        "given_label",
+        "predicted_label",
+    ]
     assert frame.dtypes.map(lambda dtype: dtype.kind).tolist() == ["b", "f", "i", "i"]
     assert frame.index[frame["is_label_issue"]].tolist() == [2, 4]
     assert frame["label_quality"].between(0, 1).all()
@@ -50,7 +55,12 @@ def test_tasks_for_label_studio_survive_json(tmp_path: Path, columns: Any) -> No
         {
             "model_version": f"gexcore {gexcore.__version__}",
             "result": [
-                {"from_name": "label", "to_name": "text", "type": "choices", "value": {"choices": ["</script>"]}}
+                {
+                    "from_name": "label",
+                    "to_name": "text",
+                    "type": "choices",
+                    "value": {"choices": ["</script>"]},
+                }
             ],
         }
     ]
@@ -66,7 +76,10 @@ def test_tasks_of_a_regression_have_no_labels(unclassed: Any) -> None:
 
 @pytest.mark.parametrize(
     ("count", "names", "told"),
-    [(5, None, "there are 5 samples and 6 scores"), (6, ["cat", "dog"], "class 2 has no name among 2; give one for")],
+    [
+        (5, None, "there are 5 samples and 6 scores"),
+        (6, ["cat", "dog"], "class 2 has no name among 2; give one for"),
+    ],
 )
 def test_tasks_that_do_not_fit(columns: Any, count: int, names: Any, told: str) -> None:
     with pytest.raises(InvalidDataError, match=told):
@@ -119,9 +132,13 @@ def test_new_targets_are_of_the_kind_of_the_given_ones() -> None:
 
 
 def test_new_targets_that_have_no_name() -> None:
-    with pytest.raises(InvalidDataError, match="one class of the scores has several names in the data"):
+    with pytest.raises(
+        InvalidDataError, match="one class of the scores has several names in the data"
+    ):
         new_targets(np.array(list("abcabd")), LABELS, RELABELLED)
     unheard = Cleaned(np.arange(6), np.array([3, 1, 2, 0, 1, 2]), np.array([0]), "argmax")
-    with pytest.raises(InvalidDataError, match="class 3 is suggested, and no sample of the data tells its name"):
+    with pytest.raises(
+        InvalidDataError, match="class 3 is suggested, and no sample of the data tells its name"
+    ):
         new_targets(np.array(list("abcabc")), LABELS, unheard)
     assert new_targets(LABELS, LABELS, unheard)[0] == 3

@@ -1,4 +1,5 @@
-"""Files of columns: written whole, never over another, read back as they were, harmless in a spreadsheet."""
+"""Files of columns: written whole, never over another, read back as they were, harmless in a
+spreadsheet."""
 
 from __future__ import annotations
 
@@ -11,7 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gexcore.errors import InvalidDataError, InvalidSettingError, MissingExtraError, OutputExistsError
+from gexcore.errors import (
+    InvalidDataError,
+    InvalidSettingError,
+    MissingExtraError,
+    OutputExistsError,
+)
 from gexcore.outputs import write_columns
 from gexcore.outputs.files import write_new
 
@@ -27,7 +33,9 @@ def test_a_csv_file_reads_back_to_the_last_digit(tmp_path: Path) -> None:
     frame = pd.read_csv(tmp_path / "a.csv")
     for name, column in COLUMNS.items():
         np.testing.assert_array_equal(frame[name].to_numpy(), column)
-    assert (tmp_path / "a.csv").read_text() == "count,size,right\n1,0.1,true\n-2,,false\n3,-1e-300,true\n"
+    assert (
+        tmp_path / "a.csv"
+    ).read_text() == "count,size,right\n1,0.1,true\n-2,,false\n3,-1e-300,true\n"
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".parquet", ".PARQUET"])
@@ -47,7 +55,9 @@ def test_an_npz_file_holds_arrays_of_any_shape(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found["x"], x)
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=cmd|"/c calc"!A1'])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=cmd|"/c calc"!A1']
+)
 def test_no_text_is_a_formula(tmp_path: Path, text: str) -> None:
     write_columns(tmp_path / "a.csv", {text: np.array([text, "a=b", "1\n2", 'say "x"'])})
     with (tmp_path / "a.csv").open(newline="") as file:
@@ -58,7 +68,9 @@ def test_no_text_is_a_formula(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize("name", ["a.csv", "a.npz", "a.parquet"])
 def test_a_file_that_exists_is_left_alone(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine")
-    with pytest.raises(OutputExistsError, match=f"{name} exists, and is never overwritten; name another file"):
+    with pytest.raises(
+        OutputExistsError, match=f"{name} exists, and is never overwritten; name another file"
+    ):
         write_columns(tmp_path / name, COLUMNS)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: "mine"}
 
@@ -89,12 +101,29 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "columns", "error", "told"),
     [
-        ("a.xlsx", COLUMNS, InvalidDataError, r"a.xlsx is of no known kind; name a file that ends in .npz, .csv"),
-        ("a.csv", {"x": np.zeros((2, 3))}, InvalidDataError, "x has 2 dimensions, and a cell of .*a.csv holds one"),
-        ("no/a.csv", COLUMNS, InvalidSettingError, "no is no folder; name a file in a folder that can be written to"),
+        (
+            "a.xlsx",
+            COLUMNS,
+            InvalidDataError,
+            r"a.xlsx is of no known kind; name a file that ends in .npz, .csv",
+        ),
+        (
+            "a.csv",
+            {"x": np.zeros((2, 3))},
+            InvalidDataError,
+            "x has 2 dimensions, and a cell of .*a.csv holds one",
+        ),
+        (
+            "no/a.csv",
+            COLUMNS,
+            InvalidSettingError,
+            "no is no folder; name a file in a folder that can be written to",
+        ),
     ],
 )
-def test_files_that_cannot_be(tmp_path: Path, name: str, columns: Any, error: type, told: str) -> None:
+def test_files_that_cannot_be(
+    tmp_path: Path, name: str, columns: Any, error: type, told: str
+) -> None:
     with pytest.raises(error, match=told):
         write_columns(tmp_path / name, columns)
     assert list(tmp_path.iterdir()) == []

@@ -29,7 +29,8 @@ TEST = X[:6] + 0.1, (Y[:6] + 1) % 3
 
 
 def load(module: Any, name: str) -> float:
-    """The rate that captum weighs a checkpoint by: 1, as TracIn's mean here times the number of checkpoints."""
+    """The rate that captum weighs a checkpoint by: 1, as TracIn's mean here times the number of
+    checkpoints."""
     module.load_state_dict(STATES[name])
     return RATES[name]
 
@@ -44,7 +45,9 @@ def test_tracin(batch_size: int) -> None:
         loss_fn=nn.CrossEntropyLoss(reduction="none"),
         batch_size=batch_size,
     )
-    found = gx.TracIn(checkpoints=list(STATES.values())).fit(net(9), (X, Y), test=TEST, progress=False)
+    found = gx.TracIn(checkpoints=list(STATES.values())).fit(
+        net(9), (X, Y), test=TEST, progress=False
+    )
     np.testing.assert_allclose(2 * found.influence(), theirs.influence(TEST).numpy(), **CLOSE)
     np.testing.assert_allclose(2 * found.self_influence(), theirs.self_influence().numpy(), **CLOSE)
     # the comparison can fail

@@ -35,17 +35,24 @@ CASES = [case(0), case(1, classes=2), case(2, classes=10, samples=1000), case(3,
 
 @pytest.mark.parametrize(("labels", "p"), CASES)
 @pytest.mark.parametrize("adjusted", [False, True])
-@pytest.mark.parametrize("method", ["self_confidence", "normalized_margin", "confidence_weighted_entropy"])
+@pytest.mark.parametrize(
+    "method", ["self_confidence", "normalized_margin", "confidence_weighted_entropy"]
+)
 def test_label_quality(labels: Any, p: Any, adjusted: bool, method: Any) -> None:
     if adjusted and method == "confidence_weighted_entropy":
         for refuses in (label_quality, get_label_quality_scores):
             with pytest.raises(ValueError, match="adjust"):
                 refuses(
-                    labels, p, method=method, **{"adjusted" if refuses is label_quality else "adjust_pred_probs": True}
+                    labels,
+                    p,
+                    method=method,
+                    **{"adjusted" if refuses is label_quality else "adjust_pred_probs": True},
                 )
         return
     theirs = get_label_quality_scores(labels, p, method=method, adjust_pred_probs=adjusted)
-    np.testing.assert_allclose(label_quality(labels, p, method=method, adjusted=adjusted), theirs, **TINY)
+    np.testing.assert_allclose(
+        label_quality(labels, p, method=method, adjusted=adjusted), theirs, **TINY
+    )
 
 
 @pytest.mark.parametrize(("labels", "p"), CASES)
@@ -61,7 +68,9 @@ def test_scores_through_cleanlab_are_ours(labels: Any, p: Any) -> None:
 
 @pytest.mark.parametrize(("labels", "p"), CASES)
 def test_thresholds(labels: Any, p: Any) -> None:
-    np.testing.assert_allclose(confident_thresholds(labels, p), get_confident_thresholds(labels, p), **TINY)
+    np.testing.assert_allclose(
+        confident_thresholds(labels, p), get_confident_thresholds(labels, p), **TINY
+    )
 
 
 @pytest.mark.parametrize(("labels", "p"), CASES)

@@ -38,7 +38,9 @@ def build_audit(n: int = 300, *, classes: int = 5, refused: bool = False, **chan
     suspicion = rng.permutation(suspicion)
     suspect = np.zeros(n, bool) if refused else suspicion > 2.0
     labels = rng.integers(0, classes, n)
-    reason = "no separate mode; use the scores as a ranking" if refused else "valley between two modes"
+    reason = (
+        "no separate mode; use the scores as a ranking" if refused else "valley between two modes"
+    )
     found = {
         "suspicion": suspicion,
         "standard_error": suspicion / 10,
@@ -46,14 +48,22 @@ def build_audit(n: int = 300, *, classes: int = 5, refused: bool = False, **chan
         "suspect": suspect,
         "labels": labels,
         "suggested": np.where(suspicion > 2.0, (labels + 1) % classes, labels),
-        "threshold": Threshold(None, "refused", reason) if refused else Threshold(2.0, "valley", reason),
+        "threshold": Threshold(None, "refused", reason)
+        if refused
+        else Threshold(2.0, "valley", reason),
         "run": {
             "method": "GEX",
             "classes": classes,
             "snapshots": {
                 "member": 2,
                 "all": [
-                    {"chain": 0, "number": i, "lr": 0.01 * 2**i, "skill": 1 - i / 4, "status": "member"}
+                    {
+                        "chain": 0,
+                        "number": i,
+                        "lr": 0.01 * 2**i,
+                        "skill": 1 - i / 4,
+                        "status": "member",
+                    }
                     for i in range(3)
                 ],
             },
@@ -64,7 +74,11 @@ def build_audit(n: int = 300, *, classes: int = 5, refused: bool = False, **chan
 
 def read_data(page: Path) -> dict[str, Any]:
     """What the page's script reads."""
-    found = re.search(r'<script type="application/json" id="data"[^>]*>(.*?)</script>', page.read_text(), re.DOTALL)
+    found = re.search(
+        r'<script type="application/json" id="data"[^>]*>(.*?)</script>',
+        page.read_text(),
+        re.DOTALL,
+    )
     assert found is not None
     data: dict[str, Any] = json.loads(found[1])
     return data
@@ -90,7 +104,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Open]:
-    """Opens a page and waits until it is drawn; whatever it complains about or asks the network for fails the test."""
+    """Opens a page and waits until it is drawn; whatever it complains about or asks the network for
+    fails the test."""
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
 
@@ -104,7 +119,10 @@ def visit(browser: Browser) -> Iterator[Open]:
         page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
         page.on(
             "request",
-            lambda request: request.url.startswith(("file:", "data:", "blob:")) or complaints.append(request.url),
+            lambda request: (
+                request.url.startswith(("file:", "data:", "blob:"))
+                or complaints.append(request.url)
+            ),
         )
         page.goto(path.as_uri())
         page.wait_for_function("performance.getEntriesByName('ready').length")

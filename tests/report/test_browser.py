@@ -1,4 +1,7 @@
-"""The page in a real browser: what a reader sees and does. Whatever it complains about fails the test (`visit`)."""
+"""The page in a real browser: what a reader sees and does.
+
+Whatever it complains about fails the test (`visit`).
+"""
 
 from __future__ import annotations
 
@@ -63,7 +66,9 @@ def flagged(page: Page) -> int:
 
 
 def marks(page: Page) -> dict[int, str]:
-    found = cards(page).evaluate_all("cards => cards.map(card => [card.dataset.position, card.dataset.mark])")
+    found = cards(page).evaluate_all(
+        "cards => cards.map(card => [card.dataset.position, card.dataset.mark])"
+    )
     return {int(position): mark for position, mark in found if mark}
 
 
@@ -76,7 +81,9 @@ def exported(page: Page, button: str) -> str:
 # ── what is there ──────────────────────────────────────────────────────────────
 
 
-def test_the_gallery_is_ranked_and_tells_everything_of_a_sample(visit: Open, pictures: Path, audit: Audit) -> None:
+def test_the_gallery_is_ranked_and_tells_everything_of_a_sample(
+    visit: Open, pictures: Path, audit: Audit
+) -> None:
     page = visit(pictures)
     assert positions(page) == audit.ranking()[:100].tolist()
     first = int(audit.ranking()[0])
@@ -89,7 +96,9 @@ def test_the_gallery_is_ranked_and_tells_everything_of_a_sample(visit: Open, pic
     expect(card.locator(".suggested")).to_have_text(NAMES[audit.suggested[first]])
     score, error = audit.suspicion[first], audit.standard_error[first]
     expect(card.locator(".scores")).to_contain_text(f"{score:.2f} ± {error:.2f}")
-    expect(card.locator(".scores")).to_contain_text(f"self-influence {audit.self_influence[first]:.3g}")
+    expect(card.locator(".scores")).to_contain_text(
+        f"self-influence {audit.self_influence[first]:.3g}"
+    )
 
 
 def test_more_samples_come_when_asked_for(visit: Open, pictures: Path, audit: Audit) -> None:
@@ -129,12 +138,16 @@ def test_the_slider_moves_the_threshold_and_all_counts_follow(
     above = audit.suspicion > cut
     expect(page.locator("#flagged")).to_have_text(str(above.sum()))
     assert flagged(page) > 30
-    expect(slider).to_have_attribute("aria-valuetext", f"suspicion above {cut:.3g}: {above.sum()} flagged")
+    expect(slider).to_have_attribute(
+        "aria-valuetext", f"suspicion above {cut:.3g}: {above.sum()} flagged"
+    )
     rows = page.locator("table.classes tbody tr")
     told = [int(rows.nth(i).locator("td").nth(1).inner_text()) for i in range(5)]
     assert told == np.bincount(audit.labels[above], minlength=5).tolist()  # type: ignore[index]
     expect(page.locator(".card.flagged")).to_have_count(min(100, int(above.sum())))
-    fills = page.locator("#histogram .mark-rect path").evaluate_all("bars => bars.map(bar => bar.getAttribute('fill'))")
+    fills = page.locator("#histogram .mark-rect path").evaluate_all(
+        "bars => bars.map(bar => bar.getAttribute('fill'))"
+    )
     assert fills.count("var(--accent)") == len(edges) - 1 - int(slider.input_value())
 
     page.get_by_role("button", name="Back to the threshold found").click()
@@ -145,7 +158,9 @@ def test_the_slider_moves_the_threshold_and_all_counts_follow(
     expect(page.locator("#flagged")).to_have_text("300")
 
 
-def test_the_line_can_be_drawn_in_the_chart(visit: Open, pictures: Path, audit: Audit, data_of: DataOf) -> None:
+def test_the_line_can_be_drawn_in_the_chart(
+    visit: Open, pictures: Path, audit: Audit, data_of: DataOf
+) -> None:
     page, edges = visit(pictures), data_of(pictures)["edges"]
     box = page.locator("#histogram .background").first.bounding_box()
     assert box is not None
@@ -158,10 +173,14 @@ def test_the_line_can_be_drawn_in_the_chart(visit: Open, pictures: Path, audit: 
     expect(page.locator("#flagged")).to_have_text(str((audit.suspicion > edges[at]).sum()))
 
 
-def test_a_refusal_flags_nothing_until_the_reader_does(visit: Open, make_audit: MakeAudit, tmp_path: Path) -> None:
+def test_a_refusal_flags_nothing_until_the_reader_does(
+    visit: Open, make_audit: MakeAudit, tmp_path: Path
+) -> None:
     page = visit(write_report(make_audit(refused=True), tmp_path / "audit.html"))
     assert flagged(page) == 0
-    expect(page.get_by_label("Notes")).to_contain_text("No threshold: no separate mode; use the scores as a ranking.")
+    expect(page.get_by_label("Notes")).to_contain_text(
+        "No threshold: no separate mode; use the scores as a ranking."
+    )
     expect(page.locator("#reason")).to_have_text("No threshold was found.")
     page.locator("#cut").press("Home")
     expect(page.locator("#flagged")).to_have_text("300")
@@ -185,7 +204,9 @@ def test_filters_by_class(visit: Open, pictures: Path, audit: Audit) -> None:
     expect(page.locator("#found")).to_have_text("No sample fits these filters.")
 
 
-def test_a_cell_of_the_confusion_shows_its_samples(visit: Open, pictures: Path, audit: Audit) -> None:
+def test_a_cell_of_the_confusion_shows_its_samples(
+    visit: Open, pictures: Path, audit: Audit
+) -> None:
     page = visit(pictures)
     assert audit.labels is not None
     count = int((audit.suspect & (audit.labels == 2)).sum())
@@ -238,7 +259,9 @@ def test_long_texts_unfold(visit: Open, texts: Path) -> None:
 # ── review ─────────────────────────────────────────────────────────────────────
 
 
-def test_marks_by_mouse_stay_over_a_reload_and_can_be_taken_back(visit: Open, pictures: Path) -> None:
+def test_marks_by_mouse_stay_over_a_reload_and_can_be_taken_back(
+    visit: Open, pictures: Path
+) -> None:
     page = visit(pictures)
     expect(page.get_by_role("button", name="Export CSV")).to_be_disabled()
     order = positions(page)
@@ -289,7 +312,9 @@ def test_the_arrow_loads_what_it_moves_to(visit: Open, pictures: Path) -> None:
     expect(cards(page).nth(100)).to_be_focused()
 
 
-def test_marks_are_exported_and_no_cell_is_a_formula(visit: Open, pictures: Path, audit: Audit) -> None:
+def test_marks_are_exported_and_no_cell_is_a_formula(
+    visit: Open, pictures: Path, audit: Audit
+) -> None:
     page = visit(pictures)
     choice(page, "Given").select_option("=1+1")
     order = positions(page)
@@ -299,7 +324,9 @@ def test_marks_are_exported_and_no_cell_is_a_formula(visit: Open, pictures: Path
     assert list(rows[0]) == [
         "index", "label", "label_name", "suggested_label", "suggested_label_name", "suspicion", "mark"
     ]  # fmt: skip
-    assert [(int(row["index"]), row["mark"]) for row in rows] == sorted([(order[0], "wrong"), (order[1], "fine")])
+    assert [(int(row["index"]), row["mark"]) for row in rows] == sorted(
+        [(order[0], "wrong"), (order[1], "fine")]
+    )
     assert {row["label_name"] for row in rows} == {"'=1+1"}
     assert {row["label"] for row in rows} == {"4"}
 
@@ -315,14 +342,21 @@ def test_marks_are_exported_and_no_cell_is_a_formula(visit: Open, pictures: Path
 
 @pytest.mark.parametrize(
     ("kind", "viewport", "scheme"),
-    [("pictures", None, "light"), ("pictures", PHONE, "dark"), ("texts", PHONE, "light"), ("texts", None, "dark")],
+    [
+        ("pictures", None, "light"),
+        ("pictures", PHONE, "dark"),
+        ("texts", PHONE, "light"),
+        ("texts", None, "dark"),
+    ],
     ids=["pictures-laptop-light", "pictures-phone-dark", "texts-phone-light", "texts-laptop-dark"],
 )
 def test_it_is_accessible(
     visit: Open, make_audit: MakeAudit, tmp_path: Path, kind: str, viewport: Any, scheme: str
 ) -> None:
     samples: list[Any] = (
-        [np.zeros((8, 8))] * 300 if kind == "pictures" else ["a sentence " * (i % 60) for i in range(300)]
+        [np.zeros((8, 8))] * 300
+        if kind == "pictures"
+        else ["a sentence " * (i % 60) for i in range(300)]
     )
     audit = make_audit(300, classes=5 if kind == "pictures" else 30, refused=kind == "texts")
     path = write_report(audit, tmp_path / "audit.html", data=samples, limit=12)
@@ -352,13 +386,16 @@ def test_it_fits_a_phone(visit: Open, pictures: Path, texts: Path) -> None:
 def test_charts_follow_the_window(visit: Open, pictures: Path) -> None:
     page = visit(pictures)
     page.set_viewport_size({"width": 700, "height": 800})
-    page.wait_for_function("document.querySelector('#histogram svg').getBoundingClientRect().width < 700")
+    page.wait_for_function(
+        "document.querySelector('#histogram svg').getBoundingClientRect().width < 700"
+    )
     assert page.evaluate("document.documentElement.scrollWidth") == 700
 
 
 def test_it_is_dark_where_the_reader_wants_it(visit: Open, pictures: Path) -> None:
     brightness = (
-        "element => getComputedStyle(element).backgroundColor.match(/\\d+/g).reduce((a, b) => a + Number(b), 0)"
+        "element => getComputedStyle(element).backgroundColor.match(/\\d+/g).reduce((a, b) => a "
+        "+ Number(b), 0)"
     )
     light, dark = visit(pictures), visit(pictures, scheme="dark")
     assert light.locator("body").evaluate(brightness) > 700
@@ -374,10 +411,16 @@ def test_no_foreign_script_runs_and_nothing_is_fetched(browser: Browser, picture
     page = browser.new_page()
     page.goto(pictures.as_uri())
     page.evaluate(
-        "const script = document.createElement('script'); script.textContent = 'window.pwned = true'; document.body.append(script)"
+        "const script = document.createElement('script'); script.textContent = 'window.pwned "
+        "= true'; document.body.append(script)"
     )
-    page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.pwned = true\">')")
-    fetched = page.evaluate("fetch('https://example.invalid/').then(() => 'fetched', error => error.name)")
+    page.evaluate(
+        "document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.pwned = "
+        "true\">')"
+    )
+    fetched = page.evaluate(
+        "fetch('https://example.invalid/').then(() => 'fetched', error => error.name)"
+    )
     page.wait_for_timeout(100)
     assert fetched == "TypeError"
     assert page.evaluate("window.pwned") is None
@@ -398,7 +441,11 @@ def test_hostile_text_is_shown_as_text(visit: Open, make_audit: MakeAudit, tmp_p
     audit = make_audit(60, classes=6)
     path = tmp_path / "audit.html"
     samples = [HOSTILE[i % 6] for i in range(60)]
-    page = visit(write_report(audit, path, data=samples, class_names=HOSTILE, title=HOSTILE[0], remarks=HOSTILE[:2]))
+    page = visit(
+        write_report(
+            audit, path, data=samples, class_names=HOSTILE, title=HOSTILE[0], remarks=HOSTILE[:2]
+        )
+    )
     assert page.title() == HOSTILE[0]
     expect(page.locator("h1")).to_have_text(HOSTILE[0])
     assert page.locator(".card script, .card b, .card img, table img, h1 *").count() == 0
@@ -416,7 +463,9 @@ def test_hostile_text_is_shown_as_text(visit: Open, make_audit: MakeAudit, tmp_p
 
 
 @pytest.mark.parametrize("samples", [10_000, 100_000])
-def test_large_runs_open_within_two_seconds(visit: Open, make_audit: MakeAudit, tmp_path: Path, samples: int) -> None:
+def test_large_runs_open_within_two_seconds(
+    visit: Open, make_audit: MakeAudit, tmp_path: Path, samples: int
+) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (100, 28, 28), dtype=np.uint8)
     shown = [pixels[i % 100] for i in range(samples)]
     path = write_report(make_audit(samples), tmp_path / "audit.html", data=shown)
@@ -431,7 +480,9 @@ def test_large_runs_open_within_two_seconds(visit: Open, make_audit: MakeAudit, 
     assert min(opened) < 2
 
 
-def test_a_column_of_all_samples_is_read_whole(visit: Open, make_audit: MakeAudit, tmp_path: Path) -> None:
+def test_a_column_of_all_samples_is_read_whole(
+    visit: Open, make_audit: MakeAudit, tmp_path: Path
+) -> None:
     audit = make_audit(70_000, classes=300)
     page = visit(write_report(audit, tmp_path / "audit.html"))
     assert flagged(page) == audit.suspect.sum()

@@ -38,7 +38,9 @@ def influence(blobs: tuple[Any, Any]) -> gx.Influence:
 @pytest.fixture
 def folder(influence: gx.Influence, blobs: tuple[Any, Any], tmp_path: Path) -> Path:
     command = {"name": "score", "data": ["another file"], "label": None}
-    files = output.result_files(influence.record(), influence.columns(), influence.suspects(), command)
+    files = output.result_files(
+        influence.record(), influence.columns(), influence.suspects(), command
+    )
     output.write_files(tmp_path / "audit", files)
     np.savez(tmp_path / "data.npz", x=blobs[0], y=blobs[1])
     return tmp_path / "audit"
@@ -51,7 +53,10 @@ def test_a_fit_reports_itself_with_its_samples(
     data = data_of(path)
     first = data["listed"]["position"][0]
     assert first == influence.suspicion().argmax()
-    assert data["shown"][0]["values"] == [["x0", f"{blobs[0][first, 0]:.4g}"], ["x1", f"{blobs[0][first, 1]:.4g}"]]
+    assert data["shown"][0]["values"] == [
+        ["x0", f"{blobs[0][first, 0]:.4g}"],
+        ["x1", f"{blobs[0][first, 1]:.4g}"],
+    ]
     assert data["classes"] == ["left", "right"]
     assert len(data["trace"]) == len(influence.run.snapshots)
 
@@ -59,13 +64,20 @@ def test_a_fit_reports_itself_with_its_samples(
 def test_the_texts_of_a_data_set_can_be_shown_in_its_place(
     influence: gx.Influence, tmp_path: Path, data_of: DataOf
 ) -> None:
-    path = influence.report(tmp_path / "a.html", data=[f"text {i}" for i in range(120)], renderer=str.upper, limit=3)
+    path = influence.report(
+        tmp_path / "a.html", data=[f"text {i}" for i in range(120)], renderer=str.upper, limit=3
+    )
     data = data_of(path)
-    assert [sample["text"] for sample in data["shown"]] == [f"TEXT {i}" for i in data["listed"]["position"]]
+    assert [sample["text"] for sample in data["shown"]] == [
+        f"TEXT {i}" for i in data["listed"]["position"]
+    ]
 
 
 def test_a_folder_gives_the_audit_of_its_fit(influence: gx.Influence, folder: Path) -> None:
-    read, made = read_audit(folder), Audit.of(influence.columns(), influence.suspects().threshold, influence.record())
+    read, made = (
+        read_audit(folder),
+        Audit.of(influence.columns(), influence.suspects().threshold, influence.record()),
+    )
     for name in ("suspicion", "standard_error", "self_influence", "suspect", "labels", "suggested"):
         np.testing.assert_array_equal(getattr(read, name), getattr(made, name))
     assert read.threshold == made.threshold
@@ -83,7 +95,10 @@ def test_the_command_writes_a_page_and_never_over_another(
     assert capsys.readouterr().out == f"120 samples reported in {folder / 'report.html'}\n"
     assert data_of(folder / "report.html")["shown"] == []
     assert report(folder, "--title", "Anew") == 2
-    assert "report.html exists; name another file, or overwrite it with force (--force)" in capsys.readouterr().err
+    assert (
+        "report.html exists; name another file, or overwrite it with force (--force)"
+        in capsys.readouterr().err
+    )
     assert report(folder, "--title", "Anew", "--force") == 0
     assert "<title>Anew</title>" in (folder / "report.html").read_text()
 
@@ -91,13 +106,26 @@ def test_the_command_writes_a_page_and_never_over_another(
 def test_the_command_shows_the_data_it_is_given(folder: Path, data_of: DataOf) -> None:
     page = folder / "page.html"
     assert (
-        report(folder, "--data", folder.parent / "data.npz", "--image", "2x1", "--class-names", "a,b", "--out", page)
+        report(
+            folder,
+            "--data",
+            folder.parent / "data.npz",
+            "--image",
+            "2x1",
+            "--class-names",
+            "a,b",
+            "--out",
+            page,
+        )
         == 0
     )
     data = data_of(page)
     assert data["classes"] == ["a", "b"]
     assert all("image" in sample for sample in data["shown"])
-    assert "The samples are not read from what was scored, and are matched by their position." in page.read_text()
+    assert (
+        "The samples are not read from what was scored, and are matched by their position."
+        in page.read_text()
+    )
 
 
 def test_lines_of_a_text_file_are_samples(folder: Path, data_of: DataOf) -> None:
@@ -105,7 +133,9 @@ def test_lines_of_a_text_file_are_samples(folder: Path, data_of: DataOf) -> None
     lines.write_text("".join(f"line {i}\n" for i in range(120)))
     assert report(folder, "--data", lines, "--limit", "5") == 0
     data = data_of(folder / "report.html")
-    assert [sample["text"] for sample in data["shown"]] == [f"line {i}" for i in data["listed"]["position"]]
+    assert [sample["text"] for sample in data["shown"]] == [
+        f"line {i}" for i in data["listed"]["position"]
+    ]
 
 
 MODEL = """
@@ -117,11 +147,24 @@ def build():
 """
 
 
-def test_score_then_report_finds_its_data_again(folder: Path, blobs: tuple[Any, Any], data_of: DataOf) -> None:
+def test_score_then_report_finds_its_data_again(
+    folder: Path, blobs: tuple[Any, Any], data_of: DataOf
+) -> None:
     home = folder.parent
     (home / "model.py").write_text(MODEL)
     gexcore = [sys.executable, "-m", "gexcore"]
-    score = [*gexcore, "score", "model.py:build", "data.npz", "--out", "scored", "--chains", "2", "--snapshots", "2"]
+    score = [
+        *gexcore,
+        "score",
+        "model.py:build",
+        "data.npz",
+        "--out",
+        "scored",
+        "--chains",
+        "2",
+        "--snapshots",
+        "2",
+    ]
     subprocess.run([*score, "--lr", "0.1"], cwd=home, check=True, capture_output=True)
     subprocess.run([*gexcore, "report", "scored"], cwd=home, check=True, capture_output=True)
     page = home / "scored" / "report.html"
@@ -129,7 +172,9 @@ def test_score_then_report_finds_its_data_again(folder: Path, blobs: tuple[Any, 
     assert "matched by their position" not in page.read_text()
 
     (home / "data.npz").unlink()
-    subprocess.run([*gexcore, "report", "scored", "--force"], cwd=home, check=True, capture_output=True)
+    subprocess.run(
+        [*gexcore, "report", "scored", "--force"], cwd=home, check=True, capture_output=True
+    )
     assert data_of(page)["shown"] == []
     assert "the data is not any more where it was scored" in page.read_text()
 
@@ -145,7 +190,10 @@ def test_samples_can_be_left_out(folder: Path, data_of: DataOf) -> None:
         (["--class-names", "a,b,c"], "3 class names for 2 classes"),
         (["--data", "nowhere.npz"], "nowhere.npz does not exist"),
         (["--image", "8"], "'8' is no size; give height and width, such as 28x28"),
-        (["--data", "{home}/data.npz", "--image", "8x8"], "a sample has 2 numbers, and --image 8x8 asks for 64"),
+        (
+            ["--data", "{home}/data.npz", "--image", "8x8"],
+            "a sample has 2 numbers, and --image 8x8 asks for 64",
+        ),
         (["--data", "{home}/latin.txt"], "latin.txt is no text in UTF-8"),
         (["--data", "{home}/short.txt"], "the data has 2 samples and the scores 120"),
         (["--limit", "0"], "limit is 0, and must be at least 1"),
@@ -170,11 +218,17 @@ def test_bad_input_is_one_sentence(
         ("run.json", None, "has no run.json"),
         ("run.json", lambda text: text[:-20], "cannot be read as scores"),
         ("scores.csv", lambda text: text.replace("\n1,", "\n7,", 1), "does not count from 0"),
-        ("scores.csv", lambda text: text.replace("suspicion", "sorted", 1), "cannot be read as scores"),
+        (
+            "scores.csv",
+            lambda text: text.replace("suspicion", "sorted", 1),
+            "cannot be read as scores",
+        ),
         ("scores.csv", lambda text: text[:200], "cannot be read as scores"),
     ],
 )
-def test_a_folder_that_is_not_as_it_was_left(folder: Path, name: str, change: Any, told: str) -> None:
+def test_a_folder_that_is_not_as_it_was_left(
+    folder: Path, name: str, change: Any, told: str
+) -> None:
     path = folder / name
     if change is None:
         path.unlink()

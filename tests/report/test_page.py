@@ -25,7 +25,10 @@ DataOf = Callable[[Path], dict[str, Any]]
 
 
 def columns_of(data: dict[str, Any]) -> dict[str, Any]:
-    return {name: np.frombuffer(base64.b64decode(data[name]), "<u2") for name in ("bins", "labels", "suggested")}
+    return {
+        name: np.frombuffer(base64.b64decode(data[name]), "<u2")
+        for name in ("bins", "labels", "suggested")
+    }
 
 
 class Tags(HTMLParser):
@@ -41,11 +44,21 @@ class Tags(HTMLParser):
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory, make_audit: MakeAudit) -> Path:
     samples = list(np.random.default_rng(0).random((300, 8, 8)))
-    return write_report(make_audit(), tmp_path_factory.mktemp("page") / "audit.html", data=samples, title="Two modes")
+    return write_report(
+        make_audit(),
+        tmp_path_factory.mktemp("page") / "audit.html",
+        data=samples,
+        title="Two modes",
+    )
 
 
 def test_the_page_asks_nobody_for_anything(page: Path) -> None:
-    links = [attrs.get(name) for _, attrs in Tags(page.read_text()).found for name in ("src", "href") if name in attrs]
+    links = [
+        attrs.get(name)
+        for _, attrs in Tags(page.read_text()).found
+        for name in ("src", "href")
+        if name in attrs
+    ]
     assert all(link is not None and link.startswith(("#", "data:")) for link in links)
 
 
@@ -53,7 +66,9 @@ def test_only_its_own_scripts_may_run(page: Path) -> None:
     text = page.read_text()
     policy = next(attrs["content"] for tag, attrs in Tags(text).found if "http-equiv" in attrs)
     scripts = re.findall(r'<script type="module">(.*?)</script>', text, re.DOTALL)
-    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    digests = [
+        base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts
+    ]
     hashes = [f"'sha256-{digest}'" for digest in digests]
     assert policy is not None
     assert len(hashes) == 2
@@ -119,9 +134,14 @@ def test_a_refusal_is_told(tmp_path: Path, make_audit: MakeAudit, data_of: DataO
     assert data_of(page)["found"] is None
 
 
-def test_a_longer_list_is_cut_with_its_count_told(tmp_path: Path, make_audit: MakeAudit, data_of: DataOf) -> None:
+def test_a_longer_list_is_cut_with_its_count_told(
+    tmp_path: Path, make_audit: MakeAudit, data_of: DataOf
+) -> None:
     page = write_report(make_audit(), tmp_path / "audit.html", limit=20)
-    assert "The list has the 20 most suspicious of 300 samples; counts and histogram use all." in page.read_text()
+    assert (
+        "The list has the 20 most suspicious of 300 samples; counts and histogram use all."
+        in page.read_text()
+    )
     assert len(data_of(page)["listed"]["position"]) == 20
     assert len(columns_of(data_of(page))["bins"]) == 300
 
@@ -157,7 +177,9 @@ def test_thresholds_found_on_other_scores_are_told(tmp_path: Path, make_audit: M
 HOSTILE = "</script><script>document.title='pwned'</script><!-- <script>\u2028 & \"'"
 
 
-def test_hostile_text_cannot_leave_its_place(tmp_path: Path, make_audit: MakeAudit, data_of: DataOf) -> None:
+def test_hostile_text_cannot_leave_its_place(
+    tmp_path: Path, make_audit: MakeAudit, data_of: DataOf
+) -> None:
     plain = write_report(make_audit(), tmp_path / "plain.html", data=["a"] * 300).read_text()
     page = write_report(
         make_audit(run={"method": HOSTILE, "classes": 5}),
@@ -178,7 +200,10 @@ def test_long_and_unprintable_text_is_shown_cut_and_visible(
     tmp_path: Path, make_audit: MakeAudit, data_of: DataOf
 ) -> None:
     page = write_report(
-        make_audit(), tmp_path / "audit.html", data=["é" * 10_000_000, "a\0b"] * 150, class_names=["c" * 5000, *"bcde"]
+        make_audit(),
+        tmp_path / "audit.html",
+        data=["é" * 10_000_000, "a\0b"] * 150,
+        class_names=["c" * 5000, *"bcde"],
     )
     assert page.stat().st_size < 5_000_000
     shown = {len(sample["text"]): sample for sample in data_of(page)["shown"]}
@@ -187,7 +212,9 @@ def test_long_and_unprintable_text_is_shown_cut_and_visible(
     assert data_of(page)["classes"][0] == f"{'c' * 60}… (5,000 characters)"
 
 
-def test_a_renderer_that_raises_is_one_sentence_and_nothing_is_written(tmp_path: Path, make_audit: MakeAudit) -> None:
+def test_a_renderer_that_raises_is_one_sentence_and_nothing_is_written(
+    tmp_path: Path, make_audit: MakeAudit
+) -> None:
     audit = make_audit()
     bad = int(audit.ranking()[7])
 
@@ -197,8 +224,13 @@ def test_a_renderer_that_raises_is_one_sentence_and_nothing_is_written(tmp_path:
         return str(sample)
 
     (tmp_path / "audit.html").write_text("the report of yesterday")
-    with pytest.raises(InvalidDataError, match=f"^sample {bad} cannot be rendered .KeyError: .*; nothing was written$"):
-        write_report(audit, tmp_path / "audit.html", data=list(range(300)), renderer=render, force=True)
+    with pytest.raises(
+        InvalidDataError,
+        match=f"^sample {bad} cannot be rendered .KeyError: .*; nothing was written$",
+    ):
+        write_report(
+            audit, tmp_path / "audit.html", data=list(range(300)), renderer=render, force=True
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["audit.html"]
     assert (tmp_path / "audit.html").read_text() == "the report of yesterday"
 
@@ -206,14 +238,19 @@ def test_a_renderer_that_raises_is_one_sentence_and_nothing_is_written(tmp_path:
 def test_a_page_that_exists_is_kept_unless_forced(tmp_path: Path, make_audit: MakeAudit) -> None:
     path = tmp_path / "audit.html"
     path.write_text("mine")
-    with pytest.raises(OutputExistsError, match=r"audit.html exists; name another file, or overwrite it with force"):
+    with pytest.raises(
+        OutputExistsError, match=r"audit.html exists; name another file, or overwrite it with force"
+    ):
         write_report(make_audit(), path)
     assert path.read_text() == "mine"
     write_report(make_audit(), path, force=True)
     assert path.read_text().startswith("<!doctype html>")
     with pytest.raises(OutputExistsError, match="is a folder; name a file"):
         write_report(make_audit(), tmp_path)
-    with pytest.raises(InvalidSettingError, match=r"nowhere is no folder; name a file in a folder that can be written"):
+    with pytest.raises(
+        InvalidSettingError,
+        match=r"nowhere is no folder; name a file in a folder that can be written",
+    ):
         write_report(make_audit(), tmp_path / "nowhere" / "audit.html")
 
 
@@ -221,11 +258,16 @@ def test_a_page_that_exists_is_kept_unless_forced(tmp_path: Path, make_audit: Ma
     ("options", "told"),
     [
         ({"data": ["a"] * 299}, "the data has 299 samples and the scores 300"),
-        ({"class_names": ["a", "b"]}, "2 class names for 5 classes; give one per class, in their order"),
+        (
+            {"class_names": ["a", "b"]},
+            "2 class names for 5 classes; give one per class, in their order",
+        ),
         ({"limit": 0}, "limit is 0, and must be at least 1"),
     ],
 )
-def test_options_that_do_not_fit(tmp_path: Path, options: dict[str, Any], told: str, make_audit: MakeAudit) -> None:
+def test_options_that_do_not_fit(
+    tmp_path: Path, options: dict[str, Any], told: str, make_audit: MakeAudit
+) -> None:
     with pytest.raises(ValueError, match=told):
         write_report(make_audit(), tmp_path / "audit.html", **options)
     assert list(tmp_path.iterdir()) == []

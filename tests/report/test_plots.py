@@ -96,7 +96,9 @@ def test_pruning_curves_of_several_seeds_are_averaged(ax: Axes) -> None:
 
 
 def test_a_gallery_draws_pictures_and_texts() -> None:
-    pictures = plot_gallery((np.random.default_rng(0).random((5, 8, 8)), np.zeros(5)), [4, 0, 2], columns=2)
+    pictures = plot_gallery(
+        (np.random.default_rng(0).random((5, 8, 8)), np.zeros(5)), [4, 0, 2], columns=2
+    )
     assert [ax.get_title() for ax in pictures.axes] == ["#4", "#0", "#2"]
     assert all(len(ax.images) == 1 for ax in pictures.axes)
     texts = plot_gallery(["$a$ <b>", "c"], np.array([1, 0]), titles=["$x", "y"])
@@ -147,5 +149,7 @@ def test_a_single_chain_is_cut_in_two(fit: Any, ax: Axes) -> None:
 
 
 def test_one_member_agrees_with_nobody(fit: Any, ax: Axes) -> None:
-    with pytest.raises(InvalidSettingError, match="the run has 1 members, and two are needed to compare"):
+    with pytest.raises(
+        InvalidSettingError, match="the run has 1 members, and two are needed to compare"
+    ):
         plot_convergence(fit(chains=1, snapshots=1), ax=ax)

@@ -68,7 +68,10 @@ def test_large_pictures_are_made_small() -> None:
         (np.float64(0.5), {"text": "0.5", "length": 3}),
         ({"text": "of one"}, {"text": "of one", "length": 6}),
         ({"age": 31, "name": "A\x1b"}, {"values": [["age", "31"], ["name", "A␛"]], "length": 2}),
-        ({"a": 1, "b": np.zeros((3, 4))}, {"values": [["a", "1"], ["b", "3×4 values"]], "length": 2}),
+        (
+            {"a": 1, "b": np.zeros((3, 4))},
+            {"values": [["a", "1"], ["b", "3×4 values"]], "length": 2},
+        ),
         (np.array([1.0, 0.25]), {"values": [["x0", "1"], ["x1", "0.25"]], "length": 2}),
     ],
 )
@@ -101,11 +104,16 @@ class Graphs:
             ArrayDataset(np.arange(5), np.arange(5) + 5, np.zeros(5)),
             [{"input 0": 4, "input 1": 9}, {"input 0": 0, "input 1": 5}],
         ),
-        ({"x": np.arange(5), "z": np.arange(5), "label": np.zeros(5)}, [{"x": 4, "z": 4}, {"x": 0, "z": 0}]),
+        (
+            {"x": np.arange(5), "z": np.arange(5), "label": np.zeros(5)},
+            [{"x": 4, "z": 4}, {"x": 0, "z": 0}],
+        ),
     ],
 )
 def test_samples_come_in_the_order_asked_for_without_their_targets(data: Any, wanted: Any) -> None:
-    assert list(samples_at(as_source(data), np.array([4, 0]))) == list(zip([4, 0], wanted, strict=True))
+    assert list(samples_at(as_source(data), np.array([4, 0]))) == list(
+        zip([4, 0], wanted, strict=True)
+    )
 
 
 def test_a_batch_of_an_unknown_kind_is_shown_as_its_text() -> None:

@@ -1,4 +1,5 @@
-"""A small network, its checkpoints and the history of its training on three clouds with some wrong labels."""
+"""A small network, its checkpoints and the history of its training on three clouds with some wrong
+labels."""
 
 from __future__ import annotations
 
@@ -50,7 +51,10 @@ def history() -> History:
         for _ in range(n // 16):
             i, seed = next(batches)
             batch = x[i], y[i]
-            losses[epoch, i], logits[epoch, i] = backend.forward(state, batch), backend.logits(state, batch)
+            losses[epoch, i], logits[epoch, i] = (
+                backend.forward(state, batch),
+                backend.logits(state, batch),
+            )
             recorder.add(i, losses=losses[epoch, i], logits=logits[epoch, i], labels=y[i])
             state = backend.sgd_step(state, batch, lr=0.05, seed=seed)
         recorder.epoch()

@@ -1,4 +1,5 @@
-"""Confident learning against loops over samples, and cross-validation that scores each sample exactly once."""
+"""Confident learning against loops over samples, and cross-validation that scores each sample
+exactly once."""
 
 from __future__ import annotations
 
@@ -65,11 +66,14 @@ def test_rows_of_the_calibrated_joint_sum_to_the_class_counts(case: Any) -> None
     np.testing.assert_allclose(joint.sum(axis=1), np.bincount(labels, minlength=p.shape[1]))
     assert (joint >= 0).all()
     counts = confident_joint(labels, p, calibrate=False)
-    np.testing.assert_allclose(joint * counts.sum(axis=1, keepdims=True), counts * joint.sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(
+        joint * counts.sum(axis=1, keepdims=True), counts * joint.sum(axis=1, keepdims=True)
+    )
 
 
 def test_a_class_that_has_not_reached_its_threshold_is_not_counted() -> None:
-    # the last sample reaches the thresholds of classes 1 and 2; the largest probability is that of class 0, which has not
+    # the last sample reaches the thresholds of classes 1 and 2; the largest probability is that of
+    # class 0, which has not
     labels = np.array([0, 1, 2, 2])
     p = np.array([[0.9, 0.05, 0.05], [0.3, 0.3, 0.4], [0.6, 0.2, 0.2], [0.38, 0.32, 0.3]])
     assert confident_thresholds(labels, p) == pytest.approx([0.9, 0.3, 0.25])
@@ -85,15 +89,24 @@ def test_qualities_are_those_of_one_sample_at_a_time(case: Any) -> None:
     shifted = p - thresholds + thresholds.max()
     for adjusted, rows in ((False, p), (True, shifted / shifted.sum(axis=1, keepdims=True))):
         confidence = [row[y] for y, row in zip(labels, rows, strict=True)]
-        margin = [(row[y] - max(np.delete(row, y)) + 1) / 2 for y, row in zip(labels, rows, strict=True)]
+        margin = [
+            (row[y] - max(np.delete(row, y)) + 1) / 2 for y, row in zip(labels, rows, strict=True)
+        ]
         np.testing.assert_allclose(label_quality(labels, p, adjusted=adjusted), confidence)
-        np.testing.assert_allclose(label_quality(labels, p, method="normalized_margin", adjusted=adjusted), margin)
-    ratio = np.array([-(row @ np.log(row)) / np.log(k) / row[y] for y, row in zip(labels, p, strict=True)])
+        np.testing.assert_allclose(
+            label_quality(labels, p, method="normalized_margin", adjusted=adjusted), margin
+        )
+    ratio = np.array(
+        [-(row @ np.log(row)) / np.log(k) / row[y] for y, row in zip(labels, p, strict=True)]
+    )
     entropy = label_quality(labels, p, method="confidence_weighted_entropy")
     np.testing.assert_allclose(entropy, np.log1p(ratio) / np.maximum(ratio, 1e-6))
 
 
-@given(judged(), st.sampled_from(["self_confidence", "normalized_margin", "confidence_weighted_entropy"]))
+@given(
+    judged(),
+    st.sampled_from(["self_confidence", "normalized_margin", "confidence_weighted_entropy"]),
+)
 def test_qualities_are_between_0_and_1(case: Any, method: Any) -> None:
     found = label_quality(*case, method=method)
     assert ((found >= -1e-12) & (found <= 1 + 1e-12)).all()
@@ -107,7 +120,9 @@ def test_sure_predictions_are_judged_without_a_logarithm_of_zero() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_public_code_scores_half_and_a_perfect_classifier_gets_what_the_paper_prints(seed: int) -> None:
+def test_the_public_code_scores_half_and_a_perfect_classifier_gets_what_the_paper_prints(
+    seed: int,
+) -> None:
     rng = np.random.default_rng(seed)
     n, k = 60_000, 10
     true = rng.integers(0, k, n)
@@ -133,7 +148,9 @@ def recipe(x: Any, y: Any, seed: int = 0) -> MLP:
 
 
 @pytest.mark.parametrize("folds", [2, 5, [np.arange(0, 240, 2), np.arange(1, 240, 2)]])
-def test_every_sample_is_scored_once_by_a_model_that_did_not_see_it(history: Any, folds: Any) -> None:
+def test_every_sample_is_scored_once_by_a_model_that_did_not_see_it(
+    history: Any, folds: Any
+) -> None:
     trainings: list[Any] = []
 
     def watched(x: Any, y: Any) -> MLP:
@@ -154,9 +171,13 @@ def test_every_sample_is_scored_once_by_a_model_that_did_not_see_it(history: Any
 
 
 def test_probabilities_of_one_sort_give_the_same_as_the_recipe(history: Any) -> None:
-    by_recipe = ConfidentLearning(train=recipe, quality="normalized_margin").fit(data=history.data, progress=False)
+    by_recipe = ConfidentLearning(train=recipe, quality="normalized_margin").fit(
+        data=history.data, progress=False
+    )
     p = by_recipe.details["probabilities"]
-    given_p = ConfidentLearning(probabilities=p, quality="normalized_margin").fit(history.model, history.data)
+    given_p = ConfidentLearning(probabilities=p, quality="normalized_margin").fit(
+        history.model, history.data
+    )
     np.testing.assert_array_equal(given_p.values, by_recipe.values)
     joint = confident_joint(history.y, p)
     # wrong labels are the next class
@@ -188,7 +209,9 @@ def test_a_recipe_that_takes_a_seed_gets_it(history: Any) -> None:
 
 
 @given(st.integers(2, 6), st.integers(0, 9), st.data())
-def test_folds_are_disjoint_cover_all_and_share_the_classes(folds: int, seed: int, data: Any) -> None:
+def test_folds_are_disjoint_cover_all_and_share_the_classes(
+    folds: int, seed: int, data: Any
+) -> None:
     labels = data.draw(hnp.arrays(np.intp, st.integers(6, 40), elements=st.integers(0, 2)))
     made = make_folds(labels, folds, seed=seed)
     assert np.array_equal(np.sort(np.concatenate(made)), np.arange(len(labels)))
@@ -201,5 +224,7 @@ def test_cleanlab_is_asked_for_only_where_it_is_wanted(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "cleanlab.rank", None)
     p, data = np.array([[0.75, 0.25]] * 2), (np.zeros((2, 1)), np.array([0, 1]))
     assert ConfidentLearning(probabilities=p).fit(data=data).values.tolist() == [0.75, 0.25]
-    with pytest.raises(MissingExtraError, match="through='cleanlab' needs cleanlab; try: pip install cleanlab"):
+    with pytest.raises(
+        MissingExtraError, match="through='cleanlab' needs cleanlab; try: pip install cleanlab"
+    ):
         ConfidentLearning(probabilities=p, through="cleanlab").fit(data=data)

@@ -29,7 +29,8 @@ from gexcore_numpy import MLP, NumpyBackend
 
 
 def recorded(correct: Any, *, epochs: Any = None) -> Recorder:
-    """A recorder whose sample n is right at epoch t where correct[t, n] is 1, and not told where it is NaN."""
+    """A recorder whose sample n is right at epoch t where correct[t, n] is 1, and not told where it
+    is NaN."""
     correct = np.asarray(correct, float)
     recorder = Recorder(samples=correct.shape[1])
     for row, number in zip(correct, epochs or range(1, len(correct) + 1), strict=True):
@@ -49,7 +50,9 @@ def events_of(curve: list[float]) -> tuple[int, int, int, int]:
 
 
 CURVES = hnp.arrays(
-    np.float64, st.tuples(st.integers(1, 8), st.integers(1, 5)), elements=st.sampled_from([0.0, 1.0, np.nan])
+    np.float64,
+    st.tuples(st.integers(1, 8), st.integers(1, 5)),
+    elements=st.sampled_from([0.0, 1.0, np.nan]),
 )
 
 
@@ -65,7 +68,10 @@ def test_forgetting_events_are_counted_between_presentations(correct: Any) -> No
 def test_a_sample_that_is_never_learnt_counts_all_its_presentations_or_none(correct: Any) -> None:
     never = (correct == 0).all(axis=0)
     recorder = recorded(correct)
-    toneva, public = Forgetting(recorder=recorder).fit(), Forgetting.public_code(recorder=recorder).fit()
+    toneva, public = (
+        Forgetting(recorder=recorder).fit(),
+        Forgetting.public_code(recorder=recorder).fit(),
+    )
     assert (toneva.values[never] == len(correct)).all()
     assert (public.values[never] == 0).all()
     assert np.array_equal(toneva.values[~never], public.values[~never])
@@ -153,7 +159,9 @@ def test_el2n_averages_norms_and_the_public_code_squares() -> None:
         recorder.epoch(20)
         runs.append(recorder)
     assert EL2N(recorder=runs).fit().values == pytest.approx(0.0, abs=1e-6)
-    assert EL2N(recorder=runs, epoch=10).fit().values == pytest.approx((np.sqrt(0.5) + np.sqrt(2)) / 2)
+    assert EL2N(recorder=runs, epoch=10).fit().values == pytest.approx(
+        (np.sqrt(0.5) + np.sqrt(2)) / 2
+    )
     public = EL2N.public_code(recorder=runs)
     assert (public.epoch, public.squared) == (10, True)
     assert public.fit().values == pytest.approx((0.5 + 2) / 2)
@@ -173,7 +181,9 @@ def test_the_threshold_class_takes_its_share_of_the_samples() -> None:
 def test_samples_below_the_percentile_of_the_threshold_class_are_suspects() -> None:
     recorder = Recorder(samples=102)
     margin = np.concatenate([np.arange(100.0), [98.5, 200.0]])
-    recorder.add(np.arange(102), logits=np.stack([margin, np.zeros(102)], axis=1), labels=np.zeros(102, int))
+    recorder.add(
+        np.arange(102), logits=np.stack([margin, np.zeros(102)], axis=1), labels=np.zeros(102, int)
+    )
     recorder.epoch()
     scores = AUM(recorder=recorder).fit()
     found = below_threshold_class(scores, np.arange(100))

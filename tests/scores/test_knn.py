@@ -38,7 +38,10 @@ def test_shares_are_those_of_the_nearest_in_blocks_of_any_size(
     n = int(rng.integers(3, 30))
     x, labels = rng.normal(size=(n, 4)), rng.integers(0, 3, n)
     k = data.draw(st.integers(1, n if include_self else n - 1))
-    settings: dict[str, Any] = {"metric": "cosine" if cosine else "euclidean", "include_self": include_self}
+    settings: dict[str, Any] = {
+        "metric": "cosine" if cosine else "euclidean",
+        "include_self": include_self,
+    }
     whole = label_shares(x, labels, k, **settings)
     expected = shares_by_sorting(x, labels, k, cosine=cosine, include_self=include_self)
     np.testing.assert_allclose(whole, expected, atol=1e-12)
@@ -67,20 +70,28 @@ def forward(model: MLP, x: Any) -> tuple[Any, Any]:
     return hidden, hidden @ model.weights[1] + model.biases[1]
 
 
-# not cosines of these features: where one unit alone is active, many samples have the same direction
+# not cosines of these features: where one unit alone is active, many samples have the same
+# direction
 @pytest.mark.parametrize(
-    ("features", "metric"), [("logits", "euclidean"), ("logits", "cosine"), ("features", "euclidean")]
+    ("features", "metric"),
+    [("logits", "euclidean"), ("logits", "cosine"), ("features", "euclidean")],
 )
-def test_the_score_is_the_share_of_neighbours_with_another_label(history: Any, features: Any, metric: Any) -> None:
+def test_the_score_is_the_share_of_neighbours_with_another_label(
+    history: Any, features: Any, metric: Any
+) -> None:
     hidden, logits = forward(history.model, history.x)
     points = logits if features == "logits" else hidden
     shares = shares_by_sorting(points, history.y, 12, cosine=metric == "cosine", include_self=False)
-    scores = DeepKNN(k=12, features=features, metric=metric).fit(history.model, history.data, progress=False)
+    scores = DeepKNN(k=12, features=features, metric=metric).fit(
+        history.model, history.data, progress=False
+    )
     np.testing.assert_allclose(scores.values, 1 - shares[np.arange(240), history.y], atol=1e-12)
     assert auc(scores.suspicion(), history.wrong) > 0.9
 
 
-def test_the_public_code_counts_the_sample_itself_and_squares_over_checkpoints(history: Any) -> None:
+def test_the_public_code_counts_the_sample_itself_and_squares_over_checkpoints(
+    history: Any,
+) -> None:
     public = DeepKNN.public_code(checkpoints=history.checkpoints)
     scores = public.fit(history.model, history.data, progress=False)
     expected = np.zeros(240)
@@ -104,5 +115,8 @@ def test_ties_go_by_loss(history: Any) -> None:
 
 @pytest.mark.parametrize(("k", "settled"), [("auto", 8), ("class_size", 80), (5, 5)])
 def test_the_number_of_neighbours(history: Any, k: Any, settled: int) -> None:
-    found = [DeepKNN(k=number).fit(history.model, history.data, progress=False).values for number in (k, settled)]
+    found = [
+        DeepKNN(k=number).fit(history.model, history.data, progress=False).values
+        for number in (k, settled)
+    ]
     np.testing.assert_array_equal(*found)

@@ -1,4 +1,5 @@
-"""A recorder keeps what the loop told, in any order and any array library, and refuses what cannot be."""
+"""A recorder keeps what the loop told, in any order and any array library, and refuses what cannot
+be."""
 
 from __future__ import annotations
 
@@ -34,7 +35,9 @@ def test_curves_are_those_of_each_sample(history: Any) -> None:
         others = np.delete(row, y[n])
         assert recorder.curve("losses")[t, n] == np.float32(history.losses[t, n])
         assert recorder.curve("margins")[t, n] == pytest.approx(row[y[n]] - others.max(), rel=1e-6)
-        assert recorder.curve("errors")[t, n] == pytest.approx(np.linalg.norm(softmax(row) - np.eye(3)[y[n]]), rel=1e-6)
+        assert recorder.curve("errors")[t, n] == pytest.approx(
+            np.linalg.norm(softmax(row) - np.eye(3)[y[n]]), rel=1e-6
+        )
         assert recorder.curve("correct")[t, n] == (row.argmax() == y[n])
 
 
@@ -61,7 +64,10 @@ def test_entries_that_were_not_told_are_nan_and_leave_scores_of_the_rest() -> No
     recorder.epoch()
     recorder.add([1], logits=[[0.0, 5.0]], labels=[1])
     recorder.epoch()
-    assert np.isnan(recorder.curve("margins")).tolist() == [[False, False, True], [True, False, True]]
+    assert np.isnan(recorder.curve("margins")).tolist() == [
+        [False, False, True],
+        [True, False, True],
+    ]
     assert recorder.labels is None
     np.testing.assert_array_equal(AUM(recorder=recorder).fit().values, [2.0, 3.0, np.nan])
     np.testing.assert_array_equal(Forgetting(recorder=recorder).fit().values, [0.0, 0.0, np.nan])
@@ -131,7 +137,11 @@ def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
 def test_pickles_and_other_arrays_are_refused(tmp_path: Path, history: Any) -> None:
     history.recorder.save(tmp_path / "good.npz")
     good = dict(np.load(tmp_path / "good.npz"))
-    bad = [{"x": np.zeros(2)}, {**good, "losses": good["losses"][:-1]}, {**good, "labels": np.array([{}], object)}]
+    bad = [
+        {"x": np.zeros(2)},
+        {**good, "losses": good["losses"][:-1]},
+        {**good, "labels": np.array([{}], object)},
+    ]
     for number, arrays in enumerate(bad):
         np.savez(tmp_path / f"{number}.npz", **arrays)
         with pytest.raises(InvalidDataError, match=r"was not written by Recorder\.save"):
@@ -144,7 +154,8 @@ BAD_BATCHES: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
     "twice in a batch": (([1, 1],), {"losses": [1.0, 1.0]}, "sample 1 is in one batch twice; add each sample once per epoch"),
     "float positions": (([0.0],), {"losses": [1.0]}, "indices have shape (1,) and type float64; give the integer position"),
     "no samples": (([],), {"losses": []}, "indices have shape (0,)"),
-    "reduced": (([0, 1],), {"losses": 1.0}, "losses have shape () for 2 indices; give one number per sample, shape (2,): leave the reduction out"),
+    "reduced": (([0, 1],), {"losses": 1.0}, "losses have shape () for 2 indices; give one number per sample, shape (2,): leave the "
+"reduction out"),
     "nothing": (([0],), {}, "a batch was added with neither losses nor logits; give at least one"),
     "no labels": (([0],), {"logits": [[1.0, 0.0]]}, "logits were added without labels"),
     "too few labels": (([0, 1],), {"losses": [1.0, 1.0], "labels": [0]}, "labels have shape (1,) for 2 indices; give one class per sample"),
@@ -175,7 +186,9 @@ def test_a_bad_batch_is_refused_in_one_sentence_and_leaves_no_trace(name: str) -
 def test_a_sample_twice_in_one_epoch_is_refused_and_in_the_next_welcome() -> None:
     recorder = Recorder(samples=3)
     recorder.add([0, 1], losses=[1.0, 1.0])
-    with pytest.raises(InvalidDataError, match=r"sample 1 was added twice in one epoch; call epoch\(\) before"):
+    with pytest.raises(
+        InvalidDataError, match=r"sample 1 was added twice in one epoch; call epoch\(\) before"
+    ):
         recorder.add([2, 1], losses=[1.0, 1.0])
     recorder.epoch()
     recorder.add([2, 1], losses=[1.0, 1.0])
@@ -186,40 +199,59 @@ def test_a_label_that_changes_gives_away_wrong_positions() -> None:
     recorder.add([0, 1], losses=[1.0, 1.0], labels=[1, 0])
     recorder.epoch()
     with pytest.raises(
-        InvalidDataError, match="the label of sample 1 was 0 and is now 2; give positions in the training set"
+        InvalidDataError,
+        match="the label of sample 1 was 0 and is now 2; give positions in the training set",
     ):
         recorder.add([0, 1], losses=[1.0, 1.0], labels=[1, 2])
 
 
 def test_epochs_are_numbered_upwards_and_never_empty() -> None:
-    with pytest.raises(InvalidSettingError, match="samples is 0, and must be a whole number from 1 up"):
+    with pytest.raises(
+        InvalidSettingError, match="samples is 0, and must be a whole number from 1 up"
+    ):
         Recorder(samples=0)
     recorder = Recorder(samples=1)
-    with pytest.raises(InvalidDataError, match=r"nothing was recorded in epoch 1; call add\(\) for every batch"):
+    with pytest.raises(
+        InvalidDataError, match=r"nothing was recorded in epoch 1; call add\(\) for every batch"
+    ):
         recorder.epoch()
     recorder.add([0], losses=[1.0])
     recorder.epoch(0)
     recorder.add([0], losses=[1.0])
-    with pytest.raises(InvalidSettingError, match="number is 0, and must be a whole number from 1 up"):
+    with pytest.raises(
+        InvalidSettingError, match="number is 0, and must be a whole number from 1 up"
+    ):
         recorder.epoch(0)
 
 
 def test_scores_tell_what_was_not_recorded() -> None:
     recorder = Recorder(samples=1)
-    with pytest.raises(InvalidDataError, match=r"the recorder has no epoch; call add\(\) for every batch"):
+    with pytest.raises(
+        InvalidDataError, match=r"the recorder has no epoch; call add\(\) for every batch"
+    ):
         AUM(recorder=recorder).fit()
     recorder.add([0], losses=[1.0])
     recorder.epoch()
-    for score in (AUM(recorder=recorder), Forgetting(recorder=recorder), EL2N(recorder=recorder, epoch=1)):
-        told = f"{type(score).__name__} needs logits, and none were recorded; tell them in the training loop: add(indices, logits"
+    for score in (
+        AUM(recorder=recorder),
+        Forgetting(recorder=recorder),
+        EL2N(recorder=recorder, epoch=1),
+    ):
+        told = (
+            f"{type(score).__name__} needs logits, and none were recorded; tell them in the "
+            "training loop: add(indices, logits"
+        )
         with pytest.raises(InvalidDataError, match=re.escape(told)):
             score.fit()
     other = Recorder(samples=1)
     other.add([0], logits=[[1.0, 0.0]], labels=[0])
     other.epoch()
-    with pytest.raises(InvalidDataError, match="MeanMemberLoss needs losses, and none were recorded"):
+    with pytest.raises(
+        InvalidDataError, match="MeanMemberLoss needs losses, and none were recorded"
+    ):
         MeanMemberLoss(recorder=other).fit()
     with pytest.raises(
-        InvalidSettingError, match="no curve named 'loss'; allowed are losses, errors, margins, correct"
+        InvalidSettingError,
+        match="no curve named 'loss'; allowed are losses, errors, margins, correct",
     ):
         other.curve("loss")

@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gexcore.errors import InvalidDataError, InvalidModelError, InvalidSettingError, MissingCapabilityError
+from gexcore.errors import (
+    InvalidDataError,
+    InvalidModelError,
+    InvalidSettingError,
+    MissingCapabilityError,
+)
 from gexcore.scores import (
     AUM,
     EL2N,
@@ -94,7 +99,8 @@ CASES: dict[str, tuple[type[Exception], str, Callable[[], Any]]] = {
     "both": (InvalidSettingError, "takes either probabilities or a recipe", lambda: ConfidentLearning(probabilities=P, train=broken)),
     "no recipe": (InvalidSettingError, "train is of type MLP; give a callable train(x, y) -> model", lambda: ConfidentLearning(train=MODEL)),  # type: ignore[arg-type]
     "one fold": (InvalidSettingError, "folds is 1, and must be a whole number from 2 up", lambda: ConfidentLearning(train=broken, folds=1)),
-    "quality": (InvalidSettingError, "quality is 'best'; allowed are self_confidence, normalized_margin, confidence_weighted_entropy", lambda: ConfidentLearning(probabilities=P, quality="best")),  # type: ignore[arg-type]
+    "quality": (InvalidSettingError, "quality is 'best'; allowed are self_confidence, normalized_margin, "
+"confidence_weighted_entropy", lambda: ConfidentLearning(probabilities=P, quality="best")),  # type: ignore[arg-type]
     "adjusted entropy": (InvalidSettingError, "adjusted probabilities have no meaningful entropy; choose 'self_confidence'", lambda: label_quality(Y, P, method="confidence_weighted_entropy", adjusted=True)),
     "through": (InvalidSettingError, "through is 'dirtylab'; allowed are 'cleanlab' and None", lambda: ConfidentLearning(probabilities=P, through="dirtylab")),  # type: ignore[arg-type]
     "among": (InvalidSettingError, "among is 'some'; allowed are 'confident' and 'all'", lambda: confident_joint(Y, P, among="some")),  # type: ignore[arg-type]
@@ -111,20 +117,23 @@ CASES: dict[str, tuple[type[Exception], str, Callable[[], Any]]] = {
     "recorder of other data": (InvalidDataError, "the recorder has 7 samples and data 6; give the data that was trained on", lambda: AUM(recorder=recorder(7)).fit(MODEL, DATA)),
     "epoch not recorded": (InvalidDataError, "epoch 20 was not recorded; choose one of 3 … 9 with epoch=...", lambda: EL2N(recorder=recorder()).fit()),
     "too many neighbours": (InvalidSettingError, "k is 6, and a sample has 5 neighbours; choose at most that many", lambda: DeepKNN(k=6).fit(MODEL, DATA)),
-    "checkpoint of NaN": (InvalidModelError, "MeanMemberLoss is not finite at checkpoint 2 of 2, first for sample 0; check its weights, or leave it out", lambda: MeanMemberLoss(checkpoints=[MODEL, diverged()]).fit(MODEL, DATA, progress=False)),
+    "checkpoint of NaN": (InvalidModelError, "MeanMemberLoss is not finite at checkpoint 2 of 2, first for sample 0; check its "
+"weights, or leave it out", lambda: MeanMemberLoss(checkpoints=[MODEL, diverged()]).fit(MODEL, DATA, progress=False)),
     "model of NaN": (InvalidModelError, "the trained model's loss is not finite for 6 of 6 samples", lambda: Loss().fit(diverged(), DATA)),
     # confident learning
     "no data": (InvalidDataError, "ConfidentLearning judges the labels of data, and got none; call fit(data=(x, y))", lambda: ConfidentLearning(probabilities=P).fit(MODEL)),
     "float labels": (InvalidDataError, "the data has no integer labels 0 … K−1, and this score judges labels; give (x, y)", lambda: ConfidentLearning(probabilities=P).fit(data=(X, X[:, 0]))),
     "named columns": (InvalidDataError, "cross-validation cuts the data into folds; give (x, y) arrays", lambda: ConfidentLearning(train=broken).fit(data={"x": X, "y": Y})),
     "too many folds": (InvalidSettingError, "folds is 7, and must be from 2 to the number of samples, 6", lambda: ConfidentLearning(train=broken, folds=7).fit(data=DATA)),
-    "folds that miss samples": (InvalidDataError, "1 samples are in no fold and 2 in several; put every sample into exactly one, so that each is scored once", lambda: ConfidentLearning(train=broken, folds=[[0, 1, 2], [1, 2, 3, 4]]).fit(data=DATA)),
+    "folds that miss samples": (InvalidDataError, "1 samples are in no fold and 2 in several; put every sample into exactly one, so that "
+"each is scored once", lambda: ConfidentLearning(train=broken, folds=[[0, 1, 2], [1, 2, 3, 4]]).fit(data=DATA)),
     "folds that are none": (InvalidDataError, "some folds are no lists of positions 0 … 5; give the held-out samples", lambda: ConfidentLearning(train=broken, folds=[[0, 1], [2, 6]]).fit(data=DATA)),
     "a single given fold": (InvalidSettingError, "1 folds are given, and at least two are needed to train on the others", lambda: ConfidentLearning(train=broken, folds=[np.arange(6)]).fit(data=DATA)),
     "a recipe that fails": (InvalidModelError, "the recipe failed on fold 1 (RuntimeError: no luck); it is called as train(x, y)", lambda: ConfidentLearning(train=broken, folds=2).fit(data=DATA, progress=False)),
     "models unlike each other": (InvalidModelError, "the models of the folds have 3 and 4 classes; let the recipe fix their number", lambda: ConfidentLearning(train=narrowing(), folds=2).fit(data=DATA, progress=False)),
     "too few classes": (InvalidDataError, "some labels are no classes; give integers 0 … 1, one per sample", lambda: ConfidentLearning(probabilities=np.full((6, 2), 0.5)).fit(data=DATA)),
-    "samples not scored": (InvalidDataError, "2 rows are no probabilities, first that of sample 1; every sample needs a row of class probabilities", lambda: confident_thresholds(Y, np.where(np.isin(np.arange(6), (1, 4))[:, None], np.nan, P))),
+    "samples not scored": (InvalidDataError, "2 rows are no probabilities, first that of sample 1; every sample needs a row of class "
+"probabilities", lambda: confident_thresholds(Y, np.where(np.isin(np.arange(6), (1, 4))[:, None], np.nan, P))),
     "logits for probabilities": (InvalidDataError, "6 rows are no probabilities, first that of sample 0", lambda: label_quality(Y, X @ np.ones((2, 3)))),
     "unequal lengths": (InvalidDataError, "labels and probabilities have shapes (5,) and (6, 3); give (samples,) and (samples, K)", lambda: label_quality(Y[:5], P)),
     # threshold class
@@ -147,5 +156,7 @@ def test_unknown_samples_of_the_threshold_class_are_refused() -> None:
     made = Recorder(samples=2)
     made.add([0], logits=[[1.0, 0.0]], labels=[0])
     made.epoch()
-    with pytest.raises(InvalidDataError, match="some samples of the threshold class were never recorded"):
+    with pytest.raises(
+        InvalidDataError, match="some samples of the threshold class were never recorded"
+    ):
         below_threshold_class(AUM(recorder=made).fit(), [1])

@@ -1,4 +1,5 @@
-"""What every score's result promises: one sign for suspicion, a ranking without chance, thresholds that may refuse."""
+"""What every score's result promises: one sign for suspicion, a ranking without chance, thresholds
+that may refuse."""
 
 from __future__ import annotations
 
@@ -42,10 +43,18 @@ def test_the_ranking_is_a_permutation_from_the_most_suspicious_down(values: Any)
     assert (np.diff(values[ranking]) <= 0).all()
 
 
-def test_ties_are_broken_by_the_second_score_then_by_position_and_unknown_values_come_last() -> None:
+def test_ties_are_broken_by_the_second_score_then_by_position_and_unknown_values_come_last() -> (
+    None
+):
     values = [1.0, np.nan, 2.0, 1.0, 1.0]
     assert made(values).ranking().tolist() == [2, 0, 3, 4, 1]
-    assert made(values, tie_break=np.array([0.0, 9.0, 0.0, 5.0, 0.0])).ranking().tolist() == [2, 3, 0, 4, 1]
+    assert made(values, tie_break=np.array([0.0, 9.0, 0.0, 5.0, 0.0])).ranking().tolist() == [
+        2,
+        3,
+        0,
+        4,
+        1,
+    ]
 
 
 def test_results_do_not_share_memory_with_their_suspicion() -> None:
@@ -65,11 +74,13 @@ def test_suspects_are_those_above_the_threshold_of_the_same_scores() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "rate"), [("auto", None), ("otsu", None), ("mixture", None), ("known_rate", 0.1), ("quantile", 0.05)]
+    ("method", "rate"),
+    [("auto", None), ("otsu", None), ("mixture", None), ("known_rate", 0.1), ("quantile", 0.05)],
 )
 def test_negated_scores_are_cut_alike(method: Any, rate: float | None) -> None:
     values = two_modes()
-    # 1 − values is of both signs; only the shift to zero, which the smallest value fixes, may differ
+    # 1 − values is of both signs; only the shift to zero, which the smallest value fixes, may
+    # differ
     shifted = values - values.min()
     found = made(5.0 - shifted, high="correct").suspects(method, rate=rate)
     assert found.threshold.value is not None
@@ -106,7 +117,10 @@ def test_samples_of_unknown_value_are_no_suspects() -> None:
 
 def test_a_cut_that_would_flag_most_of_a_class_is_refused() -> None:
     values = two_modes()
-    assert "given class 1" in made(values, labels=(values > 1).astype(np.intp)).suspects().threshold.reason
+    assert (
+        "given class 1"
+        in made(values, labels=(values > 1).astype(np.intp)).suspects().threshold.reason
+    )
 
 
 @given(st.booleans())
@@ -126,7 +140,8 @@ def test_the_text_tells_sign_and_unit(history: Any) -> None:
     loss = Loss().fit(history.model, history.data, progress=False)
     margin = Margin().fit(history.model, history.data, progress=False)
     assert repr(loss) == (
-        "<Scores by Loss: 240 samples, in units of the loss; values: high = probably mislabelled, and so suspicion()>"
+        "<Scores by Loss: 240 samples, in units of the loss; values: high = probably "
+        "mislabelled, and so suspicion()>"
     )
     assert "in logits; values: high = probably correct; suspicion(): −values" in repr(margin)
 

@@ -10,7 +10,9 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "running.md"
 
 
 def test_the_examples_run() -> None:
-    stored, spread, *others = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    stored, spread, *others = re.findall(
+        r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL
+    )
     names: dict[str, Any] = {}
     exec(stored, names)
     exec(spread, names)

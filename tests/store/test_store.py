@@ -1,4 +1,5 @@
-"""Stores: what was done is never done twice nor trusted unseen, whatever happens to process, disk or files."""
+"""Stores: what was done is never done twice nor trusted unseen, whatever happens to process, disk
+or files."""
 
 from __future__ import annotations
 
@@ -93,15 +94,26 @@ def stopped(problem: Any, store: Any, at: int, method: Any = None, **how: Any) -
 def chunks(found: Any, *chains: int) -> list[int]:
     """Steps before each snapshot of these chains: fewer while a chain is heated."""
     plan = found.run.plan
-    return [plan.warmup_steps if s.warmup else plan.steps for s in found.run.snapshots if s.chain in chains]
+    return [
+        plan.warmup_steps if s.warmup else plan.steps
+        for s in found.run.snapshots
+        if s.chain in chains
+    ]
 
 
 @pytest.mark.parametrize("where", ["folder", "url"])
-def test_a_stopped_run_goes_on_where_it_was(problem: Any, expected: Any, where: str, tmp_path: Path) -> None:
+def test_a_stopped_run_goes_on_where_it_was(
+    problem: Any, expected: Any, where: str, tmp_path: Path
+) -> None:
     store = tmp_path / "run.zarr" if where == "folder" else f"memory://{uuid.uuid4().hex}/run.zarr"
     ends = np.cumsum([0, *chunks(expected, 0, 1)])
     done = 0
-    for at in (5, 50, 60, 60):  # in the second chunk, within a chain, and again, and into the second
+    for at in (
+        5,
+        50,
+        60,
+        60,
+    ):  # in the second chunk, within a chain, and again, and into the second
         stopped(problem, store, at)
         done = int(ends[ends <= done + at].max())
     assert done > sum(chunks(expected, 0))
@@ -124,7 +136,9 @@ def test_a_stopped_run_goes_on_where_it_was(problem: Any, expected: Any, where: 
     ],
     ids=["training_batches", "adamw", "paper", "melting", "parameters"],
 )
-def test_every_kind_of_run_resumes_to_the_bit(problem: Any, settings: dict[str, Any], tmp_path: Path) -> None:
+def test_every_kind_of_run_resumes_to_the_bit(
+    problem: Any, settings: dict[str, Any], tmp_path: Path
+) -> None:
     method = gx.GEX(**{**SETTINGS, "snapshots": 8, **settings})
     whole = fit(problem, method=method, test=TEST)
     data = Stepping(*problem[1])
@@ -146,7 +160,9 @@ def test_linear_deviations_resume(problem: Any, tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.influence(TEST), whole.influence(TEST))
 
 
-def test_an_executor_takes_what_is_there_and_stores_the_rest(problem: Any, expected: Any, tmp_path: Path) -> None:
+def test_an_executor_takes_what_is_there_and_stores_the_rest(
+    problem: Any, expected: Any, tmp_path: Path
+) -> None:
     stopped(problem, tmp_path / "s", sum(chunks(expected, 0)) + 30)
     with ThreadPoolExecutor(2) as executor:
         backend = Counted(problem[0])
@@ -220,7 +236,10 @@ def begun(problem: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("field", CHANGES)
 def test_a_store_of_another_run_is_refused_by_name(problem: Any, begun: Path, field: str) -> None:
     other, settings = CHANGES[field](*problem)
-    with pytest.raises(StoreMismatchError, match=rf"holds another run, which differs in .*{field}.*; choose another"):
+    with pytest.raises(
+        StoreMismatchError,
+        match=rf"holds another run, which differs in .*{field}.*; choose another",
+    ):
         fit(other, begun, gx.GEX(**{**SETTINGS, **settings}))
 
 
@@ -234,7 +253,10 @@ def test_versions_and_formats_are_compared(problem: Any, tmp_path: Path) -> None
         fit(problem, tmp_path / "s")
     meta["attributes"]["gexcore"]["format"] = 2
     path.write_text(json.dumps(meta))
-    with pytest.raises(StoreMismatchError, match=r"newer gexcore \(format 2, and this one reads 1\); update gexcore"):
+    with pytest.raises(
+        StoreMismatchError,
+        match=r"newer gexcore \(format 2, and this one reads 1\); update gexcore",
+    ):
         fit(problem, tmp_path / "s")
 
 
@@ -264,7 +286,8 @@ VICTIMS: dict[str, Callable[[Path], Path]] = {
 }
 
 
-# without a record there is nothing that the rest could be compared with; a flip in the group's attributes is another run
+# without a record there is nothing that the rest could be compared with; a flip in the group's
+# attributes is another run
 @pytest.mark.parametrize(
     ("victim", "damage"),
     [
@@ -272,23 +295,36 @@ VICTIMS: dict[str, Callable[[Path], Path]] = {
         for victim in VICTIMS
         for damage in (flip, truncate, Path.unlink)
         if not (
-            (victim in ("record", "base", "group") and damage is Path.unlink) or (victim == "group" and damage is flip)
+            (victim in ("record", "base", "group") and damage is Path.unlink)
+            or (victim == "group" and damage is flip)
         )
     ],
 )
-def test_damage_is_told_and_not_trusted(problem: Any, begun: Path, tmp_path: Path, victim: str, damage: Any) -> None:
+def test_damage_is_told_and_not_trusted(
+    problem: Any, begun: Path, tmp_path: Path, victim: str, damage: Any
+) -> None:
     store = tmp_path / "s"
     subprocess.run(["cp", "-r", begun, store], check=True)
     damage(VICTIMS[victim](store))
-    before = {path: path.read_bytes() for path in store.rglob("*") if path.is_file() and path.name != "writer"}
+    before = {
+        path: path.read_bytes()
+        for path in store.rglob("*")
+        if path.is_file() and path.name != "writer"
+    }
     with pytest.raises(StoreError, match=r"damaged.*put a copy back, or "):
         fit(problem, store)
-    after = {path: path.read_bytes() for path in store.rglob("*") if path.is_file() and path.name != "writer"}
+    after = {
+        path: path.read_bytes()
+        for path in store.rglob("*")
+        if path.is_file() and path.name != "writer"
+    }
     assert after == before, "a damaged store was changed"
 
 
 def test_a_record_comes_back_as_it_was() -> None:
-    snapshots = [(0.1 * k, 1 / 3, 1e300, "member" if k % 2 else "cold", k < 4, True) for k in range(30)]
+    snapshots = [
+        (0.1 * k, 1 / 3, 1e300, "member" if k % 2 else "cold", k < 4, True) for k in range(30)
+    ]
     rows = ["d"] * 15
     record = Record(3, snapshots, rows, rows, {row: str(row) for row in (0, 2, 10, 14)}, "s")
     assert decoded(record.encoded(), 3, "here") == record
@@ -338,7 +374,9 @@ def test_of_two_writers_to_a_url_the_later_goes_on(problem: Any, expected: Any) 
                 assert_same(fit(problem, url), expected)
             return super().sgd_step_(state, batch, **how)
 
-    with pytest.raises(StoreError, match=r"another run has begun to write .* what it stored is safe"):
+    with pytest.raises(
+        StoreError, match=r"another run has begun to write .* what it stored is safe"
+    ):
         fit((Overtaken(problem[0]), problem[1]), url)
     assert_same(fit(problem, url), expected)
 
@@ -371,7 +409,9 @@ def test_a_backend_without_arrays_resumes_by_chains(problem: Any, tmp_path: Path
         to_arrays = None  # type: ignore[assignment]
 
     method = gx.GEX(**{**SETTINGS, "keep": 0})
-    with pytest.raises(MissingCapabilityError, match=r"store= takes the states of 2 members.*keep=0"):
+    with pytest.raises(
+        MissingCapabilityError, match=r"store= takes the states of 2 members.*keep=0"
+    ):
         fit((Plain(problem[0]), problem[1]), tmp_path / "s")
     whole = fit(problem, method=method)
     backend = Plain(problem[0])
@@ -426,14 +466,18 @@ def test_a_full_disk_loses_nothing(problem: Any, expected: Any, tmp_path: Path) 
     stopped(problem, store, 60)
     # less than the state of the chain takes
     said = in_a_process(store, "2000")
-    assert said.startswith(f"{store} cannot be read or written (File too large); what was stored before is safe")
+    assert said.startswith(
+        f"{store} cannot be read or written (File too large); what was stored before is safe"
+    )
     backend = Counted(problem[0])
     assert_same(fit((backend, problem[1]), store), expected)
     assert backend.steps <= sum(chunks(expected, 0, 1)) - 52
     assert not list(store.rglob("*.part"))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the test gives up the rights of root in Linux's way")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="the test gives up the rights of root in Linux's way"
+)
 def test_a_folder_without_write_access(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
     said = in_a_process(tmp_path / "s", "unprivileged")

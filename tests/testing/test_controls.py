@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 
 from gexcore.backend.rules import Memory
-from gexcore.testing import checks, derivatives, gradients, kronecker, optional, oracle, selection, serialization
+from gexcore.testing import (
+    checks,
+    derivatives,
+    gradients,
+    kronecker,
+    optional,
+    oracle,
+    selection,
+    serialization,
+)
 from gexcore.testing.problems import TOYS, Problem, Toy
 from gexcore.testing.suite import LAWS, Law
 from gexcore_numpy.backend import NumpyBackend, NumpyState
@@ -44,7 +53,11 @@ class DriftingForward(NumpyBackend):
 
 class TrainingModeForward(NumpyBackend):
     def forward(self, state, batch, /):
-        return super().training_losses(state, batch, seed=0) if len(batch[0]) > 1 else super().forward(state, batch)
+        return (
+            super().training_losses(state, batch, seed=0)
+            if len(batch[0]) > 1
+            else super().forward(state, batch)
+        )
 
 
 class SortedForward(NumpyBackend):
@@ -72,7 +85,9 @@ class GlobalRandomness(NumpyBackend):
 
     def sgd_step(self, state, batch, /, *, lr, seed):
         x, y = batch
-        return super().sgd_step(state, (x + 0.01 * self.rng.normal(size=x.shape), y), lr=lr, seed=seed)
+        return super().sgd_step(
+            state, (x + 0.01 * self.rng.normal(size=x.shape), y), lr=lr, seed=seed
+        )
 
 
 class Noisy(NumpyBackend):
@@ -225,7 +240,9 @@ class BiasedRefresh(NumpyBackend):
     def refresh_buffers(self, state, batches, /):
         fresh = super().refresh_buffers(state, batches)
         b = len(batches[0][0])
-        return fresh._replace(statistics=tuple(Moments(m, v * (b - 1) / b) for m, v in fresh.statistics))
+        return fresh._replace(
+            statistics=tuple(Moments(m, v * (b - 1) / b) for m, v in fresh.statistics)
+        )
 
 
 class Probabilities(NumpyBackend):
@@ -342,7 +359,9 @@ class TrainingModeGradients(NumpyBackend):
 
 class TrainingModeFeatures(NumpyBackend):
     def features(self, state, batch, /):
-        return super().features(self.refresh_buffers(state, [batch]) if len(batch[0]) > 1 else state, batch)
+        return super().features(
+            self.refresh_buffers(state, [batch]) if len(batch[0]) > 1 else state, batch
+        )
 
 
 class InputsAsFeatures(NumpyBackend):
@@ -367,7 +386,10 @@ class Blocks(NumpyBackend):
         raise AssertionError
 
     def kronecker(self, state, batch, /, *, seed):
-        return [self.change(block, len(batch[0])) for block in super().kronecker(state, batch, seed=seed)]
+        return [
+            self.change(block, len(batch[0]))
+            for block in super().kronecker(state, batch, seed=seed)
+        ]
 
 
 class LopsidedFactors(Blocks):
@@ -418,7 +440,10 @@ class GradientsAfterNormalisation(NumpyBackend):
         blocks = super().kronecker(state, batch, seed=seed)
         found = [self._network.split(state.params)[depth].scale for depth in range(len(blocks))]
         gains = [s / np.sqrt(m.var + 1e-5) for s, m in zip(found, state.statistics, strict=False)]
-        rescaled = [b._replace(outputs=b.outputs / np.outer(g, g)) for b, g in zip(blocks, gains, strict=False)]
+        rescaled = [
+            b._replace(outputs=b.outputs / np.outer(g, g))
+            for b, g in zip(blocks, gains, strict=False)
+        ]
         return rescaled + blocks[len(gains) :]
 
 
@@ -447,7 +472,9 @@ class OtherDraws(NumpyBackend):
 
 class NamesWithoutBiases(NumpyBackend):
     def parameter_names(self):
-        return {name: size for name, size in super().parameter_names().items() if "bias" not in name}
+        return {
+            name: size for name, size in super().parameter_names().items() if "bias" not in name
+        }
 
 
 class IgnoresUnknownNames(NumpyBackend):
@@ -569,7 +596,9 @@ class ArraysAreViews(NumpyBackend):
 
 class FrozenStatistics(NumpyBackend):
     def sgd_step(self, state, batch, /, *, lr, seed):
-        return super().sgd_step(state, batch, lr=lr, seed=seed)._replace(statistics=state.statistics)
+        return (
+            super().sgd_step(state, batch, lr=lr, seed=seed)._replace(statistics=state.statistics)
+        )
 
 
 class Control(NamedTuple):
@@ -691,10 +720,14 @@ CONTROLS = (
 
 def _problem(broken: type[NumpyBackend], toy: Toy, *, stochastic: bool) -> Problem:
     backend = broken(toy.model, loss=toy.loss, optimizer=toy.optimizer)
-    return dataclasses.replace(toy.problem(backend, checkpoint=backend.to_model), stochastic=stochastic)
+    return dataclasses.replace(
+        toy.problem(backend, checkpoint=backend.to_model), stochastic=stochastic
+    )
 
 
-@pytest.mark.parametrize("control", CONTROLS, ids=lambda c: f"{c.law.__name__}-{c.broken.__name__}-{c.toy}")
+@pytest.mark.parametrize(
+    "control", CONTROLS, ids=lambda c: f"{c.law.__name__}-{c.broken.__name__}-{c.toy}"
+)
 def test_broken_backend_is_caught(control: Control) -> None:
     problem = _problem(control.broken, TOYS[control.toy], stochastic=control.stochastic)
     try:
@@ -708,7 +741,9 @@ def test_every_law_has_a_control() -> None:
     assert {law.__name__ for law in LAWS} == {control.law.__name__ for control in CONTROLS}
 
 
-@pytest.mark.parametrize("law", [law for law in LAWS if law not in oracle.LAWS], ids=lambda law: law.__name__)
+@pytest.mark.parametrize(
+    "law", [law for law in LAWS if law not in oracle.LAWS], ids=lambda law: law.__name__
+)
 @pytest.mark.parametrize("toy", ["tanh", BATCH_NORM])
 def test_proper_randomness_passes(law: Law, toy: str) -> None:
     law(_problem(Noisy, TOYS[toy], stochastic=True))

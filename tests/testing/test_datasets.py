@@ -53,7 +53,8 @@ class SeedlessView(Augmented):
 
 
 @pytest.mark.parametrize(
-    "dataset", [ArrayDataset(X, Y), MappingDataset({"x": X, "labels": Y}), Augmented(X, Y), Padded(X, Y)]
+    "dataset",
+    [ArrayDataset(X, Y), MappingDataset({"x": X, "labels": Y}), Augmented(X, Y), Padded(X, Y)],
 )
 def test_proper_datasets_pass(dataset: Any) -> None:
     check_dataset(dataset)

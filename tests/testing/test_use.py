@@ -59,7 +59,18 @@ class TestMine(BackendTests):
 
 def _pytest(folder: Path, source: str) -> str:
     (folder / "test_mine.py").write_text(source)
-    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "-W", "error", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-rs",
+        "-p",
+        "no:cacheprovider",
+        "-W",
+        "error",
+        str(folder),
+    ]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     return done.stdout + done.stderr
 
@@ -90,7 +101,10 @@ def test_a_failing_law_shows_its_numbers(tmp_path: Path) -> None:
 def test_without_the_extra_one_sentence_says_what_to_install(module: str, missing: str) -> None:
     code = f"import sys; sys.modules[{missing!r}] = None; import gexcore.testing.{module}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    message = f"the conformance kit needs {missing}, which is not installed; try: pip install 'gexcore[testing]'"
+    message = (
+        f"the conformance kit needs {missing}, which is not installed; try: pip install "
+        "'gexcore[testing]'"
+    )
     assert done.stderr.strip().endswith(message)
 
 

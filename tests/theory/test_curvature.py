@@ -43,7 +43,8 @@ def test_hessian_is_singular_at_zero_squared_error_and_sees_no_gradient_of_its_s
     assert fitted.negative == 0
     assert fitted.fisher_rank == 0
     assert np.isnan(fitted.in_null_space())
-    # Eq. 14 by its second factor: gradients for whatever other targets are combinations of the same Jacobians
+    # Eq. 14 by its second factor: gradients for whatever other targets are combinations of the same
+    # Jacobians
     other = backend.sample_gradients(state, (x, rng.normal(size=(4, 2))))
     null = fitted.hessian_vectors[:, fitted.hessian_rank :]
     assert np.abs(other @ null).max() < 1e-8 * np.abs(other).max()
@@ -66,7 +67,9 @@ def test_hessian_is_the_derivative_of_gradients():
     ahead, behind = (
         np.stack(
             [
-                backend.sample_gradients(backend.unravel(state, theta + s * h * e), data).mean(axis=0)
+                backend.sample_gradients(backend.unravel(state, theta + s * h * e), data).mean(
+                    axis=0
+                )
                 for e in np.eye(len(theta))
             ]
         )

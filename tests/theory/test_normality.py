@@ -1,4 +1,5 @@
-"""Normality measures against SciPy's, projections against gradients, and what must not pass for normal."""
+"""Normality measures against SciPy's, projections against gradients, and what must not pass for
+normal."""
 
 from __future__ import annotations
 
@@ -14,7 +15,11 @@ from gexcore_numpy import MLP, NumpyBackend
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 10_000), st.integers(5, 200), st.sampled_from(["normal", "standard_cauchy", "exponential"]))
+@given(
+    st.integers(0, 10_000),
+    st.integers(5, 200),
+    st.sampled_from(["normal", "standard_cauchy", "exponential"]),
+)
 def test_measures_are_those_of_scipy(seed, n, kind):
     x = getattr(np.random.default_rng(seed), kind)(size=n)
     found = normality(x)
@@ -41,7 +46,9 @@ def test_projections_are_gradients_along_unit_vectors():
     gradients = backend.sample_gradients(backend.initial_state(), data)
     rows = projected_gradients(model, data, directions=4000, seed=5)
     # for d uniform on the sphere E (g·d)² = ‖g‖²/p
-    assert (rows**2).mean(axis=0) == pytest.approx((gradients**2).sum(axis=1) / gradients.shape[1], rel=0.15)
+    assert (rows**2).mean(axis=0) == pytest.approx(
+        (gradients**2).sum(axis=1) / gradients.shape[1], rel=0.15
+    )
     assert np.abs(rows).max() <= np.linalg.norm(gradients, axis=1).max()
 
 

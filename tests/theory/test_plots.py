@@ -22,7 +22,9 @@ def test_a_normal_row_lies_on_the_line_and_a_heavy_tailed_one_does_not(ax):
     plot_normality(rows, ax=ax)
     off = [float(np.abs(line.get_ydata() - line.get_xdata()).max()) for line in ax.lines[:2]]
     assert off[0] < 1 < 3 < off[1]
-    assert f"distance {normality(rows[1]).distance:.2f}" in ax.get_legend().get_texts()[1].get_text()
+    assert (
+        f"distance {normality(rows[1]).distance:.2f}" in ax.get_legend().get_texts()[1].get_text()
+    )
 
 
 def test_the_histogram_counts_every_score(ax):
@@ -37,7 +39,9 @@ def test_density_and_histogram_agree(ax):
     line = ax.lines[0]
     heights = np.array([bar.get_height() for bar in ax.patches])
     middles = np.array([bar.get_x() + bar.get_width() / 2 for bar in ax.patches])
-    assert heights == pytest.approx(np.interp(middles, line.get_xdata(), line.get_ydata()), abs=0.006)
+    assert heights == pytest.approx(
+        np.interp(middles, line.get_xdata(), line.get_ydata()), abs=0.006
+    )
 
 
 def test_ranks_are_drawn(ax):

@@ -1,4 +1,5 @@
-"""The dip against a linear programme written from its definition; its p-value against what it must and must not reject."""
+"""The dip against a linear programme written from its definition; its p-value against what it must
+and must not reject."""
 
 from __future__ import annotations
 
@@ -27,7 +28,9 @@ def nearest_unimodal(x):
         rows, bounds = [], []
 
         def at_most(bound, *terms, rows=rows, bounds=bounds):
-            row = np.zeros(k + 2)  # the values left of the mode and from it on, that at the mode itself, the distance
+            row = np.zeros(
+                k + 2
+            )  # the values left of the mode and from it on, that at the mode itself, the distance
             for place, factor in terms:
                 row[place] += factor
             rows.append(row)
@@ -48,8 +51,15 @@ def nearest_unimodal(x):
             for i in range(len(places) - 2):
                 first, second = where[i + 1] - where[i], where[i + 2] - where[i + 1]
                 a, b, c = places[i : i + 3]
-                at_most(0, (a, -convex / first), (b, convex / first + convex / second), (c, -convex / second))
-        found = linprog(np.eye(k + 2)[-1], np.array(rows), bounds, bounds=[(0, 1)] * (k + 1) + [(0, None)])
+                at_most(
+                    0,
+                    (a, -convex / first),
+                    (b, convex / first + convex / second),
+                    (c, -convex / second),
+                )
+        found = linprog(
+            np.eye(k + 2)[-1], np.array(rows), bounds, bounds=[(0, 1)] * (k + 1) + [(0, None)]
+        )
         assert found.status == 0
         best = min(best, found.fun)
     return best
@@ -63,7 +73,10 @@ def test_dip_is_the_distance_to_the_nearest_distribution_of_one_mode(x):
 
 
 def test_the_reference_tells_distributions_apart():
-    assert nearest_unimodal([0.0, 0.1, 0.2, 5.0, 5.1, 5.2]) > nearest_unimodal([0.0, 1.0, 2.0, 3.0, 4.0, 5.0]) + 0.1
+    assert (
+        nearest_unimodal([0.0, 0.1, 0.2, 5.0, 5.1, 5.2])
+        > nearest_unimodal([0.0, 1.0, 2.0, 3.0, 4.0, 5.0]) + 0.1
+    )
 
 
 @given(values, st.integers(1, 5), st.integers(-9, 9))
@@ -81,7 +94,10 @@ def test_known_values():
 def test_one_mode_is_kept_and_two_are_rejected():
     rng = np.random.default_rng(0)
     one = [unimodality(rng.chisquare(1, 200), draws=19, seed=i).p_value for i in range(10)]
-    two = [unimodality(np.append(rng.normal(0, 1, 100), rng.normal(5, 1, 100)), draws=99).p_value for _ in range(2)]
+    two = [
+        unimodality(np.append(rng.normal(0, 1, 100), rng.normal(5, 1, 100)), draws=99).p_value
+        for _ in range(2)
+    ]
     assert min(one) > 0.05
     assert max(two) == 0.01
 
@@ -96,14 +112,17 @@ def test_p_values_of_uniform_samples_are_not_too_small():
 def test_large_samples_are_compared_by_the_limit():
     rng = np.random.default_rng(2)
     assert unimodality(rng.normal(size=4000), draws=29).p_value > 0.2
-    assert unimodality(np.append(rng.normal(0, 1, 2000), rng.normal(4, 1, 2000)), draws=29).p_value == 1 / 30
+    assert (
+        unimodality(np.append(rng.normal(0, 1, 2000), rng.normal(4, 1, 2000)), draws=29).p_value
+        == 1 / 30
+    )
 
 
 def test_ashman_d_of_two_normal_distributions():
     rng = np.random.default_rng(3)
-    assert unimodality(np.append(rng.normal(0, 1, 4000), rng.normal(6, 1, 4000)), draws=1).ashman_d == pytest.approx(
-        6, rel=0.05
-    )
+    assert unimodality(
+        np.append(rng.normal(0, 1, 4000), rng.normal(6, 1, 4000)), draws=1
+    ).ashman_d == pytest.approx(6, rel=0.05)
     assert np.isnan(unimodality(np.zeros(9), draws=1).ashman_d)
 
 

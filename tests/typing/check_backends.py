@@ -8,7 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import gexcore as gx
-from gexcore.backend.protocols import SupportsDonation, SupportsHvp, SupportsJvp, SupportsLogits, SupportsParams
+from gexcore.backend.protocols import (
+    SupportsDonation,
+    SupportsHvp,
+    SupportsJvp,
+    SupportsLogits,
+    SupportsParams,
+)
 from gexcore_jax.backend import JaxBackend
 from gexcore_numpy.backend import NumpyBackend, NumpyState
 from gexcore_sklearn.backend import SklearnBackend
@@ -18,7 +24,11 @@ from gexcore_torch.state import TorchState
 
 
 def backends(
-    numpy: NumpyBackend, torch: TorchBackend, jax: JaxBackend, tensorflow: TensorFlowBackend, sklearn: SklearnBackend
+    numpy: NumpyBackend,
+    torch: TorchBackend,
+    jax: JaxBackend,
+    tensorflow: TensorFlowBackend,
+    sklearn: SklearnBackend,
 ) -> list[gx.Backend[Any, Any]]:
     exact: gx.Backend[NumpyState, Any] = numpy
     placed: gx.Backend[TorchState, Any] = torch
