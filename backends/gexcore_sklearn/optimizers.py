@@ -32,7 +32,7 @@ ONE_PASS = {
     "verbose": 0,
 }
 """Settings under which ``partial_fit`` of a linear model is one pass over the batch, in its order.
-Settings under which ``partial_fit`` of a linear model is one pass over the batch, in its order."""
+"""
 
 HALVED = 2.0
 """scikit-learn trains regressors on half the squared error."""

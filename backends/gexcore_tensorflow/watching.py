@@ -20,7 +20,7 @@ _LOCK = threading.RLock()
 
 StandIn = Callable[..., Any]
 """``stand_in(layer, original, *args, **kwargs)``, called in place of ``original(*args, **kwargs)``.
-``stand_in(layer, original, *args, **kwargs)``, called in place of ``original(*args, **kwargs)``."""
+"""
 
 
 def layers_of(network: Network) -> list[Any]:

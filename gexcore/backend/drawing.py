@@ -9,7 +9,7 @@ from gexcore.errors import InvalidSettingError
 
 DRAWABLE = (None, "cross_entropy", "squared_error")
 """Losses, by the name that the user gave, that are negative log-likelihoods; None is the default.
-Losses, by the name that the user gave, that are negative log-likelihoods; None is the default."""
+"""
 
 
 def not_drawable(loss: object) -> InvalidSettingError:

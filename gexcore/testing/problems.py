@@ -85,7 +85,7 @@ class Problem:
 
     def settled_losses(self, state: Any) -> NDArray[np.float64]:
         """Losses of all samples, freed from the statistics that the state happens to have stored.
-        Losses of all samples, freed from the statistics that the state happens to have stored."""
+        """
         if supports(self.backend, SupportsBufferRefresh):
             state = self.backend.refresh_buffers(state, [self.everything()])  # type: ignore[attr-defined]
         return numbers(self.backend.forward(state, self.everything()))
