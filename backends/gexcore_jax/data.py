@@ -176,8 +176,7 @@ class JaxDataset(ArrayDataset):
 
 
 def full(array: Any) -> jax.Array:
-    """In float32 at least: NumPy has no bfloat16, and three digits are too few to rank samples by.
-    """
+    """In float32 at least: NumPy has no bfloat16, and three digits are too few to rank samples by."""
     return jnp.asarray(array, jnp.float32 if array.dtype in (jnp.float16, jnp.bfloat16) else None)
 
 

@@ -28,8 +28,7 @@ def gexcore_register_backend() -> BackendSpec:
 
 
 def recognises(model: Any) -> bool:
-    """Whether this is (apply, params): a callable and nested containers of arrays of JAX or NumPy.
-    """
+    """Whether this is (apply, params): a callable and nested containers of arrays of JAX or NumPy."""
     if not isinstance(model, tuple) or len(model) != 2 or not callable(model[0]):
         return False
     leaf = model[1]

@@ -275,8 +275,7 @@ class TensorFlowBackend:
             return serialization.from_arrays(arrays, self._initial)
 
     def dataset(self, data: Any, /) -> Dataset[Any] | None:
-        """A ``tf.data.Dataset``, or a tuple or mapping of tensors, as a gexcore dataset, else None.
-        """
+        """A ``tf.data.Dataset``, or a tuple or mapping of tensors, as a gexcore dataset, else None."""
         return dataset_of(data)
 
     def _split(self, flat: Any) -> Tensors:

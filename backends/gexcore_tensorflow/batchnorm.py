@@ -13,8 +13,7 @@ from gexcore_tensorflow.watching import layers_of, standing_in
 
 
 def normalising(network: Network) -> list[Any]:
-    """The BatchNormalization layers whose statistics training moves; a frozen layer keeps its own.
-    """
+    """The BatchNormalization layers whose statistics training moves; a frozen layer keeps its own."""
     return [
         layer
         for layer in layers_of(network)

@@ -1,5 +1,4 @@
-"""The demo's model: a small network trained until it has memorised its labels, wrong ones included.
-"""
+"""The demo's model: a small network trained until it has memorised its labels, wrong ones included."""
 
 from __future__ import annotations
 

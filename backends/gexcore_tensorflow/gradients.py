@@ -145,8 +145,7 @@ def _write(grads: Sequence[tf.Tensor], out: NDArray[Any]) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without TensorFlow's notes on what it maps by a loop: no worse than a loop over the samples.
-    """
+    """Without TensorFlow's notes on what it maps by a loop: no worse than a loop over the samples."""
 
     def wanted(record: logging.LogRecord) -> bool:
         return "while_loop" not in record.getMessage()

@@ -166,8 +166,7 @@ def _is_plain(layer: Any) -> bool:
 
 
 def _second_moment(layer: Any, inputs: tf.Tensor, *, has_bias: bool) -> tf.Tensor:
-    """Sum of a aᵀ over all places, where a is what the weights of one output are multiplied with.
-    """
+    """Sum of a aᵀ over all places, where a is what the weights of one output are multiplied with."""
 
     def moment(rows: tf.Tensor) -> tf.Tensor:
         return _gram(tf.pad(rows, [[0, 0], [0, 1]], constant_values=1) if has_bias else rows)

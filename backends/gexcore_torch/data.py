@@ -199,8 +199,7 @@ def plain(tensor: Tensor) -> Tensor:
 
 
 def full(tensor: Tensor) -> Tensor:
-    """In float32 at least: NumPy has no bfloat16, and three digits are too few to rank samples by.
-    """
+    """In float32 at least: NumPy has no bfloat16, and three digits are too few to rank samples by."""
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 

@@ -145,8 +145,7 @@ def _is_plain(layer: Any) -> bool:
 
 
 def _second_moment(layer: Any, inputs: Tensor, places: int, *, has_bias: bool) -> Tensor:
-    """Sum of a aᵀ over all places, where a is what the weights of one output are multiplied with.
-    """
+    """Sum of a aᵀ over all places, where a is what the weights of one output are multiplied with."""
     size = math.prod(layer.weight.shape[1:]) + has_bias
     total = full(inputs.new_zeros((size, size)))
     for part in inputs.chunk(math.ceil(places * size / AT_ONCE)):

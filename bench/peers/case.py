@@ -1,5 +1,4 @@
-"""What every method is given: one trained model, its data, its checkpoints and how it was trained.
-"""
+"""What every method is given: one trained model, its data, its checkpoints and how it was trained."""
 
 from __future__ import annotations
 

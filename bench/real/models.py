@@ -52,8 +52,7 @@ class Block(nn.Module):
 
 
 def resnet8(classes: int) -> nn.Module:
-    """ResNet-8 with BatchNorm, 16-32-64 channels, its stem at half resolution, for 32 × 32 images.
-    """
+    """ResNet-8 with BatchNorm, 16-32-64 channels, its stem at half resolution, for 32 × 32 images."""
     return nn.Sequential(
         nn.Conv2d(3, 16, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
         Block(16, 16, 1), Block(16, 32, 2), Block(32, 64, 2),

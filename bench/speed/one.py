@@ -48,8 +48,7 @@ def repeated(work: Callable[[], Any], times: int) -> Kernel:
 
 
 def repeated_data(case: Case, times: int) -> tuple[Any, ...]:
-    """Its batch so many times over, in the framework's own arrays where those can be put together.
-    """
+    """Its batch so many times over, in the framework's own arrays where those can be put together."""
 
     def column_of(column: Any) -> Any:
         try:

@@ -193,8 +193,7 @@ def _check_columns(dataset: ArrayDataset | MappingDataset) -> None:
 
 
 def targets_of(batch: Any) -> NDArray[Any] | None:
-    """The targets in a batch: the last item of a tuple, or the first of `TARGET_KEYS`; else None.
-    """
+    """The targets in a batch: the last item of a tuple, or the first of `TARGET_KEYS`; else None."""
     if isinstance(batch, Mapping):
         found = next((batch[key] for key in TARGET_KEYS if key in batch), None)
     elif isinstance(batch, tuple | list) and len(batch) >= 2:

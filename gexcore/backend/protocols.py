@@ -120,8 +120,7 @@ class SupportsJvp(Protocol[StateIn, Batch]):
     """Directional derivatives of every sample's loss; with `SupportsParams`, which gives p."""
 
     def jvp(self, state: StateIn, tangent: Array, batch: Batch, /) -> Array:
-        """Shape (b,): derivative of each loss along `tangent`, of shape (p,), in evaluation mode.
-        """
+        """Shape (b,): derivative of each loss along `tangent`, of shape (p,), in evaluation mode."""
         ...
 
 
@@ -226,8 +225,7 @@ class SupportsCheckpoints(Protocol[StateOut]):
     """States from checkpoints in the framework's own form."""
 
     def load(self, checkpoint: Any, /) -> StateOut:
-        """The state that `checkpoint` stands for: parameters and buffers, with a fresh optimiser.
-        """
+        """The state that `checkpoint` stands for: parameters and buffers, with a fresh optimiser."""
         ...
 
 
@@ -243,8 +241,7 @@ class SupportsSerialization(Protocol[State]):
         ...
 
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]], /) -> State:
-        """The state again, bit for bit, also in another process with a backend of the same model.
-        """
+        """The state again, bit for bit, also in another process with a backend of the same model."""
         ...
 
 

@@ -115,8 +115,7 @@ def _count(scores: NDArray[np.float64], keep: float) -> int:
 
 
 def _quotas(sizes: NDArray[np.intp], count: int) -> NDArray[np.intp]:
-    """One sample of each class, and the rest in proportion by largest remainders: `count` in all.
-    """
+    """One sample of each class, and the rest in proportion by largest remainders: `count` in all."""
     if count < len(sizes):
         msg = (
             f"{count} samples are to be kept of {len(sizes)} classes, and a class must not "

@@ -243,8 +243,7 @@ def _guarded(
 def _most_flagged(
     flagged: NDArray[np.bool_], labels: NDArray[Any] | None
 ) -> tuple[str, float, float]:
-    """The class with the largest share flagged, that share, and its part of all that are flagged.
-    """
+    """The class with the largest share flagged, that share, and its part of all that are flagged."""
     if labels is None:
         return "the samples", float(flagged.mean()), 1.0
     classes, codes = np.unique(np.asarray(labels), return_inverse=True)

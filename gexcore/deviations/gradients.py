@@ -59,8 +59,7 @@ class GradientTable:
         return len(self.states) * self.size
 
     def block(self, start: int, stop: int, /) -> Floats:
-        """√p times the gradients of the samples start … stop − 1, shape (states · p, stop − start).
-        """
+        """√p times the gradients of the samples start … stop − 1, shape (states · p, stop − start)."""
         parts = [
             np.concatenate([g for _, g in self.gradients(state, start, stop)])
             for state in self.states

@@ -55,8 +55,7 @@ class Table(Protocol):
         ...
 
     def standard_error(self) -> NDArray[np.float64]:
-        """Of self-influence as a mean over draws, shape (samples,); NaN where members are no draws.
-        """
+        """Of self-influence as a mean over draws, shape (samples,); NaN where members are no draws."""
         ...
 
     def reliability(self) -> float:

@@ -1,5 +1,4 @@
-"""The Laplace posterior of a large model: a Kronecker-factored Fisher matrix for each layer (KFAC).
-"""
+"""The Laplace posterior of a large model: a Kronecker-factored Fisher matrix for each layer (KFAC)."""
 
 from __future__ import annotations
 

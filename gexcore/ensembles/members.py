@@ -37,8 +37,7 @@ class Members:
     states: list[Any]
 
     def evaluate(self, data: Any) -> LossTable:
-        """Losses of θ* and of every kept member on `data`, in evaluation mode, in one pass over it.
-        """
+        """Losses of θ* and of every kept member on `data`, in evaluation mode, in one pass over it."""
         dataset = as_dataset(data, self.backend)
         states = self.refresh.many([self.backend.initial_state(), *self.states])
         losses = evaluate_many(self.backend, states, dataset, batch_size=self.batch_size)

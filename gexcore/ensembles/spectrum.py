@@ -34,8 +34,7 @@ class Spectrum:
     vectors: Floats
 
     def top(self, rank: int | None, *, by: Literal["size", "value"] = "size") -> Spectrum:
-        """The `rank` eigenvalues that are largest, in size or with their sign; all without a rank.
-        """
+        """The `rank` eigenvalues that are largest, in size or with their sign; all without a rank."""
         order = np.argsort(-(np.abs(self.values) if by == "size" else self.values), kind="stable")[
             :rank
         ]
@@ -64,8 +63,7 @@ class Spectrum:
         return np.concatenate([moves, -moves])
 
     def draw(self, damping: float, rng: np.random.Generator) -> Floats:
-        """ψ − θ* of one draw: normal numbers times (λ + α)^(−½) along each eigenvector, shape (p,).
-        """
+        """ψ − θ* of one draw: normal numbers times (λ + α)^(−½) along each eigenvector, shape (p,)."""
         self._check_positive(damping)
         spread = (self.values + damping) ** -0.5
         return np.asarray(self.vectors @ (spread * rng.normal(size=len(spread))))

@@ -217,8 +217,7 @@ class Thermostat:
 
     @staticmethod
     def _brake(before: float, now: float) -> float:
-        """The largest factor for the learning rate after the mean loss went from `before` to `now`.
-        """
+        """The largest factor for the learning rate after the mean loss went from `before` to `now`."""
         if not 0.0 < before * math.e < now:
             return math.inf
         return max(0.1, math.sqrt(before * math.e / now))

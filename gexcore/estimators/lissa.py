@@ -1,5 +1,4 @@
-"""LiSSA: the influence function by an iterated solve with the Hessian, one test sample at a time.
-"""
+"""LiSSA: the influence function by an iterated solve with the Hessian, one test sample at a time."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Scores and new targets as columns of a Hugging Face dataset; the given dataset is never changed.
-"""
+"""Scores and new targets as columns of a Hugging Face dataset; the given dataset is never changed."""
 
 from __future__ import annotations
 

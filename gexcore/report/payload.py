@@ -1,5 +1,4 @@
-"""What the page's script gets: compact columns of all samples, and rows of those that are listed.
-"""
+"""What the page's script gets: compact columns of all samples, and rows of those that are listed."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Loss and margin: what a trained model, or its history, says of every label without any gradient.
-"""
+"""Loss and margin: what a trained model, or its history, says of every label without any gradient."""
 
 from __future__ import annotations
 

@@ -12,8 +12,7 @@ from gexcore.scores.sweep import Sweep
 
 
 class ModelScore(ABC):
-    """A score that takes the trained model, or ``checkpoints`` of its training, through the data.
-    """
+    """A score that takes the trained model, or ``checkpoints`` of its training, through the data."""
 
     def fit(
         self,

@@ -1,5 +1,4 @@
-"""Loaded by every pytest run where gexcore is installed; gives the kit's assertions their detail.
-"""
+"""Loaded by every pytest run where gexcore is installed; gives the kit's assertions their detail."""
 
 from __future__ import annotations
 

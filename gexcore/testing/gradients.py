@@ -22,8 +22,7 @@ from gexcore.testing.problems import Problem
 
 
 def check_sample_gradients(problem: Problem) -> None:
-    """One row per sample; along any direction they are the directional derivatives of the losses.
-    """
+    """One row per sample; along any direction they are the directional derivatives of the losses."""
     require(problem, SupportsSampleGradients, SupportsParams)
     backend: Any = problem.backend
     batch = problem.everything()

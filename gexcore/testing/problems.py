@@ -84,8 +84,7 @@ class Problem:
         return state
 
     def settled_losses(self, state: Any) -> NDArray[np.float64]:
-        """Losses of all samples, freed from the statistics that the state happens to have stored.
-        """
+        """Losses of all samples, freed from the statistics that the state happens to have stored."""
         if supports(self.backend, SupportsBufferRefresh):
             state = self.backend.refresh_buffers(state, [self.everything()])  # type: ignore[attr-defined]
         return numbers(self.backend.forward(state, self.everything()))

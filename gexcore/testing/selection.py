@@ -50,8 +50,7 @@ def check_parameter_names(problem: Problem) -> None:
 
 
 def check_selected_vector(problem: Problem) -> None:
-    """The flat vector and all derivatives are those of the chosen parameters, in the model's order.
-    """
+    """The flat vector and all derivatives are those of the chosen parameters, in the model's order."""
     require(problem, SupportsSelection, SupportsParams)
     full: Any = problem.backend
     names, batch, start = full.parameter_names(), problem.everything(), full.initial_state()

@@ -1,5 +1,4 @@
-"""Models to backends: by type, without importing a framework, and only if the backend can be used.
-"""
+"""Models to backends: by type, without importing a framework, and only if the backend can be used."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""What is the user's stays as it was, and decides: arrays, modes, devices, precision, optimisers.
-"""
+"""What is the user's stays as it was, and decides: arrays, modes, devices, precision, optimisers."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The tensorflow backend against the shipped laws: the oracle's toys, and the models people have.
-"""
+"""The tensorflow backend against the shipped laws: the oracle's toys, and the models people have."""
 
 from __future__ import annotations
 

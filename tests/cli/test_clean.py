@@ -1,5 +1,4 @@
-"""`gexcore clean`: a new file, the old one untouched, and one sentence for what cannot be cleaned.
-"""
+"""`gexcore clean`: a new file, the old one untouched, and one sentence for what cannot be cleaned."""
 
 from __future__ import annotations
 

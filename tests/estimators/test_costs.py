@@ -1,5 +1,4 @@
-"""The passes on record are those that the table of methods states, and those that the backend saw.
-"""
+"""The passes on record are those that the table of methods states, and those that the backend saw."""
 
 from __future__ import annotations
 
