@@ -1,1 +1,1 @@
-"""Distributions of parameters: where members come from."""
+"""Ensembles: distributions of parameters that members are drawn from."""

@@ -1,4 +1,4 @@
-"""What a run may cost, and what it is going to cost."""
+"""Budgets: what a run may cost, and what it is going to cost."""
 
 from __future__ import annotations
 
@@ -15,33 +15,39 @@ from gexcore.errors import InvalidSettingError
 from gexcore.evaluation.passes import Passes
 
 PART_OF_PRETRAINING = 0.25
-LARGE, EPOCHS_OF_LARGE, SAMPLES_OF_LARGE = 5_000, 20.0, 170_000
-"""From so many samples on, a run costs so many passes over the data, or over single samples if that
-is
-more, unless it is told otherwise."""
+"""Share of the pretraining epochs that "auto" may cost."""
+
+LARGE = 5_000
+"""Samples from which on "auto" sets a limit."""
+
+EPOCHS_OF_LARGE = 20.0
+"""The least limit of large data, in forward passes over the data."""
+
+PASSES_OF_LARGE = 170_000
+"""The least limit of large data, in forward passes of single samples."""
 
 TIMED = 4
-"""Calls that a batch is timed for."""
+"""Calls of each kernel on a batch that is timed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """What a run of `GEX` may cost; where several are given the tightest counts.
+    """The most that a run of `GEX` may cost. If several limits are given, the tightest counts.
 
     Parameters
     ----------
     epochs : float, optional
-        Forward passes over the data; a training step of a sample counts as three (`Passes.epochs`).
+        Forward passes over the data. A training step counts as three (`Passes.epochs`).
     passes : float, optional
-        The same for single samples: epochs × N.
+        Forward passes of single samples: epochs × N.
     seconds : float, optional
-        Of the run, as estimated from a batch timed before it. Runs on machines of another speed, or
-        another load, then have other lengths and other scores: the other two are reproducible.
+        Length of the run, estimated from a batch that is timed first. The estimate depends on the
+        machine and its load, and so do the scores. The other two limits are reproducible.
 
     Raises
     ------
     InvalidSettingError
-        For none at all, or one that is not a positive number.
+        If no limit is given, or a limit is not a positive number.
 
     Examples
     --------
@@ -71,20 +77,20 @@ class Budget:
 
 
 class Limit(NamedTuple):
-    """A price list, and how much may be spent by it."""
+    """A price for passes, and the most that may be spent."""
 
     price: Callable[[Passes], float]
     most: float
 
     def allows(self, passes: Passes) -> bool:
-        """Whether so much work is within it."""
+        """Whether the price of these passes is within the limit."""
         return self.price(passes) <= self.most * (1 + 1e-9)
 
 
 def limits(
     budget: Budget | None, backend: Backend[Any, Any], data: Dataset[Any], *, batch_size: int
 ) -> list[Limit]:
-    """The budget as limits; one in seconds times a forward pass and a step of one batch first."""
+    """The limits that a budget sets. A limit in seconds first times one batch."""
     n, found = len(data), list[Limit]()
     if budget is None:
         return found
@@ -95,7 +101,7 @@ def limits(
     if budget.seconds is not None:
         from gexcore.evaluation.timing import (
             kernels_of,
-        )  # which itself needs a settled plan's checks
+        )  # timing imports checks of settled plans
 
         size = min(batch_size, n)
         kernels = kernels_of(backend, data, np.arange(size))
@@ -112,15 +118,18 @@ def limits(
 
 
 def default_budget(n: int, pretraining_epochs: float | None) -> Budget | None:
-    """A quarter of the pretraining where that is known, else 34 epochs at 5,000 samples, 20 from
-    8,500 on; else none."""
+    """The budget of "auto"; None for small data.
+
+    A quarter of the pretraining, if its length is known. Else 34 epochs at 5,000 samples, and 20
+    epochs from 8,500 samples on. Smaller data have no limit.
+    """
     if pretraining_epochs is not None:
         return Budget(epochs=PART_OF_PRETRAINING * Passes(step=1).epochs(1) * pretraining_epochs)
-    return Budget(epochs=max(EPOCHS_OF_LARGE, SAMPLES_OF_LARGE / n)) if n >= LARGE else None
+    return Budget(epochs=max(EPOCHS_OF_LARGE, PASSES_OF_LARGE / n)) if n >= LARGE else None
 
 
 def planned_passes(plan: Plan, n: int, *, refreshed: int) -> Passes:
-    """What a run will count at most, `refreshed` samples of it for the statistics of each probe."""
+    """The most passes of a run. Each probe reads `refreshed` samples for its statistics."""
     snapshots, warmups = plan.chains * plan.snapshots, plan.chains * plan.warmups
     evaluated = 0
     if plan.scoring == "evaluated":
@@ -130,7 +139,7 @@ def planned_passes(plan: Plan, n: int, *, refreshed: int) -> Passes:
 
 
 def _seconds(kernel: Callable[[int], object]) -> float:
-    kernel(1)  # compiles
+    kernel(1)  # the first call compiles
     started = time.perf_counter()
     kernel(TIMED)
     return (time.perf_counter() - started) / TIMED

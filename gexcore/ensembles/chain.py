@@ -24,20 +24,20 @@ from gexcore.evaluation.statistics import Refresher
 
 
 class Snapshot(NamedTuple):
-    """What is on record of one point of a chain, member or not.
+    """The record of one point of a chain, member or not.
 
     Parameters
     ----------
     chain, number : int
-        Which chain, and which snapshot of it, from 0.
+        Number of the chain, and of the snapshot in it, from 0.
     lr : float
-        Of the first step of the chunk that led to it.
+        Learning rate of the first step of its chunk.
     skill : float
-        Share of θ*'s skill that is left; NaN where skill has no meaning.
+        Share of the skill of θ* that is left. NaN if skill has no meaning.
     mean_loss : float
-        Over the samples that steer the controller, each clipped.
+        Mean clipped loss of the samples that steer the controller.
     warmup : bool
-        Whether the chain had yet to leave θ*: its chunk was a short one.
+        Whether its chunk was a short one of the warm-up: the chain had not left θ* yet.
     measured : bool
         Whether the losses of all samples were measured.
     """
@@ -54,18 +54,18 @@ class Snapshot(NamedTuple):
 
 @dataclass(frozen=True)
 class Problem:
-    """Everything that the chains of a run share.
+    """The model, data and settings that all chains of a run share.
 
     Parameters
     ----------
     train : Dataset
-        The samples as the members step on them.
+        The samples that the members step on.
     test : Dataset, optional
-        Other samples whose losses are wanted at every member.
+        Other samples that every member is scored on.
     skill : Skill, optional
-        None where skill has no meaning (a loss of unknown scale under an open loop).
+        None if skill has no meaning: a loss of unknown scale under an open loop.
     keep : int
-        Members whose states a chain hands back, at most.
+        The most member states that a chain returns.
     """
 
     backend: Backend[Any, Any]
@@ -77,18 +77,18 @@ class Problem:
 
 
 class ChainResult(NamedTuple):
-    """The members of one chain, whole or so far.
+    """The members of one chain, complete or so far.
 
     Parameters
     ----------
     losses : list of arrays, shape (samples,)
-        One per member; NaN where no training batch held the sample.
+        One row per member. NaN if no training batch held the sample.
     test_losses : list of arrays, shape (tests,)
-        One per member; empty without test data or where training batches are the scores.
+        One row per member. Empty without test data, and if training batches give the losses.
     kept : list of (row, state)
-        Some of the members, spread evenly: their row in `losses`, their state.
+        Row in `losses` and state of some members, spread evenly.
     snapshots : list of Snapshot
-        All of them, in order.
+        All snapshots, in order.
     """
 
     chain: int
@@ -99,14 +99,14 @@ class ChainResult(NamedTuple):
 
 
 class Position(NamedTuple):
-    """Where a chain stands between two chunks: all that it needs to go on from there.
+    """The position of a chain between two chunks: all that it needs to continue.
 
     Parameters
     ----------
     result : ChainResult
-        So far.
+        The members so far.
     state : State
-        That the next chunk starts from; stepped in place once the chain goes on.
+        The state that the next chunk starts from. The chain then steps it in place.
     complete : bool
         Whether there is no next chunk.
     """
@@ -125,18 +125,17 @@ def run_chain(
     start: Position | None = None,
     on_snapshot: Callable[[Position], object] = lambda position: None,
 ) -> ChainResult:
-    """Run one chain from θ*: `plan.snapshots` chunks of `plan.steps` steps, after the short ones of
-    its warm-up.
+    """Run one chain from θ*: a warm-up of short chunks, then `plan.snapshots` chunks.
 
-    The result depends on the problem, the plan and the number of the chain, on nothing else: not
-    on where it was interrupted either.
+    The result depends only on the shared inputs, the plan and the number of the chain. An
+    interruption does not change it.
 
     Parameters
     ----------
     start : Position, optional
-        Where an earlier run left the chain.
+        The position at which an earlier run left the chain.
     on_snapshot : callable
-        Told where the chain stands after each snapshot.
+        Called with the position of the chain after each snapshot.
     """
     result, state, _ = start or Position(ChainResult(chain, [], [], [], []), None, False)
     done = sum(_steps(plan, snapshot.warmup) for snapshot in result.snapshots)
@@ -172,8 +171,7 @@ def run_chain(
 
 
 def _stable(skill: Skill | None, tolerance: float | None, result: ChainResult) -> bool:
-    """Whether a chain scores the samples so reliably by itself that more members would hardly
-    change it."""
+    """Whether the scores of this chain alone are reliable enough to end it."""
     if tolerance is None or len(result.losses) < ENOUGH or result.snapshots[-1].status != "member":
         return False
     clip = default_clip(None) if skill is None else skill.ceiling
@@ -183,7 +181,7 @@ def _stable(skill: Skill | None, tolerance: float | None, result: ChainResult) -
 
 
 def chain_cost(problem: Problem, plan: Plan, result: ChainResult) -> Passes:
-    """What a chain took, however often it was interrupted."""
+    """Passes of a chain. Interruptions do not change them."""
     scorer, taken = problem.scorer, result.snapshots
     probes = [
         scorer.probe_passes._replace(step=_steps(plan, s.warmup) * plan.batch_size) for s in taken
@@ -199,7 +197,7 @@ def _steps(plan: Plan, warmup: bool) -> int:
 
 
 def _replayed(controller: AnyController, snapshots: list[Snapshot]) -> tuple[Any, Chunk | None]:
-    # what a controller remembers follows from what it was told
+    # the memory of a controller follows from its readings
     memory, chunk = controller.start()
     for snapshot in snapshots:
         reading = Reading(snapshot.skill, snapshot.mean_loss, snapshot.status == "diverged")
@@ -217,7 +215,7 @@ def _read(skill: Skill | None, probe: Probe) -> Reading:
 
 
 class _Members:
-    """Collects the members of a chain as they come."""
+    """The members of a chain, collected one by one."""
 
     def __init__(self, problem: Problem, plan: Plan, result: ChainResult) -> None:
         self._problem = problem
@@ -243,7 +241,7 @@ class _Members:
 
 
 def _stride(rows: int, keep: int) -> int:
-    """Distance between the rows of which at most `keep` are kept."""
+    """The smallest stride, a power of two, that keeps at most `keep` rows."""
     stride = 1
     while 0 < keep < -(-rows // stride):
         stride *= 2
@@ -256,14 +254,14 @@ def loss_table(results: list[ChainResult], base: NDArray[Any]) -> LossTable:
 
 
 def loss_table_on_test(results: list[ChainResult], base: NDArray[Any]) -> LossTable:
-    """As `loss_table`, on the test data."""
+    """The members of all chains in one table of test losses."""
     return _stack([row for result in results for row in result.test_losses], base, results)
 
 
 def kept_members(
     results: list[ChainResult], backend: Backend[Any, Any], refresh: Refresher, *, batch_size: int
 ) -> Members:
-    """The states that chains kept, each with its row in the table of all."""
+    """The states that the chains kept, each with its row in the loss table."""
     starts = np.cumsum([0, *(len(result.losses) for result in results)])
     kept = [
         (start + row, result.chain, state)

@@ -15,14 +15,14 @@ from gexcore.evaluation.passes import Passes
 
 
 def load_states(backend: Backend[Any, Any], checkpoints: Sequence[Any], *, by: str) -> list[Any]:
-    """The states that native checkpoints stand for.
+    """The states of native checkpoints.
 
     Raises
     ------
     InvalidSettingError
-        Without any.
+        If no checkpoint is given.
     MissingCapabilityError
-        Where the backend cannot load them.
+        If the backend cannot load checkpoints.
     """
     if not isinstance(checkpoints, list | tuple) or not checkpoints:
         msg = (
@@ -36,7 +36,7 @@ def load_states(backend: Backend[Any, Any], checkpoints: Sequence[Any], *, by: s
 
 @dataclass(frozen=True, eq=False)
 class Gradients:
-    """The same states, asked about any data."""
+    """Fixed states whose gradients can be taken on any data."""
 
     backend: Backend[Any, Any]
     states: Sequence[Any]
@@ -44,10 +44,10 @@ class Gradients:
     batch_size: int
 
     def evaluate(self, data: Any, /) -> GradientTable:
-        """Gradients on `data`, when they are needed."""
+        """The gradients on `data`. They are computed when they are needed."""
         dataset = as_dataset(data, self.backend)
         return GradientTable(self.backend, self.states, dataset, self.size, self.batch_size)
 
     def passes(self, samples: int) -> Passes:
-        """What self-influence of so many samples costs."""
+        """Passes of the self-influence of this many samples."""
         return Passes(gradient=len(self.states) * samples, copies=len(self.states))

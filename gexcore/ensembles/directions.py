@@ -1,5 +1,4 @@
-"""Members that are points near a state, seen through linear deviations: directional derivatives
-there."""
+"""Members near a state, seen through directional derivatives."""
 
 from __future__ import annotations
 
@@ -19,19 +18,20 @@ from gexcore.evaluation.passes import Passes, sum_passes
 
 @dataclass(frozen=True, eq=False)
 class Tangents:
-    """Moves ψ − θ at each of several states θ; the deviation of a member is the derivative along
-    its move.
+    """Moves ψ − θ at each of several states θ.
+
+    The deviation of a member is the derivative of the loss along its move.
 
     Parameters
     ----------
     states : sequence of State
     moves : array, shape (directions, p)
-        The same at every state.
+        Moves, the same at every state.
     chains : integer array, shape (states · directions,), optional
-        The independent draw each member is from, the members of the first state first; None where
-        moves are no draws.
+        Number of the independent draw of each member. Members of the first state come first. None
+        if the moves are no draws.
     weights : array, shape (states · directions,), optional
-        Equal where not given.
+        Weights of the members in the mean. Equal by default.
     """
 
     backend: Backend[Any, Any]
@@ -57,7 +57,7 @@ class Tangents:
         return DeviationTable(found, self.chains, self.weights)
 
     def passes(self, samples: int) -> Passes:
-        """What evaluating so many samples costs, with the moves held in memory."""
+        """Passes of evaluating this many samples, and the moves held in memory."""
         one = directional_passes(
             self.backend, self.moves.shape, samples, batch_size=self.batch_size
         )
@@ -65,15 +65,14 @@ class Tangents:
 
 
 def isotropic(like: NDArray[Any], count: int, *, seed: int) -> NDArray[Any]:
-    """Random moves with E[q qᵀ] = I, shape (count, p): standard normal numbers.
+    """Random standard normal moves q with E[q qᵀ] = I, shape (count, p).
 
-    Their mean square is the sum over a projection with entries N(0, 1/count), as it is often
-    written.
+    The mean over them equals the sum over a projection with entries N(0, 1/count).
 
     Parameters
     ----------
     like : array, shape (p,)
-        In whose precision.
+        Array whose precision the moves get.
     """
     rng = np.random.default_rng([seed, 0xD1])
     return rng.standard_normal((count, len(like)), dtype=like.dtype)

@@ -1,10 +1,10 @@
 """Tasks for any `concurrent.futures.Executor`: threads, processes, a cluster.
 
-Only `submit` and `as_completed` are used; making and shutting down executors is the caller's. What
-tasks need is taken from this process where they run in it. Otherwise a task comes back undone; it
-is then told of a file, which holds the parcel for processes on this machine, and where that file is
-unknown the parcel is sent along. A worker opens it once and keeps what was in it until the next
-run, so the model is not sent with every task.
+Only `submit` and `as_completed` are used. The caller makes and shuts down the executor. A task in
+this process uses the inputs of this process. A task in another process needs a parcel with the
+inputs. Its first attempt returns undone. The second attempt names a file with the parcel, for
+processes on this machine. The third attempt carries the parcel itself. A worker opens the parcel
+once and keeps it until the next run, so that the model is not sent with every task.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from gexcore.errors import GexError, InvalidModelError, WorkerLostError
 Result = TypeVar("Result")
 Task = Callable[[int], Any]
 
-# what the tasks of this process call; by process, since a forked one must not use what it inherited
+# the tasks of each process, by process id: a forked process must not use inherited tasks
 _OWN: dict[tuple[int, str], Task] = {}
 _OPENED: dict[tuple[int, str], Task] = {}
 _LOCK = threading.Lock()
 
 LOST = ("KilledWorker", "TerminatedWorkerError")
-"""Names of the errors of executors whose worker died, beside `BrokenExecutor`."""
+"""Names of errors that mean a dead worker, in addition to `BrokenExecutor`."""
 
 
 class Ticket(NamedTuple):
-    """Where a task finds the parcel.
+    """The place of the parcel of a run.
 
     Parameters
     ----------
     run : str
-        A name of this run alone.
+        A unique name of the run.
     path, digest : str
         A file on this machine, and its SHA-256.
     content : bytes
@@ -59,22 +59,22 @@ def completed(
     elsewhere: Callable[[], Task] | None,
     numbers: Iterable[int],
 ) -> Iterator[Result]:
-    """What the task gives for each of the numbers, in the order of completion.
+    """The results of the task for each number, in the order of completion.
 
     Parameters
     ----------
     here : callable
         The task, for executors that work in this process.
     elsewhere : callable or None
-        Makes the task in another process; None where nothing can.
+        Makes the task in another process. None if that is impossible.
     numbers : iterable of int
 
     Raises
     ------
     InvalidModelError
-        Where tasks run in other processes and `elsewhere` cannot be sent there.
+        If tasks run in other processes and `elsewhere` cannot be sent there.
     WorkerLostError
-        Where a worker died and the executor did not replace it.
+        If a worker died and the executor did not replace it.
     """
     run = uuid.uuid4().hex
     own = os.getpid(), run
@@ -105,7 +105,7 @@ def completed(
 
 
 def perform(ticket: Ticket, number: int) -> tuple[Any] | None:
-    """One task, in a worker: its result in a tuple, or None where the parcel is not at hand."""
+    """Run one task in a worker: its result in a tuple, or None without a parcel."""
     key = os.getpid(), ticket.run
     own = _OWN.get(key)
     if own is not None:
@@ -134,7 +134,7 @@ def _parcels(run: str, path: Path, elsewhere: Callable[[], Task] | None) -> tupl
 
 def _packed(elsewhere: Callable[[], Task]) -> bytes:
     try:
-        # knows functions of a script or notebook; comes with Dask and loky
+        # it pickles functions of a script or notebook; Dask and loky bring it along
         import cloudpickle as pickler
     except ImportError:
         pickler = pickle
@@ -159,7 +159,7 @@ def _read(ticket: Ticket) -> bytes:
         content = Path(ticket.path).read_bytes()
     except OSError:
         return b""
-    # what is not what was sent is never unpickled
+    # content with another digest is never unpickled
     return content if hashlib.sha256(content).hexdigest() == ticket.digest else b""
 
 

@@ -1,4 +1,4 @@
-"""The Laplace posterior of a large model: a Kronecker-factored Fisher matrix for each layer (KFAC)."""
+"""The Laplace posterior of a large model: one Kronecker-factored Fisher matrix per layer (KFAC)."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class _Layer(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class KroneckerPosterior:
-    """N(θ*, τ² (A⊗G + δI)⁻¹) of the weights of each layer, layers independent; all else stays at
-    θ*.
+    """N(θ*, τ² (A⊗G + δI)⁻¹) for the weights of each layer.
 
-    A are the second moments of the layer's inputs, G those of the loss gradients by its outputs
-    (Algorithm 1 of the paper prints neither the inverse nor the damping).
+    Layers are independent. All other parameters stay at θ*. A holds the second moments of the
+    layer's inputs. G holds the second moments of the loss gradients at its outputs. (Algorithm 1 of
+    the paper prints neither the inverse nor the damping.)
     """
 
     size: int
@@ -37,12 +37,13 @@ class KroneckerPosterior:
 
     @property
     def parameters(self) -> int:
-        """How many parameters are in a layer that is drawn."""
+        """Number of parameters that are drawn."""
         return sum(layer.positions.size for layer in self.layers)
 
     def draw(self, rng: np.random.Generator, *, damping: float, scale: float) -> Floats:
-        """ψ − θ* of one draw, shape (p,): τ · U_G (V ⊙ (λ_G λ_Aᵀ + δ)^(−½)) U_Aᵀ for each layer, V
-        normal.
+        """ψ − θ* of one draw, shape (p,).
+
+        For each layer it is τ · U_G (V ⊙ (λ_G λ_Aᵀ + δ)^(−½)) U_Aᵀ, with V normal.
 
         Parameters
         ----------
@@ -74,13 +75,13 @@ def kronecker_posterior(
     size : int
         Number of trainable parameters.
     seed : int or None
-        Of the labels drawn from the model's predictions (true Fisher); None takes the given labels
+        Seed of labels drawn from the model's predictions (true Fisher). None takes the given labels
         (empirical Fisher).
 
     Raises
     ------
     InvalidModelError
-        For a model without a linear or convolutional layer.
+        If the model has no linear or convolutional layer.
     """
     seeds = None if seed is None else np.random.default_rng([seed, 0xFA])
     found: dict[str, tuple[NDArray[np.intp], Floats, Floats]] = {}
@@ -108,7 +109,7 @@ def kronecker_posterior(
 def _layer(positions: NDArray[np.intp], inputs: Floats, outputs: Floats) -> _Layer:
     input_values, input_vectors = np.linalg.eigh(inputs)
     output_values, output_vectors = np.linalg.eigh(outputs)
-    # second moments have no negative eigenvalues beyond rounding
+    # rounding alone makes eigenvalues of second moments negative
     return _Layer(
         positions, input_values.clip(0.0), input_vectors, output_values.clip(0.0), output_vectors
     )

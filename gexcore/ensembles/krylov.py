@@ -13,8 +13,7 @@ from gexcore.backend.protocols import Floats
 from gexcore.ensembles.spectrum import Product, Spectrum
 
 CONVERGED = 1e-6
-"""The Krylov space is exhausted where a new direction is shorter than this share of the largest
-product."""
+"""The Krylov space ends at a new direction below this share of the largest product."""
 
 
 def arnoldi(
@@ -25,21 +24,20 @@ def arnoldi(
     rng: np.random.Generator,
     on_product: Callable[[], object] = lambda: None,
 ) -> Spectrum:
-    """Eigenvalues and eigenvectors of the matrix within the Krylov space of a random vector,
-    largest in size first.
+    """Eigenpairs of a matrix in the Krylov space of a random vector, largest in size first.
 
-    By modified Gram–Schmidt, each new direction made orthogonal twice; stops early where the space
-    is exhausted. The matrix within the basis is tridiagonal for a symmetric operator, and is made
-    so.
+    The basis comes from modified Gram–Schmidt, with each new direction made orthogonal twice. The
+    iteration stops early once the space is exhausted. The matrix within the basis is tridiagonal in
+    theory, and is made so.
 
     Parameters
     ----------
     product : callable
-        With one and the same symmetric matrix every time.
+        Product with the same symmetric matrix in every call.
     size : int
         Length p of its vectors.
     iterations : int
-        Products, at most.
+        The most products.
     """
     basis = np.empty((min(iterations, size), size))
     within = np.zeros((len(basis), len(basis)))

@@ -1,4 +1,4 @@
-"""States of members, kept for questions that come after the fit."""
+"""States of members that a fit keeps for later questions."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from gexcore.evaluation.statistics import Refresher
 
 @dataclass(frozen=True)
 class Members:
-    """Some members of a run, able to score any data.
+    """Some members of a run, which can score any data.
 
     Parameters
     ----------
     rows : integer array, shape (kept,)
-        Where each stands in the run's loss table.
+        Row of each member in the run's loss table.
     chains : integer array, shape (kept,)
     states : list of State
     """
@@ -37,20 +37,19 @@ class Members:
     states: list[Any]
 
     def evaluate(self, data: Any) -> LossTable:
-        """Losses of θ* and of every kept member on `data`, in evaluation mode, in one pass over it."""
+        """Losses of θ* and of every kept member on `data`, in evaluation mode."""
         dataset = as_dataset(data, self.backend)
         states = self.refresh.many([self.backend.initial_state(), *self.states])
         losses = evaluate_many(self.backend, states, dataset, batch_size=self.batch_size)
         return LossTable(losses[1:], losses[0], self.chains)
 
     def base(self, dataset: Dataset[Any]) -> NDArray[Any]:
-        """Losses of θ* on `dataset`, measured as those of members are."""
+        """Losses of θ* on `dataset`, measured in the same way as the members' losses."""
         trained = self.refresh(self.backend.initial_state())
         return evaluate(self.backend, trained, dataset, batch_size=self.batch_size)
 
     def probabilities(self, data: Dataset[Any]) -> NDArray[np.float64]:
-        """Class probabilities averaged over the kept members (θ* if there are none), shape
-        (samples, K).
+        """Mean class probabilities of the kept members, or of θ* without any, shape (samples, K).
 
         Raises
         ------
@@ -69,7 +68,7 @@ class Members:
         return np.concatenate(parts)
 
     def checkpoint_logits(self, data: Dataset[Any]) -> NDArray[np.float64]:
-        """Logits of θ* just as the model was given, shape (samples, K).
+        """Logits of the model as it was given, shape (samples, K).
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""What scoring members and walking a chain cost beyond the backend's own passes and steps."""
+"""Overheads of scoring members and of chains, beyond the backend's own passes and steps."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ MEMBERS, STEPS = 8, 5
 def overheads(
     backend: Backend[Any, Any], dataset: Dataset[Any], *, batch_size: int, repeats: int
 ) -> list[Cost]:
-    """Time what a run does with a batch against what it consists of, all of it in every round.
+    """Time the work of a run on a batch against its parts, all in every round.
 
     Parameters
     ----------
     backend : Backend
     dataset : Dataset
     batch_size : int
-        At most as many as there are samples.
+        Samples in a batch, at most the number of samples.
     repeats : int
         Rounds.
 
     Returns
     -------
     list of Cost
-        "scoring": θ* and `MEMBERS` members on one batch, as a ratio to reading it and as many
-        forward passes. "chunk": `STEPS` steps of a chain, as a ratio to reading as many batches and
-        as many steps. Times are per sample.
+        "scoring" evaluates θ* and `MEMBERS` members on one batch. Its ratio is to one reading and
+        as many forward passes. "chunk" takes `STEPS` steps of a chain. Its ratio is to as many
+        readings and steps. Times are per sample.
 
     Examples
     --------
@@ -90,7 +90,7 @@ def chunk(
         trail = stepper.advance(Constant(0.0), steps)
         if supports(backend, SupportsDonation):
             return trail.losses[-1]
-        # a state is opaque; the loss of one sample tells when the last is there
+        # a state is opaque: the loss of one sample waits for all the steps
         return backend.forward(stepper.state, dataset.batch(np.arange(1)))
 
     return on_host(run)

@@ -1,4 +1,4 @@
-"""Frozen settings of a run, and the randomness that follows from them."""
+"""Plans: the settings of a run with every "auto" settled."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 Scoring = Literal["evaluated", "training_batches"]
-"""Where a snapshot's losses come from: a pass in evaluation mode, or its own training batches."""
+"""The source of a snapshot's losses: a pass in evaluation mode, or its training batches."""
 
 
-STEERING, MOST_STEERING = 256, 512
-"""Samples that steer an evaluated chain: an eighth, within these bounds."""
+STEERING = 256
+"""The least samples that steer an evaluated chain. An eighth of the data is the rule."""
+
+MOST_STEERING = 512
+"""The most samples that steer an evaluated chain."""
 
 
 Schedule = Callable[[int], float]
@@ -31,7 +34,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class Cosine:
-    """From `lr` down to 0 over `steps` steps (the paper, Appendix E).
+    """A learning rate that falls from `lr` to 0 over `steps` steps (the paper, Appendix E).
 
     Examples
     --------
@@ -55,22 +58,22 @@ class Plan:
     Parameters
     ----------
     chains, snapshots : int
-        Independent chains from θ*, and members along each.
+        Independent chains from θ*, and snapshots along each.
     steps : int
         Optimiser steps before each snapshot.
     first_chain : int
-        Number of the first of them.
+        Number of the first chain.
     warmups : int
-        Chunks of `warmup_steps` by which a chain may be made to leave θ*, at most.
+        The most warm-up chunks of a chain, each of `warmup_steps`.
     tolerance : float or None
-        Reliability of its own ranking at which a chain ends.
+        Reliability of a chain's own ranking at which it ends.
     batch_size, scoring_batch_size : int
         Samples per training step and per evaluation call.
     scoring : {"evaluated", "training_batches"}
-        Where a snapshot's losses come from.
+        The source of a snapshot's losses.
     seed : int
-        With the number of a chain it seeds everything random in that chain, so results depend
-        neither on the executor nor on how many chains run.
+        Seed of all randomness in a chain, together with the number of the chain. Results do not
+        depend on the executor or on the number of chains.
     """
 
     chains: int
@@ -86,24 +89,24 @@ class Plan:
 
     @property
     def numbers(self) -> range:
-        """Of the chains."""
+        """Numbers of the chains."""
         return range(self.first_chain, self.first_chain + self.chains)
 
     @property
     def most_snapshots(self) -> int:
-        """Snapshots of a chain at most, warm-up included."""
+        """The most snapshots of a chain, warm-up included."""
         return self.warmups + self.snapshots
 
     @property
     def warmup_steps(self) -> int:
-        """Optimiser steps between two probes of a chain that has yet to leave θ*.
+        """Optimiser steps between two probes of a chain that has not left θ* yet.
 
-        Losses of training batches are from before the step: after a single step they show no
-        effect.
+        The losses of training batches are from before the step. A single step shows no effect in
+        them.
         """
         return min(self.steps, max(4, self.steps // 4))
 
 
 def steering_size(n: int) -> int:
-    """How many of n samples steer an evaluated chain: enough for the medians of classes."""
+    """Number of samples, of n, that steer an evaluated chain: enough for class medians."""
     return min(n, max(STEERING, min(n // 8, MOST_STEERING)))

@@ -1,4 +1,4 @@
-"""Settings checked, and every "auto" replaced by a number."""
+"""Plans made from settings: every "auto" becomes a number."""
 
 from __future__ import annotations
 
@@ -17,45 +17,56 @@ from gexcore.settings import Auto
 USER_BATCH_SIZE = 128
 
 
-DECAY_OF_SGD, DECAY_OF_ADAMW = 0.25, 2.0
-"""Weight decay of members: of SGD for a batch of one sample, since the learning rates that melt a
-model grow with the
-batch. What was memorised decays and is not learnt again in so few steps; what generalises is."""
+DECAY_OF_SGD = 0.25
+"""Weight decay of members under SGD, times the batch size.
 
-
-EPOCHS_PER_SNAPSHOT = 0.25
-SNAPSHOTS: dict[Scoring, int] = {"evaluated": 24, "training_batches": 32}
-"""A snapshot of training batches holds a quarter of the samples.
-
-A threshold needs several losses of each.
+Decay removes what the model memorised: few steps do not learn it again, but learn again what
+generalises. The decay falls with the batch, because the learning rates that melt a model grow with
+it.
 """
 
+DECAY_OF_ADAMW = 2.0
+"""Weight decay of members under AdamW."""
 
-GOOD_LENGTH, LEAST_LENGTH = 16, 6
-"""Snapshots of a chain: under a budget rather fewer chains than shorter ones."""
+EPOCHS_PER_SNAPSHOT = 0.25
+"""Training epochs before each snapshot."""
 
+SNAPSHOTS: dict[Scoring, int] = {"evaluated": 24, "training_batches": 32}
+"""Snapshots of a chain.
+
+Training batches need more: their snapshot holds a quarter of the samples, and a threshold needs
+several losses of each sample.
+"""
+
+GOOD_LENGTH = 16
+"""Snapshots of a chain under a budget, as long as there is more than one chain."""
+
+LEAST_LENGTH = 6
+"""Snapshots of the shortest chain under a budget."""
 
 LEAST_STEPS = 4
+"""Steps of the shortest chunk under a budget."""
+
 FEWER_WARMUPS = 16
 """Warm-up chunks of large data under a budget, where probes cost most.
 
-They lead out of one deep minimum, not of two.
+They lead out of one deep minimum, but not out of two.
 """
 
 
 def batch_size_of(n: int) -> int:
-    """Samples per step of a chain over so many."""
+    """Samples per step of a chain over n samples."""
     return min(n, max(8, min(USER_BATCH_SIZE, n // 64)))
 
 
 def decay_of(optimizer: Any, n: int, *, batch_size: int | Auto) -> float:
-    """Weight decay of members that step with it over so many samples."""
+    """Weight decay of members that step with this optimiser over n samples."""
     size = batch_size_of(n) if isinstance(batch_size, str) else batch_size
     return DECAY_OF_ADAMW if optimizer == "adamw" else DECAY_OF_SGD / size
 
 
 def longest(snapshots: int | Auto) -> int:
-    """Most snapshots that a chain can have."""
+    """The most snapshots that a chain can have."""
     return snapshots if isinstance(snapshots, int) else max(SNAPSHOTS.values())
 
 
@@ -78,29 +89,29 @@ def settle(
 ) -> Plan:
     """The plan of a run over `n` samples.
 
-    A snapshot comes after a quarter of an epoch in small batches, a probe of a chain that warms
-    up after a quarter of that. Each snapshot is evaluated, of two chains.
-    Where that is more than the budget, chunks are halved first, which costs least, then there are
-    fewer chains, and at last shorter ones. What the user has set stays.
+    Without a budget, two chains take a snapshot after each quarter of an epoch in small batches. A
+    probe of the warm-up comes after a quarter of that. Every snapshot is evaluated. Under a budget,
+    chunks are halved first, because that costs least quality. Fewer chains come next, and shorter
+    chains last. Settings of the user stay.
 
-    From 5,000 samples on the warm-up is then shorter, and where the budget does not pay for the
-    shortest, one chain takes the losses of its own training batches, which takes no extra pass.
+    From 5,000 samples on, a budget also shortens the warm-up. If even the shortest plan is too
+    dear, one chain takes the losses of its own training batches. Such a plan takes no extra pass.
 
     Parameters
     ----------
     limits : sequence of Limit
-        The budget.
+        The limits of the budget.
     hard : bool
-        Whether a plan that cannot keep to it is refused; else it is the cheapest that makes sense.
+        Whether a plan beyond the budget is refused. If not, the cheapest sensible plan is taken.
     refreshed : int
-        Samples that a snapshot's statistics are estimated from.
+        Samples that the statistics of a snapshot are estimated from.
 
     Raises
     ------
     InvalidSettingError
-        For a batch larger than the data, or a budget too small.
+        If the batch is larger than the data, or the budget too small.
     MissingCapabilityError
-        For scoring by training batches on a backend without training losses.
+        If training batches are to give the losses, and the backend has no training losses.
     """
     if scoring == "training_batches":
         require(backend, SupportsTrainingLosses, SupportsDonation, by='scoring="training_batches"')
@@ -147,7 +158,7 @@ def settle(
 
 
 def _scorings(scoring: Scoring | Auto, *, free: bool) -> tuple[Scoring, ...]:
-    """Scorings in the order in which they are to be tried."""
+    """Scorings in the order of trial."""
     if scoring != "auto":
         return (scoring,)
     return ("evaluated", "training_batches") if free else ("evaluated",)
@@ -156,8 +167,7 @@ def _scorings(scoring: Scoring | Auto, *, free: bool) -> tuple[Scoring, ...]:
 def _cheaper(
     plan: Plan, warmups: int, *, chains: bool, snapshots: bool, steps: bool, least: int
 ) -> Iterator[Plan]:
-    """The plan, then others in the order in which they are to be preferred, with so many warm-up
-    chunks; the last is the cheapest."""
+    """Plans in the order of preference, with this many warm-up chunks; the cheapest is last."""
 
     def lengths(plan: Plan, shortest: int) -> Iterator[Plan]:
         for length in range(plan.snapshots, shortest - 1, -1) if snapshots else [plan.snapshots]:

@@ -1,4 +1,4 @@
-"""Where the losses of a snapshot come from: a pass of its own, or the batches that led to it."""
+"""Scorers: the losses of a snapshot come from a pass of its own, or from its training batches."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from gexcore.evaluation.statistics import Refresher
 
 
 class Probe(NamedTuple):
-    """What tells the controller where a chain is now, at little cost.
+    """The losses of a few samples, which tell the controller where a chain is.
 
     Parameters
     ----------
     indices, losses : arrays, shape (s,)
         Positions and losses of the samples that steer.
     scored : Any
-        The state that is ready for further evaluation; None where training batches are the scores.
+        The state with refreshed statistics. None if training batches give the losses.
     """
 
     indices: Indices
@@ -37,9 +37,9 @@ class Collected(NamedTuple):
     Parameters
     ----------
     losses : array, shape (samples,)
-        NaN for a sample that was not seen.
+        One loss per sample. NaN if the sample was not seen.
     diverged : bool
-        Whether any that was seen is not finite, or too large to square.
+        Whether any seen loss is not finite, or too large to square.
     """
 
     losses: NDArray[Any]
@@ -47,14 +47,14 @@ class Collected(NamedTuple):
 
 
 class Scorer(Protocol):
-    """Measures θ* and the snapshots of a run in one and the same way."""
+    """The measure of losses of θ* and of snapshots, the same for both."""
 
     def base(self) -> NDArray[Any]:
         """Losses at θ*, shape (samples,)."""
         ...
 
     def probe(self, state: Any, trail: Trail) -> Probe:
-        """Some losses of the state to which `trail` led."""
+        """Some losses of the state at the end of `trail`."""
         ...
 
     def collect(self, probe: Probe, trail: Trail) -> Collected:
@@ -73,8 +73,10 @@ class Scorer(Protocol):
 
 
 class EvaluatedScorer:
-    """Evaluation mode, with statistics refreshed: a random part of the samples steers, members are
-    scored on all."""
+    """Losses in evaluation mode, with refreshed statistics.
+
+    A random part of the samples steers the chain. Members are scored on all samples.
+    """
 
     def __init__(
         self, backend: Backend[Any, Any], data: Dataset[Any], refresh: Refresher, plan: Plan
@@ -118,8 +120,10 @@ class EvaluatedScorer:
 
 
 class TrainingBatchScorer:
-    """The training losses of the chunk's own batches, a sample's last one where it was seen twice:
-    no pass of its own."""
+    """Training losses of the chunk's own batches, without an extra pass.
+
+    A sample that was seen twice counts with its last loss.
+    """
 
     def __init__(self, backend: Backend[Any, Any], train: Dataset[Any], plan: Plan) -> None:
         self._backend = backend
@@ -131,7 +135,7 @@ class TrainingBatchScorer:
         """Losses at θ* in training mode, in shuffled batches as in training."""
         n, size = len(self._train), self._plan.batch_size
         order = np.random.default_rng([self._plan.seed, 0xBA5E]).permutation(n)
-        # the last batch reaches back into the one before it: a tiny batch has poor statistics
+        # the last batch overlaps the one before it: a tiny batch has poor statistics
         starts = [*range(0, n - size, size), n - size]
         state, seen = self._backend.initial_state(), training_batches(self._train)
         losses: NDArray[Any] | None = None

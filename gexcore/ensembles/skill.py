@@ -1,4 +1,4 @@
-"""How much of what θ* knows a member still knows, from losses and given labels alone."""
+"""Skill: the share of the knowledge of θ* that a member still has, from losses and labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gexcore.backend.protocols import Indices
 Losses = NDArray[Any]
 
 BROKEN_LOSS = 1e4
-"""What a non-finite loss counts as: worse than any real one."""
+"""The value of a non-finite loss: worse than any real loss."""
 
 
 def finite(losses: Losses) -> Losses:
@@ -22,15 +22,15 @@ def finite(losses: Losses) -> Losses:
 
 
 def default_clip(classes: int | None) -> float:
-    """max(3, 2.5 ln K): well above the loss ln K of a guess, far below that of an accident."""
+    """max(3, 2.5 ln K): well above the loss ln K of a guess, far below an exploded loss."""
     return max(3.0, 2.5 * math.log(classes)) if classes else 3.0
 
 
 class Skill(Protocol):
-    """θ* has skill 1, a model that knows nothing has skill 0."""
+    """A scale of members: θ* has skill 1, a model that knows nothing has skill 0."""
 
     ceiling: float
-    """Losses count up to this much in means that steer: well above the loss of a guess."""
+    """Clip of losses in means that steer: well above the loss of a guess."""
 
     def __call__(self, losses: Losses, indices: Indices, /) -> float:
         """Skill of a member from its losses, shape (n,), at positions `indices`, shape (n,)."""
@@ -38,23 +38,22 @@ class Skill(Protocol):
 
 
 class ClassSkill:
-    """For a loss with exp(−loss) = p_y: the mean over classes of the class median of p_y, above
-    chance.
+    """Skill for a loss with exp(−loss) = p_y: the mean class median of p_y, above chance.
 
-    A median per class ignores a minority of wrong labels in it and does not let a large class
-    hide that a small one has melted.
+    The median of a class ignores a minority of wrong labels in it. With one median per class, a
+    large class cannot hide a small class that has melted.
 
     Parameters
     ----------
     labels : integer array, shape (samples,)
-        As given, right or wrong.
+        Given labels, right or wrong.
     classes : int
-        K; chance is 1/K.
+        Number of classes K. Chance is 1/K.
     base_losses : array, shape (samples,)
-        At θ*, in the mode in which members are going to be measured.
+        Losses at θ*, measured in the mode of the members.
     by_size : bool
-        Weight classes by their number of samples; where few samples of a small class are seen
-        at a time its median is noisy, and equal weights have proved better.
+        Whether classes are weighted by their number of samples. Equal weights have proved better
+        where few samples of a small class are seen at a time.
     """
 
     def __init__(
@@ -82,9 +81,10 @@ class ClassSkill:
 
 
 def chance_loss(loss: object, targets: NDArray[Any] | None) -> float | None:
-    """The median loss of a model that knows nothing, for losses with a name; else None.
+    """The median loss of a model that knows nothing. None for a loss without a name.
 
-    It predicts the mean of numbers, one half for yes or no, and a token by how often it occurs.
+    Such a model predicts the mean of numbers, one half for yes or no, and each token by its
+    frequency.
     """
     if targets is None:
         return None
@@ -102,14 +102,14 @@ def chance_loss(loss: object, targets: NDArray[Any] | None) -> float | None:
 
 
 class LossSkill:
-    """For any other loss: 1 − median loss ÷ the median loss of a model that knows nothing.
+    """Skill for any other loss: 1 − median loss ÷ the median loss of a model that knows nothing.
 
     Parameters
     ----------
     chance : float
-        That second median.
+        Median loss of a model that knows nothing.
     base_losses : array, shape (samples,)
-        At θ*, in the mode in which members are going to be measured.
+        Losses at θ*, measured in the mode of the members.
     """
 
     def __init__(self, chance: float, base_losses: Losses) -> None:

@@ -15,8 +15,7 @@ Product = Callable[[Floats], Floats]
 """From a vector v, shape (p,), to H v."""
 
 NEGLIGIBLE = 1e-10
-"""Eigenvalues of H + αI below this share of the largest one are taken as zero: no direction has
-infinite spread."""
+"""Share of the largest eigenvalue of H + αI below which an eigenvalue counts as zero."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +25,7 @@ class Spectrum:
     Parameters
     ----------
     values : array, shape (rank,)
-        Largest in size first.
+        Eigenvalues, largest in size first.
     vectors : array, shape (p, rank)
     """
 
@@ -34,16 +33,16 @@ class Spectrum:
     vectors: Floats
 
     def top(self, rank: int | None, *, by: Literal["size", "value"] = "size") -> Spectrum:
-        """The `rank` eigenvalues that are largest, in size or with their sign; all without a rank."""
+        """The `rank` largest eigenvalues, in size or with their sign. All of them for None."""
         order = np.argsort(-(np.abs(self.values) if by == "size" else self.values), kind="stable")[
             :rank
         ]
         return Spectrum(self.values[order], self.vectors[:, order])
 
     def inverse(self, damping: float = 0.0) -> tuple[Floats, Floats]:
-        """Moves √R·|λ + α|^(−½)·u and weights sign(λ + α) whose weighted mean square is (H + αI)⁻¹.
+        """Moves √R·|λ + α|^(−½)·u and weights sign(λ + α) with weighted mean square (H + αI)⁻¹.
 
-        A negligible λ + α is left out: without damping this is the pseudo-inverse.
+        A negligible λ + α is left out. Without damping the result is the pseudo-inverse.
 
         Returns
         -------
@@ -63,7 +62,7 @@ class Spectrum:
         return np.concatenate([moves, -moves])
 
     def draw(self, damping: float, rng: np.random.Generator) -> Floats:
-        """ψ − θ* of one draw: normal numbers times (λ + α)^(−½) along each eigenvector, shape (p,)."""
+        """ψ − θ* of one draw, shape (p,): normal numbers times (λ + α)^(−½) on each eigenvector."""
         self._check_positive(damping)
         spread = (self.values + damping) ** -0.5
         return np.asarray(self.vectors @ (spread * rng.normal(size=len(spread))))
@@ -82,7 +81,7 @@ class Spectrum:
 def full_spectrum(
     product: Product, size: int, *, on_product: Callable[[], object] = lambda: None
 ) -> Spectrum:
-    """Every eigenvalue, from one product with each unit vector."""
+    """All eigenvalues, from one product with each unit vector."""
     matrix = np.empty((size, size))
     unit = np.zeros(size)
     for i in range(size):

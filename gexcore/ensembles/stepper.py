@@ -1,4 +1,4 @@
-"""One chain's position: the state it owns and the training batches it has yet to see."""
+"""Steps along one chain: its state, and the training batches that are still to come."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from gexcore.evaluation.losses import checked, gather
 
 
 class Trail(NamedTuple):
-    """What the training batches of one chunk showed.
+    """The training batches of one chunk and their losses.
 
     Parameters
     ----------
     indices : list of integer arrays, one per step
     losses : list of arrays, one per step
-        In training mode, before the step; empty where the backend does not hand them back.
+        Losses in training mode before each step. Empty if the backend does not return them.
     """
 
     indices: list[Indices]
     losses: list[Array]
 
     def later_half(self) -> tuple[Indices, NDArray[Any]]:
-        """Positions and losses of the second half of the steps, when the chunk's effect shows."""
+        """Positions and losses of the second half of the steps, where the chunk shows."""
         half = len(self.indices) // 2
         return np.concatenate(self.indices[half:]), gather(self.losses[half:])
 
@@ -46,22 +46,21 @@ class Trail(NamedTuple):
 
 
 def training_batches(train: Dataset[Any]) -> Callable[[Indices, int], Any]:
-    """From positions and a seed to the samples as a training step sees them: augmented, where the
-    dataset can."""
+    """A function from positions and a seed to training samples, augmented if the dataset can."""
     if supports(train, SupportsAugmentation):
         return lambda indices, seed: train.augmented(indices, seed=seed)  # type: ignore[attr-defined]
     return lambda indices, seed: train.batch(indices)
 
 
 class Stepper:
-    """Takes optimiser steps from θ* on the training batches of one chain.
+    """Optimiser steps from θ* on the training batches of one chain.
 
-    Where the backend allows it the state is stepped in place: the stepper never shares it.
+    The state is stepped in place if the backend can. The stepper never shares its state.
 
     Parameters
     ----------
     done : int
-        Steps of the chain that were taken before, and led to `state`.
+        Number of earlier steps of the chain, which led to `state`.
     """
 
     def __init__(
@@ -101,17 +100,17 @@ class Stepper:
         return trail
 
     def reset(self) -> None:
-        """Back to θ*, with a fresh optimiser; the order of batches goes on."""
+        """Return to θ* with a fresh optimiser. The order of batches continues."""
         self.state = self.snapshot(self._backend.initial_state())
 
     def back(self) -> None:
-        """To where the last chunk began, with a fresh optimiser; the order of batches goes on."""
+        """Return to the start of the last chunk with a fresh optimiser. Batches continue."""
         self.state = self.snapshot(self._backend.restart(self._before))
 
     def restart(self) -> None:
-        """Fresh optimiser at the same parameters."""
+        """Keep the parameters and take a fresh optimiser."""
         self.state = self._backend.restart(self.state)
 
     def snapshot(self, state: Any) -> Any:
-        """A state that no later step can change."""
+        """A copy of a state that no later step changes."""
         return self._backend.copy(state) if self._owned else state  # type: ignore[attr-defined]

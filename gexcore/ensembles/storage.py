@@ -21,7 +21,7 @@ class Storage(Protocol):
         ...
 
     def position(self, chain: int) -> Position | None:
-        """Where a chain stands; None where nothing is known of it."""
+        """Where a chain stands; None if it is unknown."""
         ...
 
     def save(self, position: Position) -> None:
@@ -35,12 +35,12 @@ class NotStored:
     def base(
         self, measure: Callable[[], NDArray[Any]], seen: Intake, tests: int | None
     ) -> NDArray[Any]:
-        """Measured."""
+        """Measure the losses."""
         return measure()
 
     def position(self, chain: int) -> Position | None:
-        """None."""
+        """No position is known."""
         return None
 
     def save(self, position: Position) -> None:
-        """Nothing."""
+        """Do nothing."""

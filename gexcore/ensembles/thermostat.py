@@ -1,6 +1,6 @@
-"""What sets the learning rate of the next chunk of a chain, and says which snapshots are members.
+"""Controllers: they set the learning rate of each chunk and say which snapshots are members.
 
-A controller is a pure description; what it remembers along a chain is a value that it hands back.
+A controller is a frozen value. It returns its memory of a chain as another value.
 """
 
 from __future__ import annotations
@@ -12,27 +12,34 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 from gexcore.ensembles.plan import Constant, Schedule
 
 Status = Literal["member", "cold", "melted", "diverged"]
-"""A snapshot in band; one that has not left θ*; one that forgot too much; one with non-finite
-losses."""
+"""Status of a snapshot.
+
+A "member" has a skill in the band. A "cold" snapshot has not left θ*. A "melted" snapshot has lost
+too much skill. A "diverged" snapshot has losses that are not finite.
+"""
 
 After = Literal["continue", "restart", "back", "reset"]
-"""Go on as it is; same parameters with a fresh optimiser; to where the chunk began; to θ*."""
+"""The start of the next chunk.
+
+"continue" keeps the state. "restart" keeps the parameters and takes a fresh optimiser. "back"
+returns to the start of the last chunk. "reset" returns to θ*.
+"""
 
 Memory = TypeVar("Memory")
 
 WARMUPS = 28
-"""Twice the learning rate that many times: from far too small to far too large for anything."""
+"""The most doublings of the learning rate: from far too small to far too large."""
 
 
 class Reading(NamedTuple):
-    """What a snapshot shows of how far its chain has gone.
+    """The skill and loss of a snapshot, which show how far its chain has gone.
 
     Parameters
     ----------
     skill : float
-        Share of θ*'s skill that is left; NaN where unknown.
+        Share of the skill of θ* that is left. NaN if unknown.
     loss : float
-        Mean loss, each clipped, of the samples that steer.
+        Mean clipped loss of the samples that steer.
     diverged : bool
         Whether any loss is not finite.
     """
@@ -43,14 +50,14 @@ class Reading(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """How a chain steps until the next snapshot.
+    """The steps of a chain until the next snapshot.
 
     Parameters
     ----------
     schedule : callable
         Learning rate of each step of the chunk, from 0.
     warmup : bool
-        Whether it is one of the short ones by which a chain leaves θ*.
+        Whether the chunk is a short one of the warm-up.
     """
 
     schedule: Schedule
@@ -58,7 +65,7 @@ class Chunk(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What becomes of a snapshot, and how its chain goes on; no chunk where it ends."""
+    """The status of a snapshot and the next chunk of its chain, None at its end."""
 
     status: Status
     after: After
@@ -66,34 +73,34 @@ class Decision(NamedTuple):
 
 
 class Controller(Protocol[Memory]):
-    """Turns what each snapshot shows into the learning rate of the next chunk."""
+    """A rule from the reading of a snapshot to the learning rate of the next chunk."""
 
     def start(self) -> tuple[Memory, Chunk | None]:
-        """Memory and the first chunk of a chain."""
+        """The first memory and the first chunk of a chain."""
         ...
 
     def update(self, memory: Memory, reading: Reading, /) -> tuple[Memory, Decision]:
-        """Memory after a snapshot, and what to do."""
+        """The memory after a snapshot, and the decision."""
         ...
 
 
 @dataclass(frozen=True)
 class OpenLoop:
-    """The same schedule for every member, whatever happens (the paper, Algorithm 2).
+    """The same schedule for every member (the paper, Algorithm 2).
 
-    Each member starts from the one before it with a fresh optimiser; a member with non-finite
-    losses, or without any skill left, is no member and sends the chain back to θ*.
+    Each member starts from the member before it, with a fresh optimiser. A snapshot without finite
+    losses, or without skill, is no member. It sends the chain back to θ*.
     """
 
     schedule: Schedule
     snapshots: int
 
     def start(self) -> tuple[int, Chunk | None]:
-        """No snapshot yet; the schedule."""
+        """Zero snapshots, and the schedule."""
         return 0, Chunk(self.schedule)
 
     def update(self, memory: int, reading: Reading, /) -> tuple[int, Decision]:
-        """A member unless it diverged or collapsed."""
+        """A snapshot is a member unless it diverged or lost all skill."""
         chunk = Chunk(self.schedule) if memory + 1 < self.snapshots else None
         if reading.diverged:
             return memory + 1, Decision("diverged", "reset", chunk)
@@ -103,26 +110,26 @@ class OpenLoop:
 
 
 class Warmth(NamedTuple):
-    """What a thermostat remembers along one chain.
+    """The memory of a thermostat along one chain.
 
     Parameters
     ----------
     lr : float
-        Of the chunk to come.
+        Learning rate of the next chunk.
     snapshot : int
-        Snapshots so far. Those of the warm-up count where they are members.
+        Snapshots so far. A snapshot of the warm-up counts only if it is a member.
     warmups : int
         Warm-up chunks so far.
     warmed : bool
         Whether the chain has left θ* since it last started there.
     left : bool
-        Whether it ever has.
+        Whether the chain has ever left θ*.
     below : int
-        How many snapshots in a row were below the target.
+        Number of snapshots in a row below the target.
     loss : float
-        Of the last snapshot that the chain went on from; 0 at θ*.
+        Mean loss of the last snapshot that the chain continued from. 0 at θ*.
     returns : int
-        How often in a row the chain went back to where the same chunk began.
+        Number of returns in a row to the start of the same chunk.
     """
 
     lr: float
@@ -137,26 +144,27 @@ class Warmth(NamedTuple):
 
 @dataclass(frozen=True)
 class Thermostat:
-    """Feedback on skill: no learning rate to choose.
+    """Feedback on skill, which sets the learning rate.
 
-    A chain warms up in short chunks until its skill falls below `warm`; then the learning rate
-    follows a target that falls from `first` to `last` over the chain. Members are the snapshots
-    with low ≤ skill < warm.
+    A chain warms up in short chunks until its skill falls below `warm`. Then the learning rate
+    follows a target skill, which falls from `first` to `last` over the chain. Members are the
+    snapshots with low ≤ skill < warm.
 
-    Out of a deep minimum losses grow by orders of magnitude, exponentially, before skill falls at
-    all: where the mean loss grew more than e-fold the learning rate is lowered with its growth. A
-    chain that melts (skill below `low`) goes back to where its chunk began with half the learning
-    rate; after `returns` times in a row, or `stuck` snapshots in a row below its target, to θ*.
+    In a deep minimum losses first grow exponentially, by orders of magnitude, and skill falls only
+    later. So the learning rate is lowered once the mean loss has grown more than e-fold. A chain
+    melts at a skill below `low`. It then returns to the start of its chunk with half the learning
+    rate. After `returns` returns in a row it goes back to θ*. So does a chain with `stuck`
+    snapshots in a row below its target.
 
     Parameters
     ----------
     lr : float
         The learning rate of the first warm-up chunk, small enough to do nothing.
     snapshots : int
-        Length of a chain without its warm-up. The member at its end counts.
+        Length of a chain without its warm-up. A member at the end of the warm-up counts.
     warmups : int
-        Short warm-up chunks of a chain, at most. Whole chunks follow. A chain that has not left θ*
-        after `WARMUPS` chunks of both kinds ends.
+        The most short warm-up chunks of a chain. Whole chunks follow. A chain ends if it has not
+        left θ* after `WARMUPS` chunks of both kinds.
     """
 
     lr: float
@@ -172,15 +180,15 @@ class Thermostat:
     gain: float = 2.0
 
     def start(self) -> tuple[Warmth, Chunk | None]:
-        """Cold, at the initial learning rate."""
+        """A cold chain at the initial learning rate."""
         return Warmth(self.lr), Chunk(Constant(self.lr), warmup=True)
 
     def target(self, snapshot: int) -> float:
-        """Skill to aim at after this many snapshots."""
+        """Target skill after this many snapshots."""
         return self.first - (self.first - self.last) * snapshot / max(1, self.snapshots - 1)
 
     def update(self, memory: Warmth, reading: Reading, /) -> tuple[Warmth, Decision]:
-        """One turn of the feedback loop."""
+        """The memory and the decision after one snapshot."""
         s = reading.skill if math.isfinite(reading.skill) else 0.0
         target = self.target(memory.snapshot)
         warmup = self._warms_up(memory)
@@ -212,12 +220,12 @@ class Thermostat:
         return warmth, Decision(status, after, chunk)
 
     def _warms_up(self, memory: Warmth) -> bool:
-        """Whether the chunk to come is a short one."""
+        """Whether the next chunk is a short one."""
         return not memory.warmed and memory.warmups < self.warmups
 
     @staticmethod
     def _brake(before: float, now: float) -> float:
-        """The largest factor for the learning rate after the mean loss went from `before` to `now`."""
+        """The largest factor for the learning rate after a rise of the mean loss."""
         if not 0.0 < before * math.e < now:
             return math.inf
         return max(0.1, math.sqrt(before * math.e / now))
