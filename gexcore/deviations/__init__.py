@@ -1,1 +1,1 @@
-"""The table D of loss deviations, and what is a mean over it."""
+"""Deviations: the table D of loss deviations, and the means over it."""

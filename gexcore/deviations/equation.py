@@ -15,14 +15,14 @@ from gexcore.backend.protocols import Array
 
 
 class Moments(NamedTuple):
-    """Running sums from which self-influence follows; mergeable in any order.
+    """Running sums of self-influence.
 
     Parameters
     ----------
     weight : array, shape (samples,)
         Sum of |w| over the members that saw the sample.
     square : array, shape (samples,)
-        Sum of w · Δ² over the same.
+        Sum of w · Δ² over the same members.
     """
 
     weight: Array
@@ -39,11 +39,12 @@ def deviations(
     losses : array, shape (members, samples)
     base_losses : array, shape (samples,)
     floor : float
-        Lower bound of the base loss, or 0 for none, as in the paper's equations (losses may then be
-        negative). Its public code uses 0.05, which distorts scores where members hardly moved.
+        Lower bound of the base loss. 0 means none, as in the paper's equations (losses may then be
+        negative). The paper's public code uses 0.05. It distorts scores if members hardly
+        moved.
     ceiling : float
-        Upper bound of every loss, or infinity for none, as in the paper's equations: the squares of
-        a few exploding losses would decide a mean.
+        Upper bound of every loss. Infinity means none, as in the paper's equations. A bound keeps
+        the squares of a few exploding losses from deciding a mean.
 
     Examples
     --------
@@ -104,7 +105,7 @@ def self_influence(dev: Array, weights: Any = None) -> Array:
     square = dev * dev
     if weights is not None:
         square = factors[:, None] * square
-    if bool(xp.all(seen)):  # as it mostly is, and a third of the work
+    if bool(xp.all(seen)):  # the usual case, with a third of the work
         weight = xp.broadcast_to(xp.sum(xp.abs(factors)), dev.shape[1:])
         return mean_square(Moments(weight, xp.sum(square, axis=0)))
     counted = xp.astype(seen, dev.dtype) * xp.abs(factors)[:, None]
@@ -120,7 +121,7 @@ def cross_influence(dev_test: Array, dev_train: Array, weights: Array | None = N
     dev_test, dev_train : array, shapes (members, tests) and (members, samples)
         Deviations of the same members, without missing entries.
     weights : array, shape (members,), optional
-        Equal where not given.
+        Weights of the members. Equal by default.
     """
     xp = array_namespace(dev_test, dev_train)
     if weights is None:
@@ -131,14 +132,13 @@ def cross_influence(dev_test: Array, dev_train: Array, weights: Array | None = N
 
 
 def group_deviations(dev: Array, groups: Array, count: int) -> Array:
-    """Deviations summed over each group, shape (members, count); influence is additive over
-    samples.
+    """Deviations summed over each group, shape (members, count).
 
     Parameters
     ----------
     dev : array, shape (members, samples)
     groups : integer array, shape (samples,)
-        Group 0 … count − 1 of each sample; any other number puts the sample in no group.
+        Group 0 … count − 1 of each sample. Any other number means no group.
     """
     xp = array_namespace(dev, groups)
     columns = [

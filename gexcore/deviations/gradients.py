@@ -1,4 +1,4 @@
-"""Deviations that are whole gradients."""
+"""Tables of gradients."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from gexcore.evaluation.losses import in_order
 class GradientTable:
     """Deviations that are the coordinates of each sample's gradient at several states.
 
-    Made anew whenever they are asked for: a row for each of states × p coordinates does not fit
-    into memory. Their mean product is the mean over states of g'·g.
+    The gradients are computed anew in every call, because states × p rows do not fit into memory.
+    Their mean product is the mean over states of g'·g.
 
     Parameters
     ----------
@@ -33,9 +33,9 @@ class GradientTable:
     size : int
         Number of trainable parameters p.
     batch_size : int
-        Gradients in memory at a time, at most; fewer for a large model.
+        The most gradients in memory at a time. A large model holds fewer.
     squares : array, shape (samples,), optional
-        Self-influence, where it is known already.
+        Self-influence, if it is already known.
     """
 
     backend: Backend[Any, Any]
@@ -47,19 +47,19 @@ class GradientTable:
 
     @property
     def samples(self) -> int:
-        """How many samples."""
+        """Number of samples."""
         return len(self.data)
 
     @property
     def step(self) -> int:
-        """Gradients in memory at a time."""
+        """Number of gradients in memory at a time."""
         return min(self.batch_size, max(1, GRADIENT_BUDGET // self.size))
 
     def __len__(self) -> int:
         return len(self.states) * self.size
 
     def block(self, start: int, stop: int, /) -> Floats:
-        """√p times the gradients of the samples start … stop − 1, shape (states · p, stop − start)."""
+        """√p times the gradients of samples start … stop − 1, shape (states · p, stop − start)."""
         parts = [
             np.concatenate([g for _, g in self.gradients(state, start, stop)])
             for state in self.states
@@ -73,7 +73,7 @@ class GradientTable:
         return squares.copy()
 
     def measured(self, on_batch: Callable[[], object] = lambda: None) -> GradientTable:
-        """The same table with its self-influence worked out, in one pass over the data."""
+        """The same table with known self-influence, from one pass over the data."""
         if self.squares is not None:
             return self
         total = np.zeros(self.samples)
@@ -94,14 +94,14 @@ class GradientTable:
         return math.nan
 
     def group_cross(self, tests: GradientTable, codes: NDArray[np.intp], count: int, /) -> Floats:
-        """Mean over states of g'·g, summed over the samples of each group, shape (tests, count)."""
+        """Mean over states of g'·g, summed over each group, shape (tests, count)."""
         total = np.zeros((tests.samples, count))
         for part, block in self.cross(tests):
             total += dv.group_deviations(block, codes[part], count)
         return total
 
     def top(self, tests: GradientTable, k: int, /) -> Top:
-        """The `k` samples of strongest mean g'·g for each sample of `tests`."""
+        """The `k` samples with the strongest mean g'·g for each sample of `tests`."""
         return strongest(self.cross(tests), k)
 
     def cross(self, tests: GradientTable, /, *, size: int | None = None) -> Blocks:

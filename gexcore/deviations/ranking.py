@@ -1,4 +1,4 @@
-"""The samples of strongest influence, found block by block."""
+"""Rankings: the samples of strongest influence, found block by block."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Top(NamedTuple):
     Parameters
     ----------
     proponents, opponents : integer arrays, shape (tests, k)
-        Largest influence first; smallest (most negative) first.
+        Positions of the largest influences first, and of the smallest (most negative) first.
     proponent_values, opponent_values : arrays, shape (tests, k)
     """
 
@@ -29,8 +29,7 @@ Found = tuple[NDArray[np.intp], NDArray[np.float64]]
 
 
 def highest(scores: NDArray[np.float64], k: int | None = None) -> NDArray[np.intp]:
-    """Positions of the `k` highest scores (of all, without `k`), highest first, equal ones in their
-    order.
+    """Positions of the `k` highest scores, or of all, highest first; equal scores in order.
 
     Examples
     --------
@@ -47,12 +46,12 @@ def highest(scores: NDArray[np.float64], k: int | None = None) -> NDArray[np.int
 
 
 def strongest(blocks: Iterable[tuple[slice, NDArray[np.float64]]], k: int) -> Top:
-    """The strongest of influences that come in blocks of training samples.
+    """The strongest influences, from blocks of training samples.
 
     Parameters
     ----------
     blocks : iterable of (slice, array)
-        As `gexcore.Influence.influence_blocks` gives them.
+        Blocks of `gexcore.Influence.influence_blocks`.
     k : int
     """
     best: Found | None = None
@@ -66,7 +65,7 @@ def strongest(blocks: Iterable[tuple[slice, NDArray[np.float64]]], k: int) -> To
 
 
 def join(tops: Sequence[Top], k: int) -> Top:
-    """Those of disjoint parts of the test samples, as one; of none, an empty one."""
+    """One `Top` from disjoint parts of the test samples; an empty `Top` from no part."""
     none = np.empty((0, k), np.intp), np.empty((0, k))
     return Top(*(np.concatenate(column) for column in zip(Top(*none, *none), *tops, strict=True)))
 
@@ -74,11 +73,10 @@ def join(tops: Sequence[Top], k: int) -> Top:
 def _updated(
     found: Found | None, start: int, block: NDArray[np.float64], k: int, *, sign: int
 ) -> Found:
-    """The largest of sign · influence, in each row, of those found and of a block that starts at
-    that position."""
+    """The largest sign · influence per row, among those found and a block from `start` on."""
     if found is None or found[1].shape[1] < k:
         return _merged(found, start, sign * block, k)
-    # few rows of a block hold anything new, and their extremes cost much less than a partition
+    # few rows of a block hold a new extreme, and an extreme costs much less than a partition
     extremes = block.max(axis=1) if sign > 0 else -block.min(axis=1)
     rows = np.flatnonzero(~(extremes <= found[1][:, -1]))
     if len(rows):

@@ -1,4 +1,4 @@
-"""Deviations D [members × samples]: what every influence is a view of."""
+"""Tables of deviations D [members × samples]: every influence is a view of one."""
 
 from __future__ import annotations
 
@@ -16,24 +16,23 @@ from gexcore.deviations.ranking import Top, join, strongest
 from gexcore.deviations.uncertainty import jackknife, member_groups, split_half
 
 BLOCK = 8192
-"""Samples in a block of influences, at most, if not told otherwise."""
+"""The most samples in a block of influences, by default."""
 HELD = 2**23
-"""Numbers in a block of influences, at most, if not told otherwise."""
+"""The most numbers in a block of influences, by default."""
 CACHED = 2**16
-"""Numbers that are worked on at a time: what fits into a processor's cache is not written to memory
-and read again."""
+"""Numbers that are worked on at a time: they fit into the cache of a processor."""
 TILE = 256
-"""Test samples that are looked at together."""
+"""Test samples in one product."""
 
 Blocks = Iterator[tuple[slice, NDArray[np.float64]]]
 """Influences in blocks of samples: pairs of a slice and an array of shape (tests, slice)."""
 
 
 class Table(Protocol):
-    """Deviations of the same members on some samples, in whatever form they are held.
+    """Deviations of the same members on some samples, in any form.
 
-    Influence is a mean over members, I = Σ w Δ'Δ / Σ |w|; where a method defines it as a sum, its
-    deviations are scaled by the root of their number.
+    Influence is a mean over members, I = Σ w Δ'Δ / Σ |w|. A method that defines it as a sum scales
+    its deviations by the root of their number.
     """
 
     @property
@@ -46,8 +45,7 @@ class Table(Protocol):
         ...
 
     def block(self, start: int, stop: int, /) -> NDArray[np.float64]:
-        """Deviations of the samples start … stop − 1, shape (members, stop − start); NaN where not
-        seen."""
+        """Deviations of samples start … stop − 1, shape (members, stop − start); NaN if unseen."""
         ...
 
     def self_influence(self) -> NDArray[np.float64]:
@@ -55,11 +53,11 @@ class Table(Protocol):
         ...
 
     def standard_error(self) -> NDArray[np.float64]:
-        """Of self-influence as a mean over draws, shape (samples,); NaN where members are no draws."""
+        """Standard error of self-influence, shape (samples,); NaN if members are no draws."""
         ...
 
     def reliability(self) -> float:
-        """Of the ranking by self-influence; NaN where members are no draws."""
+        """Reliability of the ranking by self-influence; NaN if members are no draws."""
         ...
 
     def cross(self, tests: Self, /, *, size: int | None = None) -> Blocks:
@@ -73,7 +71,7 @@ class Table(Protocol):
         ...
 
     def top(self, tests: Self, k: int, /) -> Top:
-        """The `k` samples of strongest I(z', z) for each sample of `tests`."""
+        """The `k` samples with the strongest I(z', z) for each sample of `tests`."""
         ...
 
 
@@ -84,20 +82,19 @@ def parts(samples: int, size: int) -> Iterator[slice]:
 
 
 def block_size(tests: int) -> int:
-    """Samples in a block of influences on so many test samples, if not told otherwise."""
+    """Samples in a block of influences on this many test samples, by default."""
     return max(1, min(BLOCK, HELD // max(1, tests)))
 
 
 def cached_parts(members: int, samples: int) -> Iterator[slice]:
-    """All samples, as many at a time as fit into the cache with a number for every member."""
+    """All samples, in parts that fit into the cache with one number per member."""
     return parts(samples, max(1, CACHED // max(1, members)))
 
 
 def by_parts(
     members: int, samples: int, score: Callable[[slice], NDArray[np.float64]]
 ) -> NDArray[np.float64]:
-    """A score of each sample, shape (samples,), from as many samples at a time as fit into the
-    cache."""
+    """A score of each sample, shape (samples,), computed in parts that fit into the cache."""
     found = np.empty(samples)
     for part in cached_parts(members, samples):
         found[part] = score(part)
@@ -136,9 +133,8 @@ class MemberTable(ABC):
         return by_parts(len(self), self.samples, score)
 
     def standard_error(self) -> NDArray[np.float64]:
-        """Of self-influence, leaving out one chain, or draw, at a time, shape (samples,); NaN where
-        there are none."""
-        # a mean over members of unequal weight is no mean over draws
+        """Standard error of self-influence over chains or draws, shape (samples,); else NaN."""
+        # a mean with unequal weights is no mean over draws
         if self.chains is None or self.weights is not None:
             return np.full(self.samples, np.nan)
         groups = member_groups(self.chains)
@@ -149,8 +145,7 @@ class MemberTable(ABC):
         return by_parts(len(self), self.samples, score)
 
     def reliability(self) -> float:
-        """Of the ranking by self-influence, from two halves of the chains, or draws; NaN where
-        there are none."""
+        """Reliability of the ranking, from two halves of the chains or draws; else NaN."""
         if self.chains is None or self.weights is not None:
             return math.nan
         blocks = (
@@ -167,8 +162,7 @@ class MemberTable(ABC):
     def group_cross(
         self, tests: Self, codes: NDArray[np.intp], count: int, /
     ) -> NDArray[np.float64]:
-        """I(z', z) summed over the samples of each group, from their summed deviations: influence
-        is additive."""
+        """I(z', z) summed over each group, from summed deviations: influence is additive."""
         summed = np.zeros((len(self), count))
         for part in parts(self.samples, BLOCK):
             for total, row in zip(summed, self.block(part.start, part.stop), strict=True):
@@ -176,8 +170,7 @@ class MemberTable(ABC):
         return np.asarray(dv.cross_influence(tests.block(0, tests.samples), summed, self.weights))
 
     def top(self, tests: Self, k: int, /) -> Top:
-        """The `k` samples of strongest I(z', z) for each sample of `tests`, from products that stay
-        in the cache."""
+        """The `k` samples with the strongest I(z', z), from products that stay in the cache."""
         size = max(CACHED // TILE, 4 * k)
         dev_tests = (tests.block(part.start, part.stop) for part in parts(tests.samples, TILE))
         return join([strongest(self._cross(dev_test, size), k) for dev_test in dev_tests], k)
@@ -195,13 +188,13 @@ class LossTable(MemberTable):
     Parameters
     ----------
     losses : array, shape (members, samples)
-        NaN where a member did not see the sample.
+        Raw losses. NaN if a member did not see the sample.
     base_losses : array, shape (samples,)
-        At θ*.
+        Losses at θ*.
     chains : integer array, shape (members,)
-        The chain each member is from; members of one chain are not independent.
+        The chain of each member. Members of one chain are not independent.
     weights : array, shape (members,), optional
-        Of each member in the mean; may be negative. Equal where not given.
+        Weight of each member in the mean; may be negative. Equal by default.
     floor, ceiling : float
         Bounds of the losses: see `gexcore.deviations.equation.deviations`.
     """
@@ -257,15 +250,15 @@ class LossTable(MemberTable):
 
 @dataclass(frozen=True, eq=False)
 class DeviationTable(MemberTable):
-    """Deviations given as they are, such as directional derivatives.
+    """Deviations as numbers, such as directional derivatives.
 
     Parameters
     ----------
     deviations : array, shape (members, samples)
     chains : integer array, shape (members,), optional
-        The independent draw each member is from; None where members are no draws.
+        The independent draw of each member. None if members are no draws.
     weights : array, shape (members,), optional
-        Of each member in the mean; may be negative. Equal where not given.
+        Weight of each member in the mean; may be negative. Equal by default.
     """
 
     deviations: NDArray[np.float64]

@@ -1,5 +1,4 @@
-"""How sure means over members are that are not all independent: standard errors, and reliability of
-a score."""
+"""Uncertainty of means over dependent members: standard errors, and the reliability of scores."""
 
 from __future__ import annotations
 
@@ -12,23 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 ENOUGH = 8
-"""Members that a mean needs; of fewer, θ* takes the place of each that is missing."""
+"""Members that a mean needs. With fewer, θ* takes the place of each missing member."""
 BATCHES = 8
 SPLITS = 8
 
 
 class Correlation(NamedTuple):
-    """Means, sums of squares about them and of their product, of pairs of numbers; of no pair at
-    first.
+    """Running sums of the correlation of pairs of numbers.
 
-    All numbers are less the first of their kind: equal numbers then have a sum of squares of
-    exactly zero.
+    The first pair is subtracted from all pairs. Equal numbers then have a sum of squares of exactly
+    zero.
 
     Parameters
     ----------
     pairs : int
     origin, mean : array, shape (2,)
-        The first pair; the mean less that.
+        The first pair, and the mean minus the first pair.
     scatter : array, shape (2, 2)
         Sums of products of deviations from the mean.
 
@@ -47,7 +45,7 @@ class Correlation(NamedTuple):
     scatter: NDArray[np.float64] = np.zeros((2, 2))
 
     def update(self, one: NDArray[np.float64], other: NDArray[np.float64]) -> Self:
-        """Those of these pairs as well (Chan, Golub & LeVeque 1983)."""
+        """The sums with these pairs added (Chan, Golub & LeVeque 1983)."""
         if not len(one):
             return self
         block = np.stack([one, other])
@@ -65,7 +63,7 @@ class Correlation(NamedTuple):
         )
 
     def correlation(self) -> float:
-        """Pearson's r; NaN for fewer than two pairs, or numbers of one kind that are all equal."""
+        """Pearson's r; NaN for fewer than two pairs, or a column of equal numbers."""
         scale = math.sqrt(self.scatter[0, 0]) * math.sqrt(self.scatter[1, 1])
         return float(self.scatter[0, 1] / scale) if scale else math.nan
 
@@ -75,10 +73,10 @@ RowBlocks = Iterable[tuple[slice, Iterable[NDArray[np.float64]]]]
 
 
 def member_groups(chains: NDArray[np.intp]) -> NDArray[np.intp]:
-    """A group 0 … G − 1 for each member; groups are treated as independent, members of one are not.
+    """A group 0 … G − 1 for each member; groups count as independent of each other.
 
-    Groups are the chains. Where there is only one, they are `BATCHES` consecutive parts of it
-    (batch means): an approximation, since neighbouring parts are still related.
+    Groups are the chains. A single chain is cut into `BATCHES` consecutive parts (batch means).
+    This is an approximation, because neighbouring parts are still related.
     """
     _, groups = np.unique(chains, return_inverse=True)
     if len(chains) and groups.max() == 0:
@@ -87,8 +85,7 @@ def member_groups(chains: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 def mean_over_members(rows: Iterable[NDArray[np.float64]], samples: int) -> NDArray[np.float64]:
-    """Mean of `rows`, shape (samples,), one at a time; NaN in a row counts nothing, a column of it
-    gives NaN."""
+    """Mean of `rows`, read one at a time, shape (samples,); NaN entries count nothing."""
     total, seen = np.zeros(samples), np.zeros(samples)
     for row in rows:
         known = ~np.isnan(row)
@@ -100,18 +97,18 @@ def mean_over_members(rows: Iterable[NDArray[np.float64]], samples: int) -> NDAr
 def jackknife(
     rows: Iterable[NDArray[np.float64]], groups: NDArray[np.intp], samples: int
 ) -> NDArray[np.float64]:
-    """Standard error of the mean of `rows`, leaving out one group at a time.
+    """Standard error of the mean of `rows` (jackknife): one group is left out at a time.
 
     Parameters
     ----------
     rows : iterable of arrays, shape (samples,)
-        One per member; NaN where missing.
+        One row per member; NaN if missing.
     groups : integer array, shape (members,)
 
     Returns
     -------
     array, shape (samples,)
-        NaN for a sample that fewer than two groups saw.
+        Standard errors. NaN for a sample that fewer than two groups saw.
     """
     sums, seen = _sums(rows, groups, samples)
     total, weight = sums.sum(axis=0), seen.sum(axis=0)
@@ -126,29 +123,29 @@ def jackknife(
 
 
 def split_half(blocks: RowBlocks, chains: NDArray[np.intp], *, squares: bool = False) -> float:
-    """Reliability of a score: the correlation to expect with that of another run of the same size.
+    """Reliability of a score: its expected correlation with another run of the same size.
 
-    Pearson's correlation r between the means over two halves of the chains, averaged over the
-    ways to halve them (eight at most), stepped up from half the members to all of them: 2r/(1 + r)
-    (Spearman–Brown). Of a single chain the halves are every other of its parts (`member_groups`):
-    neighbours are related, which makes the number too good.
+    Pearson's r is taken between the means over two halves of the chains. It is averaged over at
+    most eight ways to halve them. The step from half the members to all is 2r/(1 + r)
+    (Spearman–Brown). The halves of a single chain are every other of its parts (`member_groups`).
+    Neighbouring parts are related, so the number is then too good.
 
     Parameters
     ----------
     blocks : iterable of (slice, iterable of arrays)
-        Rows, one per member, whose mean is the score; NaN where missing. They come in blocks of
-        samples, of which one is held at a time.
+        Rows, one per member, whose mean is the score; NaN if missing. One block of samples is held
+        at a time.
     chains : integer array, shape (members,)
-        The chain each member is from.
+        The chain of each member.
     squares : bool
-        Whether the rows are squares: then the roots of the means are compared, lest the largest
-        decide.
+        Whether the rows are squares. If so, roots of the means are compared, so that the
+        largest values do not decide.
 
     Returns
     -------
     float
-        At most 1, about 0 where members share nothing but noise; NaN where fewer than two chains,
-        or parts, saw the same samples, or all scores are equal.
+        Reliability, at most 1. About 0 if members share only noise. NaN if fewer than two chains,
+        or parts, saw the same samples, or if all scores are equal.
 
     Examples
     --------
@@ -169,30 +166,31 @@ def split_half(blocks: RowBlocks, chains: NDArray[np.intp], *, squares: bool = F
 
 
 def agreement_above(blocks: RowBlocks, chains: NDArray[np.intp], *, cut: float) -> float:
-    """How far two halves of the chains agree on the samples above a cut: Dice's coefficient, 2|A ∩
-    B| / (|A| + |B|).
+    """Agreement of two halves on the samples above a cut: Dice's 2|A ∩ B| / (|A| + |B|).
 
-    Averaged over halves as in `split_half`, and not stepped up: the whole ensemble is surer.
+    It is averaged over halves as in `split_half`, and not stepped up. The whole ensemble is surer.
 
     Parameters
     ----------
     blocks : iterable of (slice, iterable of arrays)
         Rows as for `split_half`, in blocks of samples.
     chains : integer array, shape (members,)
-        The chain each member is from.
+        The chain of each member.
     cut : float
-        Of the mean of the rows.
+        Cut of the mean of the rows.
 
     Returns
     -------
     float
-        From 0 to 1; NaN where nothing can be compared, or no half has a sample above the cut.
+        Agreement from 0 to 1. NaN if nothing can be compared, or no half has a sample above the
+        cut.
 
     Examples
     --------
     >>> import numpy as np
     >>> from gexcore.deviations.uncertainty import agreement_above
-    >>> agreement_above([(slice(0, 3), np.array([[0.0, 2.0, 2.0], [0.0, 2.0, 0.0]]))], np.arange(2), cut=1.0)
+    >>> rows = np.array([[0.0, 2.0, 2.0], [0.0, 2.0, 0.0]])
+    >>> agreement_above([(slice(0, 3), rows)], np.arange(2), cut=1.0)
     0.6666666666666666
     """
     counts = np.zeros((SPLITS, 2), dtype=np.intp)
@@ -206,8 +204,7 @@ def agreement_above(blocks: RowBlocks, chains: NDArray[np.intp], *, cut: float) 
 def _means_of_halves(
     blocks: RowBlocks, chains: NDArray[np.intp]
 ) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
-    """Of each block and way to halve the chains: its number, and the means over both halves of what
-    both saw."""
+    """The number of each way to halve, and the means over both halves, for each block."""
     groups = member_groups(chains)
     halves = list(_halves(int(groups.max(initial=-1)) + 1, related=len(np.unique(chains)) == 1))
     for part, rows in blocks if halves else ():
@@ -223,8 +220,7 @@ def _means_of_halves(
 
 
 def _total(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Their sum, one after the other whatever the size of a block, so that it is the same to the
-    bit."""
+    """The sum of rows in a fixed order, so that blocks of any size give the same bits."""
     total = np.zeros(rows.shape[1])
     for row in rows:
         total += row
@@ -232,7 +228,7 @@ def _total(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _halves(groups: int, *, related: bool) -> Iterator[NDArray[np.bool_]]:
-    """Masks of one half of the groups; of related ones, every other."""
+    """Masks of one half of the groups; every other group if groups are related."""
     if groups < 2:
         return
     size = (groups + 1) // 2
@@ -240,7 +236,7 @@ def _halves(groups: int, *, related: bool) -> Iterator[NDArray[np.bool_]]:
         yield np.arange(groups) % 2 == 0
     elif (
         math.comb(groups - 1, size - 1) <= SPLITS
-    ):  # the half that holds group 0: no pair of halves comes twice
+    ):  # only the half with group 0, so that no pair of halves comes twice
         for others in combinations(range(1, groups), size - 1):
             yield np.isin(np.arange(groups), (0, *others))
     else:
@@ -252,8 +248,7 @@ def _halves(groups: int, *, related: bool) -> Iterator[NDArray[np.bool_]]:
 def _sums(
     rows: Iterable[NDArray[np.float64]], groups: NDArray[np.intp], samples: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sum over the members of each group, and their number, both of shape (groups, samples); NaN
-    counts nothing."""
+    """Sum over the members of each group, and their number, both (groups, samples)."""
     count = int(groups.max()) + 1 if len(groups) else 0
     sums, seen = np.zeros((count, samples)), np.zeros((count, samples))
     for row, group in zip(rows, groups, strict=True):

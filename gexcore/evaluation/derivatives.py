@@ -23,10 +23,12 @@ from gexcore.evaluation.losses import checked, in_order
 from gexcore.evaluation.passes import Passes
 
 GRADIENT_BUDGET = 2**25
-"""Numbers in the gradients of one batch of samples, at most."""
+"""The most numbers in the gradients of one batch."""
 FEWEST_DIRECTIONS = 16
-"""That gradients of the samples are made for: they cost as much as 2 (convolutions) to 24 (dense
-nets) derivatives."""
+"""Directions from which on gradients of samples are used.
+
+A gradient costs as much as 2 (convolutions) to 24 (dense nets) derivatives.
+"""
 
 
 def directional(
@@ -38,18 +40,16 @@ def directional(
     batch_size: int,
     on_batch: Callable[[], object] = lambda: None,
 ) -> NDArray[np.float64]:
-    """Derivatives of every sample's loss along each of `tangents` at each of `states`, in one pass
-    over the data.
+    """Derivatives of every sample's loss along each tangent at each state, in one pass.
 
-    By the cheapest of what the backend has: gradients of the samples, where they fit into memory
-    and serve many directions; one derivative for each direction (`SupportsJvp`); or central
-    differences of two forward passes (`SupportsParams`), whose step is the cube root of the
-    precision.
+    The cheapest capability of the backend is used. Gradients of samples serve many directions, if
+    they fit into memory. `SupportsJvp` gives one derivative per direction. `SupportsParams` gives
+    central differences of two forward passes, whose step is the cube root of the precision.
 
     Parameters
     ----------
     states : sequence of State
-        Where the derivatives are taken, in evaluation mode.
+        States at which the derivatives are taken, in evaluation mode.
     tangents : array, shape (directions, p)
     on_batch : callable
         Called after each batch of samples at each state.
@@ -57,7 +57,7 @@ def directional(
     Returns
     -------
     array, shape (states · directions, samples)
-        All directions of the first state come first.
+        Derivatives. All directions of the first state come first.
     """
     derive: Callable[..., Array] = partial(difference, backend)
     if supports(backend, SupportsJvp):
@@ -85,7 +85,7 @@ def directional(
 def directional_passes(
     backend: Backend[Any, Any], shape: tuple[int, ...], samples: int, *, batch_size: int
 ) -> Passes:
-    """What `directional` costs for tangents of this shape."""
+    """Passes of `directional` for tangents of this shape."""
     if _by_gradients(backend, shape, batch_size):
         return Passes(gradient=samples)
     count = shape[0] * samples
@@ -131,14 +131,14 @@ def hessian_product(
     Parameters
     ----------
     positions : integer array
-        The part: the same in every product, so that all are with one symmetric matrix.
+        Positions of the part, the same in every product, so that the matrix is symmetric and fixed.
     weight_decay : float
-        Added to the diagonal: the second derivative of ½ · weight_decay · ‖θ‖².
+        Number added to the diagonal: the second derivative of ½ · weight_decay · ‖θ‖².
 
     Returns
     -------
     callable
-        From a vector (p,) to a vector (p,).
+        Function from a vector (p,) to a vector (p,).
     """
     parts = [
         positions[start : start + batch_size] for start in range(0, len(positions), batch_size)

@@ -17,18 +17,18 @@ from gexcore.evaluation.losses import checked, gather, in_order
 
 @dataclass(frozen=True)
 class Intake:
-    """What one pass over the data tells.
+    """The findings of one pass over the data.
 
     Parameters
     ----------
     losses : array, shape (samples,)
-        At θ*, in evaluation mode, the model just as it was given.
+        Losses of the model as it was given, in evaluation mode.
     targets : array, shape (samples, …), or None
-        None where batches carry no target that gexcore knows.
+        Targets. None if gexcore finds no targets in the batches.
     labels : integer array, shape (samples,), or None
-        Given classes, where the targets are classes (of soft labels the most probable one).
+        Given classes, if the targets are classes. A soft label counts as its most probable class.
     classes : int or None
-        K: the width of the logits, or one more than the largest label.
+        Number of classes K: the width of the logits, or the largest label plus one.
     """
 
     losses: NDArray[Any]
@@ -40,14 +40,14 @@ class Intake:
 def take_in(
     backend: Backend[Any, Any], data: Dataset[Any], *, loss: object = None, batch_size: int = 512
 ) -> Intake:
-    """Score the data once at θ* and check what can be checked.
+    """Score the data once at θ* and check it.
 
     Raises
     ------
     InvalidDataError
-        Labels that are no class of the model, or that are no classes at all.
+        If labels are no classes of the model.
     InvalidModelError
-        A loss that is not one number per sample, or not finite.
+        If the loss is not one finite number per sample.
     """
     state = backend.initial_state()
     by_class = loss == "cross_entropy" or (loss is None and supports(backend, SupportsLogits))

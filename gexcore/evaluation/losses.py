@@ -21,18 +21,17 @@ from gexcore.backend.protocols import (
 from gexcore.errors import InvalidModelError
 
 STATE_BUDGET = 2**28
-"""Numbers in the parameters of states made to share one pass over the data, at most: 1 GB in single
-precision."""
+"""The most numbers in states that share one pass over the data: 1 GB in single precision."""
 
 
 def in_order(n: int, batch_size: int) -> Iterator[Indices]:
-    """Positions 0 … n − 1 in batches; the last may be shorter."""
+    """Positions 0 … n − 1 in batches. The last batch may be shorter."""
     for start in range(0, n, batch_size):
         yield np.arange(start, min(start + batch_size, n))
 
 
 def checked(losses: Array, size: int) -> Array:
-    """Losses as they came from a backend, refused unless there is one per sample."""
+    """The losses of a backend, refused unless there is one per sample."""
     shape = tuple(losses.shape) if hasattr(losses, "shape") else np.shape(losses)
     if shape != (size,):
         msg = (
@@ -45,7 +44,7 @@ def checked(losses: Array, size: int) -> Array:
 
 
 def gather(parts: list[Array]) -> NDArray[Any]:
-    """Batches of results, left on their device until now, as one NumPy array."""
+    """Batches of results on any device, as one NumPy array."""
     return np.concatenate([to_numpy(part) for part in parts])
 
 
@@ -57,10 +56,9 @@ def evaluate(
     batch_size: int,
     positions: Indices | None = None,
 ) -> NDArray[Any]:
-    """Per-sample losses of `state` in evaluation mode, shape (samples,), in the backend's
-    precision.
+    """Losses of samples in evaluation mode, shape (samples,), in the backend's precision.
 
-    Of the samples at `positions` only, in that order, where these are given.
+    With `positions`, only these samples are evaluated, in that order.
     """
     size = len(data) if positions is None else len(positions)
     batches = (
@@ -77,8 +75,7 @@ def evaluate(
 def outputs(
     method: Callable[[Any, Any], Array], state: Any, data: Dataset[Any], *, batch_size: int
 ) -> NDArray[Any]:
-    """What a forward method of a backend, such as ``logits``, gives for every sample, shape
-    (samples, …)."""
+    """Results of a forward method such as ``logits`` for every sample, shape (samples, …)."""
     return gather(
         [method(state, data.batch(indices)) for indices in in_order(len(data), batch_size)]
     )
@@ -87,7 +84,7 @@ def outputs(
 def evaluate_many(
     backend: Backend[Any, Any], states: Sequence[Any], data: Dataset[Any], *, batch_size: int
 ) -> NDArray[Any]:
-    """As `evaluate` for several states in one pass over the data, shape (states, samples)."""
+    """Losses of several states in one pass over the data, shape (states, samples)."""
     if supports(backend, SupportsEnsemble):
         stacked = backend.stack(states)  # type: ignore[attr-defined]
         score = partial(backend.forward_many, stacked)  # type: ignore[attr-defined]

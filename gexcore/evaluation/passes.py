@@ -1,4 +1,4 @@
-"""What a run costs, in units that do not depend on the machine."""
+"""Passes: the cost of a run in units that do not depend on the machine."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ class Passes(NamedTuple):
     forward : int
         Forward passes alone.
     step : int
-        Optimiser steps: each sample one forward and one backward pass.
+        Samples in optimiser steps, each with one forward and one backward pass.
     jvp : int
-        Directional derivatives, of each sample along each direction.
+        Directional derivatives of samples, each along one direction.
     hvp : int
         Samples in products with the Hessian.
     gradient : int
-        Gradients of single samples, or of what leaves the layers for Kronecker factors.
+        Gradients of single samples, or of layer outputs for Kronecker factors.
     copies : int
-        Vectors of all trainable parameters held at once: states, directions, basis vectors.
+        Vectors of all trainable parameters in memory at once: states, directions, basis vectors.
     """
 
     forward: int = 0
@@ -35,8 +35,9 @@ class Passes(NamedTuple):
     def epochs(self, n: int) -> float:
         """The cost in forward passes over `n` samples.
 
-        A step and a gradient count as three (the backward pass is two), a directional derivative
-        as three (forward mode takes two to three), a Hessian product as six; memory counts nothing.
+        A step and a gradient count as three (the backward pass is two). A directional derivative
+        counts as three (forward mode takes two to three). A Hessian product counts as six. Memory
+        counts nothing.
 
         Examples
         --------
@@ -48,5 +49,5 @@ class Passes(NamedTuple):
 
 
 def sum_passes(costs: Iterable[Passes]) -> Passes:
-    """All costs together."""
+    """The sum of all costs."""
     return Passes(*(sum(column) for column in zip(*costs, strict=True)))

@@ -1,4 +1,4 @@
-"""What a run is made from, in a form that another process can be told."""
+"""Recipes: how another process makes the model and data of a run."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from gexcore.backend.optimizer import Optimizer
 
 
 class Factory:
-    """A model or data that is made where it is needed, by calling a function, instead of being sent
-    there.
+    """A function that makes a model or data in the process that needs it.
 
-    For `model`, `data`, `train_data` and `test` of a fit: what cannot be pickled, what a worker
-    should load from its own disk, or place on its own device.
+    It can stand for `model`, `data`, `train_data` and `test` of a fit. It serves what cannot be
+    pickled, what a worker loads from its own disk, or what it places on its own device.
 
     Parameters
     ----------
     function : callable
-        Defined in a module, or otherwise picklable.
+        Function of a module, or any picklable callable.
     *args : Any
-        Picklable.
+        Picklable arguments.
 
     Examples
     --------
@@ -35,19 +34,18 @@ class Factory:
         self.args = args
 
     def __call__(self) -> Any:
-        """What the function returns."""
+        """The result of the function."""
         return self.function(*self.args)
 
 
 def made(value: Any) -> Any:
-    """The value, or what its factory returns."""
+    """The value, or the result of its factory."""
     return value() if isinstance(value, Factory) else value
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """The arguments of `gexcore.evaluation.opening.open_inputs`, and the names of the parameters
-    that are trained."""
+    """The arguments of `open_inputs`, and the names of the trained parameters."""
 
     model: Any
     data: Any
@@ -59,7 +57,7 @@ class Recipe:
     parameters: tuple[str, ...] | None = None
 
     def chosen(self) -> dict[str, Any]:
-        """The weight decay that was settled; a factory has its own."""
+        """The settled weight decay. None for a factory, which has its own."""
         optimizer = self.optimizer
         return (
             {}

@@ -14,20 +14,19 @@ from gexcore.errors import InvalidSettingError
 from gexcore.evaluation.opening import Inputs
 
 Parameters = str | Sequence[str] | None
-"""Names of parameters, or patterns with ``*`` and ``?``, as `SupportsSelection.parameter_names` has
-them; None for all."""
+"""Names of `SupportsSelection.parameter_names`, or patterns with ``*`` and ``?``; None for all."""
 LEAF = re.compile(r"(weight|kernel|bias|\bw|\bb)(?=\W|_|\d|$)")
 
 
 def resolve(backend: Backend[Any, Any], parameters: str | Sequence[str], *, by: str) -> list[str]:
-    """The names that the patterns stand for, in the order of the flat vector.
+    """The names that fit the patterns, in the order of the flat vector.
 
     Raises
     ------
     InvalidSettingError
-        For a pattern that fits no trainable parameter.
+        If a pattern fits no trainable parameter.
     MissingCapabilityError
-        Where the backend's parameters have no names.
+        If the backend's parameters have no names.
     """
     require(backend, SupportsSelection, by=f"{by} with parameters=")
     names = list(backend.parameter_names())  # type: ignore[attr-defined]
@@ -46,13 +45,11 @@ def resolve(backend: Backend[Any, Any], parameters: str | Sequence[str], *, by: 
 
 
 def selected(inputs: Inputs, parameters: Parameters, *, by: str) -> Inputs:
-    """The same inputs, with a backend where only these parameters are trainable; unchanged for
-    None.
+    """The inputs with a backend where only these parameters are trainable.
 
     Raises
     ------
     InvalidSettingError, MissingCapabilityError
-        As for `resolve`.
     """
     if parameters is None:
         return inputs
@@ -62,14 +59,14 @@ def selected(inputs: Inputs, parameters: Parameters, *, by: str) -> Inputs:
 
 
 def last_layer(backend: Backend[Any, Any]) -> list[str]:
-    """Names of the weight, and of the bias, of the layer that stands last in the flat vector.
+    """Names of the weight and the bias of the layer that is last in the flat vector.
 
-    That is the classifier in most models; where it is not, name the parameters.
+    This layer is the classifier in most models. If it is not, name the parameters.
 
     Raises
     ------
     MissingCapabilityError
-        Where the backend's parameters have no names.
+        If the backend's parameters have no names.
     """
     require(backend, SupportsSelection, by="the last layer")
     names = list(backend.parameter_names())  # type: ignore[attr-defined]
@@ -78,8 +75,6 @@ def last_layer(backend: Backend[Any, Any]) -> list[str]:
 
 def _layer_of(name: str) -> str:
     leaves = list(LEAF.finditer(name))
-    if (
-        leaves
-    ):  # the last word that tells weight from bias: layer1.bias, bias1, ['Dense_1']['kernel']
+    if leaves:  # the last word tells weight from bias: layer1.bias, bias1, ['Dense_1']['kernel']
         return name[: leaves[-1].start()] + name[leaves[-1].end() :]
     return re.sub(r"[./\[][^./\[]*$", "", name)

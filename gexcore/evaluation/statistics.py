@@ -19,10 +19,10 @@ REFRESH_BATCH_SIZE = 128
 
 
 class Refresher:
-    """Estimates a state's stored statistics anew from a fixed random part of the training data.
+    """Statistics of a state, estimated anew from a fixed random part of the training data.
 
-    Members and θ* are treated alike, so that the noise of the estimate is common to both.
-    A model without such statistics passes through unchanged and costs nothing.
+    Members and θ* use the same part, so that both share the noise of the estimate. A model without
+    such statistics stays unchanged and costs nothing.
     """
 
     def __init__(self, backend: Backend[Any, Any], data: Dataset[Any], *, seed: int) -> None:
@@ -40,8 +40,7 @@ class Refresher:
         return self.many([state])[0]
 
     def many(self, states: Sequence[Any]) -> list[Any]:
-        """Each of the states with its statistics refreshed; the batches are made once for all of
-        them."""
+        """The states with refreshed statistics. Batches are made once for all states."""
         if not self.active:
             return list(states)
         batches = [self._data.batch(indices) for indices in self._batches]

@@ -1,4 +1,4 @@
-"""What a backend's methods cost per sample, in CPU time and as ratios to a forward pass."""
+"""Timing: CPU time per sample of a backend's methods, and ratios to a forward pass."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from gexcore.evaluation.losses import checked
 from gexcore.settings import check_count
 
 Kernel = Callable[[int], object]
-"""Does one piece of work that many times, and returns when all of it is done."""
+"""A function that repeats one piece of work and returns when all of it is done."""
 
 Times = dict[str, NDArray[np.float64]]
-"""CPU seconds per call of each kernel, one for every round."""
+"""CPU seconds per call of each kernel, one number per round."""
 
 LEAST = 0.01
-"""Seconds that a kernel is timed for at least, so that the clock does not matter."""
+"""The least seconds that a kernel is timed for: the clock is then precise enough."""
 
 
 class Cost(NamedTuple):
@@ -42,9 +42,9 @@ class Cost(NamedTuple):
     ----------
     name : str
     seconds : float
-        CPU time per sample: of all threads of the process, median over the rounds.
+        CPU time per sample of all threads of the process, median over the rounds.
     ratio : float
-        To the reference, measured in the same round; median over the rounds.
+        Ratio to the reference in the same round, median over the rounds.
     low, high : float
         Quartiles of that ratio.
     """
@@ -64,28 +64,28 @@ def measure(
     repeats: int = 15,
     bare: Callable[[Any], Any] | None = None,
 ) -> list[Cost]:
-    """Time the methods of a backend on one batch, all of them in every round.
+    """Time the methods of a backend on one batch, all methods in every round.
 
-    Work on an accelerator does not show in CPU time. A step is taken at a learning rate of zero,
-    in place where the backend can.
+    CPU time does not show work on an accelerator. A step has a learning rate of zero. It is taken
+    in place if the backend can.
 
     Parameters
     ----------
     backend : Backend
     data : what `gexcore.backend.data.as_dataset` takes
-        The batch is a random part of it.
+        Data. The batch is a random part of it.
     batch_size : int
-        All of the data, where it has fewer samples.
+        Samples in the batch, or all of a smaller dataset.
     repeats : int
         Rounds.
     bare : callable, optional
-        ``batch -> losses``: a forward pass written by hand for this model, which the ratios are
-        then to.
+        ``batch -> losses``: a forward pass written by hand for this model. If given, it is the
+        reference of the ratios.
 
     Returns
     -------
     list of Cost
-        "bare" if given, "read" (making a batch), "forward", and as far as the backend can:
+        "bare" if given, "read" (making a batch), "forward", and what else the backend can of
         "training forward", "step", "jvp", "hvp".
 
     Raises
@@ -119,7 +119,7 @@ def measure(
 def kernels_of(
     backend: Backend[Any, Any], dataset: Dataset[Any], chosen: Indices
 ) -> dict[str, Kernel]:
-    """The methods of a backend on one batch, by the names that `measure` gives them."""
+    """The methods of a backend on one batch, by the names of `measure`."""
     engine: Any = backend
     state, batch = backend.initial_state(), dataset.batch(chosen)
     checked(backend.forward(state, batch), len(chosen))
@@ -144,11 +144,10 @@ def kernels_of(
 
 
 def interleaved(kernels: Mapping[str, Kernel], *, repeats: int) -> Times:
-    """Time every kernel once in each round, so that whatever slows the machine down meets all of
-    them."""
+    """Time every kernel once in each round, so that a busy machine slows all kernels alike."""
     calls = {name: _calls(kernel) for name, kernel in kernels.items()}
     times = {name: np.empty(repeats) for name in kernels}
-    # each in a new order: a kernel finds caches and memory as the one before it left them
+    # each round in a new order: a kernel depends on the caches that the last one left
     order = np.random.default_rng(0)
     for number in range(repeats):
         for name in order.permutation(list(kernels)).tolist():
@@ -166,7 +165,7 @@ def compare(times: Times, *, samples: int, reference: str) -> list[Cost]:
 
 
 def on_host(work: Callable[[], Any]) -> Kernel:
-    """A kernel of what returns an array: the work is done once that is on the host."""
+    """A kernel from a function that returns an array. The work ends with the array on the host."""
     return _repeated(lambda: to_numpy(work()))
 
 
@@ -194,7 +193,7 @@ def _steps(backend: Backend[Any, Any], batch: Any, one: Any) -> Kernel:
         state = backend.initial_state()
         for _ in range(calls):
             state = backend.sgd_step(state, batch, lr=0.0, seed=0)
-        # a state is opaque; the loss of one sample tells when the last is there
+        # a state is opaque: the loss of one sample waits for all the steps
         to_numpy(backend.forward(state, one))
 
     return run

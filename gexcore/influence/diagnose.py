@@ -1,4 +1,4 @@
-"""What is doubtful about a run, each with the number that says so and what to do."""
+"""Findings: what is doubtful about a run, the number that shows it, and what to do."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Finding(NamedTuple):
     Parameters
     ----------
     name : str
-        Of the check, as in `CHECKS`.
+        Name of the check, as in `CHECKS`.
     number, limit : float
-        What was measured, and the value on whose wrong side it lies.
+        The measured number, and the limit that it breaks.
     sentence : str
-        What it means and what to do.
+        What the number means and what to do.
     """
 
     name: str
@@ -37,19 +37,19 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True)
 class Check:
-    """One question to a run.
+    """One question about a run.
 
     Parameters
     ----------
     name : str
     asks : str
-        What the number is.
+        Name of the number.
     measure : callable
-        The number; NaN where the question has no meaning.
+        A function that gives the number; NaN if the question has no meaning.
     limit : float
-        The largest number that is no finding, or where `least` is true the smallest.
+        The largest number that is no finding, or the smallest if `least` is true.
     sentence : str
-        With ``{number}`` where the number stands.
+        Sentence of the finding, with ``{number}`` in place of the number.
     least : bool
     """
 
@@ -61,7 +61,7 @@ class Check:
     least: bool = False
 
     def __call__(self, influence: LossInfluence) -> Finding | None:
-        """The finding, if there is one."""
+        """The finding, or None."""
         number = self.measure(influence)
         wrong = number < self.limit if self.least else number > self.limit
         return (
@@ -101,7 +101,7 @@ def _stale(influence: LossInfluence) -> float:
 
 
 def _half_sure(influence: LossInfluence) -> float:
-    # of a loss without classes the clip is three times that of a guess
+    # a loss without classes has a clip of three times the loss of a guess
     return math.log(2.0) if influence.labels is not None else influence.clip / 3
 
 
@@ -123,8 +123,7 @@ def _floored(influence: LossInfluence) -> float:
 
 
 def _deciding_members(influence: LossInfluence) -> float:
-    """Effective number of members, (Σ Δ²)² ÷ Σ Δ⁴, in the median over the tenth of samples with
-    most Σ Δ²."""
+    """Median effective number of members, (Σ Δ²)² ÷ Σ Δ⁴, of the tenth with most Σ Δ²."""
     square, fourth = np.zeros((2, len(influence)))
     with np.errstate(over="ignore", invalid="ignore"):
         for row in influence.table.bounded(influence.floor, influence.ceiling).rows():
@@ -230,4 +229,4 @@ CHECKS = (
         least=True,
     ),
 )
-"""Every check, in the order in which findings are told."""
+"""All checks, in the order of their findings."""

@@ -1,4 +1,4 @@
-"""What a fit returns: influences and scores as views of one table of deviations."""
+"""Results of a fit: influences and scores as views of one table of deviations."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ NO_MEMBERS = "the run has no usable member"
 
 
 class Source(Protocol):
-    """The members of a run, able to tell their deviations on any data."""
+    """The members of a run, which can be evaluated on any data."""
 
     @property
     def backend(self) -> Backend[Any, Any]:
-        """The model they are of."""
+        """The backend of the model."""
         ...
 
     def evaluate(self, data: Any, /) -> Table:
@@ -51,12 +51,12 @@ class Influence:
     table : Table
         Deviations [members × samples].
     checkpoint_losses : array, shape (samples,)
-        Plain loss at θ*, of the model just as it was given: the baseline.
+        Plain loss of the model as it was given: the baseline.
     labels : integer array, shape (samples,), or None
         Given classes.
     data : Dataset
     members : Source
-        For questions that come after the fit.
+        Members that answer questions after the fit.
     run : Run
     test_table : Table, optional
         Deviations of the same members on the test data of the fit.
@@ -82,56 +82,56 @@ class Influence:
         )
 
     def deviations(self) -> NDArray[np.float64]:
-        """D, shape (members, samples); NaN where a member did not see the sample."""
+        """D, shape (members, samples). NaN if a member did not see the sample."""
         return self._own().block(0, len(self))
 
     def self_influence(self) -> NDArray[np.float64]:
         """The paper's E[Δ²] (Eq. 10), shape (samples,).
 
-        High means that the sample is memorised. NaN for a sample that no member saw; negative only
-        where members of negative weight stand for a Hessian's negative curvature.
+        High means that the sample is memorised. NaN for a sample that no member saw. Only members
+        of negative weight (negative curvature of a Hessian) give negative values.
         """
         return self._own().self_influence()
 
     def standard_error(self) -> NDArray[np.float64]:
-        """Standard error of self-influence, shape (samples,), leaving out one independent draw at a
-        time.
+        """Standard error of self-influence over independent draws, shape (samples,).
 
-        NaN where the members are no random draws: then there is no such error.
+        It leaves out one draw at a time. NaN if the members are no random draws.
         """
         return self._own().standard_error()
 
     def reliability(self) -> float:
-        """Correlation to expect between the root of self-influence and that of another run like
-        this one; at most 1.
+        """Expected correlation of the root of self-influence between two such runs; at most 1.
 
-        From how well the two halves of the members agree: see
-        `gexcore.deviations.uncertainty.split_half`. NaN where the members are no random draws.
+        It follows from the agreement of two halves of the members: see
+        `gexcore.deviations.uncertainty.split_half`. NaN if the members are no random draws.
         """
         return self._own().reliability()
 
     def record(self) -> dict[str, Any]:
-        """What `run.json` says of the run, in plain values."""
+        """The content of `run.json`, in plain values."""
         return self.run.to_dict()
 
     def ranking(self, k: int | None = None) -> NDArray[np.intp]:
-        """Positions of the samples, or of the first `k`, highest self-influence first; those that
-        no member saw last."""
+        """Positions of all samples, or of the first `k`, highest self-influence first.
+
+        Samples that no member saw come last.
+        """
         return highest(np.nan_to_num(self.self_influence(), nan=-np.inf), k)
 
     def suspects(self, method: ThresholdMethod = "auto", *, rate: float | None = None) -> Suspects:
-        """Samples of high self-influence, by a threshold found from the scores; it may refuse.
+        """Samples of high self-influence, above a threshold found from the scores.
 
-        Memorised samples are wrong labels, and also rare right ones. A refusal means "use the
-        ranking", not "the data is clean".
+        Memorised samples are wrong labels, and also rare right ones. The threshold may refuse. A
+        refusal means "use the ranking", not "the data is clean".
 
         Parameters
         ----------
         method : {"auto", "valley", "otsu", "mixture", "known_rate", "quantile"}
             "auto" is `gexcore.decisions.threshold.valley_or_refuse`, which works on the square
-            roots of the scores; beside it are the alternatives.
+            roots of the scores. The others are alternatives.
         rate : float, optional
-            For "known_rate", the share of wrong labels; for "quantile", the share to flag.
+            Share of wrong labels for "known_rate", or share to flag for "quantile".
         """
         if not len(self.table):
             return Suspects(np.empty(0, np.intp), Threshold(None, "refused", NO_MEMBERS))
@@ -150,41 +150,40 @@ class Influence:
     def influence(self, test: Any = None) -> NDArray[np.float64]:
         """E[Δ(z')·Δ(z)], shape (tests, samples).
 
-        Positive: the losses of z' and z move together, removing z would raise the loss of z';
-        negative: they move against each other.
+        A positive value means that the losses of z' and z move together: removing z would raise the
+        loss of z'. A negative value means that they move against each other.
 
         Parameters
         ----------
         test : data, optional
-            New data, evaluated by the kept members. Without it the test data of the fit, by all
-            members; if there was none, the training set itself: N × N numbers.
+            New data, evaluated by the kept members. The default is the test data of the fit,
+            evaluated by all members. Without test data it is the training set: N × N numbers.
         """
         return np.concatenate([block for _, block in self.influence_blocks(test)], axis=1)
 
     def influence_blocks(self, test: Any = None, *, size: int | None = None) -> Blocks:
-        """`influence` in blocks of training samples: pairs of a slice and an array (tests, slice).
+        """Blocks of `influence`: pairs of a slice of training samples and an array (tests, slice).
 
         Parameters
         ----------
         test : data, optional
-            As for `influence`.
+            Test samples, as in `influence`.
         size : int, optional
-            Samples in a block; without it 8,192, or as many as keep it below 64 MB.
+            Samples in a block. The default is 8,192, or fewer for a block below 64 MB.
         """
         tests, train = self._checked_pair(test)
         return train.cross(tests, size=size)
 
     def mean_influence(self, test: Any = None) -> NDArray[np.float64]:
-        """Influence on the mean loss of a test set, shape (samples,): the cross-influence of
-        Appendix F.5.
+        """Influence on the mean loss of a test set (Appendix F.5), shape (samples,).
 
-        The paper expects negative values for wrong labels. Where the losses of members rise on
-        everything, as in `GEX`, they are positive nearly everywhere; compare them, not their signs.
+        The paper expects negative values for wrong labels. In `GEX` the losses of members rise on
+        everything, so nearly all values are positive. Compare the values, not their signs.
 
         Parameters
         ----------
         test : data, optional
-            As for `influence`.
+            Test samples, as in `influence`.
 
         Examples
         --------
@@ -197,7 +196,8 @@ class Influence:
         >>> model = MLP([np.array([[-1.0, 1.0], [-1.0, 1.0]])], [np.zeros(2)])
         >>> influence = gx.GEX(chains=2, snapshots=4, lr=0.1).fit(model, (x, y), progress=False)
         >>> tests = (x[::8], y[::8])
-        >>> bool(np.allclose(influence.mean_influence(tests), influence.influence(tests).mean(axis=0)))
+        >>> mean = influence.influence(tests).mean(axis=0)
+        >>> bool(np.allclose(influence.mean_influence(tests), mean))
         True
         >>> influence.group_influence(np.repeat(["ann", "bob", "cat", "dan"], 20), tests).shape
         (10, 4)
@@ -207,14 +207,14 @@ class Influence:
         return np.concatenate([block.mean(axis=0) for _, block in self.influence_blocks(test)])
 
     def group_influence(self, groups: Any, test: Any = None) -> NDArray[np.float64]:
-        """Influence of groups of training samples, shape (tests, groups): sums over their samples.
+        """Influence of groups of training samples, shape (tests, groups): sums over samples.
 
         Parameters
         ----------
         groups : array, shape (samples,)
-            The group of each sample (annotator, source, …); columns follow ``numpy.unique``.
+            The group of each sample (annotator, source, …). Columns follow ``numpy.unique``.
         test : data, optional
-            As for `influence`.
+            Test samples, as in `influence`.
         """
         names, codes = np.unique(np.asarray(groups), return_inverse=True)
         if codes.shape != (len(self),):
@@ -232,9 +232,9 @@ class Influence:
         Parameters
         ----------
         k : int
-            From 1 to the number of samples.
+            Number of samples to find, from 1 to all.
         test : data, optional
-            As for `influence`.
+            Test samples, as in `influence`.
         """
         if not 1 <= k <= len(self):
             raise InvalidSettingError(
@@ -244,8 +244,7 @@ class Influence:
         return train.top(tests, k)
 
     def columns(self) -> dict[str, NDArray[Any]]:
-        """One row per sample in the data's order: index, label, self_influence, standard_error,
-        suspect."""
+        """Columns index, label, self_influence, standard_error and suspect, one row per sample."""
         suspect = np.zeros(len(self), dtype=bool)
         suspect[self.suspects().indices] = True
         return {
@@ -279,30 +278,29 @@ class Influence:
         ----------
         path : str or Path
         data : data, or a list or array of samples, optional
-            What to show instead of the training set, such as its texts; one for each sample, in
-            order.
+            Items to show instead of the training set, such as its texts: one per sample, in order.
         renderer : callable, optional
-            From one sample to what to show of it: a text, a picture (array or PIL) or a dict of
-            values. Not needed where the sample is one of these.
+            Function from a sample to what the page shows: a text, a picture (array or PIL) or a
+            dict of values. Not needed if the samples already have such a form.
         class_names : sequence of str, optional
         title : str, optional
         limit : int
-            How many samples to list, highest score first; the histogram and all counts use every
-            one.
+            The most samples to list, highest score first. The histogram and all counts use all
+            samples.
         force : bool
             Overwrite an existing file.
 
         Returns
         -------
         Path
-            Of the page.
+            Path of the page.
 
         Raises
         ------
         OutputExistsError
-            For a file that exists.
+            If the file exists.
         InvalidDataError
-            For another number of samples or classes, or a sample that cannot be shown; nothing is
+            If the number of samples or classes differs, or a sample cannot be shown. Nothing is
             written.
         MissingExtraError
         """
@@ -325,7 +323,7 @@ class Influence:
         ]
 
     def _own(self) -> Table:
-        """The deviations that scores of the training set are made of."""
+        """The deviations behind the scores of the training set."""
         return self.table
 
     def _checked_pair(self, test: Any) -> tuple[Table, Table]:
@@ -336,7 +334,7 @@ class Influence:
         return self._pair(test)
 
     def _pair(self, test: Any) -> tuple[Table, Table]:
-        """Deviations of the same members on test and training data, without missing entries."""
+        """Deviations of the same members on test and training data, without gaps."""
         if test is not None:
             return self.members.evaluate(test), self.table
         return self.table if self.test_table is None else self.test_table, self.table

@@ -1,4 +1,4 @@
-"""The record of a run: what was asked, what was chosen, what it cost."""
+"""The record of a run: its settings, its choices and its cost."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ REPORTED = ("gexcore", "numpy", "torch", "jax", "tensorflow", "scikit-learn")
 
 @dataclass(frozen=True)
 class Run:
-    """What `run.json` says.
+    """The content of `run.json`.
 
     Parameters
     ----------
     method : str
         Name of the estimator.
     settings : mapping
-        As the user gave them.
+        Settings as the user gave them.
     plan : Plan or None
-        Of a method that runs chains, with every "auto" settled.
+        Plan of the chains, with every "auto" settled. None for a method without chains.
     backend : str
     samples : int
     classes : int or None
@@ -39,10 +39,10 @@ class Run:
     seconds : float
         Wall time of the fit.
     chosen : mapping
-        What was settled or found beside the plan, such as the weight decay of members or the number
-        of parameters.
+        Other settled or found numbers, such as the weight decay of members or the number of
+        parameters.
     planned : Passes, optional
-        What `passes` was to be, as settled before the work.
+        Passes that were expected before the work.
     """
 
     method: str
@@ -67,7 +67,7 @@ class Run:
         return [snapshot for snapshot in self.snapshots if snapshot.status == "member"]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """The record in plain values for JSON."""
         return {
             "method": self.method,
             "settings": dict(self.settings),
