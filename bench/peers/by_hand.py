@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from case import Case, per_sample
+
+from bench.peers.case import Case, per_sample
 
 REPEATS, EARLY = 3, 5
 

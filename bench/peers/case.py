@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,10 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-sys.path.append(str(Path(__file__).parent.parent / "real"))
-
-import data
-import models
+from bench.studies import data, models
 
 CHECKPOINTS = 5
 

@@ -1,6 +1,6 @@
 """Builds one environment for each peer, since their requirements exclude each other.
 
-    python bench/peers/environments.py FOLDER
+    python -m bench.peers.environments FOLDER
 
 What cannot be installed is left out, with a message; the study then says so in its table.
 """

@@ -1,6 +1,6 @@
 """Runs one method of a peer on one case, in that peer's environment; prints a JSON line.
 
-PYTHON one.py with_captum CASE_FOLDER METHOD CPU_SECONDS
+PYTHON -m bench.peers.one with_captum CASE_FOLDER METHOD CPU_SECONDS
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from case import read
+
+from bench.peers.case import read
 
 
 def lines_of(function: Callable[..., Any], module: Any) -> int:
@@ -58,7 +59,7 @@ def main(name: str, folder: Path, method: str, limit: int) -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     case = read(folder)
-    module = importlib.import_module(name)
+    module = importlib.import_module(f"bench.peers.{name}")
     score = module.METHODS[method]
     row: dict[str, Any] = {"method": method, "lines": lines_of(score, module)}
     Path("/proc/self/clear_refs").write_text(

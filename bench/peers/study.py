@@ -1,8 +1,8 @@
 """What finds wrong labels, at what cost: gexcore and its peers on the same trained models, data and
 noise.
 
-    python bench/peers/environments.py ENVIRONMENTS
-    python bench/peers/study.py --data FOLDER --environments ENVIRONMENTS --work WORK [--problems
+    python -m bench.peers.environments ENVIRONMENTS
+    python -m bench.peers.study --data FOLDER --environments ENVIRONMENTS --work WORK [--problems
     digits:3,mnist:3,cifar]
                                 [--methods GEX,EL2N] [--limit 900] [--page docs/peers.md]
 
@@ -23,9 +23,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import case
 import numpy as np
 
+from bench.peers import case
 from gexcore.decisions.metrics import average_precision
 
 MODULES = {
@@ -58,7 +58,8 @@ def row_of(name: str, module: str, folder: Path, arguments: argparse.Namespace) 
     )
     command = [
         python,
-        str(Path(__file__).with_name("one.py")),
+        "-m",
+        "bench.peers.one",
         module,
         str(folder),
         name,

@@ -6,9 +6,10 @@ from typing import Any
 
 from captum.influence import TracInCPFast
 from captum.influence._core.arnoldi_influence_function import ArnoldiInfluenceFunction
-from case import Case
 from torch import nn
 from torch.utils.data import TensorDataset
+
+from bench.peers.case import Case
 
 
 def tracin(case: Case) -> Any:

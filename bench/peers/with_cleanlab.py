@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from case import Case
 from cleanlab.rank import get_label_quality_scores
 from sklearn.model_selection import StratifiedKFold
+
+from bench.peers.case import Case
 
 
 def folds(case: Case) -> Any:

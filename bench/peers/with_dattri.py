@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from case import Case
 from dattri.algorithm.influence_function import IFAttributorArnoldi, IFAttributorEKFAC
 from dattri.task import AttributionTask
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
+
+from bench.peers.case import Case
 
 
 def ekfac(case: Case) -> Any:

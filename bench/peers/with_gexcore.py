@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from case import Case
-
 import gexcore as gx
+from bench.peers.case import Case
 
 
 def suspicion(case: Case) -> Any:

@@ -6,11 +6,12 @@ import tempfile
 from typing import Any
 
 import torch
-from case import Case
 from kronfluence.analyzer import Analyzer, prepare_model
 from kronfluence.task import Task
 from torch.nn import functional as F
 from torch.utils.data import TensorDataset
+
+from bench.peers.case import Case
 
 
 class Classification(Task):

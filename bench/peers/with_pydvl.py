@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from case import Case
 from pydvl.influence.torch import EkfacInfluence
 from torch.utils.data import DataLoader, TensorDataset
+
+from bench.peers.case import Case
 
 
 def ekfac(case: Case) -> Any:

@@ -1,0 +1,1 @@
+"""Measurements of gexcore; no part of the package."""
