@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gexcore.decisions.threshold import Suspects
     from gexcore.deviations.ranking import Top
     from gexcore.ensembles.budget import Budget
+    from gexcore.ensembles.ensemble import Geometric
     from gexcore.ensembles.plan import Constant, Cosine
     from gexcore.estimators.arnoldi import Arnoldi
     from gexcore.estimators.gex import GEX
@@ -61,6 +62,7 @@ __all__ = [
     "Factory",
     "Forgetting",
     "GEXLin",
+    "Geometric",
     "GraNd",
     "Influence",
     "Laplace",
@@ -98,6 +100,7 @@ _HOMES = {
     "Forgetting": "gexcore.scores",
     "GEX": "gexcore.estimators.gex",
     "GEXLin": "gexcore.estimators.gexlin",
+    "Geometric": "gexcore.ensembles.ensemble",
     "GraNd": "gexcore.scores",
     "IF": "gexcore.estimators.influence_function",
     "Influence": "gexcore.influence.influence",

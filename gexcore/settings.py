@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from gexcore.errors import InvalidSettingError
@@ -25,3 +26,15 @@ def check_number(name: str, value: Any, *, least: float = 0.0, above: bool = Fal
     if not ok or value < least or (above and value == least):
         told = f"a finite number {'above' if above else 'from'} {least:g}{'' if above else ' up'}"
         raise InvalidSettingError(f"{name} is {value!r}, and must be {told}")
+
+
+def check_choice(name: str, value: Any, allowed: Sequence[str]) -> None:
+    """Refuse what is none of the allowed words.
+
+    Raises
+    ------
+    InvalidSettingError
+    """
+    if value not in allowed:
+        told = ", ".join(map(repr, allowed[:-1])) + f" and {allowed[-1]!r}"
+        raise InvalidSettingError(f"{name} is {value!r}; allowed are {told}")

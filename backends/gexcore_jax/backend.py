@@ -81,6 +81,7 @@ class JaxBackend:
         self._start(self._model)
 
     def _start(self, net: JaxModel) -> None:
+        self._net = net
         self._selected = net is not self._model
         self._placement = Placement.of(net.params)
         self._initial = JaxState(net.params, net.buffers, self._rule.init(net.params))
@@ -243,6 +244,13 @@ class JaxBackend:
         buffers."""
         other = copy.copy(self)
         other._start(selection.only(self._model, selection.chosen(self._sizes, names)))
+        return other
+
+    def with_optimizer(self, optimizer: Optimizer, /) -> JaxBackend:
+        """The same model and loss, stepped by `optimizer`."""
+        other = copy.copy(self)
+        other._rule = rule_of(optimizer)
+        other._start(self._net)
         return other
 
     def load(self, checkpoint: Any, /) -> JaxState:

@@ -312,6 +312,12 @@ class NumpyBackend:
         other._chosen = np.arange(self._network.size)[self._chosen][chosen]
         return other
 
+    def with_optimizer(self, optimizer: Optimizer, /) -> NumpyBackend:
+        """The same model and loss, stepped by `optimizer`."""
+        other = copy.copy(self)
+        other._optimizer = check_optimizer(optimizer)
+        return other
+
     def load(self, checkpoint: Any, /) -> NumpyState:
         """The state of an `MLP` of the same shape, in the dtype of this one, with a fresh
         optimiser.

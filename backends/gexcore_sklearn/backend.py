@@ -88,6 +88,7 @@ class SklearnBackend:
         classes = _classes(estimator) if classifies else None
         self._outputs = outputs_of(estimator, classifies=classifies)
         self._value = cross_entropy if classifies else squared_error
+        self._classes = classes
         self._trainer = trainer_of(estimator, optimizer or Optimizer(), classes)
         names = getattr(estimator, "feature_names_in_", None)
         width = getattr(estimator, "n_features_in_", None)
@@ -114,6 +115,12 @@ class SklearnBackend:
     def sgd_step(self, state: SklearnState, batch: Any, /, *, lr: float, seed: int) -> SklearnState:
         """State after one step on the batch."""
         return self.sgd_step_(self.copy(state), batch, lr=lr, seed=seed)[0]
+
+    def with_optimizer(self, optimizer: Optimizer, /) -> SklearnBackend:
+        """The same estimator and loss, stepped by `optimizer`."""
+        other = copy.copy(self)
+        other._trainer = trainer_of(self._initial.estimator, optimizer, self._classes)
+        return other
 
     def restart(self, state: SklearnState, /) -> SklearnState:
         """The same estimator, nothing remembered by the optimiser."""

@@ -259,6 +259,10 @@ class TensorFlowBackend:
         is."""
         return TensorFlowBackend(only(self._network, names), **self._settings)
 
+    def with_optimizer(self, optimizer: Optimizer, /) -> TensorFlowBackend:
+        """The same model and loss, stepped by `optimizer`."""
+        return TensorFlowBackend(self._network, **{**self._settings, "optimizer": optimizer})
+
     def load(self, checkpoint: Any, /) -> TensorFlowState:
         """The state of a model of the same architecture, or of its ``get_weights()``; frozen
         weights included."""

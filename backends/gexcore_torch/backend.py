@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -82,9 +83,7 @@ class TorchBackend:
         self._initial = state_of(self._template)
         self._placement = Placement.of(self._template)
         self._loss = loss_of(loss, self._placement.device)
-        self._make_optimizer = factory(optimizer or Optimizer())
-        self._settings: dict[str, Any] = {"loss": loss, "optimizer": optimizer}
-        self._local = threading.local()
+        self._loss_given = loss
         self._training = Draws(self._placement.device)
         # some models draw in evaluation mode too; there one seed makes them deterministic
         self._evaluation = Draws(self._placement.device)
@@ -96,6 +95,12 @@ class TorchBackend:
             + ([] if hooks.linear_layers(self._template) else [SupportsFeatures])
             + ([] if kronecker.layers_of(self._template) else [SupportsKronecker])
         )
+        self._start(optimizer or Optimizer())
+
+    def _start(self, optimizer: Optimizer) -> None:
+        self._optimizer = optimizer
+        self._make_optimizer = factory(optimizer)
+        self._local = threading.local()
         self._worker()
 
     def initial_state(self) -> TorchState:
@@ -237,7 +242,7 @@ class TorchBackend:
         weight of their own."""
         call, loss = self._placement.call(batch), self._loss
         if seed is not None:
-            loss = with_drawn_targets(loss, self._settings["loss"], seed)
+            loss = with_drawn_targets(loss, self._loss_given, seed)
         module = self._worker().ready(state, training=False)
         return kronecker.blocks(
             module, lambda run: loss(self._evaluation.run(0, _scores, run, call), call.target)
@@ -250,7 +255,15 @@ class TorchBackend:
     def select(self, names: Collection[str], /) -> TorchBackend:
         """The same backend where only these parameters are trainable; the user's model stays as it
         is."""
-        return TorchBackend(only(self._template, names), **self._settings)
+        return TorchBackend(
+            only(self._template, names), loss=self._loss_given, optimizer=self._optimizer
+        )
+
+    def with_optimizer(self, optimizer: Optimizer, /) -> TorchBackend:
+        """The same model and loss, stepped by `optimizer`."""
+        other = copy.copy(self)
+        other._start(optimizer)
+        return other
 
     def load(self, checkpoint: Any, /) -> TorchState:
         """The state of a state dict, or of a module of the same architecture; frozen parameters

@@ -71,7 +71,7 @@ def found_in_hindsight(
 ) -> Row:
     """Of the best of the fixed learning rates, by the true mask, with the weight decay of the
     default."""
-    by_rate, decay = {}, gx.GEX(optimizer=optimizer).steps_with(len(wrong)).weight_decay
+    by_rate, decay = {}, gx.GEX(optimizer=optimizer).optimizer_for(len(wrong)).weight_decay
     for lr in GRID[optimizer]:
         with suppress(AllMembersDivergedError):  # it is not the best one then
             by_rate[lr] = average_precision(

@@ -138,7 +138,7 @@ METHODS = [
     ),
     Method(
         "TracInRP(ensemble=GEX(chains=1), directions=5)",
-        lambda t, s: gx.TracInRP(ensemble=gx.GEX(chains=1, seed=s), directions=5, seed=s),
+        lambda t, s: gx.TracInRP(ensemble=gx.Geometric(chains=1, seed=s), directions=5, seed=s),
         only="digits", instead="40 states of 5 directions, beyond this study's time",
     ),
     Method("Arnoldi(iterations=50, rank=20)", lambda t, s: gx.Arnoldi(iterations=50, rank=20, samples=1000, seed=s)),

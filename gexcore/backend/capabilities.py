@@ -19,6 +19,7 @@ CAPABILITIES: dict[str, type] = {
     "features": protocols.SupportsFeatures,
     "Kronecker factors": protocols.SupportsKronecker,
     "parameter selection": protocols.SupportsSelection,
+    "another optimizer": protocols.SupportsOptimizer,
     "checkpoints": protocols.SupportsCheckpoints,
     "serialization": protocols.SupportsSerialization,
     "stacked ensembles": protocols.SupportsEnsemble,

@@ -23,6 +23,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend.optimizer import Optimizer
+
 Array = Any
 """Any array: NumPy, or one that follows the Python array API standard."""
 
@@ -217,6 +219,15 @@ class SupportsSelection(Protocol):
 
     def select(self, names: Collection[str], /) -> Backend[Any, Any]:
         """The same backend where only these parameters are trainable; all others stay at θ*."""
+        ...
+
+
+@runtime_checkable
+class SupportsOptimizer(Protocol):
+    """Another optimiser for the same model, without a second copy of it."""
+
+    def with_optimizer(self, optimizer: Optimizer, /) -> Backend[Any, Any]:
+        """The same model and loss, stepped by `optimizer`."""
         ...
 
 

@@ -17,7 +17,7 @@ from gexcore.ensembles.budget import planned_passes
 from gexcore.ensembles.overheads import MEMBERS, STEPS, overheads
 from gexcore.estimators.gex import GEX
 from gexcore.evaluation.losses import checked
-from gexcore.evaluation.opening import open_inputs
+from gexcore.evaluation.opening import opened
 from gexcore.evaluation.passes import Passes
 from gexcore.evaluation.statistics import Refresher
 from gexcore.evaluation.timing import Cost, measure
@@ -67,15 +67,14 @@ def run(args: argparse.Namespace) -> None:
     method = GEX(batch_size="auto" if args.batch_size is None else args.batch_size)
     paths = data_paths(args.data)
     source = load_model(args.model)
-    inputs = open_inputs(
+    given = opened(
         source.model,
         read_data(paths, args.label),
         loss=args.loss,
         backend=args.backend,
-        optimizer=method.steps_with,
     )
-    backend, data = inputs.backend, inputs.data
-    plan = method.settled(backend, data)
+    given = given.stepping_with(method.optimizer_for(len(given.data)))
+    backend, data, plan = given.backend, given.data, method.plan(given)
     seconds = seconds_per_sample(backend, data)
     size = args.batch_size or min(plan.batch_size, max(SMALLEST, int(AFFORDABLE / seconds)))
     rounds = min(ROUNDS, max(LEAST_ROUNDS, int(LEAST_ROUNDS * AFFORDABLE / (seconds * size))))

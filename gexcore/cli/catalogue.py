@@ -36,7 +36,7 @@ PLACEHOLDERS: dict[str, Callable[[], Any]] = {
     "recorder": lambda: gexcore.Recorder(1),
     "probabilities": lambda: [[1.0]],
     "train": lambda: _nothing,
-    "ensemble": lambda: gexcore.GEX(),
+    "ensemble": lambda: gexcore.Geometric(),
     "method": lambda: gexcore.IF(),
 }
 """What a method may take beside model and data, with a value to make one that is not run."""
@@ -162,7 +162,7 @@ METHODS = (
         "influence",
         (
             Way(takes="checkpoints", passes={"forward": "1", "gradient": "C"}),
-            Way(takes="ensemble", passes={"forward": "3 + M", **STEPS, "gradient": "M"}),
+            Way(takes="ensemble", passes={"forward": "2 + M", **STEPS, "gradient": "M"}),
         ),
     ),
     Method(

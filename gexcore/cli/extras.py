@@ -162,7 +162,7 @@ READ: dict[str, Callable[[Any], Extra]] = {
     "recorder": _recorder,
     "probabilities": _probabilities,
     "train": _train,
-    "ensemble": lambda _: Extra(gexcore.GEX(), True),
+    "ensemble": lambda _: Extra(gexcore.Geometric(), True),
     "parameters": _plain,
     "indices": _plain,
 }

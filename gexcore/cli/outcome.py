@@ -34,7 +34,7 @@ def outcome_of(result: Any) -> Outcome:
     if isinstance(result, Solved):
         own = result.self_influence()
         passes = sum_passes([result.run.passes, result.passes(len(result))])
-        result = _scores(own, result.job.seen.labels, replace(result.run, passes=passes))
+        result = _scores(own, result.given.seen.labels, replace(result.run, passes=passes))
     elif isinstance(result, Retrained):
         own = np.full(result.run.samples, np.nan)
         own[result.indices] = result.self_influence()

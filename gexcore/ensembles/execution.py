@@ -17,18 +17,18 @@ from gexcore.ensembles.scoring import EvaluatedScorer, Scorer, TrainingBatchScor
 from gexcore.ensembles.skill import Skill
 from gexcore.ensembles.storage import Storage
 from gexcore.ensembles.thermostat import AnyController
-from gexcore.errors import MissingCapabilityError
-from gexcore.evaluation.opening import Inputs, reopened
+from gexcore.errors import InvalidModelError, MissingCapabilityError
+from gexcore.evaluation.opening import Opened, reopened
 from gexcore.evaluation.recipe import Recipe
 from gexcore.evaluation.statistics import Refresher
 
 
-def scorer_of(inputs: Inputs, plan: Plan) -> Scorer:
+def scorer_of(given: Opened, plan: Plan) -> Scorer:
     """What measures the snapshots under this plan."""
     if plan.scoring == "training_batches":
-        return TrainingBatchScorer(inputs.backend, inputs.train, plan)
-    refresh = Refresher(inputs.backend, inputs.data, seed=plan.seed)
-    return EvaluatedScorer(inputs.backend, inputs.data, refresh, plan)
+        return TrainingBatchScorer(given.backend, given.train, plan)
+    refresh = Refresher(given.backend, given.data, seed=plan.seed)
+    return EvaluatedScorer(given.backend, given.data, refresh, plan)
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Work:
     Parameters
     ----------
     recipe : Recipe or None
-        None where the inputs are known only here.
+        None where the given are known only here.
     """
 
     recipe: Recipe | None
@@ -48,26 +48,27 @@ class Work:
     keep: int
     tests: bool
 
-    def here(self, inputs: Inputs) -> Callable[[int], ChainResult]:
+    def here(self, given: Opened) -> Callable[[int], ChainResult]:
         """What runs a chain of this work, in this process."""
-        return partial(_portable_chain, self.problem(inputs), self.plan, self.controller)
+        return partial(_portable_chain, self.problem(given), self.plan, self.controller)
 
-    def problem(self, inputs: Inputs) -> Problem:
+    def problem(self, given: Opened) -> Problem:
         """What its chains share, in this process."""
-        tests = inputs.test if self.tests else None
+        tests = given.test if self.tests else None
         return Problem(
-            inputs.backend, inputs.train, tests, scorer_of(inputs, self.plan), self.skill, self.keep
+            given.backend, given.train, tests, scorer_of(given, self.plan), self.skill, self.keep
         )
 
     def elsewhere(self) -> Callable[[int], ChainResult]:
         """The same in another process, from the recipe."""
-        assert self.recipe is not None
+        if self.recipe is None:
+            raise InvalidModelError("what was opened by hand cannot be sent to another process")
         return self.here(reopened(self.recipe))
 
 
 def run_chains(
     work: Work,
-    inputs: Inputs,
+    given: Opened,
     *,
     executor: Executor | None,
     storage: Storage,
@@ -90,7 +91,7 @@ def run_chains(
         process.
     """
     if executor is not None:
-        check_portable(inputs.backend, work.keep, by="executor=")
+        check_portable(given.backend, work.keep, by="executor=")
     chains = work.plan.numbers
     stands = {
         chain: position for chain in chains if (position := storage.position(chain)) is not None
@@ -101,9 +102,9 @@ def run_chains(
         report(snapshot)
     if executor is not None:
         for result in completed(
-            executor, work.here(inputs), work.elsewhere if work.recipe else None, open_chains
+            executor, work.here(given), work.elsewhere if work.recipe else None, open_chains
         ):
-            found[result.chain] = with_states(inputs.backend, result)
+            found[result.chain] = with_states(given.backend, result)
             storage.save(Position(found[result.chain], None, True))
             for snapshot in result.snapshots:
                 report(snapshot)
@@ -113,7 +114,7 @@ def run_chains(
         storage.save(position)
         report(position.result.snapshots[-1])
 
-    problem = work.problem(inputs)
+    problem = work.problem(given)
     for chain in open_chains:
         start = stands.get(chain)
         for snapshot in start.result.snapshots if start else ():

@@ -11,9 +11,10 @@ from gexcore.backend.protocols import SupportsHvp, SupportsParams
 from gexcore.ensembles.krylov import arnoldi
 from gexcore.errors import InvalidSettingError
 from gexcore.estimators.influence_function import curved
-from gexcore.estimators.job import Job
 from gexcore.estimators.method import GradientMethod
+from gexcore.estimators.results import name_of
 from gexcore.evaluation.derivatives import hessian_product
+from gexcore.evaluation.opening import Opened
 from gexcore.evaluation.passes import Passes
 from gexcore.influence.influence import Influence
 from gexcore.progress import progress_bar
@@ -91,20 +92,20 @@ class Arnoldi(GradientMethod[Influence]):
     def _needs(self) -> tuple[type, ...]:
         return (SupportsParams, SupportsHvp)
 
-    def _score(self, job: Job) -> Influence:
+    def _score(self, given: Opened) -> Influence:
         rng = np.random.default_rng([self.seed, 0xA2])
-        chosen = np.sort(rng.permutation(len(job.data))[: self.samples])
+        chosen = np.sort(rng.permutation(len(given.data))[: self.samples])
         product = hessian_product(
-            job.backend,
-            job.backend.initial_state(),
-            job.data,
+            given.backend,
+            given.backend.initial_state(),
+            given.data,
             chosen,
             batch_size=self.batch_size,
             weight_decay=self.weight_decay,
         )
         products = 0
         with progress_bar(
-            self.iterations, title=job.name, show=job.progress, unit="product"
+            self.iterations, title=name_of(self), show=given.progress, unit="product"
         ) as bar:
 
             def count() -> None:
@@ -113,7 +114,9 @@ class Arnoldi(GradientMethod[Influence]):
                 bar.advance("")
 
             spectrum = arnoldi(
-                product, job.size, iterations=self.iterations, rng=rng, on_product=count
+                product, given.size, iterations=self.iterations, rng=rng, on_product=count
             )
         cost = Passes(hvp=products * len(chosen), copies=products)
-        return curved(job, spectrum.top(self.rank, by=self.order), cost, damping=self.damping)
+        return curved(
+            self, given, spectrum.top(self.rank, by=self.order), cost, damping=self.damping
+        )

@@ -2,43 +2,42 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gexcore.backend.capabilities import require
 from gexcore.backend.data import to_numpy
-from gexcore.backend.protocols import SupportsParams
+from gexcore.backend.protocols import SupportsParams, SupportsSelection
 from gexcore.ensembles.directions import Tangents
-from gexcore.ensembles.resolve import longest
-from gexcore.estimators.gex import GEX
-from gexcore.estimators.job import Job
-from gexcore.evaluation.first_look import Intake
-from gexcore.evaluation.opening import open_inputs
-from gexcore.evaluation.passes import sum_passes
-from gexcore.evaluation.selection import selected
+from gexcore.ensembles.ensemble import Geometric
+from gexcore.estimators.results import influence_of, linear_tables
+from gexcore.evaluation.opening import Opened, opened
+from gexcore.evaluation.selection import Parameters
 from gexcore.influence.influence import Influence
-from gexcore.influence.record import settings_of
-from gexcore.store import Place
+from gexcore.influence.record import Run, settings_of
+from gexcore.store import Place, stored_at
 
 
 @dataclass(frozen=True, kw_only=True)
-class GEXLin(GEX):
-    """Influence as the mean product of linear deviations over the members of `GEX` (paper Section
-    5).
+class GEXLin(Geometric):
+    """Influence as the mean product of linear deviations over a geometric ensemble (paper Section 5).
 
-    Δ = gᵀ(ψ − θ*): one directional derivative for each member, or where the backend has none, a
+    The ensemble is `gexcore.Geometric`, the deviation is Δ = gᵀ(ψ − θ*), all weights are equal. A
+    deviation is one directional derivative for each member, or where the backend has none, a
     central difference of forward passes. Beside `GEX` it shows what the curvature of the losses
     adds.
 
     Parameters
     ----------
-    chains, …
-        As for `gexcore.GEX`, of the members; `keep`, `floor` and `ceiling` have no effect.
+    chains, snapshots, lr, steps_per_snapshot, scoring, optimizer, momentum, weight_decay, \
+    batch_size, chance_loss, budget, pretraining_epochs, tolerance, first_chain, seed
+        Settings of the ensemble, see `gexcore.Geometric`.
+    parameters : str or sequence of str, optional
+        As for `gexcore.GEX`.
 
     Examples
     --------
@@ -46,18 +45,22 @@ class GEXLin(GEX):
     >>> import gexcore as gx
     >>> from gexcore_numpy import MLP
     >>> x = np.random.default_rng(0).normal(size=(60, 2))
+    >>> y = (x[:, 0] > 0).astype(int)
     >>> model = MLP([np.array([[-1.0, 1.0], [-1.0, 1.0]])], [np.zeros(2)])
-    >>> found = gx.GEXLin(chains=2, snapshots=4, lr=0.1).fit(model, (x, (x[:, 0] > 0).astype(int)), progress=False)
+    >>> found = gx.GEXLin(chains=2, snapshots=4, lr=0.1).fit(model, (x, y), progress=False)
     >>> found.deviations().shape
     (8, 60)
     """
 
+    parameters: Parameters = None
+
     @property
     def needs(self) -> tuple[type, ...]:
         """Capabilities it asks of the backend before any work."""
-        return (SupportsParams, *super().needs)
+        chosen = () if self.parameters is None else (SupportsSelection,)
+        return (SupportsParams, *chosen, *super().needs)
 
-    def fit(  # type: ignore[override]
+    def fit(
         self,
         model: Any,
         data: Any,
@@ -70,53 +73,45 @@ class GEXLin(GEX):
         executor: Executor | None = None,
         progress: bool = True,
     ) -> Influence:
-        """Score the training set of a trained model; for arguments and errors see
-        `gexcore.GEX.fit`.
+        """Score the training set of a trained model; for arguments and errors see `gexcore.GEX.fit`.
 
         Raises
         ------
         MissingCapabilityError
             Before any work, where the backend has no flat parameters.
         """
-        started = time.perf_counter()
-        inputs = open_inputs(
+        given = opened(
             model,
             data,
             train_data=train_data,
             test=test,
             loss=loss,
             backend=backend,
-            optimizer=self.steps_with,
-        )
-        require(inputs.backend, SupportsParams, by="GEXLin")
-        inputs = selected(inputs, self.parameters, by="GEXLin")
-        engine, samples, _, tests, _ = inputs
-        chains = replace(self, keep=longest(self.snapshots))
-        found = chains.fit_opened(
-            inputs._replace(test=None),
-            loss=loss,
-            store=store,
-            executor=executor,
             progress=progress,
-            started=started,
         )
-        trained = engine.initial_state()
-        theta = to_numpy(engine.ravel(trained))  # type: ignore[attr-defined]
-        moves = np.empty((len(found.members.states), len(theta)), theta.dtype)
-        for row, state in zip(moves, found.members.states, strict=True):
-            row[:] = to_numpy(engine.ravel(state)) - theta  # type: ignore[attr-defined]
-        assert found.run.plan is not None
+        return self.fit_opened(given, store=store, executor=executor)
+
+    def fit_opened(
+        self, given: Opened, *, store: Place = None, executor: Executor | None = None
+    ) -> Influence:
+        """As `fit`, on a model and data that were opened before."""
+        require(given.backend, SupportsParams, by="GEXLin")
+        given = given.selecting(self.parameters, by="GEXLin")
+        given = given.stepping_with(self.optimizer_for(len(given.data)))
+        drawn = self.draw(
+            given.without_test(),
+            keep=self.longest,
+            store=stored_at(store),
+            executor=executor,
+            title="GEXLin",
+        )
+        ravel, trained = given.backend.ravel, given.backend.initial_state()  # type: ignore[attr-defined]
+        moves = np.empty((len(drawn.members.states), given.size), given.theta.dtype)
+        for row, state in zip(moves, drawn.members.states, strict=True):
+            row[:] = to_numpy(ravel(state)) - given.theta
         members = Tangents(
-            engine, [trained], moves, found.run.plan.scoring_batch_size, found.table.chains
+            given.backend, [trained], moves, drawn.plan.scoring_batch_size, drawn.table.chains
         )
-        seen = Intake(found.checkpoint_losses, None, found.labels, found.run.classes)
-        job = Job(self, engine, samples, tests, seen, theta, started, progress, loss)
-        result = job.linear(members)
-        passes = sum_passes([found.run.passes, members.passes(len(samples) + len(tests or ()))])
-        run = replace(
-            found.run,
-            settings=settings_of(self),
-            passes=passes,
-            seconds=time.perf_counter() - started,
-        )
-        return replace(result, run=run)
+        tables, cost = linear_tables(self, given, members)
+        run = Run.drawn("GEXLin", settings_of(self), given, drawn, [cost])
+        return influence_of(given, members, tables, run)

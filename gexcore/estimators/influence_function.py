@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -10,9 +11,10 @@ from gexcore.backend.protocols import SupportsHvp, SupportsParams
 from gexcore.ensembles.directions import Tangents
 from gexcore.ensembles.spectrum import Spectrum, full_spectrum
 from gexcore.errors import InvalidSettingError
-from gexcore.estimators.job import Job
 from gexcore.estimators.method import GradientMethod
+from gexcore.estimators.results import check_hessian, linear, name_of
 from gexcore.evaluation.derivatives import hessian_product
+from gexcore.evaluation.opening import Opened
 from gexcore.evaluation.passes import Passes
 from gexcore.influence.influence import Influence
 from gexcore.progress import progress_bar
@@ -65,12 +67,14 @@ class IF(GradientMethod[Influence]):
     def _needs(self) -> tuple[type, ...]:
         return (SupportsParams, SupportsHvp)
 
-    def _score(self, job: Job) -> Influence:
-        spectrum, cost = exact_spectrum(job, weight_decay=self.weight_decay)
-        return curved(job, spectrum.top(self.rank), cost, damping=self.damping)
+    def _score(self, given: Opened) -> Influence:
+        spectrum, cost = exact_spectrum(self, given, weight_decay=self.weight_decay)
+        return curved(self, given, spectrum.top(self.rank), cost, damping=self.damping)
 
 
-def exact_spectrum(job: Job, *, weight_decay: float = 0.0) -> tuple[Spectrum, Passes]:
+def exact_spectrum(
+    method: Any, given: Opened, *, weight_decay: float = 0.0
+) -> tuple[Spectrum, Passes]:
     """All eigenvalues of the Hessian of the mean training loss, and what they cost.
 
     Raises
@@ -78,22 +82,26 @@ def exact_spectrum(job: Job, *, weight_decay: float = 0.0) -> tuple[Spectrum, Pa
     InvalidSettingError
         For too many parameters.
     """
-    job.check_size()
-    state, everything = job.backend.initial_state(), np.arange(len(job.data))
+    check_hessian(method, given)
+    state, everything = given.backend.initial_state(), np.arange(len(given.data))
     product = hessian_product(
-        job.backend,
+        given.backend,
         state,
-        job.data,
+        given.data,
         everything,
-        batch_size=job.method.batch_size,
+        batch_size=method.batch_size,
         weight_decay=weight_decay,
     )
-    with progress_bar(job.size, title=job.name, show=job.progress, unit="product") as bar:
-        spectrum = full_spectrum(product, job.size, on_product=lambda: bar.advance(""))
-    return spectrum, Passes(hvp=job.size * len(job.data), copies=2 * job.size)
+    with progress_bar(
+        given.size, title=name_of(method), show=given.progress, unit="product"
+    ) as bar:
+        spectrum = full_spectrum(product, given.size, on_product=lambda: bar.advance(""))
+    return spectrum, Passes(hvp=given.size * len(given.data), copies=2 * given.size)
 
 
-def curved(job: Job, spectrum: Spectrum, cost: Passes, *, damping: float) -> Influence:
+def curved(
+    method: Any, given: Opened, spectrum: Spectrum, cost: Passes, *, damping: float
+) -> Influence:
     """The influence function within the eigenvectors of a spectrum.
 
     Raises
@@ -104,15 +112,17 @@ def curved(job: Job, spectrum: Spectrum, cost: Passes, *, damping: float) -> Inf
     moves, weights = spectrum.inverse(damping)
     if not len(moves):
         msg = (
-            f"the Hessian is zero at this model, and {job.name} has nothing to invert; set "
+            f"the Hessian is zero at this model, and {name_of(method)} has nothing to invert; set "
             "damping above 0, or check the model"
         )
         raise InvalidSettingError(msg)
     members = Tangents(
-        job.backend, [job.backend.initial_state()], moves, job.method.batch_size, weights=weights
+        given.backend, [given.backend.initial_state()], moves, method.batch_size, weights=weights
     )
     eigenvalues = spectrum.values
-    return job.linear(
+    return linear(
+        method,
+        given,
         members,
         [cost],
         eigenvalues=len(moves),

@@ -17,9 +17,10 @@ from gexcore.ensembles.members import Members
 from gexcore.ensembles.skill import default_clip
 from gexcore.errors import AllMembersDivergedError, InvalidSettingError
 from gexcore.estimators.influence_function import exact_spectrum
-from gexcore.estimators.job import Job
 from gexcore.estimators.method import GradientMethod
+from gexcore.estimators.results import name_of, record
 from gexcore.evaluation.losses import STATE_BUDGET, evaluate_many
+from gexcore.evaluation.opening import Opened
 from gexcore.evaluation.passes import Passes
 from gexcore.evaluation.statistics import Refresher
 from gexcore.influence.loss_influence import LossInfluence
@@ -126,16 +127,16 @@ class Laplace(GradientMethod[LossInfluence]):
     def _needs(self) -> tuple[type, ...]:
         return (SupportsParams, SupportsKronecker if self.structure == "kfac" else SupportsHvp)
 
-    def _score(self, job: Job) -> LossInfluence:
-        draw, cost = self._posterior(job)
-        refresh = Refresher(job.backend, job.data, seed=self.seed)
-        datasets = [job.data] if job.tests is None else [job.data, job.tests]
-        losses, kept = self._draws(job, draw, refresh, datasets)
+    def _score(self, given: Opened) -> LossInfluence:
+        draw, cost = self._posterior(given)
+        refresh = Refresher(given.backend, given.data, seed=self.seed)
+        datasets = [given.data] if given.test is None else [given.data, given.test]
+        losses, kept = self._draws(given, draw, refresh, datasets)
         if not losses:
             msg = f"all {self.samples} draws have non-finite losses; lower scale, or raise damping"
             raise AllMembersDivergedError(msg)
         first = np.arange(len(kept))
-        members = Members(job.backend, refresh, self.batch_size, first, first, kept)
+        members = Members(given.backend, refresh, self.batch_size, first, first, kept)
         tables = [
             LossTable(np.stack(rows), members.base(data), np.arange(len(rows)))
             for rows, data in zip(zip(*losses, strict=True), datasets, strict=True)
@@ -144,32 +145,34 @@ class Laplace(GradientMethod[LossInfluence]):
         passes = Passes(forward=(self.samples + 1) * once, copies=len(kept))
         return LossInfluence(
             table=tables[0],
-            checkpoint_losses=job.seen.losses.astype(np.float64),
-            labels=job.seen.labels,
-            data=job.data,
+            checkpoint_losses=given.seen.losses.astype(np.float64),
+            labels=given.seen.labels,
+            data=given.data,
             members=members,
-            run=job.run([cost, passes], diverged=self.samples - len(losses)),
+            run=record(self, given, [cost, passes], diverged=self.samples - len(losses)),
             test_table=tables[1] if len(tables) > 1 else None,
-            clip=default_clip(job.seen.classes),
+            clip=default_clip(given.seen.classes),
         )
 
     def _draws(
-        self, job: Job, draw: Draw, refresh: Refresher, datasets: Sequence[Dataset[Any]]
+        self, given: Opened, draw: Draw, refresh: Refresher, datasets: Sequence[Dataset[Any]]
     ) -> tuple[list[list[Losses]], list[Any]]:
         """Losses of the draws that have finite ones, on each of the datasets, and some of their
         states."""
         losses: list[list[Losses]] = []
         kept: list[Any] = []
-        rng, trained = np.random.default_rng([self.seed, 0x1A]), job.backend.initial_state()
-        with progress_bar(self.samples, title=job.name, show=job.progress, unit="draw") as bar:
-            for part in parts(self.samples, max(1, STATE_BUDGET // job.size)):
+        rng, trained = np.random.default_rng([self.seed, 0x1A]), given.backend.initial_state()
+        with progress_bar(
+            self.samples, title=name_of(self), show=given.progress, unit="draw"
+        ) as bar:
+            for part in parts(self.samples, max(1, STATE_BUDGET // given.size)):
                 states = [
-                    job.backend.unravel(trained, job.theta + draw(rng))  # type: ignore[attr-defined]
+                    given.backend.unravel(trained, given.theta + draw(rng))  # type: ignore[attr-defined]
                     for _ in range(part.start, part.stop)
                 ]
                 scored = refresh.many(states)
                 found = [
-                    evaluate_many(job.backend, scored, data, batch_size=self.batch_size)
+                    evaluate_many(given.backend, scored, data, batch_size=self.batch_size)
                     for data in datasets
                 ]
                 for state, *rows in zip(states, *found, strict=True):
@@ -179,26 +182,26 @@ class Laplace(GradientMethod[LossInfluence]):
                     bar.advance("")
         return losses, kept
 
-    def _posterior(self, job: Job) -> tuple[Draw, Passes]:
+    def _posterior(self, given: Opened) -> tuple[Draw, Passes]:
         if self.structure == "full":
-            spectrum, cost = exact_spectrum(job)
+            spectrum, cost = exact_spectrum(self, given)
             spectrum = spectrum.top(self.rank)
             return lambda rng: self.scale * spectrum.draw(self.damping, rng), cost
-        batches = math.ceil(len(job.data) / self.batch_size)
+        batches = math.ceil(len(given.data) / self.batch_size)
         with progress_bar(
-            batches, title=f"{job.name}: factors", show=job.progress, unit="batch"
+            batches, title=f"{name_of(self)}: factors", show=given.progress, unit="batch"
         ) as bar:
             posterior = kronecker_posterior(
-                job.backend,
-                job.backend.initial_state(),
-                job.data,
-                size=job.size,
+                given.backend,
+                given.backend.initial_state(),
+                given.data,
+                size=given.size,
                 batch_size=self.batch_size,
                 seed=self.seed if self.fisher == "true" else None,
                 on_batch=lambda: bar.advance(""),
             )
         return lambda rng: posterior.draw(rng, damping=self.damping, scale=self.scale), Passes(
-            gradient=len(job.data)
+            gradient=len(given.data)
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from gexcore.backend.protocols import SupportsSelection
 from gexcore.errors import InvalidSettingError
-from gexcore.evaluation.recipe import made
+from gexcore.evaluation.opening import Opened, opened
 from gexcore.evaluation.selection import last_layer
 
 
@@ -55,18 +55,26 @@ class LastLayer:
         model: Any,
         data: Any,
         *,
+        train_data: Any = None,
         loss: str | Callable[..., Any] | None = None,
         test: Any = None,
         backend: str | None = None,
         progress: bool = True,
         **more: Any,
     ) -> Any:
-        """What the method's own `fit` gives; see there, also for what else it takes."""
-        # what finds plugins takes longer to import than all the rest of gexcore
-        from gexcore.backend.registry import default_registry
-
-        names = last_layer(default_registry().create(made(model), backend=backend, loss=loss))
-        chosen = replace(self.method, parameters=tuple(names))
-        return chosen.fit(
-            model, data, loss=loss, test=test, backend=backend, progress=progress, **more
+        """The result of the method's own `fit`; `more` are arguments that it takes beside these."""
+        given = opened(
+            model,
+            data,
+            train_data=train_data,
+            loss=loss,
+            test=test,
+            backend=backend,
+            progress=progress,
         )
+        return self.fit_opened(given, **more)
+
+    def fit_opened(self, given: Opened, **more: Any) -> Any:
+        """As `fit`, on a model and data that were opened before."""
+        chosen = replace(self.method, parameters=tuple(last_layer(given.backend)))
+        return chosen.fit_opened(given, **more)

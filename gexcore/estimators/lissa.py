@@ -17,9 +17,10 @@ from gexcore.backend.protocols import (
     SupportsSampleGradients,
 )
 from gexcore.errors import InvalidSettingError
-from gexcore.estimators.job import Job
 from gexcore.estimators.method import GradientMethod
+from gexcore.estimators.results import name_of, record
 from gexcore.evaluation.derivatives import GRADIENT_BUDGET, directional, hessian_product
+from gexcore.evaluation.opening import Opened
 from gexcore.evaluation.passes import Passes
 from gexcore.influence.record import Run
 from gexcore.progress import progress_bar
@@ -93,13 +94,15 @@ class LiSSA(GradientMethod["Solved"]):
     def _needs(self) -> tuple[type, ...]:
         return (SupportsParams, SupportsHvp, SupportsSampleGradients)
 
-    def _score(self, job: Job) -> Solved:
-        hvp = self.depth * self.repeats * min(self.batch_size, len(job.data))
+    def _score(self, given: Opened) -> Solved:
+        hvp = self.depth * self.repeats * min(self.batch_size, len(given.data))
         return Solved(
-            job, job.run([], effective_damping=self.scale * self.damping, hvp_per_solve=hvp)
+            self,
+            given,
+            record(self, given, [], effective_damping=self.scale * self.damping, hvp_per_solve=hvp),
         )
 
-    def solve(self, job: Job, vectors: Floats) -> Floats:
+    def solve(self, given: Opened, vectors: Floats) -> Floats:
         """(H + αI)⁻¹ v for each row v, shape (rows, p).
 
         Raises
@@ -109,19 +112,19 @@ class LiSSA(GradientMethod["Solved"]):
         """
         total = np.zeros(vectors.shape)
         with progress_bar(
-            len(vectors) * self.repeats, title=job.name, show=job.progress, unit="solve"
+            len(vectors) * self.repeats, title=name_of(self), show=given.progress, unit="solve"
         ) as bar:
             for row, vector in zip(total, vectors, strict=True):
                 for repeat in range(self.repeats):
-                    row += self._iterate(job, vector, repeat) / (self.repeats * self.scale)
+                    row += self._iterate(given, vector, repeat) / (self.repeats * self.scale)
                     bar.advance("")
         return total
 
-    def _iterate(self, job: Job, vector: Floats, repeat: int) -> Floats:
+    def _iterate(self, given: Opened, vector: Floats, repeat: int) -> Floats:
         rng, state, n = (
             np.random.default_rng([self.seed, 0x15, repeat]),
-            job.backend.initial_state(),
-            len(job.data),
+            given.backend.initial_state(),
+            len(given.data),
         )
         length, r = float(np.linalg.norm(vector)), vector
         for step in range(self.depth):
@@ -129,9 +132,9 @@ class LiSSA(GradientMethod["Solved"]):
             if self.batch_size < n:
                 chosen = np.sort(rng.choice(n, self.batch_size, replace=False))
             product = hessian_product(
-                job.backend,
+                given.backend,
                 state,
-                job.data,
+                given.data,
                 chosen,
                 batch_size=self.batch_size,
                 weight_decay=self.weight_decay,
@@ -155,18 +158,20 @@ class Solved:
 
     Parameters
     ----------
-    job : Job
-        The `LiSSA`, and the model and data it is about.
+    method : LiSSA
+    given : Opened
+        The model and data it is about.
     run : Run
         Of the fit alone; ``chosen["hvp_per_solve"]`` is what each test sample adds to its passes.
     """
 
-    job: Job
+    method: LiSSA
+    given: Opened
     run: Run
     _cache: dict[str, Floats] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.job.data)
+        return len(self.given.data)
 
     def __repr__(self) -> str:
         alpha = self.run.chosen["effective_damping"]
@@ -196,16 +201,16 @@ class Solved:
         InvalidSettingError
             Where the iteration diverges.
         """
-        dataset = self.job.data if self.job.tests is None else self.job.tests
+        dataset = self.given.data if self.given.test is None else self.given.test
         if test is not None:
-            dataset = as_dataset(test, self.job.backend)
+            dataset = as_dataset(test, self.given.backend)
         rows = [
             directional(
-                self.job.backend,
+                self.given.backend,
                 [self._state],
                 solved,
-                self.job.data,
-                batch_size=self.job.method.batch_size,
+                self.given.data,
+                batch_size=self.method.batch_size,
             )
             for _, solved in self._solved(dataset)
         ]
@@ -222,20 +227,20 @@ class Solved:
         if "self" not in self._cache:
             products = [
                 np.einsum("np,np->n", given, solved)
-                for given, solved in self._solved(self.job.data)
+                for given, solved in self._solved(self.given.data)
             ]
             self._cache["self"] = np.concatenate(products)
         return self._cache["self"].copy()
 
     @property
     def _state(self) -> Any:
-        return self.job.backend.initial_state()
+        return self.given.backend.initial_state()
 
     def _solved(self, dataset: Dataset[Any]) -> Iterator[tuple[Floats, Floats]]:
         """Gradients of samples and their solutions, both of shape (b, p)."""
-        size = min(self.job.method.batch_size, max(1, GRADIENT_BUDGET // self.job.size))
+        size = min(self.method.batch_size, max(1, GRADIENT_BUDGET // self.given.size))
         for start in range(0, len(dataset), size):
             batch = dataset.batch(np.arange(start, min(start + size, len(dataset))))
-            found = self.job.backend.sample_gradients(self._state, batch)  # type: ignore[attr-defined]
+            found = self.given.backend.sample_gradients(self._state, batch)  # type: ignore[attr-defined]
             gradients = to_numpy(found).astype(np.float64)
-            yield gradients, self.job.method.solve(self.job, gradients)
+            yield gradients, self.method.solve(self.given, gradients)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -18,9 +17,8 @@ from gexcore.backend.data import ArrayDataset, MappingDataset, Subset
 from gexcore.backend.protocols import Dataset, Floats, Indices
 from gexcore.ensembles.executors import completed
 from gexcore.errors import InvalidModelError, InvalidSettingError
-from gexcore.evaluation.first_look import Intake, take_in
 from gexcore.evaluation.losses import evaluate
-from gexcore.evaluation.opening import Inputs, open_inputs, reopened
+from gexcore.evaluation.opening import Opened, opened, reopened
 from gexcore.evaluation.passes import Passes
 from gexcore.evaluation.recipe import Recipe, made
 from gexcore.influence.record import Run, settings_of
@@ -120,29 +118,43 @@ class LOO:
         InvalidModelError
             Where `train` fails, or its model has losses that are not finite.
         """
-        started = time.perf_counter()
-        inputs = open_inputs(model, data, test=test, loss=loss, backend=backend)
-        seen = take_in(inputs.backend, inputs.data, loss=loss, batch_size=self.batch_size)
-        assert inputs.recipe is not None
-        removed = self._positions(len(inputs.data))
-        tests = inputs.data if inputs.test is None else inputs.test
+        given = opened(
+            model,
+            data,
+            test=test,
+            loss=loss,
+            backend=backend,
+            batch_size=self.batch_size,
+            progress=progress,
+        )
+        return self.fit_opened(given, executor=executor)
+
+    def fit_opened(self, given: Opened, *, executor: Executor | None = None) -> Retrained:
+        """As `fit`, on a model and data that were opened before."""
+        if given.recipe is None:
+            raise InvalidModelError(
+                "LOO trains again from what the user gave; call fit(model, data)"
+            )
+        seen = given.seen
+        removed = self._positions(len(given.data))
+        tests = given.data if given.test is None else given.test
         base = evaluate(
-            inputs.backend, inputs.backend.initial_state(), tests, batch_size=self.batch_size
+            given.backend, given.backend.initial_state(), tests, batch_size=self.batch_size
         )
         shape = (self.repeats, len(removed))
-        trainings = Trainings(self, removed, inputs.recipe)
+        trainings = Trainings(self, removed, given.recipe)
         differences, own = np.empty((math.prod(shape), len(tests))), np.empty(math.prod(shape))
         with (
-            progress_bar(len(own), title="LOO", show=progress, unit="training") as bar,
+            progress_bar(len(own), title="LOO", show=given.progress, unit="training") as bar,
             ExitStack() as stack,
         ):
             pool = executor or stack.enter_context(ThreadPoolExecutor(self.workers))
             for number, losses, loss_of_own in completed(
-                pool, trainings.here(inputs), trainings.elsewhere, range(len(own))
+                pool, trainings.here(given), trainings.elsewhere, range(len(own))
             ):
                 differences[number], own[number] = losses, loss_of_own
                 bar.advance("")
-        run = self._run(inputs, seen, len(own), len(tests), time.perf_counter() - started)
+        run = self._run(given, len(own), len(tests))
         return Retrained(
             differences.reshape(*shape, -1) - base,
             own.reshape(shape) - seen.losses[removed],
@@ -170,13 +182,13 @@ class LOO:
         return chosen.astype(np.intp)
 
     def losses_without(
-        self, i: int, seed: int, recipe: Recipe, inputs: Inputs
+        self, i: int, seed: int, recipe: Recipe, given: Opened
     ) -> tuple[Floats, float]:
         """Losses of the test data, and of sample i, after a training without sample i."""
-        kept = np.delete(np.arange(len(inputs.data)), i)
+        kept = np.delete(np.arange(len(given.data)), i)
         try:
             start = copy.deepcopy(made(recipe.model)) if self.start == "warm" else None
-            trained = self.train(subset(inputs.data, kept), start, seed)
+            trained = self.train(subset(given.data, kept), start, seed)
         except Exception as error:
             told = f"{type(error).__name__}: {error}".splitlines()[0]
             msg = (
@@ -184,11 +196,11 @@ class LOO:
                 f"seed={seed})"
             )
             raise InvalidModelError(msg) from error
-        engine = open_inputs(trained, inputs.data, loss=recipe.loss, backend=recipe.backend).backend
-        tests = inputs.data if inputs.test is None else inputs.test
+        engine = opened(trained, given.data, loss=recipe.loss, backend=recipe.backend).backend
+        tests = given.data if given.test is None else given.test
         state = engine.initial_state()
         losses = evaluate(engine, state, tests, batch_size=self.batch_size).astype(np.float64)
-        own = evaluate(engine, state, Subset(inputs.data, np.array([i])), batch_size=1)
+        own = evaluate(engine, state, Subset(given.data, np.array([i])), batch_size=1)
         if not (np.isfinite(losses).all() and np.isfinite(own).all()):
             msg = (
                 f"the model trained without sample {i} has non-finite losses; check train, such "
@@ -197,12 +209,21 @@ class LOO:
             raise InvalidModelError(msg)
         return losses, float(own[0])
 
-    def _run(self, inputs: Inputs, seen: Intake, trainings: int, tests: int, seconds: float) -> Run:
-        passes = Passes(forward=len(inputs.data) + tests + trainings * (tests + 1))
+    def _run(self, given: Opened, trainings: int, tests: int) -> Run:
+        passes = Passes(forward=len(given.data) + tests + trainings * (tests + 1))
         chosen = {"trainings": trainings}
-        n, name = len(inputs.data), inputs.backend.name
+        n, name = len(given.data), given.backend.name
         return Run(
-            "LOO", settings_of(self), None, name, n, seen.classes, (), passes, seconds, chosen
+            "LOO",
+            settings_of(self),
+            None,
+            name,
+            n,
+            given.seen.classes,
+            (),
+            passes,
+            given.seconds,
+            chosen,
         )
 
 
@@ -214,14 +235,14 @@ class Trainings:
     removed: Indices
     recipe: Recipe
 
-    def here(self, inputs: Inputs) -> Callable[[int], tuple[int, Floats, float]]:
+    def here(self, given: Opened) -> Callable[[int], tuple[int, Floats, float]]:
         """What runs one of them in this process."""
 
         def run(number: int) -> tuple[int, Floats, float]:
             repeat, place = divmod(number, len(self.removed))
             seed = self.method.seed + repeat
             return number, *self.method.losses_without(
-                int(self.removed[place]), seed, self.recipe, inputs
+                int(self.removed[place]), seed, self.recipe, given
             )
 
         return run

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from gexcore.backend.capabilities import require
-from gexcore.backend.data import to_numpy
-from gexcore.backend.optimizer import Optimizer
 from gexcore.backend.protocols import SupportsParams, SupportsSelection
-from gexcore.estimators.job import Job
-from gexcore.evaluation.first_look import take_in
-from gexcore.evaluation.opening import open_inputs
-from gexcore.evaluation.selection import Parameters, selected
+from gexcore.evaluation.opening import Opened, opened
+from gexcore.evaluation.selection import Parameters
 from gexcore.settings import check_count
 
 Result = TypeVar("Result", covariant=True)
@@ -75,15 +70,27 @@ class GradientMethod(ABC, Generic[Result]):
         InvalidDataError, InvalidModelError, InvalidSettingError
             Before any work beyond one pass over the data, save what only the work can show.
         """
-        started, name = time.perf_counter(), type(self).__name__
-        inputs = open_inputs(
-            model, data, test=test, loss=loss, backend=backend, optimizer=self._optimizer()
+        given = opened(
+            model,
+            data,
+            test=test,
+            loss=loss,
+            backend=backend,
+            batch_size=self.batch_size,
+            progress=progress,
         )
-        require(inputs.backend, *self._needs(), by=name)
-        engine, samples, _, tests, _ = selected(inputs, self.parameters, by=name)
-        seen = take_in(engine, samples, loss=loss, batch_size=self.batch_size)
-        theta = to_numpy(engine.ravel(engine.initial_state()))  # type: ignore[attr-defined]
-        return self._score(Job(self, engine, samples, tests, seen, theta, started, progress, loss))
+        return self.fit_opened(given)
+
+    def fit_opened(self, given: Opened) -> Result:
+        """As `fit`, on a model and data that were opened before."""
+        name = type(self).__name__
+        require(given.backend, *self._needs(), by=name)
+        return self._score(self._prepared(given.selecting(self.parameters, by=name)))
+
+    def _prepared(self, given: Opened) -> Opened:
+        """The same, with the first look taken: it refuses what no method can work on."""
+        given.seen  # noqa: B018
+        return given
 
     @property
     def needs(self) -> tuple[type, ...]:
@@ -94,10 +101,6 @@ class GradientMethod(ABC, Generic[Result]):
         """Those it asks whatever the parameters are."""
         return (SupportsParams,)
 
-    def _optimizer(self) -> Callable[[int], Optimizer] | None:
-        """What it steps with, by the number of samples, if it does."""
-        return None
-
     @abstractmethod
-    def _score(self, job: Job) -> Result:
+    def _score(self, given: Opened) -> Result:
         """The method's own work."""

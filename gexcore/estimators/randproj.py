@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from gexcore.ensembles.directions import Tangents, isotropic
-from gexcore.estimators.job import Job
 from gexcore.estimators.method import GradientMethod
+from gexcore.estimators.results import linear
+from gexcore.evaluation.opening import Opened
 from gexcore.influence.influence import Influence
 from gexcore.settings import check_count
 
@@ -50,9 +51,11 @@ class RandProj(GradientMethod[Influence]):
         check_count("directions", self.directions, auto=False)
         check_count("seed", self.seed, least=0, auto=False)
 
-    def _score(self, job: Job) -> Influence:
-        moves = isotropic(job.theta, self.directions, seed=self.seed)
-        state = job.backend.initial_state()
-        return job.linear(
-            Tangents(job.backend, [state], moves, self.batch_size, np.arange(self.directions))
+    def _score(self, given: Opened) -> Influence:
+        moves = isotropic(given.theta, self.directions, seed=self.seed)
+        state = given.backend.initial_state()
+        return linear(
+            self,
+            given,
+            Tangents(given.backend, [state], moves, self.batch_size, np.arange(self.directions)),
         )

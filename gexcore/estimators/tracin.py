@@ -9,8 +9,9 @@ from typing import Any
 
 from gexcore.backend.protocols import SupportsCheckpoints, SupportsParams, SupportsSampleGradients
 from gexcore.ensembles.checkpoints import Gradients, load_states
-from gexcore.estimators.job import Job
 from gexcore.estimators.method import GradientMethod
+from gexcore.estimators.results import influence_of, name_of, record
+from gexcore.evaluation.opening import Opened
 from gexcore.influence.influence import Influence
 from gexcore.progress import progress_bar
 
@@ -47,12 +48,14 @@ class TracIn(GradientMethod[Influence]):
     def _needs(self) -> tuple[type, ...]:
         return (SupportsParams, SupportsSampleGradients, SupportsCheckpoints)
 
-    def _score(self, job: Job) -> Influence:
-        states = load_states(job.backend, self.checkpoints, by=job.name)
-        members = Gradients(job.backend, states, job.size, self.batch_size)
-        table = members.evaluate(job.data)
+    def _score(self, given: Opened) -> Influence:
+        states = load_states(given.backend, self.checkpoints, by=name_of(self))
+        members = Gradients(given.backend, states, given.size, self.batch_size)
+        table = members.evaluate(given.data)
         batches = len(states) * math.ceil(table.samples / table.step)
-        with progress_bar(batches, title=job.name, show=job.progress, unit="batch") as bar:
+        with progress_bar(batches, title=name_of(self), show=given.progress, unit="batch") as bar:
             table = table.measured(lambda: bar.advance(""))
-        tables = [table] if job.tests is None else [table, members.evaluate(job.tests)]
-        return job.result(members, tables, [members.passes(table.samples)], checkpoints=len(states))
+        tables = [table] if given.test is None else [table, members.evaluate(given.test)]
+        cost = [members.passes(table.samples)]
+        run = record(self, given, cost, checkpoints=len(states))
+        return influence_of(given, members, tables, run)

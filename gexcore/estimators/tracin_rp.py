@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from gexcore.backend.optimizer import Optimizer
 from gexcore.backend.protocols import SupportsCheckpoints, SupportsParams
 from gexcore.ensembles.checkpoints import load_states
 from gexcore.ensembles.directions import Tangents, isotropic
-from gexcore.ensembles.resolve import longest
+from gexcore.ensembles.ensemble import Geometric
 from gexcore.errors import InvalidSettingError
-from gexcore.estimators.gex import GEX
-from gexcore.estimators.job import Job
 from gexcore.estimators.method import GradientMethod
-from gexcore.evaluation.opening import Inputs
+from gexcore.estimators.results import linear
+from gexcore.evaluation.opening import Opened
 from gexcore.evaluation.passes import Passes
 from gexcore.influence.influence import NO_MEMBERS, Influence
 from gexcore.settings import check_count
@@ -35,8 +33,8 @@ class TracInRP(GradientMethod[Influence]):
     ----------
     checkpoints : sequence, optional
         As for `gexcore.TracIn`.
-    ensemble : GEX, optional
-        In place of checkpoints.
+    ensemble : Geometric, optional
+        The members of this ensemble, in place of checkpoints.
     directions : int
         R.
     parameters, batch_size
@@ -57,7 +55,7 @@ class TracInRP(GradientMethod[Influence]):
     """
 
     checkpoints: Sequence[Any] | None = None
-    ensemble: GEX | None = None
+    ensemble: Geometric | None = None
     directions: int = 32
     seed: int = 0
 
@@ -69,13 +67,15 @@ class TracInRP(GradientMethod[Influence]):
             told = "both" if self.ensemble is not None else "neither"
             msg = (
                 f"TracInRP got {told} of checkpoints and ensemble; give one, such as "
-                "checkpoints=[…] or ensemble=GEX()"
+                "checkpoints=[…] or ensemble=Geometric()"
             )
             raise InvalidSettingError(msg)
-        if self.ensemble is not None and self.ensemble.parameters is not None:
+        if self.ensemble is not None and (
+            not isinstance(self.ensemble, Geometric) or hasattr(self.ensemble, "fit")
+        ):
             msg = (
-                "TracInRP takes gradients by the parameters that its ensemble steps in; give it "
-                "parameters=, and the ensemble none"
+                f"ensemble is a {type(self.ensemble).__name__}; TracInRP takes an ensemble, such "
+                "as ensemble=gexcore.Geometric()"
             )
             raise InvalidSettingError(msg)
 
@@ -84,26 +84,28 @@ class TracInRP(GradientMethod[Influence]):
             (SupportsParams,) if self.checkpoints is None else (SupportsParams, SupportsCheckpoints)
         )
 
-    def _optimizer(self) -> Callable[[int], Optimizer] | None:
-        return None if self.ensemble is None else self.ensemble.steps_with
+    def _prepared(self, given: Opened) -> Opened:
+        if self.ensemble is not None:
+            given = given.stepping_with(self.ensemble.optimizer_for(len(given.data)))
+        return super()._prepared(given)
 
-    def _score(self, job: Job) -> Influence:
-        states, cost = self._states(job)
-        moves = isotropic(job.theta, self.directions, seed=self.seed)
+    def _score(self, given: Opened) -> Influence:
+        states, cost = self._states(given)
+        moves = isotropic(given.theta, self.directions, seed=self.seed)
         draws = np.tile(np.arange(self.directions), len(states))
-        members = Tangents(job.backend, states, moves, self.batch_size, draws)
-        return job.linear(members, [cost], states=len(states))
+        members = Tangents(given.backend, states, moves, self.batch_size, draws)
+        return linear(self, given, members, [cost], states=len(states))
 
-    def _states(self, job: Job) -> tuple[list[Any], Passes]:
+    def _states(self, given: Opened) -> tuple[list[Any], Passes]:
         if self.ensemble is None:
-            states = load_states(job.backend, self.checkpoints or (), by=job.name)
+            states = load_states(given.backend, self.checkpoints or (), by="TracInRP")
             return states, Passes(copies=len(states))
-        chains = replace(self.ensemble, keep=longest(self.ensemble.snapshots))
-        inputs = Inputs(job.backend, job.data, job.data, None)
-        found = chains.fit_opened(inputs, loss=job.loss, progress=job.progress, started=job.started)
-        states = [found.members.refresh(state) for state in found.members.states]
+        drawn = self.ensemble.draw(
+            given.without_test(), keep=self.ensemble.longest, title="TracInRP"
+        )
+        states = [drawn.members.refresh(state) for state in drawn.members.states]
         if not states:
             raise InvalidSettingError(
                 f"{NO_MEMBERS} to take gradients at; give the ensemble more snapshots or steps"
             )
-        return states, found.run.passes._replace(copies=len(states))
+        return states, drawn.passes._replace(copies=len(states))

@@ -16,7 +16,7 @@ from gexcore.evaluation.losses import checked, gather, in_order
 
 
 @dataclass(frozen=True)
-class Intake:
+class FirstLook:
     """The findings of one pass over the data.
 
     Parameters
@@ -37,9 +37,9 @@ class Intake:
     classes: int | None
 
 
-def take_in(
+def first_look(
     backend: Backend[Any, Any], data: Dataset[Any], *, loss: object = None, batch_size: int = 512
-) -> Intake:
+) -> FirstLook:
     """Score the data once at θ* and check it.
 
     Raises
@@ -81,7 +81,7 @@ def take_in(
     classes = width if labels is not None else None
     if labels is not None and width is None:
         classes = int(labels.max()) + 1
-    return Intake(losses, everything, labels, classes)
+    return FirstLook(losses, everything, labels, classes)
 
 
 def _width(logits: Any, size: int) -> int | None:

@@ -1,37 +1,134 @@
-"""From what the user gives to a backend and datasets."""
+"""What the user gives, opened once: the one carrier that every method works on."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from functools import partial
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
 
-from gexcore.backend.data import as_dataset
+from numpy.typing import NDArray
+
+from gexcore.backend.capabilities import supports
+from gexcore.backend.data import as_dataset, to_numpy
 from gexcore.backend.optimizer import Optimizer
-from gexcore.backend.protocols import Backend, Dataset
+from gexcore.backend.protocols import Backend, Dataset, SupportsOptimizer
 from gexcore.errors import InvalidDataError
+from gexcore.evaluation.first_look import FirstLook, first_look
 from gexcore.evaluation.recipe import Recipe, made
+from gexcore.evaluation.selection import Parameters, resolve
+
+BATCH_SIZE = 512
+"""Samples per evaluation call, if not told otherwise."""
 
 
-class Inputs(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Opened:
     """A user's model and data in the forms that the rest of gexcore works on.
 
     Parameters
     ----------
+    backend : Backend
+        The model, its loss and its optimiser.
     data, train : Dataset
         The same samples: as they are scored, and as the members step on them.
-    recipe : Recipe, optional
-        What all of them were made from.
+    test : Dataset or None
+        Other samples, for influence on them.
+    loss : str, callable or None
+        As the user gave it.
+    recipe : Recipe or None
+        What all of them were made from; None where they were opened by hand.
+    batch_size : int
+        Samples per call in the first look.
+    progress : bool
+        Whether bars are shown.
+    given : bool
+        Whether the user made the backend; its optimiser then stays.
+    started : float
+        When the fit began, on the clock of `time.perf_counter`.
     """
 
     backend: Backend[Any, Any]
     data: Dataset[Any]
     train: Dataset[Any]
-    test: Dataset[Any] | None
+    test: Dataset[Any] | None = None
+    loss: Any = None
     recipe: Recipe | None = None
+    batch_size: int = BATCH_SIZE
+    progress: bool = True
+    given: bool = False
+    started: float = field(default_factory=time.perf_counter)
+
+    @cached_property
+    def seen(self) -> FirstLook:
+        """What one pass over the data tells; the pass is taken when it is first asked for.
+
+        Raises
+        ------
+        InvalidDataError, InvalidModelError
+            See `gexcore.evaluation.first_look.first_look`.
+        """
+        return first_look(self.backend, self.data, loss=self.loss, batch_size=self.batch_size)
+
+    @cached_property
+    def theta(self) -> NDArray[Any]:
+        """The trainable parameters θ*, shape (p,); the backend must have `SupportsParams`."""
+        return to_numpy(self.backend.ravel(self.backend.initial_state()))  # type: ignore[attr-defined]
+
+    @property
+    def size(self) -> int:
+        """Number of trainable parameters p."""
+        return len(self.theta)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time since the fit began."""
+        return time.perf_counter() - self.started
+
+    def selecting(self, parameters: Parameters, *, by: str) -> Opened:
+        """The same, with only these parameters trainable; unchanged for None.
+
+        Raises
+        ------
+        InvalidSettingError, MissingCapabilityError
+            See `gexcore.evaluation.selection.resolve`.
+        """
+        if parameters is None:
+            return self
+        names = resolve(self.backend, parameters, by=by)
+        recipe = self.recipe and replace(self.recipe, parameters=tuple(names))
+        backend = self.backend.select(names)  # type: ignore[attr-defined]
+        return replace(self, backend=backend, recipe=recipe)
+
+    def stepping_with(self, optimizer: Optimizer) -> Opened:
+        """The same with another optimiser; a backend that the user made keeps its own."""
+        if self.recipe is None or self.recipe.optimizer == optimizer:
+            return self
+        recipe = replace(self.recipe, optimizer=optimizer)
+        if self.given:
+            backend = self.backend
+        elif supports(self.backend, SupportsOptimizer):
+            backend = self.backend.with_optimizer(optimizer)  # type: ignore[attr-defined]
+        else:
+            backend = _created(made(recipe.model), recipe)
+        return replace(self, backend=backend, recipe=recipe)
+
+    def without_test(self) -> Opened:
+        """The same without test data; the first look is shared."""
+        other = replace(self, test=None)
+        vars(other)["seen"] = self.seen
+        return other
+
+    def chosen(self) -> dict[str, Any]:
+        """The weight decay of the members; a backend or a factory of the user's has its own."""
+        optimizer = None if self.given or self.recipe is None else self.recipe.optimizer
+        if optimizer is None or callable(optimizer.name):
+            return {}
+        return {"weight_decay": optimizer.weight_decay}
 
 
-def open_inputs(
+def opened(
     model: Any,
     data: Any,
     *,
@@ -39,24 +136,20 @@ def open_inputs(
     test: Any = None,
     loss: str | Callable[..., Any] | None = None,
     backend: str | None = None,
-    optimizer: Optimizer | Callable[[int], Optimizer] | None = None,
-) -> Inputs:
+    optimizer: Optimizer | None = None,
+    batch_size: int = BATCH_SIZE,
+    progress: bool = True,
+) -> Opened:
     """Find the backend of a model and wrap the data; see `gexcore.GEX.fit` for the arguments.
 
-    Parameters
-    ----------
-    optimizer : Optimizer or callable, optional
-        What is to be stepped with; a callable chooses it by the number of samples.
-    """
-    # what finds plugins takes longer to import than all the rest of gexcore
-    from gexcore.backend.registry import default_registry
+    The model is taken apart once. `Opened.stepping_with` sets an optimiser that depends on the
+    number of samples, which only the backend may know.
 
-    create = partial(default_registry().create, made(model), backend=backend, loss=loss)
-    engine = create(optimizer=None if callable(optimizer) else optimizer)
-    dataset = as_dataset(made(data), engine)
-    if callable(optimizer):  # how many samples there are may be known to the backend only
-        optimizer = optimizer(len(dataset))
-        engine = create(optimizer=optimizer)
+    Raises
+    ------
+    InvalidModelError, InvalidDataError, UnknownBackendError, BackendLoadError
+    """
+    started = time.perf_counter()
     recipe = Recipe(
         model=model,
         data=data,
@@ -66,6 +159,9 @@ def open_inputs(
         backend=backend,
         optimizer=optimizer,
     )
+    value = made(model)
+    engine = _created(value, recipe)
+    dataset = as_dataset(made(data), engine)
     train = dataset if train_data is None else as_dataset(made(train_data), engine)
     if len(train) != len(dataset):
         msg = (
@@ -74,13 +170,30 @@ def open_inputs(
         )
         raise InvalidDataError(msg)
     tests = None if test is None else as_dataset(made(test), engine)
-    return Inputs(engine, dataset, train, tests, recipe)
+    return Opened(
+        engine,
+        dataset,
+        train,
+        tests,
+        loss=loss,
+        recipe=recipe,
+        batch_size=batch_size,
+        progress=progress,
+        given=engine is value,
+        started=started,
+    )
 
 
-def reopened(recipe: Recipe) -> Inputs:
-    """The inputs that a recipe tells how to make."""
+def reopened(recipe: Recipe) -> Opened:
+    """The model and data that a recipe tells how to make."""
     parts = {name: value for name, value in vars(recipe).items() if name != "parameters"}
-    inputs = open_inputs(**parts)
-    if recipe.parameters is None:
-        return inputs
-    return inputs._replace(backend=inputs.backend.select(recipe.parameters), recipe=recipe)  # type: ignore[attr-defined]
+    return opened(**parts, progress=False).selecting(recipe.parameters, by="the recipe")
+
+
+def _created(model: Any, recipe: Recipe) -> Backend[Any, Any]:
+    # what finds plugins takes longer to import than all the rest of gexcore
+    from gexcore.backend.registry import default_registry
+
+    return default_registry().create(
+        model, backend=recipe.backend, loss=recipe.loss, optimizer=recipe.optimizer
+    )

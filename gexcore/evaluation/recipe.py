@@ -45,7 +45,7 @@ def made(value: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """The arguments of `open_inputs`, and the names of the trained parameters."""
+    """The arguments of `opened`, and the names of the trained parameters."""
 
     model: Any
     data: Any
@@ -55,12 +55,3 @@ class Recipe:
     backend: str | None = None
     optimizer: Optimizer | None = None
     parameters: tuple[str, ...] | None = None
-
-    def chosen(self) -> dict[str, Any]:
-        """The settled weight decay. None for a factory, which has its own."""
-        optimizer = self.optimizer
-        return (
-            {}
-            if optimizer is None or callable(optimizer.name)
-            else {"weight_decay": optimizer.weight_decay}
-        )

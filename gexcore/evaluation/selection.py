@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 from gexcore.backend.capabilities import require
 from gexcore.backend.protocols import Backend, SupportsSelection
 from gexcore.errors import InvalidSettingError
-from gexcore.evaluation.opening import Inputs
 
 Parameters = str | Sequence[str] | None
 """Names of `SupportsSelection.parameter_names`, or patterns with ``*`` and ``?``; None for all."""
@@ -42,20 +40,6 @@ def resolve(backend: Backend[Any, Any], parameters: str | Sequence[str], *, by: 
         )
     chosen = {name for found in fits.values() for name in found}
     return [name for name in names if name in chosen]
-
-
-def selected(inputs: Inputs, parameters: Parameters, *, by: str) -> Inputs:
-    """The inputs with a backend where only these parameters are trainable.
-
-    Raises
-    ------
-    InvalidSettingError, MissingCapabilityError
-    """
-    if parameters is None:
-        return inputs
-    names = resolve(inputs.backend, parameters, by=by)
-    recipe = inputs.recipe and replace(inputs.recipe, parameters=tuple(names))
-    return inputs._replace(backend=inputs.backend.select(names), recipe=recipe)  # type: ignore[attr-defined]
 
 
 def last_layer(backend: Backend[Any, Any]) -> list[str]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from gexcore.ensembles.chain import Snapshot
+from gexcore.ensembles.ensemble import Drawn
 from gexcore.ensembles.plan import Plan
 from gexcore.ensembles.thermostat import Status
-from gexcore.evaluation.passes import Passes
+from gexcore.evaluation.opening import Opened
+from gexcore.evaluation.passes import Passes, sum_passes
 
 REPORTED = ("gexcore", "numpy", "torch", "jax", "tensorflow", "scikit-learn")
 
@@ -56,6 +58,31 @@ class Run:
     seconds: float
     chosen: Mapping[str, Any] = field(default_factory=dict)
     planned: Passes | None = None
+
+    @classmethod
+    def drawn(
+        cls,
+        method: str,
+        settings: Mapping[str, Any],
+        given: Opened,
+        ensemble: Drawn,
+        passes: Sequence[Passes] = (),
+    ) -> Self:
+        """The record of a method that draws an ensemble, and of what else it cost."""
+        first = Passes(forward=len(given.data))
+        return cls(
+            method=method,
+            settings=settings,
+            plan=ensemble.plan,
+            backend=given.backend.name,
+            samples=len(given.data),
+            classes=given.seen.classes,
+            snapshots=ensemble.snapshots,
+            passes=sum_passes([first, ensemble.passes, *passes]),
+            seconds=given.seconds,
+            chosen=ensemble.chosen,
+            planned=ensemble.planned,
+        )
 
     def count(self) -> dict[Status, int]:
         """Number of snapshots of each status."""

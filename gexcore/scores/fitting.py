@@ -12,12 +12,11 @@ from gexcore.backend.data import ArrayDataset, as_dataset, targets_of
 from gexcore.backend.protocols import Dataset
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.evaluation.losses import in_order
-from gexcore.evaluation.opening import open_inputs
+from gexcore.evaluation.opening import BATCH_SIZE, opened
 from gexcore.evaluation.passes import Passes
 from gexcore.influence.record import Run, settings_of
 from gexcore.scores.result import High, Scores
 
-BATCH_SIZE = 512
 NO_PASSES = Passes()
 
 
@@ -90,7 +89,7 @@ def given_labels(data: Dataset[Any]) -> NDArray[np.intp]:
 def open_data(model: Any, data: Any, *, backend: str | None) -> Dataset[Any]:
     """Data for a score that needs no model; one that is given helps to understand its framework's
     datasets."""
-    return as_dataset(data) if model is None else open_inputs(model, data, backend=backend).data
+    return as_dataset(data) if model is None else opened(model, data, backend=backend).data
 
 
 def columns_of(data: Any) -> tuple[Any, Any]:

@@ -16,9 +16,9 @@ from gexcore.backend.protocols import Backend, Floats, SupportsLogits
 from gexcore.backend.registry import default_registry
 from gexcore.errors import InvalidDataError, InvalidModelError, InvalidSettingError
 from gexcore.evaluation.losses import outputs
+from gexcore.evaluation.opening import BATCH_SIZE
 from gexcore.evaluation.passes import Passes
 from gexcore.progress import progress_bar
-from gexcore.scores.fitting import BATCH_SIZE
 
 Train = Callable[..., Any]
 """``train(x, y) -> model``, or ``train(x, y, *, seed) -> model``, as for

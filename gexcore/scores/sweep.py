@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -15,12 +14,11 @@ from gexcore.backend.data import to_numpy
 from gexcore.backend.protocols import Backend, Floats
 from gexcore.errors import InvalidDataError, InvalidModelError
 from gexcore.evaluation.derivatives import GRADIENT_BUDGET
-from gexcore.evaluation.first_look import take_in
 from gexcore.evaluation.losses import evaluate, in_order, outputs
-from gexcore.evaluation.opening import open_inputs
+from gexcore.evaluation.opening import BATCH_SIZE, opened
 from gexcore.evaluation.passes import Passes, sum_passes
 from gexcore.progress import progress_bar
-from gexcore.scores.fitting import BATCH_SIZE, make_scores
+from gexcore.scores.fitting import make_scores
 from gexcore.scores.result import High, Scores
 
 
@@ -51,19 +49,18 @@ class Sweep:
         backend: str | None,
         progress: bool,
     ) -> None:
-        self._started = time.perf_counter()
-        self._method, self._progress = method, progress
+        self._method = method
         self._checkpoints: Sequence[Any] = getattr(method, "checkpoints", ())
         self._name = type(method).__name__
         if model is None or data is None:
             raise InvalidDataError(
                 f"{self._name} takes a model through its data, and got none; call fit(model, data)"
             )
-        inputs = open_inputs(model, data, loss=loss, backend=backend)
-        self.engine: Backend[Any, Any] = inputs.backend
-        self.data = inputs.data
+        self._given = opened(model, data, loss=loss, backend=backend, progress=progress)
+        self.engine: Backend[Any, Any] = self._given.backend
+        self.data = self._given.data
         require(self.engine, *method.needs, by=self._name)
-        self.seen = take_in(self.engine, self.data, loss=loss, batch_size=BATCH_SIZE)
+        self.seen = self._given.seen
         self._passes = [Passes(forward=len(self.data))]
 
     def labels(self) -> NDArray[np.intp]:
@@ -84,7 +81,7 @@ class Sweep:
         """The mean of a measurement over all checkpoints, or that of θ*, shape (samples,)."""
         total, count = np.zeros(len(self.data)), max(1, len(self._checkpoints))
         with progress_bar(
-            count, title=self._name, show=self._progress and count > 1, unit="checkpoint"
+            count, title=self._name, show=self._given.progress and count > 1, unit="checkpoint"
         ) as bar:
             for number, state in enumerate(self._states(), start=1):
                 values = measure(state)
@@ -157,7 +154,7 @@ class Sweep:
             labels=self.seen.labels,
             unit=unit,
             high=high,
-            started=self._started,
+            started=self._given.started,
             backend=self.engine.name,
             classes=self.seen.classes,
             passes=sum_passes(self._passes),

@@ -9,38 +9,34 @@ that no record tells of, and a record is written last, in one piece. Nothing is 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from gexcore.backend.protocols import Backend
-from gexcore.ensembles.plan import Plan
-from gexcore.ensembles.storage import NotStored, Storage
+from gexcore.ensembles.storage import Identity, Storage, Store
 
 Place = str | os.PathLike[str] | None
 """A folder, an fsspec URL, or nowhere."""
 
 
-@contextmanager
-def storage_of(
-    where: Place,
-    plan: Plan,
-    fingerprint: Callable[[], dict[str, Any]],
-    backend: Backend[Any, Any],
-    keep: int,
-) -> Iterator[Storage]:
-    """The store of a run; of no place, one that forgets everything.
+def stored_at(where: Place) -> Store | None:
+    """What opens the store of a run there; None for nowhere.
 
     For errors see `gexcore.store.chains.open_store`.
     """
     if where is None:
-        yield NotStored()
-        return
-    # Zarr takes longer to import than all the rest of gexcore
-    from gexcore.store.chains import open_store
+        return None
 
-    with open_store(where, plan, fingerprint(), backend, keep) as store:
-        yield store
+    @contextmanager
+    def opens(run: Identity) -> Iterator[Storage]:
+        # Zarr takes longer to import than all the rest of gexcore
+        from gexcore.store.chains import open_store
+        from gexcore.store.fingerprint import run_fingerprint
+
+        backend = run.opened.backend
+        with open_store(where, run.plan, run_fingerprint(run), backend, run.keep) as store:
+            yield store
+
+    return opens
 
 
 def merge_stores(into: str | os.PathLike[str], *sources: str | os.PathLike[str]) -> list[int]:

@@ -18,7 +18,7 @@ from gexcore.ensembles.chain import ChainResult, Position
 from gexcore.ensembles.execution import check_portable
 from gexcore.ensembles.plan import Plan
 from gexcore.errors import StoreError, StoreMismatchError
-from gexcore.evaluation.first_look import Intake
+from gexcore.evaluation.first_look import FirstLook
 from gexcore.store.folder import Folder, check_place, folder_at, told, zarr_store
 from gexcore.store.lock import only_writer
 from gexcore.store.record import (
@@ -65,7 +65,7 @@ class ChainStore:
         self._next = 0.0
 
     def base(
-        self, measure: Callable[[], NDArray[Any]], seen: Intake, tests: int | None
+        self, measure: Callable[[], NDArray[Any]], seen: FirstLook, tests: int | None
     ) -> NDArray[Any]:
         """The losses of θ* by the scorer of the run, as they were stored; measured where they are
         not.
@@ -73,7 +73,7 @@ class ChainStore:
         Parameters
         ----------
         measure : callable
-        seen : Intake
+        seen : FirstLook
             Losses at θ* in evaluation mode, as they are now, and labels.
         tests : int or None
             Number of test samples that members are scored on during the run.

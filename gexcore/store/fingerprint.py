@@ -11,10 +11,8 @@ from gexcore._version import __version__
 from gexcore.backend.data import ArrayDataset, MappingDataset
 from gexcore.backend.digests import columns_digest, parameters_digest
 from gexcore.backend.protocols import Dataset
-from gexcore.ensembles.plan import Plan
+from gexcore.ensembles.storage import Identity
 from gexcore.ensembles.thermostat import AnyController, OpenLoop
-from gexcore.evaluation.first_look import Intake
-from gexcore.evaluation.opening import Inputs
 
 LARGEST = 2**32
 """Bytes of a column up to which its content is read for a digest."""
@@ -22,46 +20,37 @@ LARGEST = 2**32
 DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 
 
-def run_fingerprint(
-    inputs: Inputs,
-    seen: Intake,
-    plan: Plan,
-    controller: AnyController,
-    *,
-    tests: bool,
-    loss: object,
-    keep: int,
-    chance_loss: float | None,
-) -> dict[str, Any]:
+def run_fingerprint(run: Identity) -> dict[str, Any]:
     """Everything that the chains of a run depend on, save how many there are, as plain values by
     name.
 
     Contents of arrays go in by their digest. Of data that is not in arrays only its kind, number
     and targets do: a store also compares the losses at θ*, which depend on all the rest.
     """
-    recipe = inputs.recipe
+    given, plan = run.opened, run.plan
+    seen, recipe = given.seen, given.recipe
     optimizer = recipe and recipe.optimizer
     return {
-        "backend": inputs.backend.name,
-        "θ*": parameters_digest(inputs.backend),
+        "backend": given.backend.name,
+        "θ*": parameters_digest(given.backend),
         "parameters": list(recipe.parameters) if recipe and recipe.parameters else None,
-        "data": _data_digest(inputs.data),
+        "data": _data_digest(given.data),
         "targets": None if seen.targets is None else columns_digest({"targets": seen.targets}),
-        "training data": None if inputs.train is inputs.data else _data_digest(inputs.train),
-        "test data": _data_digest(inputs.test) if inputs.test is not None and tests else None,
-        "loss": _named(loss),
+        "training data": None if given.train is given.data else _data_digest(given.train),
+        "test data": _data_digest(given.test) if given.test is not None and run.tests else None,
+        "loss": _named(given.loss),
         "classes": seen.classes,
-        "chance_loss": chance_loss,
+        "chance_loss": run.chance_loss,
         "optimizer": optimizer
         and [_named(optimizer.name), optimizer.momentum, optimizer.weight_decay],
-        "lr": _schedule(controller, plan.steps),
+        "lr": _schedule(run.controller, plan.steps),
         **{
             name: value
             for name, value in vars(plan).items()
             if name not in ("chains", "first_chain")
         },
-        "keep": keep,
-        **_versions(inputs.backend.name),
+        "keep": run.keep,
+        **_versions(given.backend.name),
     }
 
 

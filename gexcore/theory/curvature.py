@@ -14,11 +14,11 @@ from gexcore.backend.data import to_numpy
 from gexcore.backend.protocols import Floats, SupportsHvp, SupportsParams, SupportsSampleGradients
 from gexcore.ensembles.spectrum import full_spectrum
 from gexcore.errors import InvalidSettingError
-from gexcore.estimators.job import LARGEST_HESSIAN
+from gexcore.estimators.results import LARGEST_HESSIAN
 from gexcore.evaluation.derivatives import hessian_product
 from gexcore.evaluation.losses import in_order
-from gexcore.evaluation.opening import open_inputs
-from gexcore.evaluation.selection import Parameters, selected
+from gexcore.evaluation.opening import opened
+from gexcore.evaluation.selection import Parameters
 from gexcore.settings import check_number
 
 
@@ -142,12 +142,12 @@ def curvature(
     >>> found.parameters, found.fisher_rank
     (50, 6)
     """
-    inputs = open_inputs(model, data, loss=loss, backend=backend)
-    require(inputs.backend, SupportsParams, SupportsHvp, SupportsSampleGradients, by="curvature")
-    engine: Any = selected(inputs, parameters, by="curvature").backend
-    state = engine.initial_state()
-    theta = to_numpy(engine.ravel(state))
-    n, size = len(inputs.data), len(theta)
+    given = opened(model, data, loss=loss, backend=backend)
+    require(given.backend, SupportsParams, SupportsHvp, SupportsSampleGradients, by="curvature")
+    given = given.selecting(parameters, by="curvature")
+    engine: Any = given.backend
+    state, theta = engine.initial_state(), given.theta
+    n, size = len(given.data), given.size
     if size > LARGEST_HESSIAN:
         msg = (
             f"the model has {size:,} parameters, and the Hessian of up to {LARGEST_HESSIAN:,} is "
@@ -156,10 +156,10 @@ def curvature(
         raise InvalidSettingError(msg)
     if tolerance is not None:
         check_number("tolerance", tolerance)
-    product = hessian_product(engine, state, inputs.data, np.arange(n), batch_size=batch_size)
+    product = hessian_product(engine, state, given.data, np.arange(n), batch_size=batch_size)
     spectrum = full_spectrum(product, size)
     parts = [
-        to_numpy(engine.sample_gradients(state, inputs.data.batch(i)))
+        to_numpy(engine.sample_gradients(state, given.data.batch(i)))
         for i in in_order(n, batch_size)
     ]
     settled = max(n, size) * float(np.finfo(theta.dtype).eps) if tolerance is None else tolerance

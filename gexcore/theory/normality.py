@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gexcore.backend.capabilities import require
-from gexcore.backend.data import to_numpy
 from gexcore.backend.protocols import Floats, SupportsParams
 from gexcore.errors import InvalidDataError
 from gexcore.evaluation.derivatives import directional
-from gexcore.evaluation.opening import open_inputs
+from gexcore.evaluation.opening import opened
 from gexcore.settings import check_count
 
 
@@ -88,13 +87,12 @@ def projected_gradients(
     (3, 200)
     """
     check_count("directions", directions, auto=False)
-    inputs = open_inputs(model, data, loss=loss, backend=backend)
-    require(inputs.backend, SupportsParams, by="projected_gradients")
-    state = inputs.backend.initial_state()
-    size = len(to_numpy(inputs.backend.ravel(state)))  # type: ignore[attr-defined]
-    drawn = np.random.default_rng([seed, 0x0F]).normal(size=(directions, size))
+    given = opened(model, data, loss=loss, backend=backend)
+    require(given.backend, SupportsParams, by="projected_gradients")
+    state = given.backend.initial_state()
+    drawn = np.random.default_rng([seed, 0x0F]).normal(size=(directions, given.size))
     drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
-    return directional(inputs.backend, [state], drawn, inputs.data, batch_size=batch_size)
+    return directional(given.backend, [state], drawn, given.data, batch_size=batch_size)
 
 
 def normality(values: Any) -> Normality:

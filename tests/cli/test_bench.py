@@ -16,6 +16,7 @@ from gexcore.ensembles.budget import planned_passes
 from gexcore.ensembles.overheads import overheads
 from gexcore.errors import InvalidModelError, InvalidSettingError
 from gexcore.estimators.gex import GEX
+from gexcore.evaluation.opening import Opened
 from gexcore.evaluation.passes import Passes
 from gexcore.evaluation.statistics import Refresher
 from gexcore.evaluation.timing import compare, measure
@@ -138,7 +139,9 @@ def test_the_passes_are_those_that_a_run_counts(blobs, scoring, batch_norm):
     method = GEX(lr=0.01, snapshots=3, scoring=scoring)
     data = as_dataset(blobs, backend)
     refreshed = Refresher(backend, data, seed=method.seed).samples
-    passes = planned_passes(method.settled(backend, data), len(data), refreshed=refreshed)
+    passes = planned_passes(
+        method.plan(Opened(backend, data, data)), len(data), refreshed=refreshed
+    )
     run = method.fit(backend, blobs, progress=False).run
     assert passes == run.passes._replace(copies=0) == run.planned
 

@@ -29,13 +29,14 @@ SCRIPT = """
 import sys
 from gexcore.cli import main
 from gexcore.evaluation.losses import evaluate
-from gexcore.evaluation.opening import open_inputs
+from gexcore.evaluation.opening import opened
 
 assert main(["backends", "--markdown"]) == 0
 for block in sys.argv[1:]:
     names = {}
     exec(block, names)
-    backend, data, *_ = open_inputs(names["model"], names["data"])
+    given = opened(names["model"], names["data"])
+    backend, data = given.backend, given.data
     losses = evaluate(backend, backend.initial_state(), data, batch_size=32)
     assert losses.shape == (60,) and (losses >= 0).all(), losses
     print(backend.name)

@@ -15,6 +15,7 @@ from gexcore.backend.data import ArrayDataset
 from gexcore.ensembles.budget import limits, planned_passes
 from gexcore.ensembles.plan import Plan
 from gexcore.errors import InvalidSettingError
+from gexcore.evaluation.opening import Opened
 from gexcore.evaluation.passes import Passes
 from gexcore_numpy import MLP, NumpyBackend
 
@@ -23,7 +24,8 @@ BACKEND = NumpyBackend(MLP.init((1, 2), seed=0))
 
 
 def plan_of(n: int, **how: Any) -> Plan:
-    return gx.GEX(**how).settled(BACKEND, ArrayDataset(np.zeros((n, 1)), np.arange(n) % 2))
+    data = ArrayDataset(np.zeros((n, 1)), np.arange(n) % 2)
+    return gx.Geometric(**how).plan(Opened(BACKEND, data, data))
 
 
 def cost_of(plan: Plan, n: int) -> float:
@@ -107,12 +109,8 @@ def test_the_default_is_a_quarter_of_a_known_pretraining() -> None:
 
 def test_what_the_user_sets_is_not_refused_for_a_budget_that_he_did_not_set() -> None:
     assert plan_of(20_000, chains=8, snapshots=40, steps_per_snapshot=200).steps == 200
-    assert (
-        gx.GEX.paper()
-        .settled(BACKEND, ArrayDataset(np.zeros((20_000, 1)), np.zeros(20_000, int)))
-        .chains
-        == 32
-    )
+    data = ArrayDataset(np.zeros((20_000, 1)), np.zeros(20_000, int))
+    assert gx.GEX.paper().plan(Opened(BACKEND, data, data)).chains == 32
 
 
 def test_passes_and_epochs_are_the_same_in_other_units() -> None:

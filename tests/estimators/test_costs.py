@@ -91,7 +91,7 @@ def cases(model: MLP) -> dict[str, tuple[Any, dict[str, float]]]:
         "TracIn(checkpoints=…)": (gx.TracIn(**two), {"C": 2}),
         "TracInRP(checkpoints=…)": (gx.TracInRP(**two, directions=12), {"C": 2}),
         "TracInRP(ensemble=…)": (
-            gx.TracInRP(ensemble=gx.GEX(**CHAINS), directions=12),
+            gx.TracInRP(ensemble=gx.Geometric(**CHAINS), directions=12),
             {"M": 6, "E": 2},
         ),
         "LastLayer(method=…)": (gx.LastLayer(gx.IF(damping=0.1)), {"p": 15}),

@@ -207,7 +207,7 @@ def test_sigma_points_seen_linearly_are_the_influence_function(convex: Any) -> N
 
 
 def test_tracin_on_a_geometric_ensemble_takes_gradients_at_its_members(written: Any) -> None:
-    ensemble = gx.GEX(**CHAINS, weight_decay=0.01)
+    ensemble = gx.Geometric(**CHAINS, weight_decay=0.01)
     found = gx.TracInRP(ensemble=ensemble, directions=3000).fit(
         written.model, written.data, **QUIET
     )
@@ -227,7 +227,9 @@ def test_tracin_on_a_geometric_ensemble_takes_gradients_at_its_members(written: 
 
 def test_statistics_follow_the_members_that_gradients_are_taken_at(written: Any) -> None:
     model = MLP.init((3, 4, 3), seed=2, activation="tanh", batch_norm=True)
-    found = gx.TracInRP(ensemble=gx.GEX(**CHAINS), directions=2).fit(model, written.data, **QUIET)
+    found = gx.TracInRP(ensemble=gx.Geometric(**CHAINS), directions=2).fit(
+        model, written.data, **QUIET
+    )
     members = found.members
     assert isinstance(members, Tangents)
     losses = [

@@ -17,7 +17,7 @@ from gexcore.ensembles.plan import Plan
 from gexcore.ensembles.resolve import settle
 from gexcore.ensembles.thermostat import OpenLoop, Thermostat
 from gexcore.errors import MissingCapabilityError
-from gexcore.evaluation.first_look import take_in
+from gexcore.evaluation.first_look import first_look
 from gexcore_numpy import MLP, NumpyBackend
 
 QUICK = {"chains": 1, "snapshots": 2, "steps_per_snapshot": 3, "batch_size": 16}
@@ -147,7 +147,7 @@ def test_weight_decay_goes_with_the_batch_of_sgd_and_is_left_to_who_sets_the_lea
         ({"weight_decay": 1e-3}, 100, 1e-3),
         ({"weight_decay": 0.0, "optimizer": "adamw"}, 100, 0.0),
     ]:
-        assert gx.GEX(**settings).steps_with(samples).weight_decay == pytest.approx(
+        assert gx.GEX(**settings).optimizer_for(samples).weight_decay == pytest.approx(
             wanted, rel=1e-12
         )
 
@@ -166,7 +166,7 @@ def test_the_run_tells_the_weight_decay_that_was_chosen_unless_the_backend_has_i
 def test_a_backend_that_steps_with_what_the_method_would_take_scores_alike(trained: Any) -> None:
     model, data = trained.model, trained.data
     wanted = fit(model, data)
-    optimizer = gx.GEX(**QUICK).steps_with(len(data[1]))
+    optimizer = gx.GEX(**QUICK).optimizer_for(len(data[1]))
     np.testing.assert_array_equal(
         fit(NumpyBackend(model, optimizer=optimizer), data).losses, wanted.losses
     )
@@ -199,11 +199,11 @@ def test_members_step_on_the_training_data_and_are_scored_on_the_data(trained: A
 
 
 def test_what_is_learnt_about_the_data(trained: Any) -> None:
-    seen = take_in(NumpyBackend(trained.model), ArrayDataset(*trained.data), batch_size=10)
+    seen = first_look(NumpyBackend(trained.model), ArrayDataset(*trained.data), batch_size=10)
     np.testing.assert_array_equal(seen.labels, trained.y)
     assert seen.classes == 3
     soft = np.eye(3)[trained.y] * 0.8 + 0.2 / 3
-    seen = take_in(NumpyBackend(trained.model), ArrayDataset(trained.x, soft))
+    seen = first_look(NumpyBackend(trained.model), ArrayDataset(trained.x, soft))
     np.testing.assert_array_equal(seen.labels, trained.y)
 
 

@@ -124,13 +124,12 @@ def test_losses_and_parameters_are_enough_for_linear_deviations(method: Any) -> 
         ),
         (lambda: gx.TracInRP(), "TracInRP got neither of checkpoints and ensemble; give one"),
         (
-            lambda: gx.TracInRP(checkpoints=[1], ensemble=gx.GEX()),
+            lambda: gx.TracInRP(checkpoints=[1], ensemble=gx.Geometric()),
             "TracInRP got both of checkpoints and ensemble",
         ),
         (
-            lambda: gx.TracInRP(ensemble=gx.GEX(parameters="*1")),
-            "gradients by the parameters that its ensemble steps in; give it parameters=, "
-            "and the ensemble none",
+            lambda: gx.TracInRP(ensemble=gx.GEX()),
+            "ensemble is a GEX; TracInRP takes an ensemble, such as ensemble=gexcore.Geometric()",
         ),
         (
             lambda: gx.LastLayer(gx.Loss()),

@@ -30,7 +30,7 @@ def methods(model: MLP) -> dict[str, Any]:
         "RandProj": gx.RandProj(directions=5),
         "TracIn": gx.TracIn(checkpoints=[model, model]),
         "TracInRP": gx.TracInRP(checkpoints=[model, model], directions=5),
-        "TracInRP on GEX": gx.TracInRP(ensemble=gx.GEX(**CHAINS), directions=2),
+        "TracInRP on GEX": gx.TracInRP(ensemble=gx.Geometric(**CHAINS), directions=2),
         "Laplace": gx.Laplace(samples=5),
         "Laplace, full": gx.Laplace(structure="full", damping=0.6, samples=5),
         "last layer": gx.LastLayer(gx.IF(damping=0.1)),
@@ -141,7 +141,7 @@ def test_a_run_without_members_says_so(trained_cold: Any, written: Any) -> None:
         ValueError, match="the run has no usable member, and influence is a mean over members"
     ):
         found.influence()
-    cold = gx.GEX(**COLD)
+    cold = gx.Geometric(**COLD)
     with pytest.raises(ValueError, match="the run has no usable member to take gradients at"):
         gx.TracInRP(ensemble=cold).fit(*memorised(), **QUIET)
 
