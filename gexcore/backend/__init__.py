@@ -1,5 +1,4 @@
-"""What a framework must do for gexcore, and how one is found: all that a plugin needs in one
-import."""
+"""Backends: what a framework must do for gexcore, and how a backend is found."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Backend", "BackendSpec", "Dataset", "KroneckerBlock", "Optimizer", "hookimpl"]
 
-# pluggy takes longer to import than all the rest of gexcore, and most programs never need it
+# pluggy takes longer to import than all the rest of gexcore, and few programs need it
 _HOMES = {
     "Backend": "protocols",
     "BackendSpec": "plugins",

@@ -12,10 +12,10 @@ from gexcore.backend.protocols import Indices
 def training_order(
     n: int, batch_size: int, *, seed: int, chain: int
 ) -> Iterator[tuple[Indices, int]]:
-    """Endless batches of one chain: positions, and the seed of the step.
+    """Endless batches of one chain: positions, and the seed of each step.
 
-    Epochs are permutations cut into full batches; the ragged tail is left out, so every batch
-    has one shape and no repeated sample.
+    Each epoch is a permutation cut into full batches. The rest of an epoch is left out, so that all
+    batches have one shape and no sample twice.
     """
     order, noise = (
         np.random.default_rng(s) for s in np.random.SeedSequence([seed, chain]).spawn(2)

@@ -1,4 +1,4 @@
-"""The only place that asks "can this backend do it?"."""
+"""Capabilities: the only place that asks what a backend can do."""
 
 from __future__ import annotations
 
@@ -25,19 +25,18 @@ CAPABILITIES: dict[str, type] = {
     "stacked ensembles": protocols.SupportsEnsemble,
     "native datasets": protocols.SupportsDatasets,
 }
-"""Every optional capability of a backend, by the name that tables and errors use."""
+"""All optional capabilities of a backend, by the name in tables and errors."""
 
 
 SHORTCUTS = {
     protocols.SupportsEnsemble: ("forward_many", "forward"),
     protocols.SupportsDonation: ("sgd_step_", "sgd_step"),
 }
-"""Capabilities that are a faster way to the same result: their method, and the one whose result
-that is."""
+"""Faster ways to the same result: method of each capability, and the method it replaces."""
 
 
 def _declares(cls: type, capability: type) -> bool:
-    # issubclass refuses protocols with data members, so look the methods up. On the type, not the
+    # issubclass refuses protocols with data members, so look up the methods. On the type, not the
     # instance: an instance's __getattr__ counts as support on Python 3.11 and not on 3.12.
     methods = [
         name
@@ -48,13 +47,13 @@ def _declares(cls: type, capability: type) -> bool:
         return False
     if capability not in SHORTCUTS:
         return True
-    # a subclass that redefines the result, but not the way to it, must not be passed by
+    # a subclass may redefine the slow method only: then the faster one would be wrong
     shortcut, result = (_depth(cls, name) for name in SHORTCUTS[capability])
     return shortcut <= result
 
 
 def _depth(cls: type, method: str) -> int:
-    """How many classes up a method is defined; beyond all of them where it is not."""
+    """Number of classes up to the definition of a method; beyond all classes if there is none."""
     return next(
         (depth for depth, parent in enumerate(cls.__mro__) if method in vars(parent)),
         len(cls.__mro__),
@@ -67,9 +66,9 @@ def supports(obj: object, capability: type) -> bool:
     Parameters
     ----------
     obj : object
-        A backend or a dataset. Its optional attribute ``unsupported``, a collection of protocols,
-        names what its class defines but this instance cannot do (a model without BatchNorm has
-        no buffers to refresh).
+        A backend or a dataset. Its optional attribute ``unsupported`` is a collection of protocols.
+        It names what its class defines but this instance cannot do. (A model without BatchNorm has
+        no buffers to refresh.)
     capability : type
         One of the ``Supports…`` protocols of `gexcore.backend.protocols`.
 
@@ -84,12 +83,12 @@ def supports(obj: object, capability: type) -> bool:
 
 
 def require(backend: Any, *capabilities: type, by: str) -> None:
-    """Raise one error that names everything `by` needs and the backend lacks.
+    """Refuse a backend that lacks capabilities, and name all of them.
 
     Raises
     ------
     MissingCapabilityError
-        Before any work is done.
+        If the backend lacks a capability that `by` needs.
     """
     missing = [capability for capability in capabilities if not supports(backend, capability)]
     if missing:
@@ -106,5 +105,5 @@ def require(backend: Any, *capabilities: type, by: str) -> None:
 
 
 def describe(cls: type) -> dict[str, bool]:
-    """Capability name to whether the backend class defines it."""
+    """Whether the backend class defines each capability, by name."""
     return {name: _declares(cls, capability) for name, capability in CAPABILITIES.items()}

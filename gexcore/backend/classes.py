@@ -1,4 +1,4 @@
-"""Class scores before the softmax, and the probabilities that they stand for."""
+"""Class scores before the softmax, and their probabilities."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from gexcore.backend.protocols import Floats
 def class_scores(logits: NDArray[Any], samples: int) -> Floats:
     """Logits in float64, shape (samples, K) with K ≥ 2.
 
-    One score per sample, of shape (samples,) or (samples, 1), is that of class 1, as binary
-    cross-entropy takes it; class 0 then has 0.
+    Binary models may give one score per sample, of shape (samples,) or (samples, 1). It is the
+    score of class 1, and class 0 then has the score 0.
     """
     scores = np.asarray(logits, dtype=np.float64).reshape(samples, -1)
     return np.hstack([np.zeros_like(scores), scores]) if scores.shape[1] == 1 else scores

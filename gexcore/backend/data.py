@@ -14,7 +14,7 @@ from gexcore.backend.protocols import Backend, Dataset, Indices, SupportsDataset
 from gexcore.errors import InvalidDataError
 
 TARGET_KEYS = ("labels", "label", "y", "target", "targets")
-"""Where the target of a batch that is a mapping is looked for, in this order."""
+"""Keys of the target in a batch that is a mapping, in the order of search."""
 
 
 class ArrayDataset:
@@ -23,7 +23,7 @@ class ArrayDataset:
     Parameters
     ----------
     *columns : array
-        Equal lengths; the last one is the target. NumPy arrays, or a framework's own.
+        Arrays of NumPy or a framework, of equal lengths. The last array is the target.
 
     Examples
     --------
@@ -91,8 +91,7 @@ class Subset:
 
 
 def as_slice(indices: Indices) -> Indices | slice:
-    """The positions as a slice where they follow each other: that gives a view, and an index array
-    a copy."""
+    """Consecutive positions as a slice, which gives a view instead of a copy."""
     first, last = int(indices[0]), int(indices[-1])
     if last - first == len(indices) - 1 and np.array_equal(indices, np.arange(first, last + 1)):
         return slice(first, last + 1)
@@ -100,19 +99,19 @@ def as_slice(indices: Indices) -> Indices | slice:
 
 
 def as_dataset(data: Any, backend: Backend[Any, Any] | None = None) -> Dataset[Any]:
-    """Whatever the user has, as a `Dataset`.
+    """Data of any known form, as a `Dataset`.
 
     Parameters
     ----------
     data : Dataset, (x, y), mapping of arrays, or a framework's dataset
-        Arrays have one sample per row.
+        Data. Arrays have one sample per row.
     backend : Backend, optional
-        Asked for datasets in its framework's own form (`SupportsDatasets`).
+        Backend that may know its framework's own datasets (`SupportsDatasets`).
 
     Raises
     ------
     InvalidDataError
-        For data of no known form, without samples, of unequal lengths, or with non-finite numbers.
+        If the data have no known form, no samples, unequal lengths, or non-finite numbers.
     """
     dataset = _wrap(data, backend)
     if len(dataset) == 0:
@@ -123,7 +122,7 @@ def as_dataset(data: Any, backend: Backend[Any, Any] | None = None) -> Dataset[A
 
 
 def _wrap(data: Any, backend: Backend[Any, Any] | None) -> Dataset[Any]:
-    # natives first: tf.data and Hugging Face datasets also have __len__ and a (different) batch
+    # natives first: tf.data and Hugging Face datasets also have __len__ and another batch
     if backend is not None and supports(backend, SupportsDatasets):
         native: Dataset[Any] | None = backend.dataset(data)  # type: ignore[attr-defined]
         if native is not None:
@@ -178,7 +177,7 @@ def _check_columns(dataset: ArrayDataset | MappingDataset) -> None:
         )
         raise InvalidDataError(msg)
     for name, column in columns.items():
-        # arrays in memory only: a column that is read from disk is not read twice
+        # only arrays in memory: a column on disk is not read twice
         if not hasattr(column, "__dlpack__") or "float" not in str(column.dtype):
             continue
         finite = np.isfinite(to_numpy(column).reshape(len(column), -1)).all(axis=1)
@@ -193,7 +192,7 @@ def _check_columns(dataset: ArrayDataset | MappingDataset) -> None:
 
 
 def targets_of(batch: Any) -> NDArray[Any] | None:
-    """The targets in a batch: the last item of a tuple, or the first of `TARGET_KEYS`; else None."""
+    """The targets of a batch: the last item of a tuple, or the first of `TARGET_KEYS`."""
     if isinstance(batch, Mapping):
         found = next((batch[key] for key in TARGET_KEYS if key in batch), None)
     elif isinstance(batch, tuple | list) and len(batch) >= 2:
@@ -204,10 +203,13 @@ def targets_of(batch: Any) -> NDArray[Any] | None:
 
 
 def to_numpy(array: Any) -> NDArray[Any]:
-    """An array of any library, device and precision, as NumPy on the host."""
+    """An array of any library, device and precision, as a NumPy array on the host."""
     try:
         return np.asarray(array)
-    except (TypeError, RuntimeError):  # on a device, part of a gradient graph, or bfloat16
+    except (
+        TypeError,
+        RuntimeError,
+    ):  # the array is on a device, in a gradient graph, or in bfloat16
         import array_api_compat
 
         host = array_api_compat.to_device(

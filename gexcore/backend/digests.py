@@ -1,4 +1,4 @@
-"""What identifies a run: digests of files, of arrays and of trained parameters."""
+"""Digests of files, of arrays and of trained parameters, which identify a run."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ def file_digest(path: Path) -> str:
 
 
 def parameters_digest(backend: Backend[Any, Any]) -> str | None:
-    """SHA-256 of the trainable parameters θ* and their dtype; None where the backend cannot hand
-    them out."""
+    """SHA-256 of the trainable parameters θ* and their dtype; None without `SupportsParams`."""
     state = backend.initial_state()
     if supports(backend, SupportsParams):
         flat = to_numpy(backend.ravel(state))  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Targets drawn from a model's own predictions, equal in every framework."""
+"""Targets drawn from the predictions of a model, equal in every framework."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from gexcore.errors import InvalidSettingError
 
 DRAWABLE = (None, "cross_entropy", "squared_error")
-"""Losses, by the name that the user gave, that are negative log-likelihoods; None is the default.
+"""Names of losses that are negative log-likelihoods. None is the default loss.
 """
 
 
 def not_drawable(loss: object) -> InvalidSettingError:
-    """The refusal to draw targets under a loss that is none of `DRAWABLE`."""
+    """The refusal to draw targets under a loss outside `DRAWABLE`."""
     given = repr(loss) if isinstance(loss, str) else "a function"
     msg = (
         f"targets cannot be drawn where the loss is {given}, only for 'cross_entropy' and "
@@ -26,20 +26,20 @@ def not_drawable(loss: object) -> InvalidSettingError:
 def sample_targets(
     logits: NDArray[np.floating], *, seed: int, squared_error: bool = False
 ) -> NDArray[np.generic]:
-    """One target per sample from the distribution whose negative log-likelihood is the loss.
+    """One target per sample, from the distribution whose negative log-likelihood is the loss.
 
     Parameters
     ----------
     logits : array, shape (b, K)
-        Class scores, or for squared error the predictions.
+        Class scores, or predictions for squared error.
     seed : int
     squared_error : bool
-        Targets are then normal with variance ½ about the predictions, of their shape.
+        Whether targets are normal around the predictions, with variance ½ and the same shape.
 
     Returns
     -------
     array
-        Classes 0 … K − 1, shape (b,), or for squared error numbers of the shape of `logits`.
+        Classes 0 … K − 1, shape (b,). For squared error, numbers of the shape of `logits`.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def sample_targets(
     rng = np.random.default_rng(seed)
     if squared_error:
         return np.asarray(logits + np.sqrt(0.5) * rng.normal(size=logits.shape), dtype=logits.dtype)
-    # in float64, so that one seed gives one answer in every framework
+    # in float64, so that a seed gives the same targets in every framework
     z = np.asarray(logits, dtype=np.float64)
     p = np.exp(z - z.max(axis=1, keepdims=True)).cumsum(axis=1)
     drawn = rng.random((len(z), 1)) * p[:, -1:]

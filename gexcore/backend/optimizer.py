@@ -1,4 +1,4 @@
-"""What members step with."""
+"""The optimiser of members."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
-    """What the members step with; fresh at every restart.
+    """The optimiser that members step with, fresh at every restart.
 
     Parameters
     ----------
     name : {"sgd", "adamw"} or callable
-        A callable is the framework's own factory, as the backend documents it.
+        Name, or a factory of the framework in the form that the backend documents.
     momentum : float
-        Of SGD; AdamW keeps its own defaults.
+        Momentum of SGD. AdamW keeps its own defaults.
     weight_decay : float
-        L2 penalty of SGD (added to the gradient), decoupled decay of AdamW.
+        L2 penalty of SGD (added to the gradient), or decoupled decay of AdamW.
     """
 
     name: str | Callable[..., Any] = "sgd"

@@ -1,4 +1,4 @@
-"""What a plugin tells about its backend, and the hook through which it does."""
+"""Plugins: the description of a backend, and the hook that gives it."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from gexcore.errors import BackendLoadError
 PROJECT = "gexcore"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
-"""Marks a plugin's implementation of a gexcore hook."""
+"""The mark of a plugin's implementation of a gexcore hook."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendSpec:
-    """What a plugin says about its backend, without importing the framework.
+    """The description of a backend, made without an import of the framework.
 
     Parameters
     ----------
     name : str
-        Such as ``"torch"``.
+        Name, such as ``"torch"``.
     factory : str
         ``"package.module:Class"``, imported on first use and called as
         ``Class(model, loss=name_or_callable_or_None, optimizer=Optimizer(...))``.
     models : tuple of str
-        Qualified names of the classes whose instances (subclasses included) this backend takes,
-        such as ``"torch.nn.modules.module.Module"``.
+        Qualified names of model classes that this backend takes, subclasses included, such as
+        ``"torch.nn.modules.module.Module"``.
     recognises : callable, optional
-        For models that are no class of their own: ``model -> bool``; must not import a framework.
+        ``model -> bool`` for models without a class of their own. It must not import a framework.
     requires : tuple of str
-        Import names the backend needs.
+        Import names that the backend needs.
     hint : str
         The command that installs them.
     demo : str
         ``"package.module:function"`` that trains the demo's model:
         ``function(x, y, *, classes, seed) -> model``. Empty: no demo.
     limits : str
-        Why it lacks the capabilities that it lacks, as the second half of a sentence.
+        The reason for missing capabilities, as the second half of a sentence.
     """
 
     name: str
@@ -59,7 +59,7 @@ class BackendSpec:
         return [name for name in self.requires if find_spec(name.partition(".")[0]) is None]
 
     def load(self, target: str) -> Any:
-        """Import ``"package.module:name"``, naming the install command where that fails."""
+        """Import ``"package.module:name"``, or raise an error with the install command."""
         module, _, attribute = target.partition(":")
         try:
             return getattr(importlib.import_module(module), attribute)
@@ -70,4 +70,4 @@ class BackendSpec:
 
 @hookspec
 def gexcore_register_backend() -> BackendSpec | list[BackendSpec]:  # type: ignore[empty-body]
-    """Describe the backend or backends of this plugin; must not import a framework."""
+    """Describe the backends of this plugin, without an import of a framework."""

@@ -1,15 +1,15 @@
-"""What gexcore asks of a framework: contracts, no code.
+"""Protocols: what gexcore asks of a framework.
 
-A backend is one trained model, its loss and its optimiser, in one framework. Only `Backend`
-is mandatory. Every other protocol is a capability: a backend that lacks one does not define
-the method (an absent capability is an absent method; never a stub that raises), and
-`gexcore.backend.capabilities` is the only place that asks.
+A backend is one trained model, its loss and its optimiser, in one framework. Only `Backend` is
+mandatory. Every other protocol is a capability. A backend without a capability does not define its
+methods: there is no stub that raises. Only `gexcore.backend.capabilities` asks for capabilities.
 
 Rules that hold for every method
 
 * A state is a value: no method changes its argument (`SupportsDonation` is the one exception).
-* Evaluation means evaluation mode (dropout off, stored batch statistics) whatever mode the user
-  left the model in; training means training mode. Frozen parameters stay frozen.
+* Evaluation means evaluation mode (dropout off, stored batch statistics). Training means
+  training mode. The mode in which the user left the model does not matter. Frozen parameters stay
+  frozen.
 * A loss is one number per sample, without regulariser. Its sign is "high = badly predicted".
 * Arrays may live on any device, in any library that `numpy.asarray` or the Python array API
   standard can read.
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from gexcore.backend.optimizer import Optimizer
 
 Array = Any
-"""Any array: NumPy, or one that follows the Python array API standard."""
+"""An array of NumPy, or of any library with the Python array API standard."""
 
 Indices = NDArray[np.intp]
 """Sample positions on the host, shape (b,), unique within a batch."""
@@ -48,22 +48,22 @@ class Backend(Protocol[State, Batch]):
     name: str
 
     def initial_state(self) -> State:
-        """Trained parameters θ*, buffers and a fresh optimiser; equal on every call."""
+        """State with trained parameters θ*, buffers and a fresh optimiser; equal on every call."""
         ...
 
     def forward(self, state: State, batch: Batch, /) -> Array:
-        """Per-sample losses, shape (b,), in evaluation mode; deterministic."""
+        """Losses of the samples, shape (b,), in evaluation mode; deterministic."""
         ...
 
     def sgd_step(self, state: State, batch: Batch, /, *, lr: float, seed: int) -> State:
         """State after one optimiser step on the mean loss of the batch, in training mode.
 
-        `seed`, in [0, 2**32), drives whatever is random in training mode, such as dropout.
+        `seed`, in [0, 2**32), seeds all randomness of training mode, such as dropout.
         """
         ...
 
     def restart(self, state: State, /) -> State:
-        """Same parameters and buffers, fresh optimiser state: the start of a member."""
+        """State with the same parameters and buffers, and a fresh optimiser."""
         ...
 
 
@@ -72,20 +72,19 @@ class SupportsDonation(Protocol[State, Batch]):
     """Steps that may reuse the memory of a state that its owner gives away.
 
     `initial_state`, `restart`, `unravel`, `refresh_buffers` and `from_arrays` may return states
-    that share memory with others: only a `copy`, or what a step on one returned, may be given away.
+    that share memory. Only a `copy`, or the result of a step on a copy, may be given away.
     """
 
     def copy(self, state: State, /) -> State:
-        """An independent state that the caller owns: giving it away changes no other."""
+        """An independent state that the caller owns and may give away."""
         ...
 
     def sgd_step_(
         self, state: State, batch: Batch, /, *, lr: float, seed: int
     ) -> tuple[State, Array]:
-        """As `sgd_step`, but `state` is dead afterwards; also the losses the step was computed
-        from.
+        """State after a step that uses up `state`, and the losses of the step.
 
-        Those losses have shape (b,) and are taken in training mode before the update.
+        The losses have shape (b,). They are from training mode, before the update.
         """
         ...
 
@@ -95,16 +94,16 @@ class SupportsTrainingLosses(Protocol[StateIn, Batch]):
     """Losses in training mode without a step."""
 
     def training_losses(self, state: StateIn, batch: Batch, /, *, seed: int) -> Array:
-        """Per-sample losses, shape (b,), in training mode (dropout on, batch statistics)."""
+        """Losses of the samples, shape (b,), in training mode (dropout on, batch statistics)."""
         ...
 
 
 @runtime_checkable
 class SupportsBufferRefresh(Protocol[State, Batch]):
-    """Statistics that must follow the parameters, such as those of BatchNorm."""
+    """Statistics that must follow the parameters, such as in BatchNorm."""
 
     def refresh_buffers(self, state: State, batches: Sequence[Batch], /) -> State:
-        """State with its statistics estimated anew, each batch counting equally."""
+        """State with statistics estimated anew. Each batch counts equally."""
         ...
 
 
@@ -119,10 +118,10 @@ class SupportsLogits(Protocol[StateIn, Batch]):
 
 @runtime_checkable
 class SupportsJvp(Protocol[StateIn, Batch]):
-    """Directional derivatives of every sample's loss; with `SupportsParams`, which gives p."""
+    """Directional derivatives of every sample's loss. Needs `SupportsParams`, which gives p."""
 
     def jvp(self, state: StateIn, tangent: Array, batch: Batch, /) -> Array:
-        """Shape (b,): derivative of each loss along `tangent`, of shape (p,), in evaluation mode."""
+        """Derivative of each loss along `tangent`, shapes (b,) and (p,), in evaluation mode."""
         ...
 
 
@@ -135,7 +134,7 @@ class SupportsParams(Protocol[State]):
         ...
 
     def unravel(self, state: State, flat: Array, /) -> State:
-        """The state with these parameters, its buffers kept and its optimiser fresh."""
+        """State with these parameters, the same buffers and a fresh optimiser."""
         ...
 
 
@@ -144,23 +143,25 @@ class SupportsHvp(Protocol[StateIn, Batch]):
     """Products with the Hessian."""
 
     def hvp(self, state: StateIn, tangent: Array, batch: Batch, /) -> Array:
-        """Hessian of the batch's mean loss times `tangent`: (p,) to (p,), in evaluation mode."""
+        """Hessian of the batch's mean loss times `tangent`, shape (p,), in evaluation mode."""
         ...
 
 
 @runtime_checkable
 class SupportsSampleGradients(Protocol[StateIn, Batch]):
-    """The gradient of every sample's loss; with `SupportsParams`, which gives p."""
+    """Gradients of every sample's loss. Needs `SupportsParams`, which gives p."""
 
     def sample_gradients(self, state: StateIn, batch: Batch, /) -> Array:
-        """Gradients of shape (b, p), in evaluation mode: row i times a tangent is entry i of its
-        JVP."""
+        """Gradients of the samples, shape (b, p), in evaluation mode.
+
+        Row i times a tangent is entry i of the JVP of the tangent.
+        """
         ...
 
 
 @runtime_checkable
 class SupportsFeatures(Protocol[StateIn, Batch]):
-    """What the classifier at the end of the model sees."""
+    """Features that the classifier at the end of the model sees."""
 
     def features(self, state: StateIn, batch: Batch, /) -> Array:
         """Inputs of the model's last linear layer, shape (b, h), in evaluation mode."""
@@ -168,20 +169,20 @@ class SupportsFeatures(Protocol[StateIn, Batch]):
 
 
 class KroneckerBlock(NamedTuple):
-    """Second moments of what enters a layer, and of the loss gradients by what leaves it.
+    """Second moments of the inputs of a layer, and of the loss gradients at its outputs.
 
-    The layer's Fisher matrix is about ``kron(outputs, inputs)`` for its weights in row-major
-    order, exactly so where the two are independent and the layer is applied once per sample.
+    The Fisher matrix of the layer is about ``kron(outputs, inputs)``, for its weights in row-major
+    order. This is exact if both are independent and the layer is applied once per sample.
 
     Parameters
     ----------
     name : str
-        Of the weight, as in `SupportsSelection.parameter_names`.
+        Name of the weight, as in `SupportsSelection.parameter_names`.
     positions : integer array, shape (o, i)
-        Where each weight stands in the flat vector of `SupportsParams.ravel`; the last column is
-        the bias, if there is a trainable one.
+        Position of each weight in the flat vector of `SupportsParams.ravel`. The last column is the
+        bias, if there is a trainable one.
     inputs : array, shape (i, i)
-        Mean over samples of Σ_t a_t a_tᵀ over the T places where the layer is applied; with a
+        Mean over samples of Σ_t a_t a_tᵀ, over the T places where the layer is applied. With a
         bias, a_t ends in 1.
     outputs : array, shape (o, o)
         Mean over samples of (1/T) Σ_t s_t s_tᵀ, where s_t is the gradient of the sample's loss.
@@ -202,8 +203,8 @@ class SupportsKronecker(Protocol[StateIn, Batch]):
     ) -> Sequence[KroneckerBlock]:
         """Statistics of the batch, one block per layer, in evaluation mode.
 
-        With a `seed`, gradients are for labels drawn from the model's own predictions by
-        `gexcore.backend.drawing.sample_targets` (true Fisher); with None for the given labels
+        A `seed` draws the labels from the model's predictions by
+        `gexcore.backend.drawing.sample_targets` (true Fisher). None takes the given labels
         (empirical Fisher).
         """
         ...
@@ -218,7 +219,7 @@ class SupportsSelection(Protocol):
         ...
 
     def select(self, names: Collection[str], /) -> Backend[Any, Any]:
-        """The same backend where only these parameters are trainable; all others stay at θ*."""
+        """The same backend, with only these parameters trainable. All others stay at θ*."""
         ...
 
 
@@ -236,7 +237,7 @@ class SupportsCheckpoints(Protocol[StateOut]):
     """States from checkpoints in the framework's own form."""
 
     def load(self, checkpoint: Any, /) -> StateOut:
-        """The state that `checkpoint` stands for: parameters and buffers, with a fresh optimiser."""
+        """State with the parameters and buffers of `checkpoint`, and a fresh optimiser."""
         ...
 
 
@@ -245,28 +246,30 @@ class SupportsSerialization(Protocol[State]):
     """States as named arrays, for a store and for other processes."""
 
     def to_arrays(self, state: State, /) -> Mapping[str, NDArray[Any]]:
-        """All that tells the state from others, its optimiser included, in NumPy arrays of numbers.
+        """The whole state, optimiser included, in NumPy arrays of numbers.
 
-        No later step changes them.
+        No later step changes the arrays.
         """
         ...
 
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]], /) -> State:
-        """The state again, bit for bit, also in another process with a backend of the same model."""
+        """The same state, bit for bit, in any process with a backend of the same model."""
         ...
 
 
 @runtime_checkable
 class SupportsEnsemble(Protocol[StateIn, Batch]):
-    """Many states evaluated in one call, where that is faster than one call each."""
+    """Many states evaluated in one call, if that is faster than one call each."""
 
     def stack(self, states: Sequence[StateIn], /) -> Any:
-        """The states as one value, in this order; opaque, of use as long as none of them is given
-        away."""
+        """The states as one opaque value, in this order.
+
+        It is valid until one of the states is given away.
+        """
         ...
 
     def forward_many(self, stacked: Any, batch: Batch, /) -> Array:
-        """Losses of shape (m, b): row i is that of `forward` with states[i], up to rounding."""
+        """Losses of shape (m, b). Row i equals `forward` with states[i], up to rounding."""
         ...
 
 
@@ -275,7 +278,7 @@ class SupportsDatasets(Protocol):
     """Datasets in the framework's own form."""
 
     def dataset(self, data: Any, /) -> Dataset[Any] | None:
-        """The native dataset as a `Dataset`, or None where it is not one this framework knows."""
+        """The native dataset as a `Dataset`, or None if the framework does not know it."""
         ...
 
 
@@ -286,7 +289,7 @@ class Dataset(Protocol[BatchOut]):
     def __len__(self) -> int: ...
 
     def batch(self, indices: Indices, /) -> BatchOut:
-        """The samples at these positions, in this order; equal on every call."""
+        """The samples at these positions, in this order. Equal on every call."""
         ...
 
 
@@ -295,5 +298,5 @@ class SupportsAugmentation(Protocol[BatchOut]):
     """A dataset with a random view of its samples for training steps."""
 
     def augmented(self, indices: Indices, /, *, seed: int) -> BatchOut:
-        """As `batch`, through the training's random augmentation; equal for equal seeds."""
+        """The samples through the training's random augmentation. Equal for equal seeds."""
         ...

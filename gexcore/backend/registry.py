@@ -1,7 +1,7 @@
 """Backends by name and by model type, found through entry points and pluggy.
 
-Reading names imports nothing, asking for one backend loads that plugin only, and a plugin is a
-tiny module that imports no framework.
+Names are read without any import. A request for one backend loads only its plugin. A plugin is a
+small module that imports no framework.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ DISABLE = "GEXCORE_DISABLE_BACKENDS"
 
 
 class BackendRegistry:
-    """Backends by name; one default instance serves the whole process (`default_registry`)."""
+    """Backends by name. One default instance serves the whole process (`default_registry`)."""
 
     def __init__(self) -> None:
         self._manager = pluggy.PluginManager(_hookspecs.PROJECT)
@@ -41,14 +41,14 @@ class BackendRegistry:
             self.block(name)
 
     def register(self, plugin: object, name: str | None = None) -> str:
-        """Add a plugin at run time; under the name of an entry point it replaces that one.
+        """Add a plugin at run time. It replaces an entry point of the same name.
 
         Raises
         ------
         BackendConflictError
-            Where a plugin of that name is in use already.
+            If a plugin of that name is already in use.
         BackendLoadError
-            For a plugin that cannot describe its backends.
+            If the plugin cannot describe its backends.
         """
         name = name or self._manager.get_canonical_name(plugin)
         if self._manager.has_plugin(name):
@@ -61,15 +61,15 @@ class BackendRegistry:
         return name
 
     def unregister(self, name: str) -> None:
-        """Take a plugin registered at run time away again."""
+        """Remove a plugin that was registered at run time."""
         self._manager.unregister(name=name)
 
     def block(self, name: str) -> None:
-        """Act as if this backend were not installed."""
+        """Treat this backend as not installed."""
         self._manager.set_blocked(name)
 
     def names(self) -> list[str]:
-        """Names of all backends; of entry points only the metadata is read."""
+        """Names of all backends, from the metadata of entry points alone."""
         described = {spec.name for spec in self._described()}
         return sorted(
             described
@@ -77,10 +77,10 @@ class BackendRegistry:
         )
 
     def spec(self, name: str) -> BackendSpec:
-        """The description of one backend, loading no other plugin where that suffices."""
+        """The description of one backend. No other plugin is loaded if that suffices."""
         self._load(name)
         for by_entry_point in (False, True):
-            if by_entry_point:  # one plugin may describe several names
+            if by_entry_point:  # one plugin may describe several backends
                 self._load_all()
             found = [spec for spec in self._described() if spec.name == name]
             if len(found) > 1:
@@ -96,12 +96,12 @@ class BackendRegistry:
         raise UnknownBackendError(msg)
 
     def get(self, name: str) -> type[Backend[Any, Any]]:
-        """The backend's class; imports its framework.
+        """The class of the backend. This imports its framework.
 
         Raises
         ------
         UnknownBackendError, BackendLoadError
-            Naming what is installed, or the command that installs what is not.
+            If the backend is unknown or cannot be imported.
         """
         spec = self.spec(name)
         missing = spec.missing()
@@ -113,8 +113,7 @@ class BackendRegistry:
         return cls
 
     def find(self, model: object) -> str:
-        """Name of the backend that takes this model, found from its type without importing
-        anything."""
+        """Name of the backend that takes this model, found from its type without an import."""
         self._load_all()
         bases = {f"{cls.__module__}.{cls.__qualname__}" for cls in type(model).__mro__}
         found = {
@@ -149,7 +148,7 @@ class BackendRegistry:
         loss: str | Callable[..., Any] | None = None,
         optimizer: Optimizer | None = None,
     ) -> Backend[Any, Any]:
-        """The backend of a model; a model that already is a backend is returned as it is."""
+        """The backend of a model. A backend is returned as it is."""
         if backend is None and isinstance(model, Backend) and not isinstance(model, type):
             if loss is not None:
                 msg = (
@@ -173,7 +172,7 @@ class BackendRegistry:
     def _load(self, name: str) -> None:
         if self._manager.has_plugin(name) or self._manager.is_blocked(name):
             return
-        # pluggy would take the first of two silently
+        # of two plugins, pluggy would silently take the first
         owners = sorted(
             {e.dist.name if e.dist else e.value for e in self._entry_points() if e.name == name}
         )
@@ -193,8 +192,7 @@ class BackendRegistry:
                 warnings.warn(str(error), RuntimeWarning, stacklevel=3)
 
     def _admit(self, name: str, add: Callable[[], object]) -> None:
-        """Let a plugin in only if it can describe its backends; a broken one must not break the
-        others."""
+        """Add a plugin only if it can describe its backends, so that it cannot break others."""
         try:
             add()
             self._manager.check_pending()
@@ -212,7 +210,7 @@ class BackendRegistry:
 
 
 def check_signatures(cls: type, protocol: type, *, who: str) -> None:
-    """Refuse a class whose methods cannot be called the way the protocol calls them."""
+    """Refuse a class whose methods cannot be called as the protocol calls them."""
     for name, wanted in inspect.getmembers(protocol, inspect.isfunction):
         if name.startswith("_"):
             continue

@@ -1,5 +1,4 @@
-"""SGD and AdamW on NumPy arrays, as PyTorch defines them: for backends without an optimiser of
-their own."""
+"""SGD and AdamW of PyTorch on NumPy arrays, for backends without optimisers."""
 
 from __future__ import annotations
 
@@ -19,14 +18,14 @@ EPS = 1e-8
 
 
 class Memory(NamedTuple):
-    """What an optimiser remembers: its steps, and vectors of shape (p,); by default nothing."""
+    """The memory of an optimiser: its steps, and vectors of shape (p,). Empty by default."""
 
     steps: int = 0
     vectors: tuple[Reals, ...] = ()
 
 
 def check_optimizer(optimizer: Optimizer) -> Optimizer:
-    """The optimiser, if NumPy has it.
+    """The optimiser, refused unless this module has it.
 
     Raises
     ------
@@ -42,7 +41,7 @@ def check_optimizer(optimizer: Optimizer) -> Optimizer:
 def advance(
     optimizer: Optimizer, params: Reals, gradient: Reals, memory: Memory, *, lr: float
 ) -> Memory:
-    """Take one step on `params` in place; `gradient` and the vectors of `memory` are used up."""
+    """Take one step on `params` in place. `gradient` and the vectors of `memory` are used up."""
     step = _adamw if optimizer.name == "adamw" else _sgd
     return Memory(memory.steps + 1, step(optimizer, params, gradient, memory, float(lr)))
 

@@ -1,1 +1,1 @@
-"""From scores to actions."""
+"""Decisions: from scores to actions."""

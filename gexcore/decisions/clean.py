@@ -1,4 +1,4 @@
-"""A cleaned training set as a value: which samples stay, and what to train them towards."""
+"""Cleaned training sets: which samples stay, and their targets."""
 
 from __future__ import annotations
 
@@ -19,45 +19,45 @@ from gexcore.decisions.relabel import (
 from gexcore.errors import InvalidDataError, InvalidSettingError
 
 Method = Literal["argmax_or_drop", "argmax", "other", "eq16", "distill", "complementary", "drop"]
-"""What becomes of a suspect."""
+"""Treatment of suspects."""
 
 METHODS: tuple[Method, ...] = get_args(Method)
 RELABELLINGS = METHODS[:-1]
-"""Those that need to know what is believed about the suspects; the first is the default."""
+"""Methods that need predictions for the suspects. The first is the default."""
 
 
 class Predictions(NamedTuple):
-    """What is believed about the classes of some samples.
+    """Predictions of the classes of some samples.
 
     Parameters
     ----------
     logits : array, shape (samples, K)
-        Of the trained model θ*, just as it was given.
+        Logits of the trained model θ*, as it was given.
     probabilities : array, shape (samples, K)
-        Averaged over members.
+        Class probabilities, averaged over members.
     """
 
     logits: NDArray[Any]
     probabilities: NDArray[Any]
 
     def at(self, rows: NDArray[np.intp]) -> Predictions:
-        """Those of some samples."""
+        """The predictions for some of the samples."""
         return Predictions(self.logits[rows], self.probabilities[rows])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Cleaned:
-    """A training set with its suspects dealt with: train on ``x[indices]`` towards `targets`.
+    """A training set with treated suspects: train on ``x[indices]`` towards `targets`.
 
     Parameters
     ----------
     indices : integer array, shape (kept,)
         Positions in the original data, ascending.
     targets : array
-        Classes, shape (kept,), or one row of soft targets for each, shape (kept, K), in float64.
+        Classes, shape (kept,), or rows of soft targets, shape (kept, K), in float64.
     changed : integer array
-        Positions in the original data, ascending, of samples whose target is another one now or
-        that were left out.
+        Positions in the original data, ascending, of samples that got a new target or were left
+        out.
     method : str
     """
 
@@ -82,10 +82,11 @@ class Cleaned:
 
     @property
     def weights(self) -> NDArray[np.float64]:
-        """The sum of each sample's soft targets, shape (kept,); 1 for a class.
+        """Sum of each sample's soft targets, shape (kept,); 1 for a class.
 
-        Eq. 16 gives rows that sum to less than one. A framework whose cross-entropy expects one,
-        such as that of Keras, takes ``targets / weights[:, None]`` with these as sample weights.
+        Eq. 16 gives rows that sum to less than one. The cross-entropy of some frameworks, such as
+        Keras, expects a sum of one. Give it ``targets / weights[:, None]``, and these sums as
+        sample weights.
         """
         return (
             np.ones(len(self)) if self.targets.ndim == 1 else np.asarray(self.targets.sum(axis=1))
@@ -95,7 +96,7 @@ class Cleaned:
 def clean(
     labels: Any, suspects: Any, method: str, predictions: Predictions | None = None
 ) -> Cleaned:
-    """Drop the suspects of a training set or give them new targets.
+    """Drop the suspects of a training set, or give them new targets.
 
     Parameters
     ----------
@@ -104,19 +105,20 @@ def clean(
     suspects : integer array
         Distinct positions.
     method : {"argmax_or_drop", "argmax", "other", "eq16", "distill", "complementary", "drop"}
-        The most probable class by the members, leaving out the suspects whose given one it is; the
-        same, keeping those as they are; the most probable other class; Eq. 16 from the logits of
-        θ*; the members' probabilities; those of θ* without the given class; or leave the suspects
-        out.
+        "argmax_or_drop" gives the most probable class by the members, and drops suspects whose
+        given class it is. "argmax" keeps those suspects as they are. "other" gives the most
+        probable other class. "eq16" gives Eq. 16 from the logits of θ*. "distill" gives the
+        probabilities of the members. "complementary" gives the probabilities of θ* without the
+        given class. "drop" drops all suspects.
     predictions : Predictions
-        Of the suspects, row by row; "drop" needs none.
+        Predictions for the suspects, row by row. "drop" needs none.
 
     Raises
     ------
     InvalidDataError
-        For labels, positions or predictions that do not fit together.
+        If labels, positions or predictions do not fit together.
     InvalidSettingError
-        For an unknown method, or a class that would vanish.
+        If the method is unknown, or a class would vanish.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What pruning costs: accuracy against the share of samples kept."""
+"""Pruning curves: accuracy against the share of samples kept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gexcore.decisions.prune import prune, random_subset
 
 Train = Callable[[NDArray[np.intp]], float]
-"""Trains on the samples at these positions, ascending, and gives the test accuracy."""
+"""A function that trains on the samples at these positions and gives the test accuracy."""
 
 
 class CurvePoint(NamedTuple):
@@ -22,9 +22,9 @@ class CurvePoint(NamedTuple):
     keep : float
     samples : int
     accuracy : float
-        Trained on the samples of highest score.
+        Accuracy after training on the samples of highest score.
     random : float
-        Trained on as many random ones.
+        Accuracy after training on as many random samples.
     """
 
     keep: float
@@ -42,18 +42,18 @@ def pruning_curve(
     class_quota: bool = False,
     seed: int = 0,
 ) -> list[CurvePoint]:
-    """Train on less and less, by score and at random.
+    """Train on smaller and smaller parts of the data, by score and at random.
 
     Parameters
     ----------
     train : callable
         ``train(positions) -> accuracy``.
     scores, labels, class_quota
-        As for `prune`.
+        The arguments of `prune`.
     keep : sequence of float
-        Shares to keep; all are checked before the first training.
+        Shares to keep. All are checked before the first training.
     seed : int
-        Of the random subsets.
+        Seed of the random subsets.
 
     Examples
     --------

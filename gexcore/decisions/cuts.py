@@ -1,5 +1,4 @@
-"""Cuts of the square roots of scores: by a valley, by a mixture, by Otsu, or by the first of them
-that is sure."""
+"""Cuts of the square roots of scores: by a valley, by a mixture, or by Otsu."""
 
 from __future__ import annotations
 
@@ -19,10 +18,13 @@ MIN_ASHMAN_D = 3.4
 MIN_ETA = 0.74
 MIN_SAMPLES = 50
 MIN_MIXTURE_D = 2.3
-"""A mixture fitted to a thousand scores of one mode has an Ashman's D of up to 2.2 by itself."""
-SURE_MIXTURE_D, SURE_MIXTURE_SAMPLES = 2.9, 500
-"""What no mixture fitted to 500 scores of one mode or more was seen to have; to 200, one in thirty
-had."""
+"""The least Ashman's D of a mixture with two modes. A thousand scores of one mode reach 2.2."""
+
+SURE_MIXTURE_D = 2.9
+"""Ashman's D of a sure mixture: no mixture of 500 scores or more with one mode reached it."""
+
+SURE_MIXTURE_SAMPLES = 500
+"""The least scores of a sure mixture. With 200 scores one mixture in thirty was misleading."""
 
 
 class Threshold(NamedTuple):
@@ -31,14 +33,14 @@ class Threshold(NamedTuple):
     Parameters
     ----------
     value : float or None
-        Scores above it are suspects. None: refused, the scores are a ranking only, which does
+        Scores above it are suspects. None means refused: the scores are only a ranking. It does
         *not* mean that the data is clean.
     method : {"valley", "otsu", "mixture", "known_rate", "quantile", "refused"}
     reason : str
         One sentence with the numbers that decided.
     clip : float or None
-        What `value` is a cut on: `Influence.suspicion` with losses clipped here, which is less than
-        for the published ranking. None: on the scores as they were given.
+        Clip of the losses of the scores that `value` cuts, lower than for the published ranking.
+        None means scores as they were given.
     """
 
     value: float | None
@@ -48,12 +50,11 @@ class Threshold(NamedTuple):
 
 
 Cut = Callable[[NDArray[np.float64]], Threshold]
-"""Of the square roots of scores."""
+"""A function from square roots of scores to a threshold."""
 
 
 def first_sure_cut(x: NDArray[np.float64]) -> Threshold:
-    """At a valley, else by Otsu where the parts are far apart, else by a mixture that one mode does
-    not have."""
+    """Cut at a valley, else by Otsu if the parts are far apart, else by a clear mixture."""
     found = valley_cut(x)
     cut = None if found.value is not None or len(x) < MIN_SAMPLES else otsu(x)
     if cut is None:
@@ -76,7 +77,7 @@ def first_sure_cut(x: NDArray[np.float64]) -> Threshold:
 
 
 def valley_cut(x: NDArray[np.float64]) -> Threshold:
-    """At the valley right of the main mode, if the bump beyond it is real."""
+    """Cut at the valley right of the main mode, if the bump beyond it is real."""
     refusal = _equal_or_few(x)
     if refusal is not None:
         return refusal
@@ -93,7 +94,7 @@ def valley_cut(x: NDArray[np.float64]) -> Threshold:
 
 
 def otsu_cut(x: NDArray[np.float64]) -> Threshold:
-    """Where Otsu cuts, however close the parts."""
+    """Cut by Otsu, however close the parts are."""
     cut = otsu(x)
     if cut is None:
         return _EQUAL
@@ -102,8 +103,7 @@ def otsu_cut(x: NDArray[np.float64]) -> Threshold:
 
 
 def mixture_cut(x: NDArray[np.float64], *, min_d: float = MIN_MIXTURE_D) -> Threshold:
-    """Where the upper of two fitted normal distributions becomes the likelier, if they are far
-    enough apart."""
+    """Cut where the upper of two fitted normal distributions becomes the likelier one."""
     refusal = _equal_or_few(x)
     if refusal is not None:
         return refusal

@@ -1,4 +1,4 @@
-"""How well scores rank the samples that are looked for."""
+"""Metrics of how well scores rank the positive samples."""
 
 from __future__ import annotations
 
@@ -11,26 +11,25 @@ from gexcore.errors import InvalidDataError
 
 
 class _Levels(NamedTuple):
-    """Samples counted at each distinct score, lowest first."""
+    """Counts of samples at each distinct score, lowest first."""
 
     all: NDArray[Any]
     positive: NDArray[Any]
 
 
 def auc(scores: NDArray[Any], positive: NDArray[Any]) -> float:
-    """Area under the ROC curve: the chance that a positive sample scores above another one, ties
-    counting half.
+    """Area under the ROC curve: the chance that a positive scores above a negative.
 
     Parameters
     ----------
     scores : array, shape (samples,)
-        High = expected to be positive.
+        Scores; high = expected to be positive.
     positive : boolean array, shape (samples,)
 
     Raises
     ------
     InvalidDataError
-        For scores that are NaN, unequal lengths, or samples all of one kind.
+        If scores are NaN, lengths differ, or all samples are of one kind.
 
     Examples
     --------
@@ -46,10 +45,9 @@ def auc(scores: NDArray[Any], positive: NDArray[Any]) -> float:
 
 
 def average_precision(scores: NDArray[Any], positive: NDArray[Any]) -> float:
-    """Σ (R_i − R_{i−1}) P_i over the distinct scores, highest first: the area under precision
-    against recall.
+    """Area under precision against recall: Σ (R_i − R_{i−1}) P_i over distinct scores.
 
-    Parameters and errors are those of `auc`.
+    Parameters and errors are the same as for `auc`.
 
     Examples
     --------
@@ -63,8 +61,7 @@ def average_precision(scores: NDArray[Any], positive: NDArray[Any]) -> float:
 
 
 def correlation(one: NDArray[Any], other: NDArray[Any]) -> float:
-    """Pearson's r of two scores of the same samples; NaN for fewer than two samples, or scores that
-    are all equal.
+    """Pearson's r of two scores; NaN for fewer than two samples, or equal scores.
 
     Examples
     --------
@@ -81,9 +78,9 @@ def correlation(one: NDArray[Any], other: NDArray[Any]) -> float:
 
 
 def rank_correlation(one: NDArray[Any], other: NDArray[Any]) -> float:
-    """Spearman's ρ of two scores of the same samples, equal scores sharing the mean of their ranks.
+    """Spearman's ρ of two scores of the same samples. Equal scores share their mean rank.
 
-    NaN for fewer than two samples, or scores that are all equal.
+    NaN for fewer than two samples, or if all scores are equal.
 
     Examples
     --------

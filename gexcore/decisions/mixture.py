@@ -1,4 +1,4 @@
-"""A mixture of two normal distributions, fitted to scores."""
+"""Mixtures of two normal distributions, fitted to scores."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ SETTLED = 1e-6
 
 
 class Mixture(NamedTuple):
-    """Two normal distributions, the one of smaller mean first.
+    """Two normal distributions. The first has the smaller mean.
 
     Parameters
     ----------
     share : float
-        Of the upper one.
+        Share of the upper distribution.
     means, deviations : pairs of float
     """
 
@@ -34,8 +34,7 @@ class Mixture(NamedTuple):
         return float(2**0.5 * (self.means[1] - self.means[0]) / np.hypot(*self.deviations))
 
     def cut(self) -> float | None:
-        """Where the upper distribution becomes the likelier one, between the means; None if
-        nowhere."""
+        """The point between the means where the upper distribution becomes likelier, or None."""
         x = np.linspace(*self.means, BINS)
         lower, upper = _densities(x, self)
         likelier = upper > lower
@@ -44,10 +43,9 @@ class Mixture(NamedTuple):
 
 
 def fit_mixture(x: NDArray[np.float64]) -> Mixture | None:
-    """The likeliest mixture near Otsu's cut, by expectation maximisation; None where all scores are
-    equal.
+    """The likeliest mixture near Otsu's cut; None if all scores are equal.
 
-    Works on a histogram, so that a million scores take as long as a thousand.
+    The fit is expectation maximisation on a histogram. A million scores take as long as a thousand.
     """
     start = otsu(x)
     if start is None:
@@ -72,7 +70,7 @@ def _fit(
 ) -> Mixture | None:
     parts = (counts * (1 - upper), counts * upper)
     weights = [float(part.sum()) for part in parts]
-    if min(weights) < 1:  # less than one sample
+    if min(weights) < 1:  # a part with less than one sample
         return None
     means = [float((part * x).sum() / w) for part, w in zip(parts, weights, strict=True)]
     squares = [

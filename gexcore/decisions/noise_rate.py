@@ -1,4 +1,4 @@
-"""How many labels are wrong, as far as a threshold can tell."""
+"""Noise rates: the share of wrong labels, as far as a threshold shows it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from gexcore.errors import InvalidSettingError
 
 
 class NoiseRate(NamedTuple):
-    """An estimated share of wrong labels; NaN throughout where the threshold was refused.
+    """An estimated share of wrong labels. All numbers are NaN if the threshold was refused.
 
     Parameters
     ----------
     estimate : float
         Share of the samples above the threshold.
     low, high : float
-        Of its bootstrap interval.
+        Ends of its bootstrap interval.
     """
 
     estimate: float
@@ -37,25 +37,23 @@ def noise_rate(
     draws: int = 100,
     seed: int = 0,
 ) -> NoiseRate:
-    """The share of samples above a threshold, and how much it depends on which samples there happen
-    to be.
+    """The share of samples above a threshold, with a bootstrap interval.
 
-    Every draw takes as many samples with replacement and finds the threshold anew; where it is
-    refused the draw counts as a rate of 0, so an interval that reaches 0 tells of a decision that
-    hangs by a thread.
+    Every draw takes as many samples with replacement and finds the threshold anew. A refused
+    threshold counts as a rate of 0. So an interval that reaches 0 shows an unsure decision.
 
-    The interval does not know what the scores do not show: wrong labels that the members never
-    doubt, and right labels of hard samples that they do, bias the estimate.
+    The interval does not contain the bias of the scores. Wrong labels that the members never doubt
+    bias the estimate, and so do right labels that they doubt.
 
     Parameters
     ----------
     scores, labels, method
-        As for `gexcore.decisions.threshold.find_threshold`, but for the methods that are told a
-        rate.
+        The arguments of `gexcore.decisions.threshold.find_threshold`, without the methods that take
+        a rate.
     level : float
-        Of the interval.
+        Level of the interval.
     draws : int
-        Each costs as much as finding the threshold once.
+        Number of draws. Each costs as much as finding the threshold once.
     seed : int
 
     Examples

@@ -1,4 +1,4 @@
-"""Otsu's threshold, exactly: over all cuts between values, not over histogram bins."""
+"""Otsu's threshold over all cuts between values, not over bins of a histogram."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class OtsuCut(NamedTuple):
     Parameters
     ----------
     value : float
-        Half-way between the neighbours of the cut; scores above it are the upper part.
+        Threshold half-way between the neighbours of the cut. Scores above it are the upper part.
     eta : float
         Share of the variance that lies between the parts, in (0, 1].
     ashman_d : float
@@ -36,17 +36,17 @@ def otsu(scores: Any) -> OtsuCut | None:
     Parameters
     ----------
     scores : array, shape (samples,)
-        Finite; of any array library.
+        Finite scores of any array library.
 
     Returns
     -------
     OtsuCut or None
-        None where all scores are equal: there is nothing to cut.
+        None if all scores are equal: there is nothing to cut.
 
     Raises
     ------
     InvalidDataError
-        For scores that are not finite, or none at all.
+        If scores are not finite, or there are none.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def otsu(scores: Any) -> OtsuCut | None:
     check_scores(scores)
     ordered = xp.sort(
         scores, stable=False
-    )  # equal numbers have no order, and this is several times faster
+    )  # the sort need not be stable, and this one is several times faster
     lowest, highest = ordered[0], ordered[-1]
     spread = highest - lowest
     if not float(spread) > 0:
@@ -71,7 +71,7 @@ def otsu(scores: Any) -> OtsuCut | None:
     lower_sum, total = sums[:-1], sums[-1]
     excess = (
         count * (total / n) - lower_sum
-    )  # of what the lower part would hold, were the two parts alike
+    )  # the share that the lower part would hold if both parts were alike
     between = excess * excess / (count * (n - count))
     best = _between_values(xp, x, between, int(xp.argmax(between)))
     lower, upper = x[: best + 1], x[best + 1 :]
@@ -82,7 +82,7 @@ def otsu(scores: Any) -> OtsuCut | None:
     middle = (ordered[best] + ordered[best + 1]) / 2
     within = sum(variances)
     return OtsuCut(
-        # between neighbouring floats there is no middle, and rounding may choose the upper one
+        # neighbouring floats have no middle, and rounding may give the upper one
         value=float(middle if middle < ordered[best + 1] else ordered[best]),
         eta=explained / (explained + left) if explained + left > 0 else 1.0,
         ashman_d=2**0.5 * abs(gap) / within**0.5 if within > 0 else float("inf"),
@@ -91,8 +91,7 @@ def otsu(scores: Any) -> OtsuCut | None:
 
 
 def _between_values(xp: Any, x: Any, between: Any, best: int) -> int:
-    """The better end of the run of equal values that a cut is in: it is nowhere better than at both
-    of its ends."""
+    """The better end of the run of equal values around a cut: no place in between is better."""
     if x[best] < x[best + 1]:
         return best
     value = x[best : best + 1]
@@ -106,12 +105,12 @@ def _between_values(xp: Any, x: Any, between: Any, best: int) -> int:
 
 
 def check_scores(scores: Any) -> None:
-    """Refuse scores that no threshold can be found in.
+    """Refuse scores in which no threshold can be found.
 
     Raises
     ------
     InvalidDataError
-        For scores that are not finite, or none at all.
+        If scores are not finite, or there are none.
     """
     xp = array_namespace(scores)
     if scores.shape[0] == 0 or not bool(xp.all(xp.isfinite(scores))):

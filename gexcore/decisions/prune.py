@@ -1,4 +1,4 @@
-"""Which samples can go: those of the lowest scores, in exact number."""
+"""Pruning: an exact number of samples of lowest score goes."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ def prune(
     Parameters
     ----------
     scores : array, shape (samples,)
-        High = worth keeping, such as `Influence.self_influence`. Wrong labels score high as well,
-        so clean them first. Of equal scores the earlier sample is kept.
+        Scores such as `Influence.self_influence`; high = worth keeping. Wrong labels score high as
+        well, so clean them first. Between equal scores the earlier sample is kept.
     keep : float
-        Share of the samples, above 0 and at most 1.
+        Share of the samples to keep, above 0 and at most 1.
     labels : integer array, shape (samples,), optional
-        Given classes: no class may then vanish.
+        Given classes. With labels no class may vanish.
     class_quota : bool
-        Keep of every class nearly that share, and one sample at least, instead of the highest of
-        all; the total is still exact.
+        Whether nearly that share of every class is kept, and at least one sample, instead of the
+        highest of all. The total is still exact.
 
     Raises
     ------
     InvalidDataError
-        For scores that are NaN, or labels that do not fit them.
+        If scores are NaN, or labels do not fit the scores.
     InvalidSettingError
-        For a share that keeps nothing, or a class that would vanish.
+        If the share keeps nothing, or a class would vanish.
 
     Examples
     --------
@@ -70,8 +70,7 @@ def prune(
 def random_subset(
     samples: int, keep: float, *, seed: int, labels: Any = None, class_quota: bool = False
 ) -> NDArray[np.intp]:
-    """As `prune`, of random scores: the baseline that every ranking must beat; equal seeds keep
-    equal samples."""
+    """A random subset, the baseline of every ranking. Equal seeds keep equal samples."""
     scores = np.random.default_rng(seed).random(samples)
     return prune(scores, keep, labels=labels, class_quota=class_quota)
 
@@ -82,7 +81,7 @@ def refuse_vanished(labels: NDArray[Any], kept: NDArray[np.intp], *, remedy: str
     Raises
     ------
     InvalidSettingError
-        Naming the first such class.
+        If a class vanishes. The error names the first one.
     """
     gone = np.setdiff1d(labels, labels[kept])
     if len(gone):
@@ -115,7 +114,7 @@ def _count(scores: NDArray[np.float64], keep: float) -> int:
 
 
 def _quotas(sizes: NDArray[np.intp], count: int) -> NDArray[np.intp]:
-    """One sample of each class, and the rest in proportion by largest remainders: `count` in all."""
+    """Quotas with the sum `count`: one sample per class, the rest by largest remainders."""
     if count < len(sizes):
         msg = (
             f"{count} samples are to be kept of {len(sizes)} classes, and a class must not "

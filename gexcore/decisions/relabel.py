@@ -1,9 +1,8 @@
-"""New targets for samples whose given label is probably wrong: pure functions on arrays of any
-library.
+"""New targets for samples with wrong labels: pure functions on arrays of any library.
 
-Where a function takes logits f (samples × K), φ = softmax(f) is what the trained model believes and
-m is the given label. Nothing here forms φ: a memorised wrong label has φ_m = 1 in float32, and
-everything of interest in the digits that are then lost.
+Functions take logits f (samples × K). φ = softmax(f) are the probabilities of the trained model,
+and m is the given label. No function computes φ itself. A memorised wrong label has φ_m = 1 in
+float32, and the lost digits are those that count.
 """
 
 from __future__ import annotations
@@ -16,30 +15,29 @@ from gexcore.backend.protocols import Array
 from gexcore.errors import InvalidDataError
 
 SUM_TOLERANCE = 1e-3
-"""Rows of probabilities may miss one by this much, as rows stored in half precision do."""
+"""Tolerance of the sum of a row of probabilities: half precision needs it."""
 
 TINY = -40.0
-"""Below it log(1 + eˣ) is eˣ to the last digit of a double."""
+"""Number x below which log(1 + eˣ) equals eˣ in double precision."""
 
 
 def relabel_eq16(logits: Array, labels: Array, *, renormalize: bool = False) -> Array:
-    """ỹ_k = log(1 − φ_m) / ((K − 1) log φ_k) for k ≠ m, and ỹ_m = 0 (paper Eq. 16), shape (samples,
-    K).
+    """ỹ_k = log(1 − φ_m) / ((K − 1) log φ_k) for k ≠ m, ỹ_m = 0 (Eq. 16), shape (samples, K).
 
     Parameters
     ----------
     logits : float array, shape (samples, K)
-        Of the trained model, before the softmax (or its log-probabilities).
+        Logits of the trained model, or its log-probabilities.
     labels : integer array, shape (samples,)
         Given classes.
     renormalize : bool
-        Make every row sum to one. By default 0 ≤ ỹ_k ≤ 1/(K − 1), so that a sample which the model
-        would confidently put elsewhere counts about 1/(K − 1): almost as if it were dropped.
+        Whether every row sums to one. By default 0 ≤ ỹ_k ≤ 1/(K − 1). A sample that the model would
+        confidently put elsewhere then counts about 1/(K − 1), almost as if it were dropped.
 
     Raises
     ------
     InvalidDataError
-        For logits that are not finite, fewer than two classes, or labels outside 0 … K − 1.
+        If logits are not finite, classes are fewer than two, or labels are outside 0 … K − 1.
 
     Notes
     -----
@@ -65,21 +63,21 @@ def relabel_eq16(logits: Array, labels: Array, *, renormalize: bool = False) -> 
 
 
 def relabel_complementary(logits: Array, labels: Array) -> Array:
-    """ỹ_k = φ_k / (1 − φ_m) for k ≠ m: what the model believes once the given label is ruled out.
+    """ỹ_k = φ_k / (1 − φ_m) for k ≠ m: the probabilities without the given class.
 
-    Cross-entropy with these rows, which sum to one, has at the trained model the gradient of the
-    complementary loss −log(1 − φ_m), and nowhere falls below it. Parameters and errors are those
-    of `relabel_eq16`.
+    The rows sum to one. At the trained model their cross-entropy has the gradient of the
+    complementary loss −log(1 − φ_m). It is nowhere below that loss. Parameters and errors are the
+    same as for `relabel_eq16`.
     """
     xp, given = _checked(logits, labels)
     return _softmax(xp, logits, given)
 
 
 def complementary_loss(logits: Array, labels: Array) -> Array:
-    """−log(1 − p_m), shape (samples,): small where the model does *not* predict the given label.
+    """−log(1 − p_m), shape (samples,): small if the model does *not* predict the given label.
 
-    To train with it, take the logits of the current model. Parameters and errors are those of
-    `relabel_eq16`.
+    A training with this loss takes the logits of the current model. Parameters and errors are the
+    same as for `relabel_eq16`.
 
     Examples
     --------
@@ -93,20 +91,20 @@ def complementary_loss(logits: Array, labels: Array) -> Array:
 
 
 def relabel_argmax(probabilities: Array, ruled_out: Array | None = None) -> Array:
-    """The most probable class, shape (samples,); the first of equals.
+    """The most probable class, shape (samples,). Between equals it is the first.
 
     Parameters
     ----------
     probabilities : float array, shape (samples, K)
-        Best averaged over members, which have forgotten some of what θ* memorised.
+        Class probabilities, best averaged over members. Members have forgotten some of what θ*
+        memorised.
     ruled_out : integer array, shape (samples,), optional
-        A class that each sample does not get, such as the given one.
+        A class that the sample must not get, such as the given one.
 
     Raises
     ------
     InvalidDataError
-        For numbers that are no probabilities, rows that do not sum to one, or labels outside 0 … K
-        − 1.
+        If numbers are no probabilities, rows do not sum to one, or labels are outside 0 … K − 1.
     """
     xp = check_probabilities(probabilities)
     if ruled_out is not None:
@@ -117,18 +115,16 @@ def relabel_argmax(probabilities: Array, ruled_out: Array | None = None) -> Arra
 
 
 def relabel_distill(probabilities: Array) -> Array:
-    """The probabilities themselves as soft targets, shape (samples, K), each row summing to one
-    exactly.
+    """The probabilities as soft targets, shape (samples, K), with row sums of exactly one.
 
-    Parameters and errors are those of `relabel_argmax`.
+    Parameters and errors are the same as for `relabel_argmax`.
     """
     xp = check_probabilities(probabilities)
     return probabilities / xp.sum(probabilities, axis=1, keepdims=True)
 
 
 def check_probabilities(probabilities: Array) -> Any:
-    """Refuse what is not one row of K ≥ 2 class probabilities per sample; gives the array
-    namespace.
+    """The array namespace of rows of K ≥ 2 class probabilities, or a refusal.
 
     Raises
     ------
@@ -136,7 +132,7 @@ def check_probabilities(probabilities: Array) -> Any:
     """
     xp = array_namespace(probabilities)
     _check_width(probabilities, "probabilities")
-    if not bool(xp.all(probabilities >= 0)):  # so that NaN fails
+    if not bool(xp.all(probabilities >= 0)):  # NaN must fail
         raise InvalidDataError(
             "some probabilities are negative or NaN; give one row of probabilities per sample"
         )
@@ -154,7 +150,7 @@ def check_probabilities(probabilities: Array) -> Any:
 
 
 def check_labels(labels: Array, classes: int) -> None:
-    """Refuse what is not one integer 0 … classes − 1 per sample.
+    """Refuse labels that are not one integer 0 … classes − 1 per sample.
 
     Raises
     ------
@@ -178,7 +174,7 @@ def check_labels(labels: Array, classes: int) -> None:
 
 
 def _checked(logits: Array, labels: Array) -> tuple[Any, Array]:
-    """The namespace, and where the given label of each row is, shape (samples, K)."""
+    """The namespace, and a mask of the given label of each row, shape (samples, K)."""
     xp = array_namespace(logits, labels)
     _check_width(logits, "logits")
     if not bool(xp.all(xp.isfinite(logits))):
@@ -220,7 +216,7 @@ def _log_odds_against(xp: Any, logits: Array) -> Array:
     rest = xp.where(top, xp.full_like(logits, -xp.inf), logits)
     second = xp.max(rest, axis=1, keepdims=True)
     without_top = second + xp.log(xp.sum(xp.exp(rest - second), axis=1, keepdims=True))
-    shares = xp.exp(rest - highest)  # of the top class it would be one
+    shares = xp.exp(rest - highest)  # the top class would have one
     others = xp.sum(shares, axis=1, keepdims=True) - shares
     without_k = highest + xp.log1p(xp.where(others > 0, others, xp.zeros_like(others)))
     return xp.where(top, without_top, without_k) - logits

@@ -1,4 +1,4 @@
-"""Does cleaning help? Train on each version of the data and measure."""
+"""Retraining on each version of the data, to see whether cleaning helps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gexcore.errors import InvalidDataError, InvalidModelError, InvalidSettingEr
 from gexcore.evaluation.losses import in_order
 
 Recipe = Callable[..., Any]
-"""``train(x, y, *, seed) -> model``: y holds classes, or one row of soft targets per sample."""
+"""``train(x, y, *, seed) -> model``, where y holds classes or rows of soft targets."""
 
 GIVEN = "as given"
 
@@ -30,9 +30,9 @@ class Trial(NamedTuple):
     treatment : str
     seed : int
     samples : int
-        It was trained on.
+        Number of training samples.
     accuracy : float
-        On the test data.
+        Accuracy on the test data.
     """
 
     treatment: str
@@ -51,36 +51,37 @@ def retrain(
     seeds: int = 3,
     backend: str | None = None,
 ) -> Iterator[Trial]:
-    """Train on the data as it is and on each cleaned version of it, and measure the test accuracy.
+    """Train on the data and on each cleaned version, and measure the test accuracy.
 
     Parameters
     ----------
     train : callable
         ``train(x, y, *, seed) -> model``, a model of any framework that has a backend.
     data : (x, y) arrays
-        That the treatments are of.
+        Data that the treatments belong to.
     treatments : mapping of str to Cleaned
-        Such as ``{"drop": influence.relabel("drop"), "relabel": influence.relabel()}``.
+        Cleaned data, such as ``{"drop": influence.relabel("drop"), "relabel":
+        influence.relabel()}``.
     test : (x, y) or any other data
-        Right labels, as integers.
+        Test data with right labels, as integers.
     labels : integer array, optional
-        ``influence.labels``, where those of the data are not 0 … K − 1 themselves.
+        ``influence.labels``, needed if the classes of the data are not 0 … K − 1.
     seeds : int
         Trainings of each version, with the seeds 0 … seeds − 1.
     backend : str, optional
-        Only where the model's type leaves a choice.
+        Name of the backend, needed only if the model's type leaves a choice.
 
     Yields
     ------
     Trial
-        As each training ends, seed by seed; first the data as it is.
+        One trial as each training ends, seed by seed. The data as it is comes first.
 
     Raises
     ------
     InvalidSettingError
-        For fewer than one seed.
+        If there are fewer than one seeds.
     InvalidModelError
-        Where the recipe fails; what was yielded before stands.
+        If the recipe fails. Earlier trials stay valid.
     """
     if seeds < 1:
         raise InvalidSettingError(f"seeds is {seeds}, and must be at least 1")
@@ -105,7 +106,7 @@ def retrain(
 
 
 def accuracy(model: Any, data: Any, *, backend: str | None = None, batch_size: int = 512) -> float:
-    """Share of samples whose most probable class is the given one.
+    """Share of samples whose most probable class is the given class.
 
     Parameters
     ----------
@@ -118,9 +119,9 @@ def accuracy(model: Any, data: Any, *, backend: str | None = None, batch_size: i
     Raises
     ------
     InvalidDataError
-        For targets that are no classes.
+        If targets are no classes.
     MissingCapabilityError
-        Where the backend has no logits.
+        If the backend has no logits.
     """
     engine = default_registry().create(model, backend=backend)
     require(engine, SupportsLogits, by="measuring the accuracy")

@@ -1,4 +1,4 @@
-"""Do scores tell two sources of data apart?"""
+"""Separation of two sources of data by scores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gexcore.errors import InvalidDataError
 
 
 class Detection(NamedTuple):
-    """How well a ranking finds one source.
+    """Detection of one source by a ranking.
 
     Parameters
     ----------
@@ -23,14 +23,14 @@ class Detection(NamedTuple):
 
 
 class Separation(NamedTuple):
-    """Both orientations: which source scores higher is not known beforehand.
+    """Detection in both orientations, as the higher source is not known beforehand.
 
     Parameters
     ----------
     source : object
-        What is looked for.
+        Source to find.
     high, low : Detection
-        Where high scores, or low ones, count as that source; the two AUCs sum to one.
+        Detection if high scores, or low scores, count as that source. The two AUCs sum to one.
     """
 
     source: Any
@@ -44,14 +44,15 @@ def separate(scores: Any, sources: Any) -> Separation:
     Parameters
     ----------
     scores : array, shape (samples,)
-        Such as `Influence.self_influence`.
+        Scores, such as `Influence.self_influence`.
     sources : array, shape (samples,)
-        Two distinct values; the later in order (True, "usps" after "mnist", 1) is looked for.
+        Two distinct values. The later one in order (True, "usps" after "mnist", 1) is the source to
+        find.
 
     Raises
     ------
     InvalidDataError
-        For one source or more than two, unequal lengths, or scores that are NaN.
+        If there are not two sources, lengths differ, or scores are NaN.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Scores by group: which annotator, source or class the suspects come from."""
+"""Slices: suspects and scores by annotator, source or class."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ class Slice(NamedTuple):
     group : object
     samples : int
     mean : float
-        Of their scores.
+        Mean of their scores.
     flagged : int
     share : float
-        Flagged of its samples.
+        Share of its samples that are flagged.
     low, high : float
-        95 % interval of that share (Wilson), so that small groups do not look worse than they can
-        be known to be.
+        95 % interval of that share (Wilson). It is wide for small groups.
     """
 
     group: Any
@@ -36,12 +35,12 @@ class Slice(NamedTuple):
 
 
 def slices(scores: Any, groups: Any, flagged: Any = ()) -> list[Slice]:
-    """One summary for each group, the largest flagged share first, then the highest mean score.
+    """One summary per group, by largest flagged share, then by highest mean score.
 
     Parameters
     ----------
     scores : array, shape (samples,)
-        Such as `LossInfluence.suspicion`; not NaN.
+        Scores without NaN, such as `LossInfluence.suspicion`.
     groups : array, shape (samples,)
         The annotator, source, … of each sample.
     flagged : integer array
@@ -50,8 +49,7 @@ def slices(scores: Any, groups: Any, flagged: Any = ()) -> list[Slice]:
     Raises
     ------
     InvalidDataError
-        For another number of groups than of scores, scores that are NaN, or positions that are
-        none.
+        If groups and scores differ in number, scores are NaN, or positions are invalid.
 
     Examples
     --------

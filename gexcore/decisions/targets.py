@@ -1,4 +1,4 @@
-"""New targets in the user's own terms."""
+"""New targets in the form of the user's data."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from gexcore.errors import InvalidDataError
 
 
 def new_targets(y: Any, labels: Any, cleaned: Cleaned) -> NDArray[Any]:
-    """The targets of ``x[cleaned.indices]``, of the kind that the data had where that can be.
+    """The targets of ``x[cleaned.indices]``, in the form of the data if possible.
 
     Parameters
     ----------
     y : array, shape (samples,) or (samples, K)
-        As in the original data: classes under any names, or soft targets.
+        Targets of the original data: classes under any names, or soft targets.
     labels : integer array, shape (samples,), optional
-        The same classes as 0 … K − 1; needed where samples were relabelled.
+        The same classes as 0 … K − 1, needed if samples were relabelled.
     cleaned : Cleaned
 
     Returns
     -------
     array
-        Classes under their names where `y` and the new ones are classes; else rows of soft targets
-        in float32, in which given soft targets stay what they were.
+        Classes under their names, if `y` and the new targets are classes. Else rows of soft targets
+        in float32, where given soft targets stay as they are.
 
     Raises
     ------
     InvalidDataError
-        Where `labels` do not number the classes of `y`, or a new class has no name in it.
+        If `labels` do not number the classes of `y`, or a new class has no name in `y`.
 
     Examples
     --------

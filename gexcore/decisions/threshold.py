@@ -1,5 +1,4 @@
-"""Where to cut suspicion scores, or why not to: a procedure that may refuse, and alternatives to
-it."""
+"""Thresholds of suspicion scores: a procedure that may refuse, and alternatives."""
 
 from __future__ import annotations
 
@@ -14,14 +13,22 @@ from gexcore.decisions.otsu import check_scores
 from gexcore.errors import InvalidSettingError
 
 MAX_CLASS_SHARE = 0.5
+"""The largest share of a class that may be flagged."""
+
 MIN_CLASS_SIZE = 5
-"""Of a smaller class one wrong label is too large a share to say anything."""
+"""Samples of the smallest class that is checked for a large flagged share."""
+
 MAX_LONE_SHARE = 0.25
+"""The largest share of a class that may be flagged nearly alone."""
+
 LONE = 0.9
-"""Members that half forget one class look like one class with many wrong labels: not told apart, it
-refuses."""
+"""Share of all flagged samples in one class from which on a cut is doubtful.
+
+Members that half forget one class look like one class with many wrong labels.
+"""
+
 Method = Literal["auto", "valley", "otsu", "mixture", "known_rate", "quantile"]
-"""How a threshold is found."""
+"""Methods of finding a threshold."""
 
 TOLD_A_RATE = ("known_rate", "quantile")
 
@@ -32,7 +39,7 @@ class Suspects(NamedTuple):
     Parameters
     ----------
     indices : integer array
-        Most suspicious first; empty where the threshold was refused.
+        Positions, most suspicious first. Empty if the threshold was refused.
     threshold : Threshold
     """
 
@@ -41,28 +48,27 @@ class Suspects(NamedTuple):
 
 
 def valley_or_refuse(scores: NDArray[Any], labels: NDArray[Any] | None = None) -> Threshold:
-    """Cut suspicion scores at a valley of their distribution, else under guards by Otsu or a
-    mixture, else not at all.
+    """Cut suspicion scores at a valley, else by Otsu or a mixture, else refuse.
 
-    Works on the square root of the scores: cut at the valley right of the main mode if the bump
-    beyond it is real; else at Otsu's cut if the two parts are far apart (Ashman's D ≥ 3.4 and
-    η ≥ 0.74); else, of 500 scores or more, as `mixture_cut` does if its two distributions are
-    farther apart (Ashman's D ≥ 2.9) than one mode ever looks; else refuse. It also refuses if more
-    than half of any given class would be flagged, if more than a quarter of one class and hardly
-    any sample of another would be, and below 50 scores, where parts of one mode often look like
-    two.
+    It works on the square roots of the scores, in four steps. First, cut at the valley right of the
+    main mode, if the bump beyond it is real. Second, take Otsu's cut if the two parts are far apart
+    (Ashman's D ≥ 3.4 and η ≥ 0.74). Third, with 500 scores or more, cut like `mixture_cut` if the
+    two distributions are clearly apart (Ashman's D ≥ 2.9). Fourth, refuse. It also refuses in three
+    other cases: more than half of a given class would be flagged; more than a quarter of one class
+    and hardly any sample of another would be flagged; or there are fewer than 50 scores, where one
+    mode often looks like two.
 
     Parameters
     ----------
     scores : array, shape (samples,)
-        Non-negative, high = suspicious, such as mean losses clipped at 3.
+        Non-negative scores, such as mean losses clipped at 3; high = suspicious.
     labels : array, shape (samples,), optional
-        Given classes; without them all samples count as one class.
+        Given classes. Without them all samples count as one class.
 
     Raises
     ------
     InvalidDataError
-        For scores that are not finite, or none at all.
+        If scores are not finite, or there are none.
 
     Examples
     --------
@@ -79,47 +85,44 @@ def valley_or_refuse(scores: NDArray[Any], labels: NDArray[Any] | None = None) -
 
 
 def otsu_cut(scores: NDArray[Any], labels: NDArray[Any] | None = None) -> Threshold:
-    """Otsu's cut of the square roots of the scores, however close the parts; it cuts clean data as
-    well.
+    """Otsu's cut of the square roots of the scores, even for clean data.
 
-    It refuses only where all scores are equal, or where more than half of a class would be flagged.
-    Parameters and errors are those of `valley_or_refuse`.
+    It refuses only if all scores are equal, or if more than half of a class would be flagged.
+    Parameters and errors are the same as for `valley_or_refuse`.
     """
     return _guarded(cuts.otsu_cut, scores, labels)
 
 
 def valley_cut(scores: NDArray[Any], labels: NDArray[Any] | None = None) -> Threshold:
-    """As `valley_or_refuse`, by a valley or not at all."""
+    """Cut at a valley, or refuse. Parameters are the same as for `valley_or_refuse`."""
     return _guarded(cuts.valley_cut, scores, labels)
 
 
 def mixture_cut(scores: NDArray[Any], labels: NDArray[Any] | None = None) -> Threshold:
-    """Cut where the upper of two normal distributions, fitted to the square roots of the scores, is
-    the likelier.
+    """Cut by a mixture of two normal distributions of the square roots of the scores.
 
-    It decides where the modes overlap too much for `valley_or_refuse` (Ashman's D ≥ 2.3 is enough),
-    at the price of more right labels among the suspects. Parameters and errors are those of
-    `valley_or_refuse`.
+    The cut is where the upper distribution becomes the likelier one. Ashman's D ≥ 2.3 is enough, so
+    it also decides for modes that overlap too much for `valley_or_refuse`. More right labels are
+    then among the suspects. Parameters and errors are the same as for `valley_or_refuse`.
     """
     return _guarded(cuts.mixture_cut, scores, labels)
 
 
 def known_rate(scores: NDArray[Any], rate: float, labels: NDArray[Any] | None = None) -> Threshold:
-    """Cut below the round(rate · N) highest scores, where that share of labels is known to be
-    wrong.
+    """Cut below the round(rate · N) highest scores, for a known share of wrong labels.
 
     Parameters
     ----------
     scores, labels
-        As for `valley_or_refuse`; it refuses for the same classes, and where the cut would have to
-        go between equal scores.
+        The arguments of `valley_or_refuse`. It refuses for the same classes, and if the cut would
+        be between equal scores.
     rate : float
-        Above 0, at most 0.5.
+        Known share of wrong labels, above 0 and at most 0.5.
 
     Raises
     ------
     InvalidSettingError
-        For a rate outside, or of less than one sample.
+        If the rate is outside this range, or means less than one sample.
     """
     count = min(round(rate * len(scores)), len(scores) // 2) if 0 < rate <= 0.5 else 0
     if not count:
@@ -142,18 +145,18 @@ def known_rate(scores: NDArray[Any], rate: float, labels: NDArray[Any] | None = 
 
 
 def quantile(scores: NDArray[Any], rate: float) -> Threshold:
-    """Cut at the (1 − rate)-quantile: a choice, not a finding, so nothing makes it refuse.
+    """Cut at the (1 − rate)-quantile. This is a choice and no finding, so it never refuses.
 
     Parameters
     ----------
     scores : array, shape (samples,)
     rate : float
-        Share to flag, above 0 and below 1; fewer where scores are equal.
+        Share to flag, above 0 and below 1. Equal scores can make it smaller.
 
     Raises
     ------
     InvalidSettingError
-        For a share outside.
+        If the share is outside this range.
     """
     if not 0 < rate < 1:
         raise InvalidSettingError(f"rate is {rate}, and must be a share above 0 and below 1")
@@ -170,21 +173,21 @@ def find_threshold(
     method: Method = "auto",
     rate: float | None = None,
 ) -> Threshold:
-    """A threshold by the method of that name.
+    """A threshold by the named method.
 
     Parameters
     ----------
     scores, labels
-        As for `valley_or_refuse`.
+        The arguments of `valley_or_refuse`.
     method : {"auto", "valley", "otsu", "mixture", "known_rate", "quantile"}
-        "auto" is `valley_or_refuse`; the others are alternatives to it.
+        "auto" is `valley_or_refuse`. The others are alternatives.
     rate : float
-        For "known_rate" and "quantile" only.
+        Share for "known_rate" and "quantile" only.
 
     Raises
     ------
     InvalidSettingError
-        For an unknown method, or a rate that is missing or superfluous.
+        If the method is unknown, or a rate is missing or superfluous.
     """
     if method in TOLD_A_RATE:
         if rate is None:
@@ -214,8 +217,8 @@ def _guarded(
 ) -> Threshold:
     """A cut of the square roots, on the scale of the scores.
 
-    Refused if it would flag most of a class, or more than a share `lone` of one class and hardly
-    any other sample.
+    It is refused if it flags most of a class. It is also refused if it flags more than a share
+    `lone` of one class and hardly any other sample.
     """
     x = np.sqrt(np.maximum(np.asarray(scores, dtype=np.float64), 0.0))
     check_scores(x)
@@ -243,7 +246,7 @@ def _guarded(
 def _most_flagged(
     flagged: NDArray[np.bool_], labels: NDArray[Any] | None
 ) -> tuple[str, float, float]:
-    """The class with the largest share flagged, that share, and its part of all that are flagged."""
+    """The class with the largest flagged share, that share, and its part of all flagged."""
     if labels is None:
         return "the samples", float(flagged.mean()), 1.0
     classes, codes = np.unique(np.asarray(labels), return_inverse=True)

@@ -17,9 +17,9 @@ class Valley(NamedTuple):
     ----------
     position : float
     ratio : float
-        Height of the bump beyond it over its own.
+        Height of the bump beyond the valley, divided by the height of the valley.
     z : float
-        How many standard errors of the density estimate the bump stands above it.
+        Height of the bump above the valley, in standard errors of the density estimate.
     """
 
     position: float
@@ -28,8 +28,7 @@ class Valley(NamedTuple):
 
 
 def valley(x: NDArray[np.float64]) -> Valley | None:
-    """The most marked valley right of the main mode of a kernel density estimate; None if there is
-    none."""
+    """The most marked valley right of the main mode of a kernel density estimate, or None."""
     low, high = float(x.min()), float(x.max())
     if not high > low:
         return None
@@ -41,7 +40,7 @@ def valley(x: NDArray[np.float64]) -> Valley | None:
     counts, edges = np.histogram(x, bins=GRID, range=(low, high))
     reach = int(np.ceil(4 * width / step))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / width) ** 2)
-    # "full" then cut: "same" would follow the longer of the two arguments
+    # "full" and then cut, because "same" follows the longer argument
     density = np.convolve(counts, kernel / (kernel.sum() * step * len(x)))[reach : reach + GRID]
     main = int(density.argmax())
     beyond = np.maximum.accumulate(density[::-1])[::-1]  # highest point from here to the right

@@ -1,1 +1,1 @@
-"""The named methods: each chooses a distribution of parameters and a deviation."""
+"""Estimators: the named methods, each an ensemble with a deviation and weights."""

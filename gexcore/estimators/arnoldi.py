@@ -23,32 +23,32 @@ from gexcore.settings import check_count, check_number
 
 @dataclass(frozen=True, kw_only=True)
 class Arnoldi(GradientMethod[Influence]):
-    """I(z', z) = Σ_i (u_iᵀg')(u_iᵀg) / λ_i over the R eigenvalues largest in size (Schioppa et al.
-    2022).
+    """I(z', z) = Σ_i (u_iᵀg')(u_iᵀg) / λ_i over R dominant eigenvalues (Schioppa et al. 2022).
 
-    In the form of Theorem 4.1 the members are the points √R · |λ_i|^(−½) · u_i with the weights
-    sign(λ_i). All products are with the Hessian of one fixed sample of the training data, and
-    eigenvalues are ordered by |λ|: the paper's public code takes another mini-batch for each
-    product, the algebraically largest, and is NaN where one of them is negative.
+    In the form of Theorem 4.1 the members are the points √R · |λ_i|^(−½) · u_i. Their weights are
+    sign(λ_i). All products use the Hessian of one fixed sample of the training data. Eigenvalues
+    are ordered by |λ|. The paper's public code takes another mini-batch for each product and the
+    algebraically largest eigenvalues. It gives NaN if one of them is negative.
 
     Parameters
     ----------
     iterations : int
-        Hessian products: the dimension of the Krylov space.
+        Number of Hessian products: the dimension of the Krylov space.
     rank : int
-        R, at most `iterations`.
+        Number R of eigenvalues, at most `iterations`.
     damping : float
-        Added to every eigenvalue kept.
+        Number added to every eigenvalue.
     weight_decay : float
-        Of the training, where its loss had ½ · weight_decay · ‖θ‖²: part of the Hessian.
+        Weight decay of the training, if its loss had ½ · weight_decay · ‖θ‖². It is part of the
+        Hessian.
     samples : int
-        Training samples that the Hessian is of, at most.
+        The most training samples in the Hessian.
     parameters, batch_size
         See `gexcore.estimators.method.GradientMethod`.
     order : {"size", "value"}
-        Which eigenvalues are kept: the largest in size, or with their sign.
+        Order of the eigenvalues, of which the first are kept: by size, or with their sign.
     seed : int
-        Of the start vector and the sample.
+        Seed of the start vector and the sample.
 
     Examples
     --------
@@ -57,7 +57,8 @@ class Arnoldi(GradientMethod[Influence]):
     >>> from gexcore_numpy import MLP
     >>> x = np.random.default_rng(0).normal(size=(30, 2))
     >>> model = MLP([np.array([[-1.0, 1.0], [-1.0, 1.0]])], [np.zeros(2)])
-    >>> found = gx.Arnoldi(iterations=6, rank=3).fit(model, (x, (x[:, 0] > 0).astype(int)), progress=False)
+    >>> data = x, (x[:, 0] > 0).astype(int)
+    >>> found = gx.Arnoldi(iterations=6, rank=3).fit(model, data, progress=False)
     >>> len(found.table)
     3
     """
@@ -82,10 +83,9 @@ class Arnoldi(GradientMethod[Influence]):
 
     @classmethod
     def public_code(cls, **settings: Any) -> Arnoldi:
-        """The paper's public code: 49 products, and the largest eigenvalues with their sign.
+        """The setting of the paper's public code: 49 products, eigenvalues with their sign.
 
-        Its products with another mini-batch each time, and its NaN for a negative one, are not
-        reproduced.
+        Its mini-batch per product and its NaN for a negative eigenvalue are not reproduced.
         """
         return cls(**{"iterations": 49, "order": "value", **settings})
 

@@ -25,19 +25,19 @@ from gexcore.settings import check_count, check_number
 class IF(GradientMethod[Influence]):
     """I(z', z) = g'ᵀ (H + αI)⁻¹ g (paper Eq. 2 and 15; Koh & Liang 2017), exactly.
 
-    In the form of Theorem 4.1 the members are the eigenvectors of H, each with the deviation
-    √P · uᵀg / √|λ + α|; one of negative λ + α counts negatively. Leaving z out of the training
-    changes the loss of z' by about I / N. For up to 5,000 parameters: with more, choose some of
-    them (`LastLayer`), or take `Arnoldi`, `LiSSA` or `Laplace`.
+    In the form of Theorem 4.1 the members are the eigenvectors of H. Their deviations are √P · uᵀg
+    / √|λ + α|. A member with negative λ + α counts negatively. Training without z changes the loss
+    of z' by about I / N. The method takes up to 5,000 parameters. With more, choose some of them
+    (`LastLayer`), or take `Arnoldi`, `LiSSA` or `Laplace`.
 
     Parameters
     ----------
     damping : float
-        α. Without it negligible eigenvalues are left out (pseudo-inverse).
+        Damping α. Without it negligible eigenvalues are left out (pseudo-inverse).
     rank : int, optional
-        Keep this many eigenvalues, largest in size; all where not given.
+        Number of eigenvalues to keep, largest in size. All by default.
     weight_decay : float
-        Of the training, where its loss had ½ · weight_decay · ‖θ‖²: part of H.
+        Weight decay of the training, if its loss had ½ · weight_decay · ‖θ‖². It is part of H.
     parameters, batch_size
         See `gexcore.estimators.method.GradientMethod`.
 
@@ -75,12 +75,12 @@ class IF(GradientMethod[Influence]):
 def exact_spectrum(
     method: Any, given: Opened, *, weight_decay: float = 0.0
 ) -> tuple[Spectrum, Passes]:
-    """All eigenvalues of the Hessian of the mean training loss, and what they cost.
+    """All eigenvalues of the Hessian of the mean training loss, and their passes.
 
     Raises
     ------
     InvalidSettingError
-        For too many parameters.
+        If there are too many parameters.
     """
     check_hessian(method, given)
     state, everything = given.backend.initial_state(), np.arange(len(given.data))
@@ -102,12 +102,12 @@ def exact_spectrum(
 def curved(
     method: Any, given: Opened, spectrum: Spectrum, cost: Passes, *, damping: float
 ) -> Influence:
-    """The influence function within the eigenvectors of a spectrum.
+    """The influence function in the space of given eigenvectors.
 
     Raises
     ------
     InvalidSettingError
-        Where every eigenvalue is zero.
+        If every eigenvalue is zero.
     """
     moves, weights = spectrum.inverse(damping)
     if not len(moves):

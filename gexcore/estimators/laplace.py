@@ -34,36 +34,37 @@ Draw = Callable[[np.random.Generator], NDArray[np.float64]]
 
 @dataclass(frozen=True, kw_only=True)
 class Laplace(GradientMethod[LossInfluence]):
-    """Influence as the mean product of loss deviations over draws of ψ ∼ N(θ*, τ²(H + αI)⁻¹) (paper
-    Eq. 12).
+    """Mean product of loss deviations over draws of ψ ∼ N(θ*, τ²(H + αI)⁻¹) (paper Eq. 12).
 
-    With linear deviations and τ = 1 this is `IF` (Theorem 4.1); these are the losses of the drawn
-    networks themselves, as Eq. 12 has it (the public code takes those of linearised networks).
-    Influence is τ² times that of `IF` as long as losses are linear over the spread of the draws.
-    Statistics of BatchNorm follow each draw.
+    The losses are those of the drawn networks, as in Eq. 12. The public code takes losses of
+    linearised networks. Linear deviations with τ = 1 give `IF` (Theorem 4.1). Influence is τ² times
+    that of `IF` as long as losses are linear over the spread of the draws. Statistics of BatchNorm
+    are estimated anew for each draw.
 
     Parameters
     ----------
     structure : {"kfac", "full"}
-        H as a Kronecker-factored Fisher matrix for each linear and convolutional layer, other
-        parameters staying at θ*; or as the Hessian itself, for up to 5,000 parameters.
+        Form of H. "kfac" is a Kronecker-factored Fisher matrix for each linear and convolutional
+        layer; other parameters stay at θ*. "full" is the Hessian itself, for up to 5,000
+        parameters.
     damping : float
-        α; a weight decay of the training belongs in it. Draws spread by τ/√α where H is flat.
+        Damping α, which includes a weight decay of the training. Draws spread by τ/√α where H is
+        flat.
     scale : float
-        τ. 1 is Eq. 12; 1/√N is the posterior of N samples. The default stays where a large
-        network's losses still follow from its curvature at θ*.
+        Scale τ. 1 is Eq. 12, and 1/√N is the posterior of N samples. With the default, losses of a
+        large network still follow from its curvature at θ*.
     rank : int, optional
-        Of the full Hessian keep this many eigenvalues, largest in size.
+        Number of eigenvalues of the full Hessian to keep, largest in size.
     samples : int
-        Draws.
+        Number of draws.
     fisher : {"true", "empirical"}
-        Of "kfac": gradients for labels drawn from the model's predictions, or for the given ones.
+        Labels of the gradients of "kfac": drawn from the model's predictions, or the given ones.
     keep : int
-        Draws kept in memory for test sets and label suggestions after the fit.
+        Number of draws kept in memory, for test sets and label suggestions after the fit.
     parameters, batch_size
         See `gexcore.estimators.method.GradientMethod`.
     seed : int
-        Of the draws.
+        Seed of the draws.
 
     Examples
     --------
@@ -112,10 +113,9 @@ class Laplace(GradientMethod[LossInfluence]):
     def public_code(
         cls, *, n: int, sigma: float = 1e-4, alpha: float = 1e-4, **settings: Any
     ) -> Laplace:
-        """The posterior of the paper's public code for `n` training samples: N(θ*, (nF/σ² +
-        I/α²)⁻¹).
+        """The posterior of the paper's public code for `n` samples: N(θ*, (nF/σ² + I/α²)⁻¹).
 
-        Its losses are those of linearised networks, which are not reproduced.
+        Its losses of linearised networks are not reproduced.
         """
         check_count("n", n, auto=False)
         for name, value in (("sigma", sigma), ("alpha", alpha)):
@@ -157,8 +157,7 @@ class Laplace(GradientMethod[LossInfluence]):
     def _draws(
         self, given: Opened, draw: Draw, refresh: Refresher, datasets: Sequence[Dataset[Any]]
     ) -> tuple[list[list[Losses]], list[Any]]:
-        """Losses of the draws that have finite ones, on each of the datasets, and some of their
-        states."""
+        """Finite losses of the draws on each dataset, and some states of the draws."""
         losses: list[list[Losses]] = []
         kept: list[Any] = []
         rng, trained = np.random.default_rng([self.seed, 0x1A]), given.backend.initial_state()

@@ -1,4 +1,4 @@
-"""Any method in the last layer only."""
+"""Methods in the last layer only."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from gexcore.evaluation.selection import last_layer
 
 @dataclass(frozen=True)
 class LastLayer:
-    """Any method that steps or takes derivatives, in the last layer only: a large model becomes a
-    small one.
+    """Any method in the last layer only: a large model becomes a small one.
 
     Parameters
     ----------
     method : estimator
-        With a setting ``parameters``, which is set.
+        Method with a setting ``parameters``, which this class fills in.
 
     Examples
     --------
@@ -29,7 +28,8 @@ class LastLayer:
     >>> from gexcore_numpy import MLP
     >>> x = np.random.default_rng(0).normal(size=(30, 2))
     >>> model = MLP.init((2, 50, 2), seed=0)
-    >>> found = gx.LastLayer(gx.IF(damping=0.1)).fit(model, (x, (x[:, 0] > 0).astype(int)), progress=False)
+    >>> data = x, (x[:, 0] > 0).astype(int)
+    >>> found = gx.LastLayer(gx.IF(damping=0.1)).fit(model, data, progress=False)
     >>> found.run.chosen["parameters"]
     102
     """
@@ -75,6 +75,6 @@ class LastLayer:
         return self.fit_opened(given, **more)
 
     def fit_opened(self, given: Opened, **more: Any) -> Any:
-        """As `fit`, on a model and data that were opened before."""
+        """Fit the method to a model and data that are already opened."""
         chosen = replace(self.method, parameters=tuple(last_layer(given.backend)))
         return chosen.fit_opened(given, **more)

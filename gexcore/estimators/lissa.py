@@ -1,4 +1,4 @@
-"""LiSSA: the influence function by an iterated solve with the Hessian, one test sample at a time."""
+"""LiSSA: the influence function by an iterated solve for each test sample."""
 
 from __future__ import annotations
 
@@ -29,32 +29,33 @@ from gexcore.settings import check_count, check_number
 
 @dataclass(frozen=True, kw_only=True)
 class LiSSA(GradientMethod["Solved"]):
-    """g'ᵀ (H + αI)⁻¹ g by r ← v + (1 − damping) r − H_B r / scale (Agarwal et al. 2017; Koh & Liang
-    2017).
+    """g'ᵀ (H + αI)⁻¹ g by the iteration r ← v + (1 − damping) r − H_B r / scale.
 
-    The result is r / scale, whose fixed point has the *effective damping* α = scale · damping. It
-    converges where all eigenvalues of H / scale + damping lie between 0 and 2, and takes about as
-    many steps as there are samples. It solves anew for each test sample, and so stands beside the
-    methods that are means over members.
+    The method is from Agarwal et al. (2017) and Koh & Liang (2017). The result is r / scale. Its
+    fixed point has the *effective damping* α = scale · damping. It converges if all eigenvalues of
+    H / scale + damping lie between 0 and 2. It takes about as many steps as there are samples. It
+    solves anew for each test sample, so it is no mean over members.
 
     Parameters
     ----------
     depth : int
-        Steps of a solve.
+        Number of steps of a solve.
     scale : float
-        Above the largest eigenvalue of the Hessian of any batch, or the solve diverges.
+        Number above the largest eigenvalue of the Hessian of any batch. A lower scale makes the
+        solve diverge.
     damping : float
-        From 0 up to 1.
+        Damping, at least 0 and below 1.
     repeats : int
-        Solves with other batches, averaged.
+        Number of solves with other batches, which are averaged.
     weight_decay : float
-        Of the training, where its loss had ½ · weight_decay · ‖θ‖²: part of the Hessian.
+        Weight decay of the training, if its loss had ½ · weight_decay · ‖θ‖². It is part of the
+        Hessian.
     batch_size : int
-        Random samples in the Hessian of each step; the whole data where it is not larger.
+        Random samples in the Hessian of each step. Smaller data count whole.
     parameters
         See `gexcore.estimators.method.GradientMethod`.
     seed : int
-        Of the batches: the same ones for every test sample.
+        Seed of the batches, which are the same for every test sample.
 
     Examples
     --------
@@ -63,7 +64,9 @@ class LiSSA(GradientMethod["Solved"]):
     >>> from gexcore_numpy import MLP
     >>> x = np.random.default_rng(0).normal(size=(30, 2))
     >>> model = MLP([np.array([[-1.0, 1.0], [-1.0, 1.0]])], [np.zeros(2)])
-    >>> solved = gx.LiSSA(depth=50, scale=2.0, damping=0.05).fit(model, (x, (x[:, 0] > 0).astype(int)), progress=False)
+    >>> data = x, (x[:, 0] > 0).astype(int)
+    >>> method = gx.LiSSA(depth=50, scale=2.0, damping=0.05)
+    >>> solved = method.fit(model, data, progress=False)
     >>> solved.influence((x[:3], np.array([0, 1, 0]))).shape
     (3, 30)
     """
@@ -108,7 +111,7 @@ class LiSSA(GradientMethod["Solved"]):
         Raises
         ------
         InvalidSettingError
-            Where the iteration diverges.
+            If the iteration diverges.
         """
         total = np.zeros(vectors.shape)
         with progress_bar(
@@ -140,7 +143,7 @@ class LiSSA(GradientMethod["Solved"]):
                 weight_decay=self.weight_decay,
             )
             r = vector + (1 - self.damping) * r - product(r) / self.scale
-            # no step that contracts makes it longer than this
+            # a contracting iteration never exceeds this length
             if not np.linalg.norm(r) <= (step + 2) * length * (1 + 1e-6):
                 msg = (
                     f"LiSSA diverges at step {step + 1}: the Hessian has eigenvalues outside "
@@ -154,7 +157,7 @@ class LiSSA(GradientMethod["Solved"]):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Solved:
-    """Influences that are solved for when they are asked for.
+    """Influences that are solved on demand.
 
     Parameters
     ----------
@@ -162,7 +165,8 @@ class Solved:
     given : Opened
         The model and data it is about.
     run : Run
-        Of the fit alone; ``chosen["hvp_per_solve"]`` is what each test sample adds to its passes.
+        Record of the fit alone. ``chosen["hvp_per_solve"]`` is the number of products per test
+        sample.
     """
 
     method: LiSSA
@@ -182,24 +186,24 @@ class Solved:
         )
 
     def passes(self, solves: int) -> Passes:
-        """What so many solves add to those of the fit; `influence` takes a jvp of every sample for
-        each beside."""
+        """Passes of this many solves. `influence` also takes one jvp of every sample per solve."""
         return Passes(hvp=solves * self.run.chosen["hvp_per_solve"], gradient=solves)
 
     def influence(self, test: Any = None) -> Floats:
-        """g'ᵀ (H + αI)⁻¹ g, shape (tests, samples); removing z changes the loss of z' by about I /
-        N.
+        """I = g'ᵀ (H + αI)⁻¹ g, shape (tests, samples).
+
+        Removing z changes the loss of z' by about I / N.
 
         Parameters
         ----------
         test : data, optional
-            Without it the test data of the fit; if there was none, the training set itself: N
-            solves.
+            Test samples. The default is the test data of the fit. Without test data it is the
+            training set: N solves.
 
         Raises
         ------
         InvalidSettingError
-            Where the iteration diverges.
+            If the iteration diverges.
         """
         dataset = self.given.data if self.given.test is None else self.given.test
         if test is not None:
@@ -217,12 +221,12 @@ class Solved:
         return np.concatenate(rows)
 
     def self_influence(self) -> Floats:
-        """gᵀ (H + αI)⁻¹ g, shape (samples,): one solve for each sample of the training set.
+        """gᵀ (H + αI)⁻¹ g, shape (samples,), with one solve per sample of the training set.
 
         Raises
         ------
         InvalidSettingError
-            Where the iteration diverges.
+            If the iteration diverges.
         """
         if "self" not in self._cache:
             products = [

@@ -1,4 +1,4 @@
-"""LOO: what every approximation stands for, by real retraining."""
+"""LOO: leave-one-out by real retraining, which the other methods approximate."""
 
 from __future__ import annotations
 
@@ -26,33 +26,31 @@ from gexcore.progress import progress_bar
 from gexcore.settings import check_count
 
 Training = Callable[[Any, Any, int], Any]
-"""``train(data, start, seed) -> model``; start is a copy of the trained model, or None for a cold
-start."""
+"""``train(data, start, seed) -> model``, with a trained model as start, or None."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LOO:
-    """I(z', z) = ℓ(z', θ* without z) − ℓ(z', θ*) (paper Eq. 1), by training again without each
-    sample.
+    """I(z', z) = ℓ(z', θ* without z) − ℓ(z', θ*) (paper Eq. 1), by training without each sample.
 
-    Positive: removing z hurts z'. Everything else approximates it, and this stands beside it: as
-    many trainings as samples are removed. A training that does not converge to one point adds its
-    own noise, which `repeats` show.
+    A positive value means that removing z hurts z'. Each removed sample costs one training. The
+    other methods approximate this number. A training that does not converge to one point adds
+    noise, which `repeats` show.
 
     Parameters
     ----------
     train : callable
-        ``train(data, start, seed) -> model`` of the same kind. Data comes as it was given to `fit`
-        where that was arrays, else as a `gexcore.Dataset`; start is a copy of the trained model, or
-        None for a cold start.
+        ``train(data, start, seed) -> model`` of the same kind. Arrays keep the form that `fit` was
+        given; other data are a `gexcore.Dataset`. `start` is a copy of the trained model, or None
+        for a cold start.
     start : {"warm", "cold"}
-        From the trained model, or from scratch.
+        Start of each training: the trained model, or a fresh one.
     indices : integer array, optional
-        Positions of the samples to remove; all where not given.
+        Positions of the samples to remove. All by default.
     repeats : int
-        Trainings without each sample, with the seeds seed … seed + repeats − 1; their mean counts.
+        Trainings without each sample, with the seeds seed … seed + repeats − 1. Their mean counts.
     workers : int
-        Trainings at a time, in threads: `train` must then share no state, such as a global
+        Trainings at a time, in threads. `train` must then share no state, such as a global
         generator.
     batch_size : int
         Samples per evaluation call.
@@ -71,7 +69,8 @@ class LOO:
     ...         state = backend.sgd_step(state, data, lr=0.1, seed=seed)
     ...     return backend.to_model(state)
     >>> data = (x, (x[:, 0] > 0).astype(int))
-    >>> gx.LOO(train=train, indices=[0, 5]).fit(train(data, None, 0), data, progress=False).influence().shape
+    >>> loo = gx.LOO(train=train, indices=[0, 5])
+    >>> loo.fit(train(data, None, 0), data, progress=False).influence().shape
     (12, 2)
     """
 
@@ -107,16 +106,16 @@ class LOO:
         executor: Executor | None = None,
         progress: bool = True,
     ) -> Retrained:
-        """Train again without each sample; for the arguments see `gexcore.GEX.fit`.
+        """Train again without each sample. The arguments are those of `gexcore.GEX.fit`.
 
-        An `executor` takes the place of `workers`; the unit of work is one training.
+        An `executor` replaces `workers`. Its unit of work is one training.
 
         Raises
         ------
         InvalidSettingError
-            For indices outside the data.
+            If indices lie outside the data.
         InvalidModelError
-            Where `train` fails, or its model has losses that are not finite.
+            If `train` fails, or its model has losses that are not finite.
         """
         given = opened(
             model,
@@ -130,7 +129,7 @@ class LOO:
         return self.fit_opened(given, executor=executor)
 
     def fit_opened(self, given: Opened, *, executor: Executor | None = None) -> Retrained:
-        """As `fit`, on a model and data that were opened before."""
+        """Fit the method to a model and data that are already opened."""
         if given.recipe is None:
             raise InvalidModelError(
                 "LOO trains again from what the user gave; call fit(model, data)"
@@ -184,7 +183,7 @@ class LOO:
     def losses_without(
         self, i: int, seed: int, recipe: Recipe, given: Opened
     ) -> tuple[Floats, float]:
-        """Losses of the test data, and of sample i, after a training without sample i."""
+        """Losses of the test data and of sample i after a training without sample i."""
         kept = np.delete(np.arange(len(given.data)), i)
         try:
             start = copy.deepcopy(made(recipe.model)) if self.start == "warm" else None
@@ -229,14 +228,14 @@ class LOO:
 
 @dataclass(frozen=True)
 class Trainings:
-    """The trainings of one fit by their number: repeat · removed samples + place among them."""
+    """The trainings of one fit. Number: repeat · removed samples + place among them."""
 
     method: LOO
     removed: Indices
     recipe: Recipe
 
     def here(self, given: Opened) -> Callable[[int], tuple[int, Floats, float]]:
-        """What runs one of them in this process."""
+        """The function that runs one training in this process."""
 
         def run(number: int) -> tuple[int, Floats, float]:
             repeat, place = divmod(number, len(self.removed))
@@ -248,12 +247,12 @@ class Trainings:
         return run
 
     def elsewhere(self) -> Callable[[int], tuple[int, Floats, float]]:
-        """The same in another process."""
+        """The function that runs one training in another process."""
         return self.here(reopened(self.recipe))
 
 
 def subset(data: Dataset[Any], kept: Indices) -> Any:
-    """Some samples, in the form in which the data was given."""
+    """Some samples, in the form of the given data."""
     if isinstance(data, ArrayDataset):
         return tuple(column[kept] for column in data.columns)
     if isinstance(data, MappingDataset):
@@ -264,18 +263,18 @@ def subset(data: Dataset[Any], kept: Indices) -> Any:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Retrained:
-    """How losses differ after training without a sample.
+    """Differences of losses after training without a sample.
 
     Parameters
     ----------
     differences : array, shape (repeats, removed, tests)
-        On the test data of the fit; if there was none, on the training set.
+        Differences on the test data of the fit, or without it on the training set.
     own : array, shape (repeats, removed)
-        On the removed sample itself.
+        Differences on the removed sample itself.
     indices : integer array, shape (removed,)
         Positions of the removed samples.
     run : Run
-        Its passes leave out the trainings.
+        Record of the fit. Its passes leave out the trainings.
     labels : integer array, shape (samples,), or None
         Given classes.
     """
@@ -299,16 +298,16 @@ class Retrained:
         )
 
     def influence(self) -> Floats:
-        """ℓ(z', θ* without z) − ℓ(z', θ*), mean over repeats, shape (tests, removed)."""
+        """Mean of ℓ(z', θ* without z) − ℓ(z', θ*) over repeats, shape (tests, removed)."""
         return np.asarray(self.differences.mean(axis=0).T)
 
     def standard_error(self) -> Floats:
-        """Of `influence`, by the spread of the repeats; NaN for one repeat."""
+        """Standard error of `influence`, by the spread of the repeats; NaN for one repeat."""
         repeats = len(self.differences)
         if repeats < 2:
             return np.full(self.differences.shape[:0:-1], np.nan)
         return np.asarray(self.differences.std(axis=0, ddof=1).T / np.sqrt(repeats))
 
     def self_influence(self) -> Floats:
-        """ℓ(z, θ* without z) − ℓ(z, θ*), mean over repeats, shape (removed,); high = memorised."""
+        """Mean of ℓ(z, θ* without z) − ℓ(z, θ*), shape (removed,); high = memorised."""
         return np.asarray(self.own.mean(axis=0))

@@ -1,4 +1,4 @@
-"""The form of the methods that take derivatives: settings, and one way to be fitted."""
+"""The common settings and `fit` of methods that take derivatives."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class GradientMethod(ABC, Generic[Result]):
     Parameters
     ----------
     parameters : str or sequence of str, optional
-        Names, or patterns with ``*`` and ``?``, of the parameters to take derivatives by; all
-        trainable ones where not given.
+        Names, or patterns with ``*`` and ``?``, of the parameters of the derivatives. All trainable
+        ones by default.
     batch_size : int
         Samples per derivative call.
     """
@@ -50,25 +50,25 @@ class GradientMethod(ABC, Generic[Result]):
         Parameters
         ----------
         model : native model or Backend
-            Never changed.
+            Trained model, which is never changed.
         data : (x, y), mapping, native dataset, or Dataset
             The training samples.
         loss : str or callable, optional
             A name such as "cross_entropy" (the default), "squared_error" or
             "binary_cross_entropy", or the framework's own loss without reduction.
         test : same forms as `data`, optional
-            Other samples, for influence on them.
+            Other samples, whose losses are influenced.
         backend : str, optional
-            Only where the model's type leaves a choice.
+            Name of the backend, needed only if the model's type leaves a choice.
         progress : bool
-            Show a bar on standard error.
+            Whether to show a bar on standard error.
 
         Raises
         ------
         MissingCapabilityError
-            Before any work, naming everything the backend lacks for this method.
+            If the backend lacks anything that this method needs; raised before any work.
         InvalidDataError, InvalidModelError, InvalidSettingError
-            Before any work beyond one pass over the data, save what only the work can show.
+            If an input is wrong. Most are raised before any work beyond one pass over the data.
         """
         given = opened(
             model,
@@ -82,7 +82,7 @@ class GradientMethod(ABC, Generic[Result]):
         return self.fit_opened(given)
 
     def fit_opened(self, given: Opened) -> Result:
-        """As `fit`, on a model and data that were opened before."""
+        """Fit the method to a model and data that are already opened."""
         name = type(self).__name__
         require(given.backend, *self._needs(), by=name)
         return self._score(self._prepared(given.selecting(self.parameters, by=name)))
@@ -94,13 +94,13 @@ class GradientMethod(ABC, Generic[Result]):
 
     @property
     def needs(self) -> tuple[type, ...]:
-        """Capabilities it asks of the backend before any work."""
+        """Capabilities that the method needs."""
         return self._needs() if self.parameters is None else (*self._needs(), SupportsSelection)
 
     def _needs(self) -> tuple[type, ...]:
-        """Those it asks whatever the parameters are."""
+        """Capabilities that the method needs with any choice of parameters."""
         return (SupportsParams,)
 
     @abstractmethod
     def _score(self, given: Opened) -> Result:
-        """The method's own work."""
+        """The work of this method."""

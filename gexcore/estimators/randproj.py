@@ -16,20 +16,20 @@ from gexcore.settings import check_count
 
 @dataclass(frozen=True, kw_only=True)
 class RandProj(GradientMethod[Influence]):
-    """I(z', z) ≈ g'·g, from the gradients' components along R random directions (paper Section 5).
+    """I(z', z) ≈ g'·g, from components of gradients along R random directions (paper Section 5).
 
-    In the form of Theorem 4.1 the members are isotropic normal directions at θ*; the mean over them
-    is unbiased for g'·g, with a variance of 2‖g‖⁴/R for z' = z. The paper's public code leaves the
-    division by R out between different samples.
+    In the form of Theorem 4.1 the members are isotropic normal directions at θ*. Their mean is
+    unbiased for g'·g. Its variance is 2‖g‖⁴/R for z' = z. The paper's public code leaves out the
+    division by R between different samples.
 
     Parameters
     ----------
     directions : int
-        R.
+        Number of directions R.
     parameters, batch_size
         See `gexcore.estimators.method.GradientMethod`.
     seed : int
-        Of the directions.
+        Seed of the directions.
 
     Examples
     --------

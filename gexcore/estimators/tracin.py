@@ -21,13 +21,14 @@ class TracIn(GradientMethod[Influence]):
     """I(z', z) = (1/C) Σ_c g'_c · g_c over C checkpoints (paper Eq. 5; Pruthi et al. 2020).
 
     In the form of Theorem 4.1 the members are the coordinates of the gradient at each checkpoint.
-    Checkpoints count equally, as in the paper; Pruthi et al. weigh each by its learning rate.
+    Checkpoints count equally, as in the paper. Pruthi et al. weigh each checkpoint by its learning
+    rate.
 
     Parameters
     ----------
     checkpoints : sequence
-        Of the training, as the framework has them: state dicts of PyTorch, parameters of JAX,
-        weights of Keras, models of NumPy.
+        Checkpoints of the training in the framework's form: state dicts of PyTorch, parameters of
+        JAX, weights of Keras, models of NumPy.
     parameters, batch_size
         See `gexcore.estimators.method.GradientMethod`.
 
@@ -37,7 +38,8 @@ class TracIn(GradientMethod[Influence]):
     >>> import gexcore as gx
     >>> from gexcore_numpy import MLP
     >>> x = np.random.default_rng(0).normal(size=(30, 2))
-    >>> early, late = (MLP([s * np.array([[-1.0, 1.0], [-1.0, 1.0]])], [np.zeros(2)]) for s in (0.1, 1.0))
+    >>> weights = np.array([[-1.0, 1.0], [-1.0, 1.0]])
+    >>> early, late = (MLP([s * weights], [np.zeros(2)]) for s in (0.1, 1.0))
     >>> tracin = gx.TracIn(checkpoints=[early, late])
     >>> tracin.fit(late, (x, (x[:, 0] > 0).astype(int)), progress=False).self_influence().shape
     (30,)
