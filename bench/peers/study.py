@@ -4,12 +4,11 @@ noise.
     python -m bench.peers.environments ENVIRONMENTS
     python -m bench.peers.study --data FOLDER --environments ENVIRONMENTS --work WORK [--problems
     digits:3,mnist:3,cifar]
-                                [--methods GEX,EL2N] [--limit 900] [--page docs/peers.md]
+                                [--methods GEX,EL2N] [--limit 900] [--out rows.jsonl]
 
 A number after a problem is that of its seeds. Every method runs in its peer's environment and in a
 process of its own, with one thread, after the other. Rows are kept in WORK: what is there is not
-run again, and is in the table whatever --methods says. With --page the table is written into that
-page.
+run again, and is in the table whatever --methods says.
 """
 
 from __future__ import annotations
@@ -20,12 +19,15 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.peers import case
+from bench.studies.rows import Row, machine, parser, read, written
+from bench.studies.tables import groups, markdown, spread
 from gexcore.decisions.metrics import average_precision
 
 MODULES = {
@@ -33,7 +35,6 @@ MODULES = {
     "with_pydvl": "pydvl", "with_dattri": "dattri", "with_cleanlab": "cleanlab",
 }  # fmt: skip
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 
 
 def rows_of(module: str, folder: Path, arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -106,89 +107,76 @@ def scored(rows: list[dict[str, Any]], wrong: Any) -> list[dict[str, Any]]:
     return rows
 
 
-def table(found: list[dict[str, Any]]) -> str:
-    """One row per problem and method, means over seeds, as Markdown."""
-    lines = [
-        "| method | AP | CPU seconds, % of training | memory, MB | lines |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for problem in dict.fromkeys(row["problem"] for row in found):
-        part = [row for row in found if row["problem"] == problem]
-        about = part[0]
+def table(found: list[Row]) -> str:
+    """One line for each problem and method, means over seeds."""
+    lines = []
+    for (problem,), part in groups(found, "problem").items():
         seeds = len({row["seed"] for row in part})
-        fitted = np.mean([row["fitted"] for row in part])
-        seconds = np.mean([row["training"] for row in part])
-        told = (
-            f"{seeds} seed{'s' if seeds > 1 else ''}, {fitted:.0%} of the noise fitted, training "
-            f"{seconds:.0f} s"
+        about = (
+            f"{seeds} seed{'s' if seeds > 1 else ''}, "
+            f"{np.mean([row['fitted'] for row in part]):.0%} of the noise fitted, "
+            f"training {np.mean([row['training'] for row in part]):.0f} s"
         )
-        lines.append(f"| **{case.TRAININGS[about['problem']].title}** ({told}) | | | | |")
-        methods = dict.fromkeys(row["method"] for row in part)
-        lines += [
-            line([row for row in part if row["method"] == method], seeds) for method in methods
-        ]
-    return "\n".join(lines)
+        lines.append([f"**{case.TRAININGS[str(problem)].title}** ({about})", "", "", "", ""])
+        lines += [line(rows, seeds) for rows in groups(part, "method").values()]
+    return markdown(("method", "AP", "CPU seconds, % of training", "memory, MB", "lines"), lines)
 
 
-def line(rows: list[dict[str, Any]], seeds: int) -> str:
+def line(rows: list[Row], seeds: int) -> list[str]:
     """One method on one problem."""
     ran = [row for row in rows if "ap" in row]
+    first = rows[0]
     if not ran:
-        why = rows[0]["error"].replace("|", "/")
-        return f"| {rows[0]['method']} | {why} | | | {rows[0].get('lines', '')} |"
+        why = first["error"].replace("|", "/")
+        return [first["method"], why, "", "", str(first.get("lines", ""))]
     ap = [row["ap"] for row in ran]
-    spread = f" ± {np.std(ap):.3f}" if len(ap) > 1 else ""
     fewer = f" ({len(ran)} of {seeds} seeds)" if len(ran) < seeds else ""
-    seconds = np.mean([row["seconds"] for row in ran])
-    share = np.mean([row["seconds"] / row["training"] for row in ran])
-    size = np.mean([row["bytes"] for row in ran]) / 1e6
-    return (
-        f"| {ran[0]['method']} | {np.mean(ap):.3f}{spread}{fewer} | {seconds:.3g}, "
-        f"{share:.0%} | {size:.0f} | "
-        f"{ran[0]['lines']} |"
+    seconds, share, size = (
+        np.mean(values)
+        for values in zip(
+            *(
+                (row["seconds"], row["seconds"] / row["training"], row["bytes"] / 1e6)
+                for row in ran
+            ),
+            strict=True,
+        )
     )
+    return [
+        first["method"],
+        (spread(ap) if len(ap) > 1 else f"{ap[0]:.3f}") + fewer,
+        f"{seconds:.3g}, {share:.0%}",
+        f"{size:.0f}",
+        str(first["lines"]),
+    ]
+
+
+def rows_by(given: argparse.Namespace) -> Iterator[Row]:
+    """All rows that are asked for."""
+    for asked in given.problems.split(","):
+        problem, _, seeds = asked.partition(":")
+        for seed in range(int(seeds or 1)):
+            folder = given.work / f"{problem}_{seed}"
+            if not (folder / "case.json").exists():
+                case.write(problem, given.data, seed, folder)
+            about = json.loads((folder / "case.json").read_text())
+            wrong = np.load(folder / "data.npz")["wrong"]
+            known = {"problem": problem, "seed": seed, "fitted": about["fitted"]}
+            known["training"] = about["seconds"]
+            for module in MODULES:
+                yield from (known | row for row in scored(rows_of(module, folder, given), wrong))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--environments", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--problems", default=",".join(case.TRAININGS))
-    parser.add_argument(
-        "--methods", default="", help="parts of their names, with commas between; all without it"
-    )
-    parser.add_argument("--limit", type=int, default=3600, help="CPU seconds for a method")
-    parser.add_argument("--page", type=Path, help="put the table between the marks of this page")
-    arguments = parser.parse_args()
+    arguments = parser(__doc__)
+    for name in ("data", "environments", "work"):
+        arguments.add_argument(f"--{name}", type=Path)
+    arguments.add_argument("--problems", default=",".join(case.TRAININGS))
+    arguments.add_argument("--methods", default="", help="parts of names; all without it")
+    arguments.add_argument("--limit", type=int, default=3600, help="CPU seconds for a method")
+    given = arguments.parse_args()
     case.torch.set_num_threads(1)
-    found = []
-    for asked in arguments.problems.split(","):
-        problem, _, seeds = asked.partition(":")
-        for seed in range(int(seeds or 1)):
-            folder = arguments.work / f"{problem}_{seed}"
-            if not (folder / "case.json").exists():
-                case.write(problem, arguments.data, seed, folder)
-            about = json.loads((folder / "case.json").read_text())
-            wrong = np.load(folder / "data.npz")["wrong"]
-            given = {
-                "problem": problem,
-                "seed": seed,
-                "fitted": about["fitted"],
-                "training": about["seconds"],
-            }
-            for module in MODULES:
-                rows = [given | row for row in scored(rows_of(module, folder, arguments), wrong)]
-                found += rows
-                for row in rows:
-                    print(json.dumps(row), file=sys.stderr, flush=True)
-    print(table(found))
-    if arguments.page:
-        text = arguments.page.read_text()
-        before, after = text[: text.index(BEGIN) + len(BEGIN)], text[text.index(END) :]
-        arguments.page.write_text(f"{before}\n\n{table(found)}\n\n{after}")
+    rows = read(given.table) if given.table else written(rows_by(given), given.out)
+    print(f"\n{table(rows)}\n\n{machine()}")
 
 
 if __name__ == "__main__":

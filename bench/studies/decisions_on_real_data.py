@@ -306,7 +306,7 @@ def _finite(value: float) -> float | None:
     return None if np.isnan(value) else value
 
 
-def tables(rows: list[Row]) -> str:
+def table(rows: list[Row]) -> str:
     """Mean ± standard deviation over seeds, one table for each part."""
     told = []
     for (part,), some in groups(rows, "part").items():
@@ -349,7 +349,7 @@ def main() -> None:
         for row in getattr(study, part)(name, seed)
     )
     rows = read(given.table) if given.table else written(work, given.out)
-    print(f"\n{machine()}, torch {torch.__version__}\n\n{tables(rows)}")
+    print(f"\n{machine()}, torch {torch.__version__}\n\n{table(rows)}")
 
 
 if __name__ == "__main__":

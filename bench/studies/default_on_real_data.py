@@ -112,7 +112,7 @@ def mean(values: list[float]) -> str:
     return f"{np.mean(values):.3f}" + (f" ± {np.std(values):.3f}" if len(values) > 1 else "")
 
 
-def tables(rows: list[Row]) -> str:
+def table(rows: list[Row]) -> str:
     """Average precision by problem, and what the thresholds decided."""
     parts = groups(rows, "data", "optimizer", "fit", "noise")
     names = [name for name in COLUMNS if any(name in row.get("ap", {}) for row in rows)]
@@ -159,7 +159,7 @@ def main() -> None:
     given = arguments.parse_args()
     torch.set_num_threads(1)
     rows = read(given.table) if given.table else written(work(given), given.out)
-    print(f"\n{tables(rows)}\n\n{machine()}, torch {torch.__version__}")
+    print(f"\n{table(rows)}\n\n{machine()}, torch {torch.__version__}")
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ def again(row: Row) -> Row:
     return merged(row, ours(cell, trained(cell, row["backend"])))
 
 
-def tables(rows: list[Row]) -> str:
+def table(rows: list[Row]) -> str:
     """AP by noise and fit, and what the targets of the default ask for."""
     noisy = [row for row in rows if "ap" in row]
     names = [name for name in COLUMNS if any(name in row["ap"] for row in noisy)]
@@ -155,9 +155,7 @@ def main() -> None:
         if given.again
         else (run(cell, given.backend) for cell in cells)
     )
-    print(
-        f"{tables(read(given.table) if given.table else written(work, given.out))}\n\n{machine()}"
-    )
+    print(f"{table(read(given.table) if given.table else written(work, given.out))}\n\n{machine()}")
 
 
 if __name__ == "__main__":

@@ -39,19 +39,27 @@ def parser(doc: str | None, *, seeds: int | None = None) -> argparse.ArgumentPar
 
 def read(paths: Iterable[Path]) -> list[Row]:
     """Rows that were written before."""
-    return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+    return [
+        json.loads(line) for path in paths for line in path.read_text(encoding="utf-8").splitlines()
+    ]
 
 
 def written(rows: Iterable[Row], out: Path | None) -> list[Row]:
-    """The rows, each printed and appended to `out` as soon as it is there."""
-    done = []
+    """The rows, each printed as soon as it is there, and appended to `out` with its origin."""
+    done, origin = [], f"commit {commit()}, {machine()}" if out else ""
     for row in rows:
         done.append(row)
         print(json.dumps(row), flush=True)
         if out:
-            with out.open("a") as file:
-                print(json.dumps(row), file=file)
+            with out.open("a", encoding="utf-8") as file:
+                print(json.dumps({**row, "measured": origin}, ensure_ascii=False), file=file)
     return done
+
+
+def commit() -> str:
+    """The state of the code that is measured."""
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def timed(study: str, framework: str, rounds: int) -> Iterator[Row]:
@@ -68,5 +76,5 @@ def machine() -> str:
     names = [line.partition(":")[2].strip() for line in listed if line.startswith("model name")]
     return (
         f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, load average "
-        f"{os.getloadavg()[0]:.1f}; Python {platform.python_version()}, NumPy {np.__version__}"
+        f"{os.getloadavg()[0]:.1f}, Python {platform.python_version()}, NumPy {np.__version__}"
     )

@@ -1,17 +1,33 @@
-"""Rows as Markdown."""
+"""Rows as Markdown; puts the tables of committed rows into the pages.
+
+    python -m bench.studies.tables --write
+
+A page has a table between two marks: `<!-- rows: NAME -->`, or `<!-- rows: NAME by STUDY -->`, and
+`<!-- end of rows -->`. The rows are docs/rows/NAME.jsonl. The study makes their table; without a
+study they are the lines of the table. Every row says in "measured" when and how it was measured.
+"""
 
 from __future__ import annotations
 
+import argparse
+import re
+import sys
 from collections.abc import Iterable, Sequence
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 
-from bench.studies.rows import Row
+from bench.studies.rows import Row, read
+
+DOCS = Path(__file__).parents[2] / "docs"
+MARKS = re.compile(r"(<!-- rows: (\w+)(?: by (\w+))? -->\n).*?(<!-- end of rows -->)", re.DOTALL)
 
 
 def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     """A table."""
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *lines))
+    table = (head, ["---"] * len(head), *lines)
+    return "\n".join("|".join(["", *(f" {c} " if c else " " for c in line), ""]) for line in table)
 
 
 def spread(values: Sequence[float], digits: int = 3) -> str:
@@ -33,3 +49,55 @@ def groups(rows: Iterable[Row], *keys: str) -> dict[tuple[object, ...], list[Row
     for row in rows:
         found.setdefault(tuple(row[key] for key in keys), []).append(row)
     return found
+
+
+def shown(name: str, study: str | None) -> str:
+    """The table of committed rows, and when they were measured."""
+    rows = read([DOCS / "rows" / f"{name}.jsonl"])
+    table = import_module(f"bench.studies.{study}").table(rows) if study else as_printed(rows)
+    return f"{table}\n\n{measured(rows)}"
+
+
+def as_printed(rows: list[Row]) -> str:
+    """Rows that are the lines of a table."""
+    head = [name for name in rows[0] if name != "measured"]
+    return markdown(head, ([row[name] for name in head] for row in rows))
+
+
+def measured(rows: list[Row]) -> str:
+    """When and how the rows were measured; where it differs, of which rows this is said."""
+    parts = sorted(groups(rows, "measured").items(), key=lambda part: -len(part[1]))
+    (usual,), _ = parts[0]
+    lines = [f"*Measured: {usual}.*"]
+    for (note,), part in parts[1:]:
+        names = ", ".join(dict.fromkeys(str(next(iter(row.values()))) for row in part))
+        lines.append(f"*Measured: {note}: {names}.*")
+    return "\n".join(lines)
+
+
+def page(text: str) -> str:
+    """A page with its tables made anew."""
+    return MARKS.sub(lambda found: f"{found[1]}\n{shown(found[2], found[3])}\n\n{found[4]}", text)
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments.add_argument("--write", action="store_true", help="without it pages are compared")
+    write = arguments.parse_args().write
+    stale = []
+    for path in sorted(DOCS.glob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        new = page(text)
+        if new != text:
+            stale.append(path.name)
+            if write:
+                path.write_text(new, encoding="utf-8")
+    told = "written" if write else "differ from their rows; run it with --write"
+    print(f"{', '.join(stale)}: {told}" if stale else "all pages agree with their rows")
+    return bool(stale) and not write
+
+
+if __name__ == "__main__":
+    sys.exit(main())

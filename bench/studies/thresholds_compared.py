@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 import gexcore as gx
 from bench.studies import data, small
-from bench.studies.rows import machine, parser
+from bench.studies.rows import Row, machine, parser, read, written
 from bench.studies.tables import groups, markdown, spread
 from gexcore.decisions.threshold import find_threshold
 from gexcore.influence.loss_influence import THRESHOLD_CLIP
@@ -98,47 +98,55 @@ def problems(cache: Path, folder: Path | None, seeds: int) -> Iterator[Scored]:
             yield Scored(name, noise, seed, stored["scores"], stored["labels"], stored["wrong"])
 
 
-def judge(problem: Scored, method: Any) -> dict[str, Any]:
-    """What a threshold flags, against the truth."""
-    found = find_threshold(problem.scores, problem.labels, method=method)
-    flagged = problem.scores > (np.inf if found.value is None else found.value)
-    hits = int((flagged & problem.wrong).sum())
-    return {
-        "by": found.method,
-        "flagged": float(flagged.mean()),
-        "precision": hits / max(1, int(flagged.sum())),
-        "recall": hits / max(1, int(problem.wrong.sum())),
-    }
+def judged(problem: Scored) -> Iterator[Row]:
+    """What every threshold flags, against the truth."""
+    for method in METHODS:
+        found = find_threshold(problem.scores, problem.labels, method=method)
+        flagged = problem.scores > (np.inf if found.value is None else found.value)
+        hits = int((flagged & problem.wrong).sum())
+        yield {
+            "data": problem.name,
+            "noise": problem.noise,
+            "seed": problem.seed,
+            "method": method,
+            "by": found.method,
+            "flagged": float(flagged.mean()),
+            "precision": hits / max(1, int(flagged.sum())),
+            "recall": hits / max(1, int(problem.wrong.sum())),
+        }
 
 
-def table(problems: list[Scored]) -> str:
+def table(rows: list[Row]) -> str:
     """One line for each kind of data, noise and method; precision and recall where it decided."""
     lines = []
     for large, noise, method in product((False, True), small.NOISE, METHODS):
-        some = [p for p in problems if p.noise == noise and (p.name == "mnist") is large]
-        rows = [judge(problem, method) for problem in some]
-        if not rows:
+        part = [
+            row for row in rows
+            if (row["data"] == "mnist", row["noise"], row["method"]) == (large, noise, method)
+        ]  # fmt: skip
+        if not part:
             continue
-        decided = [row for row in rows if row["by"] != "refused"]
-        how = ", ".join(f"{by} {len(part)}" for (by,), part in groups(decided, "by").items())
+        decided = [row for row in part if row["by"] != "refused"]
+        how = ", ".join(f"{by} {len(same)}" for (by,), same in groups(decided, "by").items())
         numbers = [spread([row[name] for row in decided], 2) for name in ("precision", "recall")]
         lines.append([
-            "mnist" if large else "small", noise, method, f"{len(decided)} of {len(rows)}", how or "–",
-            *(["–", "–"] if noise == "0" else numbers), f"{max(row['flagged'] for row in rows):.1%}",
+            "mnist" if large else "small", noise, method, f"{len(decided)} of {len(part)}",
+            how or "–", *(["–", "–"] if noise == "0" else numbers),
+            f"{max(row['flagged'] for row in part):.1%}",
         ])  # fmt: skip
     return markdown(HEAD, lines)
 
 
 def main() -> None:
     arguments = parser(__doc__, seeds=3)
-    arguments.add_argument("--cache", type=Path, required=True)
+    arguments.add_argument("--cache", type=Path, help="folder for the scores")
     arguments.add_argument("--data", type=Path, help="folder with mnist/")
     given = arguments.parse_args()
-    found = []
-    for problem in problems(given.cache, given.data, given.seeds):
-        found.append(problem)
-        print(problem.name, problem.noise, problem.seed, judge(problem, "auto"), flush=True)
-    print(f"\n{table(found)}\n\n{machine()}")
+    work = (
+        row for problem in problems(given.cache, given.data, given.seeds) for row in judged(problem)
+    )
+    rows = read(given.table) if given.table else written(work, given.out)
+    print(f"\n{table(rows)}\n\n{machine()}")
 
 
 if __name__ == "__main__":
