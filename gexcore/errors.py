@@ -1,6 +1,6 @@
-"""The errors gexcore raises; each is also the built-in error a caller would catch.
+"""Errors of gexcore. Each one is also a built-in error.
 
-A message is one sentence: what is wrong, what is allowed, what to do.
+A message is one sentence. It says what is wrong, what is allowed, and what to do.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ class GexError(Exception):
 
 
 class InvalidDataError(GexError, ValueError):
-    """The data cannot be scored as it is."""
+    """The data cannot be scored."""
 
 
 class InvalidModelError(GexError, TypeError):
-    """The model, its loss or its optimiser cannot be used as it is."""
+    """The model, its loss or its optimiser cannot be used."""
 
 
 class InvalidSettingError(GexError, ValueError):
@@ -35,7 +35,7 @@ class StoreError(GexError, OSError):
 
 
 class StoreMismatchError(GexError, ValueError):
-    """A store holds another run, something else, or a newer format."""
+    """A store holds another run, other files, or a newer format."""
 
 
 class WorkerLostError(GexError, RuntimeError):
@@ -43,7 +43,7 @@ class WorkerLostError(GexError, RuntimeError):
 
 
 class UnknownBackendError(GexError, LookupError):
-    """No backend of that name, or none for that model."""
+    """No backend has that name or takes that model."""
 
 
 class BackendLoadError(GexError, ImportError):

@@ -1,6 +1,6 @@
 """Pictures of scores, for notebooks and papers (extra ``report``).
 
-Each draws on the axes it is given, or on a new pyplot figure.
+Each function draws on the given axes, or on a new pyplot figure.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ BINS = 60
 def plot_histogram(
     scores: Any, *, threshold: float | None = None, wrong: Any = None, ax: Axes | None = None
 ) -> Axes:
-    """Histogram of scores, split at a threshold or by which labels are known to be wrong.
+    """Histogram of scores, split at a threshold or by known wrong labels.
 
     Parameters
     ----------
     scores : array, shape (samples,)
-        Finite. A threshold of `Influence.suspects` cuts ``suspicion(clip=threshold.clip)``.
+        Finite scores. A threshold of `Influence.suspects` cuts ``suspicion(clip=threshold.clip)``.
     threshold : float, optional
-        Where to draw the line.
+        Position of the line.
     wrong : boolean array, shape (samples,), optional
-        Labels known to be wrong; stacked on the others.
+        Mask of labels known to be wrong. They are stacked on the others.
     ax : Axes, optional
 
     Returns
@@ -49,7 +49,7 @@ def plot_histogram(
     Raises
     ------
     InvalidDataError
-        For scores that are not finite, or as many `wrong` as there are not scores.
+        If scores are not finite, or `wrong` has another length.
 
     Examples
     --------
@@ -91,13 +91,13 @@ def plot_histogram(
 
 
 def plot_pruning_curve(*curves: Sequence[CurvePoint], ax: Axes | None = None) -> Axes:
-    """Accuracy against the share of samples kept, by score and at random.
+    """Accuracy against the share of kept samples, by score and at random.
 
     Parameters
     ----------
     *curves : sequence of CurvePoint
-        Of `gexcore.decisions.curve.pruning_curve`, one per seed, all of the same shares: their mean
-        is drawn as a line, their range as a band.
+        Curves of `gexcore.decisions.curve.pruning_curve` with the same shares, one per seed. The
+        line is their mean, and the band is their range.
     ax : Axes, optional
 
     Returns
@@ -107,7 +107,7 @@ def plot_pruning_curve(*curves: Sequence[CurvePoint], ax: Axes | None = None) ->
     Raises
     ------
     InvalidDataError
-        Without a curve, or for curves of different shares.
+        If there is no curve, or curves have different shares.
 
     Examples
     --------
@@ -154,7 +154,7 @@ def plot_gallery(
     renderer: Renderer | None = None,
     columns: int = 8,
 ) -> Figure:
-    """Samples side by side: pictures as pictures, everything else as text.
+    """Samples side by side: pictures as pictures, other values as text.
 
     Parameters
     ----------
@@ -162,9 +162,9 @@ def plot_gallery(
     indices : integer array
         Positions of the samples to draw, in this order.
     titles : sequence of str, optional
-        One for each of `indices`; their positions where not given.
+        One title for each of `indices`. The default is the position.
     renderer : callable, optional
-        From one sample to a picture (array or PIL), a text or a dict of values.
+        Function from a sample to a picture (array or PIL), a text or a dict of values.
     columns : int
 
     Returns
@@ -230,21 +230,21 @@ def plot_gallery(
 def plot_convergence(
     influence: LossInfluence, *, draws: int = 8, seed: int = 0, ax: Axes | None = None
 ) -> Axes:
-    """Would more members change the scores? Correlations of suspicion, by the number of members.
+    """Correlations of suspicion by the number of members: would more members change the scores?
 
-    *Between halves*: Pearson's correlation between the suspicion from m members of one half of
-    the chains and that from m members of the other half, averaged over random draws. Of a single
-    chain the halves are its first and second part, whose members are related: such a curve is too
-    good. *With all members*: between the suspicion from m random members and that of the run, which
-    ends at 1 by itself. A first curve that still rises at its end asks for more chains or
-    snapshots.
+    The curve *between halves* is Pearson's correlation of suspicion from m members of one half of
+    the chains with m members of the other half. It is a mean over random draws. A single chain is
+    cut into its first and second part. Their members are related, so that curve is too good. The
+    curve *with all members* is the correlation of suspicion from m random members with the
+    suspicion of the run. It always ends at 1. If the first curve still rises at its end, take more
+    chains or snapshots.
 
     Parameters
     ----------
     influence : LossInfluence
-        Of at least two members.
+        Result with at least two members.
     draws : int
-        Random halves to average.
+        Number of random halves.
     seed : int
     ax : Axes, optional
 
@@ -255,7 +255,7 @@ def plot_convergence(
     Raises
     ------
     InvalidSettingError
-        Where there are not two members.
+        If there are fewer than two members.
 
     Examples
     --------
@@ -266,10 +266,11 @@ def plot_convergence(
     >>> from gexcore_numpy import MLP
     >>> x = np.random.default_rng(0).normal(size=(60, 2))
     >>> model = MLP([np.array([[-1.0, 1.0], [-1.0, 1.0]])], [np.zeros(2)])
-    >>> found = gx.GEX(chains=2, snapshots=4, lr=0.1).fit(model, (x, (x[:, 0] > 0).astype(int)), progress=False)
+    >>> data = x, (x[:, 0] > 0).astype(int)
+    >>> found = gx.GEX(chains=2, snapshots=4, lr=0.1).fit(model, data, progress=False)
     >>> ax = plot_convergence(found, ax=matplotlib.figure.Figure().subplots())
-    >>> [int(size) for size in ax.lines[0].get_xdata()], [int(size) for size in ax.lines[1].get_xdata()]
-    ([1, 2, 3, 4], [1, 2, 3, 4, 6, 8])
+    >>> [[int(size) for size in line.get_xdata()] for line in ax.lines[:2]]
+    [[1, 2, 3, 4], [1, 2, 3, 4, 6, 8]]
     """
     losses, chains = np.minimum(influence.losses, influence.clip), influence.table.chains
     between, with_all = _agreements(losses, chains, draws, seed), _approach(losses, draws, seed)
@@ -310,7 +311,7 @@ def _approach(losses: NDArray[Any], draws: int, seed: int) -> dict[int, list[flo
 
 
 def _agreement(one: NDArray[Any], other: NDArray[Any]) -> float:
-    """Correlation of the means over rows, of the columns that both have seen."""
+    """Correlation of the means over rows, on columns that both have seen."""
     seen = ~np.isnan(one).all(axis=0) & ~np.isnan(other).all(axis=0)
     return correlation(np.nanmean(one[:, seen], axis=0), np.nanmean(other[:, seen], axis=0))
 

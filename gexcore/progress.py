@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 
 class Bar(Protocol):
-    """Counts finished units of work."""
+    """A count of finished units of work."""
 
     def advance(self, note: str, by: int = 1) -> None:
-        """One more is done, or none; `note` stands behind the bar."""
+        """Count `by` more units. `note` is shown behind the bar."""
         ...
 
 

@@ -12,7 +12,7 @@ Auto = Literal["auto"]
 
 
 def check_count(name: str, value: Any, *, least: int = 1, auto: bool = True) -> None:
-    """Refuse what is neither a whole number from `least` up nor, where allowed, "auto"."""
+    """Refuse a value that is no whole number ≥ `least`, and not "auto" where that is allowed."""
     if auto and isinstance(value, str) and value == "auto":
         return
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -21,7 +21,7 @@ def check_count(name: str, value: Any, *, least: int = 1, auto: bool = True) -> 
 
 
 def check_number(name: str, value: Any, *, least: float = 0.0, above: bool = False) -> None:
-    """Refuse what is not a finite number ≥ `least` (or > `least`)."""
+    """Refuse a value that is no finite number ≥ `least` (or > `least`)."""
     ok = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if not ok or value < least or (above and value == least):
         told = f"a finite number {'above' if above else 'from'} {least:g}{'' if above else ' up'}"

@@ -1,4 +1,4 @@
-"""Cleaned data and suspects, in the forms that other tools read; nothing here overwrites a file."""
+"""Outputs: cleaned data and suspects for other tools. No function overwrites a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Suspects as cleanlab tells them."""
+"""Suspects in the form of cleanlab."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ def issue_frame(columns: Mapping[str, NDArray[Any]]) -> pd.DataFrame:
     Parameters
     ----------
     columns : mapping of arrays
-        `Influence.columns`.
+        Columns of `Influence.columns`.
 
     Returns
     -------
     DataFrame
-        ``is_label_issue`` (our suspects), ``label_quality`` (exp(−suspicion), from 0 for bad to 1:
-        about the probability that the members give the given label), ``given_label`` and
-        ``predicted_label``.
+        Columns ``is_label_issue`` (our suspects), ``label_quality``, ``given_label`` and
+        ``predicted_label``. The quality is exp(−suspicion), from 0 (bad) to 1. It is about the
+        probability that the members give the given label.
 
     Raises
     ------
     InvalidDataError
-        For scores of targets that are no classes.
+        If targets are no classes.
     MissingExtraError
-        Without pandas.
+        If pandas is not installed.
     """
     given, predicted = columns["label"], columns["suggested_label"]
     if len(given) and (given[0] is None or predicted[0] is None):

@@ -1,4 +1,4 @@
-"""What cleaning changes, for people to read."""
+"""Differences that cleaning makes, in text."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ SHOWN = 10
 
 
 def diff(cleaned: Cleaned, labels: Any, *, shown: int = SHOWN) -> str:
-    """Counts, the most frequent changes, and the first samples that change.
+    """Counts, the most frequent changes, and the first changed samples.
 
     Parameters
     ----------
     cleaned : Cleaned
     labels : integer array, shape (samples,), or None
-        Given classes, where targets are classes.
+        Given classes, if targets are classes.
     shown : int
-        Lines of each list.
+        The most lines of each list.
 
     Examples
     --------

@@ -11,26 +11,25 @@ from gexcore.errors import InvalidSettingError, OutputExistsError
 
 
 def write_new(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Let `write` fill a new file; whatever goes wrong, the path holds nothing or all of it.
+    """Let `write` fill a new file. After an error the path holds nothing.
 
     Raises
     ------
     OutputExistsError, InvalidSettingError
-        As `check_new`.
     """
     check_new(path)
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("wb") as file:
             write(file)
-        check_new(path)  # it may have appeared meanwhile
+        check_new(path)  # the path may have appeared meanwhile
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
 
 
 def check_new(path: Path) -> None:
-    """Refuse a path that exists, or that no file can be made at.
+    """Refuse a path that exists, or where no file can be made.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Scores and new targets as columns of a Hugging Face dataset; the given dataset is never changed."""
+"""Scores and new targets as columns of a new Hugging Face dataset."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ SCORES = ("suspicion", "self_influence", "standard_error", "suspect", "suggested
 
 
 def with_scores(dataset: Any, columns: Mapping[str, NDArray[Any]], *, prefix: str = "gex_") -> Any:
-    """A dataset with one more column per score, such as ``gex_suspicion``.
+    """A new dataset with one more column per score, such as ``gex_suspicion``.
 
     Parameters
     ----------
     dataset : datasets.Dataset
     columns : mapping of arrays
-        `Influence.columns`, of the same samples in the same order.
+        Columns of `Influence.columns`, for the same samples in the same order.
     prefix : str
 
     Raises
     ------
     InvalidDataError
-        For another number of samples.
+        If the number of samples differs.
     OutputExistsError
-        For a column that is there already.
+        If a column already exists.
     """
     if len(dataset) != len(columns["index"]):
         msg = (
@@ -49,20 +49,20 @@ def with_scores(dataset: Any, columns: Mapping[str, NDArray[Any]], *, prefix: st
 
 
 def with_targets(dataset: Any, cleaned: Cleaned, *, column: str = "label") -> Any:
-    """The samples that were kept, with their new targets in place of the given ones.
+    """The kept samples, with new targets in place of the given targets.
 
     Parameters
     ----------
     dataset : datasets.Dataset
-        Classes numbered 0 … K − 1; a ``ClassLabel`` stays one.
+        Dataset with classes 0 … K − 1. A ``ClassLabel`` stays a ``ClassLabel``.
     cleaned : Cleaned
     column : str
-        Moves to the end; soft targets are lists of K numbers.
+        Column of the targets. It moves to the end. Soft targets are lists of K numbers.
 
     Raises
     ------
     InvalidDataError
-        For a column that is not there, or a dataset too small for what was cleaned.
+        If the column does not exist, or the dataset is too small for the cleaned data.
     """
     if column not in dataset.column_names:
         msg = f"the dataset has no column {column}; give one of {', '.join(dataset.column_names)}"

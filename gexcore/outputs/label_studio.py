@@ -24,27 +24,26 @@ def label_studio_tasks(
     to_name: str = "sample",
     class_names: Sequence[str] | None = None,
 ) -> list[dict[str, Any]]:
-    """One task per sample, in the order of `indices`, its suggested label filled in as a
-    prediction.
+    """One task per sample of `indices`, in order, with the suggested label as prediction.
 
     Parameters
     ----------
     columns : mapping of arrays
-        `Influence.columns`.
+        Columns of `Influence.columns`.
     samples : sequence of mappings
-        What Label Studio shows of every sample of the data: ``{"text": …}`` or ``{"image": URL}``,
-        by the names that the labelling configuration refers to.
+        Content of every sample for Label Studio: ``{"text": …}`` or ``{"image": URL}``, with the
+        names of the labelling configuration.
     indices : integer array
-        Positions of those to review, such as ``influence.suspects().indices``.
+        Positions of samples to review, such as ``influence.suspects().indices``.
     from_name, to_name : str
         Names of the ``Choices`` control and of the object tag in the labelling configuration.
     class_names : sequence of str, optional
-        As the configuration calls the choices; by default the numbers.
+        Names of the choices in the configuration. The default is the class numbers.
 
     Raises
     ------
     InvalidDataError
-        For another number of samples than of scores, or no class names for some class.
+        If samples and scores differ in number, or a class has no name.
     """
     if len(samples) != len(columns["index"]):
         msg = (
@@ -83,7 +82,7 @@ def write_tasks(path: str | Path, tasks: Sequence[Mapping[str, Any]]) -> None:
     Raises
     ------
     OutputExistsError, InvalidSettingError
-        For a path that exists, or that no file can be made at.
+        If the path exists, or no file can be made there.
     """
     content = json.dumps(list(tasks), indent=1, allow_nan=False)
     write_new(Path(path), lambda file: file.write(content.encode()))

@@ -17,10 +17,10 @@ from gexcore.outputs.files import check_new, write_new
 Columns = Mapping[str, NDArray[Any]]
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a text cell begins with that a spreadsheet would run."""
+"""First characters of a text cell that a spreadsheet would run."""
 
 UNSAFE = set(',"\r\n')
-"""What makes a text cell need quotes."""
+"""Characters that need quotes in a text cell."""
 
 
 def write_columns(path: str | Path, columns: Columns) -> None:
@@ -30,17 +30,17 @@ def write_columns(path: str | Path, columns: Columns) -> None:
     ----------
     path : str or Path
     columns : mapping of arrays
-        One row per sample in each; in tables one number or text per row. Texts that a spreadsheet
-        would take for a formula get an apostrophe in a .csv file.
+        Columns with one row per sample. A table has one number or text per row. In a .csv file,
+        texts that look like a formula get an apostrophe.
 
     Raises
     ------
     OutputExistsError, InvalidSettingError
-        For a path that exists, or that no file can be made at.
+        If the path exists, or no file can be made there.
     InvalidDataError
-        For another kind of file, or columns that it cannot hold.
+        If the kind of file is unknown, or cannot hold the columns.
     MissingExtraError
-        Where .parquet needs what is not installed.
+        If .parquet needs a package that is not installed.
     """
     path = Path(path)
     check_columns(path, columns)
@@ -48,7 +48,7 @@ def write_columns(path: str | Path, columns: Columns) -> None:
 
 
 def check_columns(path: Path, columns: Columns) -> None:
-    """Refuse, before any work, a path that `write_columns` would refuse.
+    """Refuse a path that `write_columns` would refuse, before any work.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def _csv(file: BinaryIO, columns: Columns) -> None:
 def _cell(value: Any) -> str:
     if isinstance(value, str):
         text = f"'{value}" if value.startswith(FORMULA) else value
-        # csv.writer leaves a lone carriage return bare, which begins a new row for most readers
+        # csv.writer leaves a lone carriage return bare, and most readers then begin a new row
         return '"' + text.replace('"', '""') + '"' if not text or set(text) & UNSAFE else text
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""

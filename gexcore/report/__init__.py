@@ -1,4 +1,4 @@
-"""One self-contained HTML page to review a run with, and to show."""
+"""Reports: one self-contained HTML page of a run."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from gexcore.report.audit import Audit
 
 LIMIT = 10_000
-"""How many samples a page lists, if not told otherwise."""
+"""Samples that a page lists by default."""
 
 
 def write_report(audit: Audit, path: str | Path, **options: Any) -> Path:
-    """Write the page; see `gexcore.report.page.write_page` for the options.
+    """Write the page. `gexcore.report.page.write_page` describes the options.
 
     Raises
     ------
     MissingExtraError
-        Without the packages of the extra ``report``.
+        If packages of the extra ``report`` are not installed.
     """
     try:
         from gexcore.report.page import write_page
@@ -35,7 +35,7 @@ def write_report(audit: Audit, path: str | Path, **options: Any) -> Path:
 
 
 def check_target(path: Path, *, force: bool) -> None:
-    """Whether a page may be written there.
+    """Refuse a path where no page may be written.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a report shows of a run: read from the scores in memory, or from a finished folder."""
+"""Audits: the content of a report, from scores in memory or from a finished folder."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ FINISHED = "give the folder of a finished `gexcore score`"
 
 @dataclass(frozen=True)
 class Audit:
-    """Scores of a training set and the record of how they were made.
+    """Scores of a training set, and the record of their run.
 
     Parameters
     ----------
     suspicion : array, shape (samples,)
-        Finite, raised to start at zero where some are negative; the page ranks by it.
-        Self-influence of a method that has no other score.
+        Finite scores, by which the page ranks. Negative scores are shifted to start at zero. A
+        method without suspicion gives its self-influence.
     standard_error, self_influence : array, shape (samples,)
-        NaN where unknown.
+        Further scores. NaN if unknown.
     suspect : boolean array, shape (samples,)
-        Above the threshold that was found; none where it was refused.
+        Mask of samples above the threshold. All false if it was refused.
     labels, suggested : integer array, shape (samples,), or None
         Given and suggested classes.
     threshold : Threshold
     run : mapping
-        What `run.json` says.
+        Content of `run.json`.
     """
 
     suspicion: NDArray[np.float64]
@@ -52,16 +52,15 @@ class Audit:
     def of(
         cls, columns: Mapping[str, NDArray[Any]], threshold: Threshold, run: Mapping[str, Any]
     ) -> Self:
-        """The audit of a fit: its columns, its threshold and its record.
+        """The audit of a fit, from its columns, threshold and record.
 
         Raises
         ------
         InvalidDataError
-            Where a sample has no finite score.
+            If a sample has no finite score.
         """
         suspicion = np.asarray(columns[score_of(columns)], dtype=np.float64)
-        # negative suspicion is that of a margin; negative self-influence, from negative curvature,
-        # is as unsuspicious as none
+        # negative suspicion comes from a margin; negative self-influence counts as zero
         suspicion = (
             suspicion - min(0.0, suspicion.min())
             if "suspicion" in columns
@@ -89,15 +88,14 @@ class Audit:
         return len(self.suspicion)
 
     def ranking(self) -> NDArray[np.intp]:
-        """Positions of the samples, most suspicious first; ties in the data's order."""
+        """Positions of the samples, most suspicious first. Ties keep the data's order."""
         return np.argsort(-self.suspicion, kind="stable")
 
     def cut(self) -> float | None:
-        """The suspicion above which lie as many samples as there are suspects; None if there is no
-        suspect.
+        """The suspicion with as many samples above it as there are suspects, or None.
 
-        The threshold itself is found on losses clipped lower than those of the ranking, where a few
-        samples next to it may stand in another order.
+        The threshold itself is found on losses with a lower clip than the ranking. A few samples
+        near it may have another order there.
         """
         count = int(self.suspect.sum())
         if not count:
@@ -112,7 +110,7 @@ def read_audit(folder: Path) -> Audit:
     Raises
     ------
     InvalidDataError
-        Where the folder is not finished, or its files were changed.
+        If the folder is not finished, or its files were changed.
     """
     for name in (SCORES, RUN):
         if not (folder / name).is_file():
@@ -128,7 +126,7 @@ def read_audit(folder: Path) -> Audit:
 
 
 def score_of(columns: Mapping[str, Any]) -> str:
-    """The column that a page ranks by."""
+    """The column by which a page ranks."""
     return "suspicion" if "suspicion" in columns else "self_influence"
 
 
@@ -143,7 +141,7 @@ def _read_columns(path: Path) -> dict[str, NDArray[Any]]:
         cells = dict(zip(header, zip(*rows, strict=True), strict=False))
     if [int(cell) for cell in cells["index"]] != list(range(len(cells["index"]))):
         raise ValueError(f"the index of {path.name} does not count from 0")
-    # only a method without losses, and so without suggestions, has no suspicion of its own
+    # only a method without losses, and so without suggestions, has no suspicion
     if "suspicion" not in cells and cells.keys() & {"suggested_label", "value"}:
         raise KeyError("suspicion")
     numbers = ("suspicion", "standard_error", "self_influence")

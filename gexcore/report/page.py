@@ -49,24 +49,24 @@ def write_page(
     audit : Audit
     path : str or Path
     data : data, or a list or array of samples, optional
-        In the order of the scores; without it the page shows no samples.
+        Samples in the order of the scores. Without data the page shows no samples.
     backend : Backend, optional
-        Asked for datasets in its framework's own form.
+        Backend that may know its framework's own datasets.
     renderer : callable, optional
-        From one sample to a text, a picture (array or PIL) or a dict of values.
+        Function from a sample to a text, a picture (array or PIL) or a dict of values.
     class_names : sequence of str, optional
     title : str, optional
     limit : int
-        How many samples are listed, most suspicious first; counts and histogram use all.
+        The most samples to list, most suspicious first. Counts and histogram use all samples.
     force : bool
-        Overwrite an existing file.
+        Whether to overwrite an existing file.
     remarks : sequence of str
         Sentences to print on the page.
 
     Returns
     -------
     Path
-        Where the page is.
+        Path of the page.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def write_page(
     )
     part = path.with_name(f".{path.name}.part")
     try:
-        part.write_bytes(content.encode(errors="replace"))  # a title may hold half a surrogate pair
+        part.write_bytes(content.encode(errors="replace"))  # half a surrogate
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
@@ -106,7 +106,7 @@ def write_page(
 def page(
     data: Mapping[str, Any], title: str, run_facts: Sequence[tuple[str, str]], told: Sequence[str]
 ) -> str:
-    """The HTML; equal arguments give equal pages."""
+    """The HTML text. Equal arguments give equal pages."""
     charts, script = chart_library(), "\n".join(_asset(name) for name in SCRIPTS)
     encoded = json.dumps({**data, "title": title}, allow_nan=False, separators=(",", ":"))
     key = hashlib.sha256(encoded.encode()).hexdigest()[:16]
@@ -132,7 +132,7 @@ def page(
 
 @cache
 def chart_library() -> str:
-    """Vega and what embeds it, as a script."""
+    """Vega with its embedding, as a script."""
     return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
 
 
@@ -153,7 +153,7 @@ def _asset(name: str) -> str:
 
 
 def _inert(encoded: str) -> str:
-    # JSON inside <script>: with no "<" there is neither </script> nor <!--; ASCII has no U+2028
+    # JSON inside <script>: without "<" there is no </script> and no <!--; ASCII has no U+2028
     return encoded.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 

@@ -1,4 +1,4 @@
-"""What the page's script gets: compact columns of all samples, and rows of those that are listed."""
+"""The data of the page's script: compact columns of all samples, and rows of listed samples."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NO_CLASS = 0xFFFF
 def payload(
     audit: Audit, listed: NDArray[np.intp], samples: Sequence[Shown], names: Sequence[str] | None
 ) -> dict[str, Any]:
-    """Plain values for JSON; columns of all samples are base64 of little-endian 16-bit integers."""
+    """Plain values for JSON. Columns of all samples are base64 of little-endian 16-bit integers."""
     cut = audit.cut()
     edges, found = grid(audit.suspicion, cut)
     return {
@@ -58,10 +58,10 @@ def payload(
 def grid(
     suspicion: NDArray[np.float64], cut: float | None
 ) -> tuple[NDArray[np.float64], int | None]:
-    """Edges of the histogram, and which of them is the cut; a score belongs to the bin whose upper
-    edge it does not pass.
+    """Edges of the histogram, and the number of the edge at the cut.
 
-    Equal steps of √suspicion: on that scale the threshold is looked for.
+    Edges have equal steps of √suspicion, the scale of the search for the threshold. A score belongs
+    to the bin whose upper edge it does not pass.
     """
     top = math.sqrt(max(0.0, float(suspicion.max()))) or 1.0
     if cut is None:
@@ -70,17 +70,17 @@ def grid(
     step = max(math.sqrt(cut) / found, top / (2 * STEPS))
     count = max(found, math.ceil(top / step))
     edges = np.linspace(0.0, count * step, count + 1) ** 2
-    edges[found] = cut  # to the last bit: whoever is above it is counted above it
+    edges[found] = cut  # exact to the last bit, so that each sample above it counts above it
     return edges, found
 
 
 def class_names(audit: Audit, names: Sequence[str] | None) -> list[str]:
-    """One name per class, long ones cut with their length told.
+    """One name per class. A long name is cut, with its length.
 
     Raises
     ------
     InvalidDataError
-        For another number of names than of classes.
+        If names and classes differ in number.
     """
     codes = [part for part in (audit.labels, audit.suggested) if part is not None and len(part)]
     count = max([audit.run.get("classes") or 0, *(int(part.max()) + 1 for part in codes)])

@@ -14,7 +14,7 @@ PLURAL = {"member": "members"}
 
 
 def facts(audit: Audit) -> Facts:
-    """Name and value of what matters of a run, in the order to read them."""
+    """Names and values of the main facts of a run, in reading order."""
     run = audit.run
     passes, seconds = run.get("passes", {}), run.get("seconds")
     counts = {name: n for name, n in run.get("snapshots", {}).items() if name != "all"}
@@ -42,15 +42,15 @@ def facts(audit: Audit) -> Facts:
 
 
 def notes(audit: Audit, *, listed: int, shown: int | None) -> list[str]:
-    """What a reader of the page must know, a sentence each.
+    """Notes that a reader of the page must know, one sentence each.
 
     Parameters
     ----------
     audit : Audit
     listed : int
-        Samples on the page.
+        Number of samples on the page.
     shown : int or None
-        Of these, how many with the sample itself; None where there was no data.
+        Number of listed samples that show their content. None without data.
     """
     told = []
     if audit.threshold.value is None:

@@ -1,4 +1,4 @@
-"""Samples as a page can show them: a picture, a text, or named values."""
+"""Samples in the form of a page: a picture, a text, or named values."""
 
 from __future__ import annotations
 
@@ -17,41 +17,42 @@ from gexcore.backend.protocols import Backend, Dataset
 from gexcore.errors import InvalidDataError
 
 Renderer = Callable[[Any], Any]
-"""From one sample to what is shown of it: a text, a picture (array or PIL), or values (array or
-dict)."""
+"""A function from a sample to a text, a picture (array or PIL), or values (array or dict)."""
 
 Shown = dict[str, Any]
-"""What the page gets: {"image": URI}, {"text": …, "length": …} or {"values": [[name, value], …],
-"length": …}."""
+"""A shown sample.
+
+It is {"image": URI}, {"text": …, "length": …} or {"values": [[name, value], …], "length": …}.
+"""
 
 BUDGET = 16 * 2**20
 TEXT, VALUES, SIDE, PIXEL_ART = 2_000, 12, 160, 64
 BLOCK = 64
-# NUL and its like have no glyph: Unicode's pictures of them do
+# control characters have no glyph, but Unicode has pictures of them
 CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {0x7F: 0x2421}
 
 
 def shown_samples(source: Any, order: NDArray[np.intp], renderer: Renderer | None) -> list[Shown]:
-    """The samples at these positions, up to the first that would take the page over its size.
+    """The samples at these positions, up to the size limit of the page.
 
     Parameters
     ----------
     source : Dataset, list or array
-        Of a list or an array, each item is a sample.
+        Samples. Each item of a list or an array is one sample.
     order : integer array
     renderer : callable, optional
 
     Raises
     ------
     InvalidDataError
-        Where a sample cannot be shown, naming it.
+        If a sample cannot be shown. The error names it.
     """
     found: list[Shown] = []
     spent = 0
     for position, sample in samples_at(source, order):
         try:
             item = show(sample if renderer is None else renderer(sample))
-        except Exception as error:  # whatever a user's renderer does
+        except Exception as error:  # a user's renderer may raise anything
             told = f"{type(error).__name__}: {error}".splitlines()[0]
             by = "be shown" if renderer is None else "be rendered"
             msg = (
@@ -68,7 +69,7 @@ def shown_samples(source: Any, order: NDArray[np.intp], renderer: Renderer | Non
 
 
 def show(value: Any) -> Shown:
-    """One sample, by what it is."""
+    """One sample, shown by its type."""
     if isinstance(value, Mapping):
         return show(next(iter(value.values()))) if len(value) == 1 else _values(value)
     if isinstance(value, bytes):
@@ -87,11 +88,10 @@ def show(value: Any) -> Shown:
 
 
 def as_source(data: Any, backend: Backend[Any, Any] | None = None) -> Any:
-    """Data with one sample per position: a sequence or an array of samples as it is, everything
-    else as a `Dataset`."""
+    """Data with one sample per position: a sequence, an array, or else a `Dataset`."""
     if is_array_api_obj(data):
         return to_numpy(data)
-    # a tuple is a dataset's columns
+    # a tuple holds the columns of a dataset
     return (
         data
         if isinstance(data, Sequence) and not isinstance(data, tuple)
@@ -102,7 +102,7 @@ def as_source(data: Any, backend: Backend[Any, Any] | None = None) -> Any:
 def samples_at(source: Any, order: NDArray[np.intp]) -> Iterator[tuple[int, Any]]:
     """Pairs of position and sample, without the target, in this order.
 
-    A framework's own kind of batch, such as a graph, is handed over as a batch of one.
+    A batch of a framework's own kind, such as a graph, stays a batch of one.
     """
     for start in range(0, len(order), BLOCK):
         positions = order[start : start + BLOCK]
@@ -147,11 +147,10 @@ def _brief(value: Any) -> str:
 
 
 def picture(value: Any) -> NDArray[np.uint8] | None:
-    """Pixels, height × width or height × width × 3 or 4, from PIL or from numbers; None for what is
-    no picture.
+    """Pixels of shape (height, width[, 3 or 4]) from PIL or numbers; None for no picture.
 
-    Numbers that are neither 0 … 1, nor whole and 0 … 255, are spread from black to white. A first
-    axis of 1, 3 or 4 counts as colours where the last does not.
+    Numbers in 0 … 1, and whole numbers in 0 … 255, are colours. Other numbers are spread from black
+    to white. A first axis of 1, 3 or 4 counts as colours if the last axis does not.
     """
     if isinstance(value, str | bytes | Mapping):
         return None
@@ -188,4 +187,5 @@ def _uri(image: Image.Image) -> str:
         image.thumbnail((SIDE, SIDE))
     content = io.BytesIO()
     image.save(content, "PNG" if exact else "JPEG", **({} if exact else {"quality": 85}))
-    return f"data:image/{'png' if exact else 'jpeg'};base64,{base64.b64encode(content.getvalue()).decode()}"
+    kind, text = "png" if exact else "jpeg", base64.b64encode(content.getvalue()).decode()
+    return f"data:image/{kind};base64,{text}"

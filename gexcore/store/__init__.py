@@ -1,9 +1,9 @@
-"""Runs on disk: what is finished stays finished, whatever happens to the process.
+"""Stores: runs on disk, whose finished parts survive the end of the process.
 
-A store is a Zarr group, in a folder or at an fsspec URL, that `xarray.open_zarr` opens, with raw
-losses in a row for every snapshot. Beside its arrays stands ``checkpoints/``: a record for each
-chain, with the SHA-256 of everything that it refers to, and states as safetensors. Nothing counts
-that no record tells of, and a record is written last, in one piece. Nothing is ever unpickled.
+A store is a Zarr group in a folder or at an fsspec URL. `xarray.open_zarr` opens it. Its arrays
+hold a row of raw losses for every snapshot. The folder ``checkpoints/`` holds a record for each
+chain and states as safetensors. A record contains the SHA-256 of all that it refers to. It is
+written last, in one piece. Data without a record do not count. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ Place = str | os.PathLike[str] | None
 
 
 def stored_at(where: Place) -> Store | None:
-    """What opens the store of a run there; None for nowhere.
+    """A function that opens the store of a run at a place; None without a place.
 
-    For errors see `gexcore.store.chains.open_store`.
+    Errors are the same as for `gexcore.store.chains.open_store`.
     """
     if where is None:
         return None
@@ -40,7 +40,7 @@ def stored_at(where: Place) -> Store | None:
 
 
 def merge_stores(into: str | os.PathLike[str], *sources: str | os.PathLike[str]) -> list[int]:
-    """See `gexcore.store.merge.merge_stores`."""
+    """Merge stores by `gexcore.store.merge.merge_stores`."""
     from gexcore.store.merge import merge_stores
 
     return merge_stores(into, *sources)

@@ -1,4 +1,4 @@
-"""The chains of a run and its store: what is there is read, what is new is written."""
+"""Chains in a store: known chains are read, and new ones are written."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ from gexcore.store.record import (
 from gexcore.store.table import Table
 
 SHARE = 0.05
-"""Of the time, at most so much is spent on storing chains that are not complete."""
+"""The largest share of the time for storing incomplete chains."""
 
 BASE = "base.json"
 CLOSE = 1e-3
-"""How close the losses at θ* must be to those of the first run: other devices round otherwise."""
+"""The largest relative difference of losses at θ* between runs: devices round differently."""
 
 
 class ChainStore:
-    """An open store of one run; made by `open_store`."""
+    """An open store of one run, from `open_store`."""
 
     def __init__(
         self,
@@ -67,16 +67,15 @@ class ChainStore:
     def base(
         self, measure: Callable[[], NDArray[Any]], seen: FirstLook, tests: int | None
     ) -> NDArray[Any]:
-        """The losses of θ* by the scorer of the run, as they were stored; measured where they are
-        not.
+        """The stored losses of θ* by the scorer of the run. The first run measures them.
 
         Parameters
         ----------
         measure : callable
         seen : FirstLook
-            Losses at θ* in evaluation mode, as they are now, and labels.
+            Present losses at θ* in evaluation mode, and labels.
         tests : int or None
-            Number of test samples that members are scored on during the run.
+            Number of test samples on which members are scored during the run.
         """
         with told(self._where):
             content = self._folder.read(BASE)
@@ -110,12 +109,12 @@ class ChainStore:
             return base
 
     def position(self, chain: int) -> Position | None:
-        """Where a chain stands; None where it has not begun.
+        """The position of a chain. None if it has not begun.
 
         Raises
         ------
         StoreError
-            Where anything is not what was stored.
+            If any content differs from what was stored.
         """
         with told(self._where):
             content = self._folder.read(name_of(chain))
@@ -141,7 +140,7 @@ class ChainStore:
             return Position(result, state, complete=record.state is None)
 
     def save(self, position: Position) -> None:
-        """Store where a chain stands, if it is complete or enough time has gone by."""
+        """Store the position of a chain, if it is complete or enough time has passed."""
         if not position.complete and (not self._portable or time.monotonic() < self._next):
             return
         started = time.monotonic()
@@ -206,17 +205,17 @@ def open_store(
     backend: Backend[Any, Any],
     keep: int,
 ) -> Iterator[ChainStore]:
-    """The store of this very run, new or begun, for one writer.
+    """The store of this run, new or begun, for one writer.
 
     Raises
     ------
     MissingCapabilityError
-        Where states are to be kept that cannot be stored.
+        If states are to be kept and the backend cannot store them.
     MissingExtraError
     StoreError
-        Where it cannot be written, is damaged, or another process writes to it.
+        If the store cannot be written, is damaged, or another process writes to it.
     StoreMismatchError
-        Where it holds something else, naming the fields that differ, or a newer format.
+        If the place holds another run, other files, or a newer format.
     """
     place = os.fspath(where)
     check_portable(backend, keep, by="store=")
@@ -242,7 +241,7 @@ def check_same(where: str, before: Mapping[str, Any], now: Mapping[str, Any]) ->
     Raises
     ------
     StoreMismatchError
-        Naming the fields that differ.
+        If any field differs. The error names the fields.
     """
     fields = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     if fields:

@@ -1,4 +1,4 @@
-"""What the chains of a run depend on, by name."""
+"""Fingerprints: all that the chains of a run depend on, by name."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from gexcore.ensembles.storage import Identity
 from gexcore.ensembles.thermostat import AnyController, OpenLoop
 
 LARGEST = 2**32
-"""Bytes of a column up to which its content is read for a digest."""
+"""The most bytes of a column whose content is read for a digest."""
 
 DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 
 
 def run_fingerprint(run: Identity) -> dict[str, Any]:
-    """Everything that the chains of a run depend on, save how many there are, as plain values by
-    name.
+    """All that the chains of a run depend on, but not their number, as plain values.
 
-    Contents of arrays go in by their digest. Of data that is not in arrays only its kind, number
-    and targets do: a store also compares the losses at θ*, which depend on all the rest.
+    Arrays count with the digest of their content. Data in other forms count with kind, number and
+    targets. A store also compares the losses at θ*, which depend on all the rest.
     """
     given, plan = run.opened, run.plan
     seen, recipe = given.seen, given.recipe
@@ -72,7 +71,7 @@ def _is_numeric(column: Any) -> bool:
 def _schedule(controller: AnyController, steps: int) -> Any:
     if not isinstance(controller, OpenLoop):
         return repr(controller)
-    # a schedule of one's own has no other name than its values
+    # a user's own schedule has no name but its values
     rates = np.array([controller.schedule(step) for step in range(steps)], np.float64)
     return [float(rates[0]), columns_digest({"lr": rates})]
 
@@ -84,13 +83,13 @@ def _named(value: Any) -> Any:
 
 
 def _versions(backend: str) -> dict[str, str]:
-    # what finds plugins takes longer to import than all the rest of gexcore
+    # pluggy takes longer to import than all the rest of gexcore
     from gexcore.backend.registry import default_registry
     from gexcore.errors import UnknownBackendError
 
     try:
         needed = default_registry().spec(backend).requires
-    except UnknownBackendError:  # a backend that was made by hand
+    except UnknownBackendError:  # a backend that the user made
         needed = ()
     found = {"gexcore": __version__}
     for name in ("numpy", *needed):

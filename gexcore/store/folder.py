@@ -1,4 +1,4 @@
-"""Files by name in one place, local or remote; each is replaced whole or not at all."""
+"""Files by name in one place, local or remote. A file is replaced whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gexcore.errors import GexError, MissingExtraError, StoreError, StoreMismatc
 
 
 class Folder(Protocol):
-    """Where the records and states of a store are."""
+    """The place of the records and states of a store."""
 
     def read(self, name: str) -> bytes | None:
         """The content of a file, or None."""
@@ -28,7 +28,7 @@ class Folder(Protocol):
         ...
 
     def names(self) -> list[str]:
-        """Of all files."""
+        """Names of all files."""
         ...
 
 
@@ -63,7 +63,7 @@ class LocalFolder:
         (self._path / name).unlink(missing_ok=True)
 
     def names(self) -> list[str]:
-        """Of all files."""
+        """Names of all files."""
         return [path.name for path in self._path.iterdir()]
 
 
@@ -94,18 +94,18 @@ class RemoteFolder:
             self._files.rm_file(f"{self._path}/{name}")
 
     def names(self) -> list[str]:
-        """Of all files."""
+        """Names of all files."""
         self._files.invalidate_cache(self._path)
         return [path.rpartition("/")[2] for path in self._files.ls(self._path, detail=False)]
 
 
 def is_remote(where: str) -> bool:
-    """Whether it is a URL."""
+    """Whether the place is a URL."""
     return "://" in where
 
 
 def folder_at(where: str) -> Folder:
-    """The files that a store has beside its arrays."""
+    """The files of a store that are not arrays."""
     return (
         RemoteFolder(f"{where}/checkpoints")
         if is_remote(where)
@@ -114,7 +114,7 @@ def folder_at(where: str) -> Folder:
 
 
 def zarr_store(where: str) -> Any:
-    """The same place as Zarr takes it.
+    """The place in the form of Zarr.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def zarr_store(where: str) -> Any:
 
 
 def check_place(where: str) -> None:
-    """Refuse a place with something else in it, and a folder whose parts lead out of it.
+    """Refuse a place with other files, and a folder whose parts lead out of it.
 
     Raises
     ------
@@ -173,7 +173,7 @@ def check_place(where: str) -> None:
 
 
 def _check_empty(where: str, names: set[str]) -> None:
-    # the folder of records is made before anything else
+    # the folder of records is made first
     if names - {"checkpoints"} and "zarr.json" not in names:
         raise StoreMismatchError(
             f"{where} is not empty and holds no run of gexcore; choose another store"
@@ -182,7 +182,7 @@ def _check_empty(where: str, names: set[str]) -> None:
 
 @contextlib.contextmanager
 def told(where: str) -> Iterator[None]:
-    """Turn what the operating system says into one sentence.
+    """Turn an error of the operating system into one sentence.
 
     Raises
     ------

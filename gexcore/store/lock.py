@@ -1,4 +1,4 @@
-"""One writer at a time."""
+"""Locks: one writer at a time."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ NAME = "writer"
 
 @contextlib.contextmanager
 def only_writer(where: str, folder: Folder) -> Iterator[Callable[[], None]]:
-    """Be the only writer of a store; what it yields raises once that is no longer so.
+    """Be the only writer of a store. The yielded check raises once that has changed.
 
-    A local store is locked by the operating system, which lets go when the process ends, however it
-    ends. A remote one has no locks: there the writer that came last goes on, and the other finds
-    out before its next commit.
+    The operating system locks a local store. The lock ends with the process. A remote store has no
+    locks. There the last writer continues, and the other one stops before its next commit.
 
     Raises
     ------
@@ -67,7 +66,7 @@ def _lock(handle: int) -> None:
     except ImportError:  # Windows
         import msvcrt
 
-        # far beyond the text, which others may then read
+        # far beyond the text, so that others can read the text
         os.lseek(handle, 1 << 20, os.SEEK_SET)
         msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
     else:

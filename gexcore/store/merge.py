@@ -1,4 +1,4 @@
-"""Several stores of one plan, put together."""
+"""Merging of stores of one plan."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from gexcore.store.table import Table
 
 
 def merge_stores(into: str | os.PathLike[str], *sources: str | os.PathLike[str]) -> list[int]:
-    """Copy the complete chains of other stores of the same plan into a store, new or begun.
+    """Copy complete chains of stores with the same plan into one store, new or begun.
 
-    Runs of one plan on several machines, each with chains of its own (`first_chain`), become one:
-    a fit of all chains with ``store=into`` then takes what is there. Chains that `into` has are
-    left as they are.
+    This joins runs of one plan on several machines, each with its own chains (`first_chain`). A fit
+    of all chains with ``store=into`` then uses them. Chains that `into` already has stay unchanged.
 
     Returns
     -------
@@ -29,9 +28,9 @@ def merge_stores(into: str | os.PathLike[str], *sources: str | os.PathLike[str])
     Raises
     ------
     StoreMismatchError
-        Where the runs differ in more than their chains, naming the fields.
+        If the runs differ in more than their chains. The error names the fields.
     StoreError
-        Where a store is damaged, in use, or cannot be read or written.
+        If a store is damaged, in use, or cannot be read or written.
     """
     copied: list[int] = []
     target = os.fspath(into)

@@ -1,4 +1,4 @@
-"""What is known of a chain: everything else in a store counts only if its record tells of it."""
+"""Records of chains: other content of a store counts only if a record refers to it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Told = tuple[float, float, float, str, bool, bool]
 
 @dataclass(frozen=True)
 class Record:
-    """One chain, whole or so far.
+    """One chain, complete or so far.
 
     Parameters
     ----------
@@ -29,9 +29,9 @@ class Record:
     losses, test_losses : list of str
         SHA-256 of each member's row.
     kept : dict
-        Number of a member in its chain to the SHA-256 of its state.
+        SHA-256 of kept states, by the number of the member in its chain.
     state : str or None
-        SHA-256 of the state that the chain goes on from; None once it is complete.
+        SHA-256 of the state from which the chain continues. None once it is complete.
     """
 
     chain: int
@@ -48,11 +48,11 @@ class Record:
 
     @property
     def state_file(self) -> str:
-        """Where the state is that the chain goes on from."""
+        """Name of the file with the state from which the chain continues."""
         return f"state-{self.chain:04}-{len(self.snapshots):04}.safetensors"
 
     def files(self) -> set[str]:
-        """All that it refers to, itself included."""
+        """Names of all files of the record, its own included."""
         return {
             name_of(self.chain),
             *(kept_file(self.chain, row) for row in self.kept),
@@ -60,7 +60,7 @@ class Record:
         }
 
     def points(self) -> list[Snapshot]:
-        """The snapshots as the chain made them."""
+        """The snapshots of the chain."""
         statuses: dict[str, Status] = {status: status for status in get_args(Status)}
         return [
             Snapshot(self.chain, number, lr, skill, loss, statuses[status], warmup, measured)
@@ -68,12 +68,12 @@ class Record:
         ]
 
     def encoded(self) -> bytes:
-        """As it is stored, with a digest of its own."""
+        """The stored form of the record, with its own digest."""
         return sealed(asdict(self))
 
 
 def told_of(snapshot: Snapshot) -> Told:
-    """A snapshot as it is stored."""
+    """The stored form of a snapshot."""
     s = snapshot
     return s.lr, s.skill, s.mean_loss, str(s.status), s.warmup, s.measured
 
@@ -89,12 +89,12 @@ def kept_file(chain: int, row: int) -> str:
 
 
 def decoded(content: bytes, chain: int, where: str) -> Record:
-    """The record that was stored.
+    """The stored record.
 
     Raises
     ------
     StoreError
-        Where it is not what was stored.
+        If the content differs from what was stored.
     """
     name = name_of(chain)
     try:
@@ -124,7 +124,7 @@ def decoded(content: bytes, chain: int, where: str) -> Record:
 
 def sealed(parts: dict[str, Any]) -> bytes:
     """JSON with its own SHA-256."""
-    content = json.loads(json.dumps(parts))  # keys are text first: numbers sort otherwise
+    content = json.loads(json.dumps(parts))  # numbers sort differently as keys
     text = json.dumps(content, sort_keys=True)
     return json.dumps(
         {"content": content, "sha256": digest_of(text.encode())}, sort_keys=True
@@ -132,12 +132,12 @@ def sealed(parts: dict[str, Any]) -> bytes:
 
 
 def opened(content: bytes) -> dict[str, Any]:
-    """What was sealed.
+    """The content of sealed JSON.
 
     Raises
     ------
     ValueError
-        For anything else.
+        If the content is not sealed JSON.
     """
     outer = json.loads(content)
     parts = outer["content"]
@@ -155,5 +155,5 @@ def digest_of(content: bytes) -> str:
 
 
 def row_digest(row: NDArray[Any]) -> str:
-    """That of an array's numbers and their type."""
+    """SHA-256 of an array's numbers and their type."""
     return digest_of(row.dtype.str.encode() + np.ascontiguousarray(row).tobytes())

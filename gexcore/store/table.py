@@ -17,7 +17,7 @@ FORMAT = 1
 ATTRIBUTE = "gexcore"
 
 STATUSES = ("not run", *get_args(Status))
-"""What the numbers in ``status`` mean."""
+"""Meanings of the numbers in ``status``."""
 
 COORDINATES = {
     "chain": "int32",
@@ -31,13 +31,13 @@ LARGEST_CHUNK = 2**20
 
 
 class Table:
-    """Rows of losses, with what is known of each.
+    """Rows of losses, with the coordinates of each row.
 
     Parameters
     ----------
     where : str
     most : int
-        At each chain, at most: snapshot k of chain c is row c · most + k.
+        The most snapshots of a chain. Snapshot k of chain c is row c · most + k.
     """
 
     def __init__(self, where: str, most: int) -> None:
@@ -72,12 +72,12 @@ class Table:
 
     @property
     def fingerprint(self) -> Mapping[str, Any] | None:
-        """What identifies the run; None in a new store."""
+        """The fingerprint of the run. None in a new store."""
         found: Mapping[str, Any] | None = self._described().get("fingerprint")
         return found
 
     def identify(self, fingerprint: Mapping[str, Any]) -> None:
-        """Tell what run this is."""
+        """Store the fingerprint of the run."""
         self._group.attrs[ATTRIBUTE] = {"format": FORMAT, "fingerprint": dict(fingerprint)}
 
     def start(self, columns: Mapping[str, NDArray[Any]], chains: int, tests: int | None) -> None:
@@ -86,7 +86,7 @@ class Table:
         Parameters
         ----------
         columns : mapping of arrays, shape (samples,)
-            ``base_losses`` and others.
+            Columns, such as ``base_losses``.
         """
         base = columns["base_losses"]
         for name, column in columns.items():
@@ -106,7 +106,7 @@ class Table:
         )
 
     def extend(self, chains: int) -> None:
-        """Make room for that many chains."""
+        """Make room for this many chains."""
         rows = chains * self._most
         for name in ("losses", *(["test_losses"] if self.tests is not None else []), *COORDINATES):
             array = self._array(name)
@@ -115,10 +115,10 @@ class Table:
 
     @property
     def tests(self) -> int | None:
-        """Number of test samples, if there are any."""
+        """Number of test samples, or None."""
         try:
             found = "test_losses" in self._group
-        except ValueError:  # what describes it is damaged
+        except ValueError:  # the metadata are damaged
             found = True
         return int(self._array("test_losses").shape[1]) if found else None
 
@@ -127,17 +127,17 @@ class Table:
         return self._checked(name, ..., digest, f"its array {name}", "choose another store")
 
     def write(self, name: str, chain: int, number: int, row: NDArray[Any]) -> str:
-        """Store a row of ``losses`` or ``test_losses``; its SHA-256."""
+        """Store a row of ``losses`` or ``test_losses``, and return its SHA-256."""
         self._array(name)[chain * self._most + number] = row
         return row_digest(row)
 
     def read(self, name: str, chain: int, number: int, digest: str) -> NDArray[Any]:
-        """A row as it was stored.
+        """A stored row.
 
         Raises
         ------
         StoreError
-            Where it is not.
+            If the row differs from what was stored.
         """
         what = f"row {chain * self._most + number} of {name} (snapshot {number} of chain {chain})"
         remedy = f"delete {self.where}/checkpoints/chain-{chain:04}.json to run that chain again"
@@ -191,7 +191,7 @@ class Table:
             dtype=dtype,
             chunks=chunks,
             filters=None,
-            compressors=[Crc32cCodec()],  # so that other readers notice damage too
+            compressors=[Crc32cCodec()],  # other readers then also notice damage
             fill_value=np.nan if np.dtype(dtype).kind == "f" else 0,
             dimension_names=dimensions,
             overwrite=True,
@@ -206,7 +206,7 @@ class Table:
             ValueError,
             KeyError,
             TypeError,
-        ):  # by the checksum of the chunk, or what describes the array
+        ):  # the checksum of the chunk fails, or the metadata do
             intact = False
         if not intact:
             raise StoreError(
