@@ -1,5 +1,4 @@
-"""Scores of labels that are not influence: from a trained model, its checkpoints, its history, or
-cross-validation."""
+"""Scores of labels from a model, its checkpoints, its history, or cross-validation."""
 
 from __future__ import annotations
 

@@ -14,14 +14,14 @@ from gexcore.scores.runs import Runs, recorders_of
 
 @dataclass(frozen=True, kw_only=True)
 class AUM(RecordedScore):
-    """Mean margin of the given class over the training, in logits; **low** = probably mislabelled.
+    """Mean margin of the given class over a training, in logits; **low** = probably mislabelled.
 
     `Scores.suspicion` is its negative. The mean is over epochs, then over runs.
 
     Parameters
     ----------
     recorder : Recorder, or list of them
-        One for each run, with logits of every epoch up to where wrong labels begin to be memorised.
+        One recorder per run, with logits of every epoch until wrong labels begin to be memorised.
 
     Examples
     --------

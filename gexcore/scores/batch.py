@@ -1,4 +1,4 @@
-"""One batch as a training loop tells it, checked and measured."""
+"""Batches of a training loop, checked and measured."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from gexcore.errors import InvalidDataError
 from gexcore.scores.classes import error_norms, margins
 
 Curve = Literal["losses", "errors", "margins", "correct"]
-"""The loss; ‖p − y‖₂; score of the given class minus the largest other; 1 where that is positive,
-else 0."""
+"""Names of curves.
+
+"losses" are losses. "errors" are ‖p − y‖₂. "margins" are the score of the given class minus the
+largest other score. "correct" is 1 for a positive margin, else 0.
+"""
 
 CURVES: tuple[Curve, ...] = get_args(Curve)
 
 
 class RecordedBatch(NamedTuple):
-    """What one batch tells of its samples.
+    """The measurements of one batch.
 
     Parameters
     ----------
@@ -38,7 +41,7 @@ class RecordedBatch(NamedTuple):
 def read_batch(
     indices: Any, losses: Any, logits: Any, labels: Any, *, samples: int
 ) -> RecordedBatch:
-    """Check one batch of a training loop; see `gexcore.scores.recorder.Recorder.add`.
+    """Check one batch of a training loop, for `gexcore.scores.recorder.Recorder.add`.
 
     Raises
     ------
@@ -69,8 +72,7 @@ def read_batch(
 def refuse_conflicts(
     batch: RecordedBatch, seen: NDArray[np.bool_], known: NDArray[np.intp]
 ) -> None:
-    """Refuse a batch with samples seen in this epoch, or with other labels than are known (−1: none
-    yet).
+    """Refuse a batch with samples of this epoch, or with changed labels (−1: not known).
 
     Raises
     ------
@@ -96,7 +98,7 @@ def refuse_conflicts(
 
 
 def never_told(curve: Curve, *, by: str) -> str:
-    """The sentence for a curve that no batch told of."""
+    """The error sentence for a curve without data."""
     needs, how = (
         ("losses", "losses=...") if curve == "losses" else ("logits", "logits=..., labels=...")
     )
@@ -149,7 +151,7 @@ def _labels(labels: Any, size: int) -> NDArray[np.intp]:
             f"shape ({size},)"
         )
         raise InvalidDataError(msg)
-    # binary cross-entropy takes its classes as floats
+    # binary cross-entropy has its classes as floats
     if (
         found.dtype.kind not in "iubf"
         or not ((found >= 0) & (found < np.inf) & (found == np.floor(found))).all()

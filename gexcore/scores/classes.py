@@ -1,4 +1,4 @@
-"""What logits say of the given class: pure functions on NumPy arrays."""
+"""Margins and errors of the given class from logits: pure functions on NumPy arrays."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gexcore.backend.protocols import Floats
 
 
 def margins(scores: Floats, labels: NDArray[Any]) -> Floats:
-    """Score of the given class minus the largest of the others, shape (samples,).
+    """Score of the given class minus the largest other score, shape (samples,).
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Confident learning: how well each label agrees with models that never saw it."""
+"""Confident learning: agreement of labels with models that never saw them."""
 
 from __future__ import annotations
 
@@ -24,33 +24,31 @@ from gexcore.settings import check_count
 
 @dataclass(frozen=True, kw_only=True)
 class ConfidentLearning:
-    """Agreement of each label with out-of-sample probabilities; from 0 to 1, **low** = probably
-    mislabelled.
+    """Agreement of labels with out-of-sample probabilities, 0 to 1; **low** = mislabelled.
 
-    `Scores.suspicion` is its negative. `Scores.details` has the ``probabilities`` of shape
-    (samples, K), from which `confident_joint` estimates which classes are mistaken for which.
+    `Scores.suspicion` is its negative. `Scores.details` has the ``probabilities``, shape (samples,
+    K). From them `confident_joint` estimates which classes are confused.
 
     Parameters
     ----------
     probabilities : array, shape (samples, K)
-        Of models that were not trained on the sample they score.
+        Probabilities from models that were not trained on the sample.
     train : callable
-        Instead of probabilities, a recipe ``train(x, y) -> model`` or ``train(x, y, *, seed) ->
-        model`` for cross-validation on (x, y) arrays; its models may be of any framework that has a
-        backend.
+        Recipe ``train(x, y) -> model`` or ``train(x, y, *, seed) -> model`` for cross-validation on
+        (x, y) arrays, instead of probabilities. Its models may be of any framework with a backend.
     folds : int, or list of integer arrays
-        Number of models, or the positions that each of them is not trained on and scores.
+        Number of models, or the positions that each model scores and is not trained on.
     quality : {"self_confidence", "normalized_margin", "confidence_weighted_entropy"}
-        See `label_quality`.
+        Quality of `label_quality`.
     adjusted : bool
-        Subtract each class's mean confidence first.
+        Whether to subtract the mean confidence of each class first.
     half_scored : bool
-        Score every second sample only and give all others the same score 1/K: a fault of the
-        paper's public code, kept to reproduce its numbers.
+        Whether to score only every second sample, and to give all others the score 1/K. This fault
+        of the paper's public code reproduces its numbers.
     through : {"cleanlab"}, optional
-        Let cleanlab compute the quality.
+        Name of a library that computes the quality.
     seed : int
-        Of the folds, and of recipes that take one.
+        Seed of the folds, and of recipes with a seed.
 
     Examples
     --------
@@ -94,12 +92,12 @@ class ConfidentLearning:
 
     @property
     def needs(self) -> tuple[type, ...]:
-        """Capabilities it asks of the backend of the recipe's models."""
+        """Capabilities that the backend of the recipe's models needs."""
         return () if self.train is None else (SupportsLogits,)
 
     @classmethod
     def public_code(cls, **settings: Any) -> ConfidentLearning:
-        """The paper's public code: two halves, of which only one is scored."""
+        """The setting of the paper's public code: two halves, of which one is scored."""
         return cls(**{"half_scored": True, **settings})
 
     def fit(
@@ -111,17 +109,17 @@ class ConfidentLearning:
         backend: str | None = None,
         progress: bool = True,
     ) -> Scores:
-        """Score every sample; arguments as in `gexcore.GEX.fit`, and no model needed.
+        """Score every sample. Arguments are those of `gexcore.GEX.fit`; no model is needed.
 
         Raises
         ------
         InvalidDataError
-            Without data, for targets that are no classes, folds that do not hold every sample
-            exactly once, or rows that are no probabilities.
+            If there is no data, targets are no classes, folds do not hold every sample exactly
+            once, or rows are no probabilities.
         InvalidModelError
-            Where the recipe fails.
+            If the recipe fails.
         MissingExtraError
-            Through cleanlab, where it is not installed.
+            If cleanlab is chosen and not installed.
         """
         started = time.perf_counter()
         if data is None:

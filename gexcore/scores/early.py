@@ -1,4 +1,4 @@
-"""EL2N and GraNd: how wrong, and how steep, each sample is early in training (Paul et al. 2021)."""
+"""EL2N and GraNd: errors and gradient norms early in training (Paul et al. 2021)."""
 
 from __future__ import annotations
 
@@ -28,20 +28,19 @@ from gexcore.settings import check_count
 
 @dataclass(frozen=True, kw_only=True)
 class EL2N(EitherScore):
-    """‖p − y‖₂ of every sample early in training, mean over runs; from 0 to √2, high = probably
-    mislabelled.
+    """Mean ‖p − y‖₂ early in training, from 0 to √2; high = probably mislabelled.
 
     Parameters
     ----------
     recorder : Recorder, or list of them
-        One for each run; the paper takes about ten.
+        One recorder per run. The paper takes about ten.
     checkpoints : list
-        Instead of recorders: one early checkpoint of each run, evaluated on the data.
+        One early checkpoint per run, evaluated on the data, instead of recorders.
     epoch : int
-        Which recorded epoch to read; that of checkpoints is what they were saved at.
+        Recorded epoch to read. It does not apply to checkpoints.
     squared : bool
-        ‖p − y‖₂² before the mean, as the paper's public code has it: another ranking where there
-        are several runs.
+        Whether ‖p − y‖₂² is averaged, as in the paper's public code. With several runs this gives
+        another ranking.
 
     Examples
     --------
@@ -65,12 +64,12 @@ class EL2N(EitherScore):
 
     @property
     def needs(self) -> tuple[type, ...]:
-        """Capabilities it asks of the backend before any work."""
+        """Capabilities that the score needs."""
         return (SupportsLogits, SupportsCheckpoints) if self.checkpoints else ()
 
     @classmethod
     def public_code(cls, **settings: Any) -> EL2N:
-        """The paper's public code: epoch 10, where the paper says 20, and squared norms."""
+        """The setting of the paper's public code: epoch 10 (in the paper 20), squared norms."""
         return cls(**{"epoch": 10, "squared": True, **settings})
 
     def _from_runs(self, runs: Runs) -> Scores:
@@ -115,8 +114,8 @@ class GraNd(ModelScore):
     Parameters
     ----------
     checkpoints : list
-        One early checkpoint of each run, averaged over, as published. Without them θ* itself,
-        where a memorised label has hardly any gradient left.
+        One early checkpoint per run; the score is the mean over them, as published. The default is
+        θ*, where a memorised label has hardly any gradient.
 
     Examples
     --------
@@ -135,7 +134,7 @@ class GraNd(ModelScore):
 
     @property
     def needs(self) -> tuple[type, ...]:
-        """Capabilities it asks of the backend before any work."""
+        """Capabilities that the score needs."""
         own = (SupportsSampleGradients, SupportsParams)
         return (*own, SupportsCheckpoints) if self.checkpoints else own
 

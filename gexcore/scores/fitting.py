@@ -1,4 +1,4 @@
-"""What the fits of all scores share: inputs checked, and the result put together."""
+"""Common parts of the fits of all scores: checks of inputs, and the result."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def make_scores(
     tie_break: NDArray[Any] | None = None,
     details: dict[str, NDArray[Any]] | None = None,
 ) -> Scores:
-    """The result of a fit that began at `started` on the clock of `time.perf_counter`."""
+    """The result of a fit that began at `started` of `time.perf_counter`."""
     run = Run(
         method=type(method).__name__,
         settings=settings_of(method),
@@ -51,7 +51,7 @@ def make_scores(
 
 
 def check_checkpoints(checkpoints: Any) -> None:
-    """Refuse what is no list of checkpoints.
+    """Refuse a value that is no list of checkpoints.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def given_labels(data: Dataset[Any]) -> NDArray[np.intp]:
     Raises
     ------
     InvalidDataError
-        For targets that are no classes.
+        If targets are no classes.
     """
     parts = [targets_of(data.batch(indices)) for indices in in_order(len(data), BATCH_SIZE)]
     targets = (
@@ -87,8 +87,7 @@ def given_labels(data: Dataset[Any]) -> NDArray[np.intp]:
 
 
 def open_data(model: Any, data: Any, *, backend: str | None) -> Dataset[Any]:
-    """Data for a score that needs no model; one that is given helps to understand its framework's
-    datasets."""
+    """Data for a score without a model. A given model helps to read its framework's datasets."""
     return as_dataset(data) if model is None else opened(model, data, backend=backend).data
 
 
@@ -98,7 +97,7 @@ def columns_of(data: Any) -> tuple[Any, Any]:
     Raises
     ------
     InvalidDataError
-        For other forms of data than (x, y) arrays.
+        If the data are not (x, y) arrays.
     """
     dataset = as_dataset(data)
     if not isinstance(dataset, ArrayDataset) or len(dataset.columns) != 2:

@@ -1,4 +1,4 @@
-"""Out-of-sample probabilities by cross-validation: every sample scored exactly once."""
+"""Cross-validation: out-of-sample probabilities, with every sample scored exactly once."""
 
 from __future__ import annotations
 
@@ -21,23 +21,21 @@ from gexcore.evaluation.passes import Passes
 from gexcore.progress import progress_bar
 
 Train = Callable[..., Any]
-"""``train(x, y) -> model``, or ``train(x, y, *, seed) -> model``, as for
-`gexcore.decisions.retrain.retrain`."""
+"""``train(x, y) -> model``, or ``train(x, y, *, seed) -> model``."""
 
 Fold = NDArray[np.intp]
-"""Positions that one model is not trained on and then scores."""
+"""Positions that one model scores and is not trained on."""
 
 
 def make_folds(labels: NDArray[np.intp], folds: int | Sequence[Any], *, seed: int) -> list[Fold]:
-    """The folds of a cross-validation; where only their number is given, each with about the same
-    classes.
+    """The folds of a cross-validation. A number gives folds with about the same classes.
 
     Raises
     ------
     InvalidSettingError
-        For fewer than two folds, or more than there are samples.
+        If there are fewer than two folds, or more folds than samples.
     InvalidDataError
-        For what is no list of positions.
+        If a fold is no list of positions.
     """
     n = len(labels)
     if isinstance(folds, int):
@@ -65,7 +63,7 @@ def make_folds(labels: NDArray[np.intp], folds: int | Sequence[Any], *, seed: in
 
 
 def refuse_uncovered(folds: Sequence[Fold], samples: int) -> None:
-    """Refuse folds unless they hold each sample exactly once: then it is scored exactly once.
+    """Refuse folds unless they hold each sample exactly once.
 
     Raises
     ------
@@ -82,16 +80,16 @@ def refuse_uncovered(folds: Sequence[Fold], samples: int) -> None:
 
 
 class HeldOut(NamedTuple):
-    """What models say of samples that they were not trained on.
+    """Predictions of models for samples that they were not trained on.
 
     Parameters
     ----------
     probabilities : array, shape (samples, K)
-        1/K for a sample in no fold.
+        Class probabilities. 1/K for a sample in no fold.
     passes : Passes
-        Of scoring; what the recipe spends is its own.
+        Passes of scoring, without the passes of the recipe.
     backend : str
-        Of the models.
+        Name of the backend of the models.
     """
 
     probabilities: Floats
@@ -110,14 +108,14 @@ def hold_out(
     backend: str | None,
     progress: bool,
 ) -> HeldOut:
-    """Train a model on all samples outside each fold, and let it score those inside.
+    """Train a model on all samples outside each fold, and score the samples inside.
 
     Raises
     ------
     InvalidModelError
-        Where the recipe fails, or its models differ in their classes.
+        If the recipe fails, or its models differ in their classes.
     MissingCapabilityError
-        Where a model has no logits.
+        If a model has no logits.
     """
     found: list[Floats] = []
     name = ""

@@ -1,4 +1,4 @@
-"""How often a sample is forgotten during training (Toneva et al. 2019)."""
+"""Forgetting events of samples during training (Toneva et al. 2019)."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ Counts = NDArray[np.intp]
 
 
 class Forgotten(NamedTuple):
-    """What became of each sample in one training; all of shape (samples,).
+    """Counts of each sample in one training, all of shape (samples,).
 
     Parameters
     ----------
     events : integer array
-        Times that it was right at one presentation and wrong at the next.
+        Number of times that the sample was right at one presentation and wrong at the next.
     presentations : integer array
     first_learnt, last_wrong : integer array
-        Presentations, counted from 1; 0 for never.
+        Presentation, counted from 1; 0 for never.
     """
 
     events: Counts
@@ -42,7 +42,7 @@ def forgotten(correct: NDArray[Any]) -> Forgotten:
     Parameters
     ----------
     correct : array, shape (epochs, samples)
-        1 where the prediction was the given class, 0 where not, NaN where the sample was not shown.
+        1 for a right prediction, 0 for a wrong one, NaN for a sample that was not shown.
 
     Examples
     --------
@@ -69,15 +69,15 @@ class Forgetting(RecordedScore):
     """Number of forgetting events, summed over runs; high = probably mislabelled.
 
     Samples with equal numbers are ranked by their mean margin. `Scores.details` has
-    ``presentations``, ``first_learnt`` and ``last_wrong`` of shape (runs, samples), as in
-    `Forgotten`.
+    ``presentations``, ``first_learnt`` and ``last_wrong`` of `Forgotten`, each of shape (runs,
+    samples).
 
     Parameters
     ----------
     recorder : Recorder, or list of them
-        One for each run, with logits of every epoch.
+        One recorder per run, with logits of every epoch.
     never_learnt : {"max", "zero"}
-        A sample that was never right counts all its presentations (Toneva et al.), or none.
+        Count of a sample that was never right: all its presentations (Toneva et al.), or none.
 
     Examples
     --------
@@ -107,7 +107,7 @@ class Forgetting(RecordedScore):
 
     @classmethod
     def public_code(cls, **settings: Any) -> Forgetting:
-        """The paper's public code: a sample that was never learnt counts as never forgotten."""
+        """The setting of the paper's public code: a sample that was never right counts zero."""
         return cls(**{"never_learnt": "zero", **settings})
 
     def _from_runs(self, runs: Runs) -> Scores:

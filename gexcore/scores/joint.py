@@ -1,7 +1,4 @@
-"""Which classes are mistaken for which, from labels and predicted probabilities (Northcutt et al.
-
-2021).
-"""
+"""Confusion of classes, from labels and predicted probabilities (Northcutt et al. 2021)."""
 
 from __future__ import annotations
 
@@ -14,25 +11,25 @@ from gexcore.backend.protocols import Floats
 from gexcore.errors import InvalidDataError, InvalidSettingError
 
 ROUNDING = 1e-6
-"""A probability this little below its threshold reaches it, as in cleanlab."""
+"""Tolerance of a probability below its threshold, as in cleanlab."""
 
 OUT_OF_REACH = 2.0
-"""The threshold of a class that no sample is given."""
+"""Threshold of a class without samples."""
 
 
 def confident_thresholds(labels: Any, probabilities: Any) -> Floats:
-    """Mean probability of each class over the samples that are given it, shape (K,).
+    """Mean probability of each class over its samples, shape (K,).
 
     Parameters
     ----------
     labels : integer array, shape (samples,)
     probabilities : array, shape (samples, K)
-        Out of sample: from models that were not trained on the sample.
+        Probabilities from models that were not trained on the sample.
 
     Raises
     ------
     InvalidDataError
-        For labels that are no classes of the probabilities, or rows that are no probabilities.
+        If labels are no classes of the probabilities, or rows are no probabilities.
 
     Examples
     --------
@@ -53,21 +50,21 @@ def confident_joint(
     calibrate: bool = True,
     among: Literal["confident", "all"] = "confident",
 ) -> Floats:
-    """Samples counted by given class (rows) and confidently predicted class (columns), shape (K,
-    K).
+    """Counts by given class (rows) and confidently predicted class, shape (K, K).
 
-    A sample counts where at least one probability reaches its class's threshold; every class
+    A sample counts if at least one probability reaches the threshold of its class. Every class
     counts at least once on the diagonal.
 
     Parameters
     ----------
     labels, probabilities
-        As for `confident_thresholds`, which also tells the errors.
+        The arguments of `confident_thresholds`, with the same errors.
     calibrate : bool
-        Scale each row to the number of samples that are given its class.
+        Whether to scale each row to the number of samples of its class.
     among : {"confident", "all"}
-        Where several classes reach their thresholds, take the most probable of them; or, as
-        cleanlab does, the most probable of all, which may not have reached its own.
+        Choice between several classes that reach their thresholds. "confident" takes the most
+        probable of them. "all" takes the most probable of all classes, as cleanlab does, even below
+        its own threshold.
 
     Examples
     --------
@@ -94,7 +91,7 @@ def confident_joint(
 
 
 def checked(labels: Any, probabilities: Any) -> tuple[NDArray[np.intp], Floats]:
-    """Labels and probabilities, refused where they are not what they are called."""
+    """Labels and probabilities, refused if they are no labels or no probabilities."""
     given, p = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
     if p.ndim != 2 or p.shape[1] < 2 or given.shape != p.shape[:1]:
         msg = (

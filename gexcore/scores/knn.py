@@ -1,4 +1,4 @@
-"""Deep k-NN: whether a sample's neighbours share its label (Bahri et al. 2020)."""
+"""Deep k-NN: labels of a sample's neighbours (Bahri et al. 2020)."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ LARGEST_K = 500
 
 @dataclass(frozen=True, kw_only=True)
 class DeepKNN(ModelScore):
-    """Share of a sample's nearest neighbours with another label; from 0 to 1, high = probably
-    mislabelled.
+    """Share of nearest neighbours with another label, 0 to 1; high = probably mislabelled.
 
-    Samples with equal shares are ranked by their loss at θ*. All pairs of samples are compared,
-    in blocks: the time grows with the square of their number, the memory does not.
+    Samples with equal shares are ranked by their loss at θ*. All pairs of samples are compared, in
+    blocks. The time grows with the square of the number of samples. The memory does not.
 
     Parameters
     ----------
     k : int, "auto" or "class_size"
-        Neighbours. "auto" is a tenth of the mean class size, from 5 to 500; "class_size" is N // K.
+        Number of neighbours. "auto" is a tenth of the mean class size, from 5 to 500. "class_size"
+        is N // K.
     features : {"logits", "features"}
-        Where neighbours are near: in the logits (as published), or before the last linear layer.
+        Space of the neighbours: logits (as published), or inputs of the last linear layer.
     metric : {"euclidean", "cosine"}
     include_self : bool
-        Count the sample among its neighbours.
+        Whether the sample counts among its neighbours.
     squared_distance : bool
-        Score ‖ȳ − y‖₂² instead, ȳ being the mean one-hot label of the neighbours; from 0 to 2.
+        Whether the score is ‖ȳ − y‖₂², from 0 to 2. ȳ is the mean one-hot label of the neighbours.
     checkpoints : list
-        Average over these instead of θ* alone.
+        Checkpoints to average over. The default is θ* alone.
 
     Examples
     --------
@@ -78,15 +78,15 @@ class DeepKNN(ModelScore):
 
     @property
     def needs(self) -> tuple[type, ...]:
-        """Capabilities it asks of the backend before any work."""
+        """Capabilities that the score needs."""
         points = SupportsLogits if self.features == "logits" else SupportsFeatures
         return (points, SupportsCheckpoints) if self.checkpoints else (points,)
 
     @classmethod
     def public_code(cls, **settings: Any) -> DeepKNN:
-        """The paper's public code: N // K neighbours, the sample among them, scored by ‖ȳ − y‖₂².
+        """The setting of the paper's public code: N // K neighbours with the sample, ‖ȳ − y‖₂².
 
-        It averages over five checkpoints of the training: give them as `checkpoints`.
+        It averages over five checkpoints of the training. Give them as `checkpoints`.
         """
         return cls(
             **{"k": "class_size", "include_self": True, "squared_distance": True, **settings}

@@ -1,4 +1,4 @@
-"""Loss and margin: what a trained model, or its history, says of every label without any gradient."""
+"""Loss and margin: scores of a trained model, or its history, without any gradient."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gexcore.scores.sweep import Sweep
 class Loss(ModelScore):
     """Loss of every sample at θ*, in nats for cross-entropy; high = probably mislabelled.
 
-    The baseline: one pass, and blind to what the model has memorised.
+    This is the baseline. It takes one pass. It cannot see labels that the model has memorised.
 
     Examples
     --------
@@ -40,7 +40,7 @@ class Loss(ModelScore):
 
 @dataclass(frozen=True, kw_only=True)
 class Margin(ModelScore):
-    """Logit of the given class minus the largest other one at θ*; **low** = probably mislabelled.
+    """Logit of the given class minus the largest other logit; **low** = probably mislabelled.
 
     `Scores.suspicion` is its negative.
 
@@ -67,16 +67,15 @@ class Margin(ModelScore):
 class MeanMemberLoss(EitherScore):
     """Mean loss of every sample over checkpoints of the training; high = probably mislabelled.
 
-    Where checkpoints exist it is hard to beat: wrong labels are learnt late.
+    With checkpoints it is hard to beat, because wrong labels are learnt late.
 
     Parameters
     ----------
     checkpoints : list
-        In the framework's own form (`gexcore.backend.protocols.SupportsCheckpoints`); evaluated on
-        the data.
+        Checkpoints in the framework's form (`gexcore.backend.protocols.SupportsCheckpoints`). They
+        are evaluated on the data.
     recorder : Recorder, or list of them
-        Instead of checkpoints: losses as the training loop told them, averaged over epochs, then
-        runs.
+        Recorded losses instead of checkpoints, averaged over epochs, then over runs.
 
     Examples
     --------
@@ -97,7 +96,7 @@ class MeanMemberLoss(EitherScore):
 
     @property
     def needs(self) -> tuple[type, ...]:
-        """Capabilities it asks of the backend before any work."""
+        """Capabilities that the score needs."""
         return (SupportsCheckpoints,) if self.checkpoints else ()
 
     def _from_runs(self, runs: Runs) -> Scores:

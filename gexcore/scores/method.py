@@ -1,4 +1,4 @@
-"""The forms of scores: what they read, and one way to be fitted for each."""
+"""The three forms of scores, by what they read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gexcore.scores.sweep import Sweep
 
 
 class ModelScore(ABC):
-    """A score that takes the trained model, or ``checkpoints`` of its training, through the data."""
+    """A score that evaluates the trained model, or ``checkpoints`` of it, on the data."""
 
     def fit(
         self,
@@ -23,16 +23,16 @@ class ModelScore(ABC):
         backend: str | None = None,
         progress: bool = True,
     ) -> Scores:
-        """Score every sample; arguments as in `gexcore.GEX.fit`.
+        """Score every sample. Arguments are those of `gexcore.GEX.fit`.
 
         Raises
         ------
         MissingCapabilityError
-            Where the backend lacks what the score ``needs``.
+            If the backend lacks a capability that the score ``needs``.
         InvalidDataError
-            For targets that are no classes, of a score that judges classes.
+            If a score of classes gets targets that are no classes.
         InvalidModelError
-            For a model or checkpoint whose measurements are not finite.
+            If measurements of a model or checkpoint are not finite.
         """
         return self._from_model(
             Sweep(self, model, data, loss=loss, backend=backend, progress=progress)
@@ -40,11 +40,11 @@ class ModelScore(ABC):
 
     @abstractmethod
     def _from_model(self, sweep: Sweep) -> Scores:
-        """The score's own work."""
+        """The work of this score."""
 
 
 class RecordedScore(ABC):
-    """A score that reads what a training loop told a `Recorder`."""
+    """A score that reads the `Recorder` of a training loop."""
 
     def fit(
         self,
@@ -55,24 +55,23 @@ class RecordedScore(ABC):
         backend: str | None = None,
         progress: bool = True,
     ) -> Scores:
-        """Score every sample; arguments as in `gexcore.GEX.fit`, and none needed.
+        """Score every sample. Arguments are those of `gexcore.GEX.fit`; all are optional.
 
         Raises
         ------
         InvalidDataError
-            Where what the score reads was not recorded, or `data` has another number of samples
-            than the recorder.
+            If the needed curve was not recorded, or `data` and recorder differ in their number of
+            samples.
         """
         return self._from_runs(Runs(self, model, data, backend=backend))
 
     @abstractmethod
     def _from_runs(self, runs: Runs) -> Scores:
-        """The score's own work."""
+        """The work of this score."""
 
 
 class EitherScore(RecordedScore):
-    """A score of recorded runs, or of a model taken through the data: its field ``recorder``
-    decides."""
+    """A score of recorded runs if ``recorder`` is set, or else of a model on the data."""
 
     def fit(
         self,
@@ -83,14 +82,11 @@ class EitherScore(RecordedScore):
         backend: str | None = None,
         progress: bool = True,
     ) -> Scores:
-        """Score every sample; arguments as in `gexcore.GEX.fit`, and none needed with a recorder.
+        """Score every sample. A recorder needs no arguments, else those of `gexcore.GEX.fit`.
 
         Raises
         ------
-        MissingCapabilityError, InvalidModelError
-            As for a score of checkpoints.
-        InvalidDataError
-            As for a score of recorders, or for targets that are no classes.
+        MissingCapabilityError, InvalidModelError, InvalidDataError
         """
         if self.recorder is not None:  # type: ignore[attr-defined]
             return super().fit(model, data, backend=backend)
@@ -100,4 +96,4 @@ class EitherScore(RecordedScore):
 
     @abstractmethod
     def _from_model(self, sweep: Sweep) -> Scores:
-        """The score's own work on checkpoints."""
+        """The work of this score on checkpoints."""

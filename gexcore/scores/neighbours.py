@@ -1,4 +1,4 @@
-"""Labels of nearest neighbours, in blocks of samples."""
+"""Nearest neighbours and their labels, in blocks of samples."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gexcore.backend.protocols import Floats
 Metric = Literal["euclidean", "cosine"]
 
 MAX_NUMBERS = 2**22
-"""Most distances held at once: 32 MB."""
+"""The most distances in memory at once: 32 MB."""
 
 
 def label_shares(
@@ -31,12 +31,12 @@ def label_shares(
     points : array, shape (samples, …)
     labels : integer array, shape (samples,)
     k : int
-        At most the number of other samples, or of all with `include_self`.
+        Number of neighbours, at most the number of samples that count.
     metric : {"euclidean", "cosine"}
     include_self : bool
-        A sample is its own nearest neighbour.
+        Whether a sample is its own nearest neighbour.
     block : int, optional
-        Samples at once; any number gives the same shares.
+        Samples in a block. Any number gives the same shares.
 
     Examples
     --------
@@ -50,14 +50,14 @@ def label_shares(
     samples, classes = len(points), int(labels.max()) + 1
     x = np.asarray(points, dtype=np.float64).reshape(samples, -1)
     if metric == "cosine":
-        # a point at the origin has no direction: it counts as at right angles to all others
+        # a point at the origin has no direction: it counts as orthogonal to all others
         x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), np.finfo(np.float64).tiny)
     square = np.ones(samples) if metric == "cosine" else (x * x).sum(axis=1)
     size = block or max(1, MAX_NUMBERS // samples)
     shares = np.empty((samples, classes))
     for start in range(0, samples, size):
         rows = np.arange(start, min(start + size, samples))
-        # the squared distance, less what is the same for all neighbours of a sample
+        # the squared distance, without the part that all neighbours of a sample share
         far = square - 2 * (x[rows] @ x.T)
         far[np.arange(len(rows)), rows] = -np.inf if include_self else np.inf
         nearest = labels[np.argpartition(far, k - 1, axis=1)[:, :k]]

@@ -1,4 +1,4 @@
-"""How well labels agree with predicted probabilities (Northcutt et al. 2021)."""
+"""Quality of labels: their agreement with predicted probabilities (Northcutt et al. 2021)."""
 
 from __future__ import annotations
 
@@ -13,24 +13,27 @@ from gexcore.errors import InvalidSettingError, MissingExtraError
 from gexcore.scores.joint import ROUNDING, checked, confident_thresholds
 
 Quality = Literal["self_confidence", "normalized_margin", "confidence_weighted_entropy"]
-"""p̂_ỹ; (p̂_ỹ − max_{k≠ỹ} p̂_k + 1) / 2; log(1 + H / p̂_ỹ) / (H / p̂_ỹ), H being the entropy
-divided by ln K."""
+"""Names of qualities of the given label ỹ.
+
+"self_confidence" is p̂_ỹ. "normalized_margin" is (p̂_ỹ − max_{k≠ỹ} p̂_k + 1) / 2.
+"confidence_weighted_entropy" is log(1 + H / p̂_ỹ) / (H / p̂_ỹ), where H is the entropy divided by
+ln K.
+"""
 
 
 def label_quality(
     labels: Any, probabilities: Any, *, method: Quality = "self_confidence", adjusted: bool = False
 ) -> Floats:
-    """How well each label agrees with the probabilities, from 0 to 1, low = probably mislabelled,
-    shape (samples,).
+    """Quality of labels from 0 to 1, shape (samples,); low = probably mislabelled.
 
     Parameters
     ----------
     labels, probabilities
-        As for `confident_thresholds`, which also tells the errors.
+        The arguments of `confident_thresholds`, with the same errors.
     method : {"self_confidence", "normalized_margin", "confidence_weighted_entropy"}
     adjusted : bool
-        Subtract each class's threshold from the probabilities first, for classes of unequal
-        frequency or difficulty; not with the entropy.
+        Whether the threshold of each class is subtracted from the probabilities first. It helps
+        classes of unequal frequency or difficulty. The entropy does not allow it.
 
     Examples
     --------
@@ -59,12 +62,12 @@ def label_quality(
 
 
 def cleanlab_quality() -> Callable[..., Floats]:
-    """`label_quality` as cleanlab computes it.
+    """The `label_quality` of cleanlab.
 
     Raises
     ------
     MissingExtraError
-        Where it is not installed.
+        If cleanlab is not installed.
     """
     try:
         theirs = importlib.import_module("cleanlab.rank").get_label_quality_scores
@@ -80,7 +83,7 @@ def cleanlab_quality() -> Callable[..., Floats]:
 
 
 def check_quality(method: Any, *, adjusted: bool) -> None:
-    """Refuse what is no way to judge a label.
+    """Refuse an unknown quality.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Training curves of every sample, told by the training loop."""
+"""Recorders: training curves of every sample, filled by the training loop."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from gexcore.settings import check_count
 
 
 class Recorder:
-    """Remembers what a training loop tells of each sample, epoch by epoch.
+    """A record of the training curves of each sample, epoch by epoch.
 
-    It keeps four float32 numbers per sample and epoch; what was added counts once `epoch` ends it.
+    It keeps four float32 numbers per sample and epoch. Added batches count once `epoch` ends their
+    epoch.
 
     Parameters
     ----------
     samples : int
-        Of the training set; indices are positions in it.
+        Number of training samples. Indices are positions among them.
 
     Examples
     --------
@@ -49,24 +50,24 @@ class Recorder:
     def add(
         self, indices: Any, *, losses: Any = None, logits: Any = None, labels: Any = None
     ) -> None:
-        """Tell of one batch, in arrays of any framework.
+        """Add one batch, in arrays of any framework.
 
         Parameters
         ----------
         indices : integer array, shape (b,)
             Positions in the training set, in any order, each at most once per epoch.
         losses : array, shape (b,), optional
-            Without reduction.
+            Losses without reduction.
         logits : array, shape (b, K), optional
-            Scores before the softmax; of a binary task also (b,) or (b, 1).
+            Scores before the softmax. A binary task may also have shape (b,) or (b, 1).
         labels : integer array, shape (b,), optional
-            Given classes; needed with `logits`.
+            Given classes, needed with `logits`.
 
         Raises
         ------
         InvalidDataError
-            For wrong shapes, indices outside, a sample twice in one epoch, a label that changes,
-            or numbers that are not finite; nothing of the batch is then kept.
+            If shapes are wrong, indices are outside the data, a sample comes twice in one epoch, a
+            label changes, or numbers are not finite. Then nothing of the batch is kept.
         """
         batch = read_batch(indices, losses, logits, labels, samples=self.samples)
         refuse_conflicts(batch, self._seen, self._given)
@@ -82,12 +83,13 @@ class Recorder:
         Parameters
         ----------
         number : int, optional
-            Of the epoch that ends, above that of the one before; counted from 1 where not given.
+            Number of the epoch that ends, above the number of the last epoch. By default epochs are
+            counted from 1.
 
         Raises
         ------
         InvalidDataError, InvalidSettingError
-            If no batch was added since the last one, and for a number that is not above it.
+            If no batch was added since the last epoch, or the number is not above the last one.
         """
         least = self._numbers[-1] + 1 if self._numbers else 0
         number = max(1, least) if number is None else number
@@ -108,22 +110,22 @@ class Recorder:
 
     @property
     def labels(self) -> NDArray[np.intp] | None:
-        """Given classes, shape (samples,); None unless they are known for every sample."""
+        """Given classes, shape (samples,). None unless known for every sample."""
         return self._given.copy() if (self._given >= 0).all() else None
 
     def curve(self, name: Curve, *, by: str = "this") -> NDArray[np.float32]:
-        """One curve per sample, shape (epochs, samples); NaN where a sample was not seen.
+        """One curve per sample, shape (epochs, samples); NaN for an unseen sample.
 
         Parameters
         ----------
         name : {"losses", "errors", "margins", "correct"}
         by : str
-            Who asks, for the error.
+            Name of the caller, for the error.
 
         Raises
         ------
         InvalidDataError, InvalidSettingError
-            Where nothing of it was recorded, and for other names.
+            If the curve was not recorded, or the name is unknown.
         """
         if name not in CURVES:
             raise InvalidSettingError(f"no curve named {name!r}; allowed are {', '.join(CURVES)}")
@@ -145,8 +147,10 @@ class Recorder:
 
     @classmethod
     def load(cls, path: str | Path) -> Recorder:
-        """The recorder that `save` wrote, ready for the next epoch; an `InvalidDataError` for any
-        other file."""
+        """The recorder that `save` wrote, ready for the next epoch.
+
+        Another file raises `InvalidDataError`.
+        """
         recorded = read_recorded(Path(path))
         recorder = cls(len(recorded.labels))
         recorder._given = recorded.labels

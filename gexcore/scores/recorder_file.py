@@ -1,4 +1,4 @@
-"""A recorder's epochs in an .npz file."""
+"""Files of recorders: their epochs in .npz."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from gexcore.scores.batch import CURVES, Curve
 
 
 class Recorded(NamedTuple):
-    """What a file holds.
+    """The content of a file.
 
     Parameters
     ----------
     numbers : integer array, shape (epochs,)
     labels : integer array, shape (samples,)
-        −1 where not known.
+        Labels; −1 if not known.
     curves : dict of arrays, shape (epochs, samples)
     """
 
@@ -31,7 +31,7 @@ class Recorded(NamedTuple):
 
 
 def write_recorded(path: Path, recorded: Recorded) -> None:
-    """Write a file whole or not at all, over an older one."""
+    """Write a file whole or not at all. It replaces an older one."""
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("wb") as file:
@@ -48,15 +48,15 @@ def write_recorded(path: Path, recorded: Recorded) -> None:
 
 
 def read_recorded(path: Path) -> Recorded:
-    """What `write_recorded` wrote.
+    """The content that `write_recorded` wrote.
 
     Raises
     ------
     InvalidDataError
-        For any other file.
+        If the file is any other file.
     """
     try:
-        # np.load leaves a file open that it cannot read
+        # np.load leaves a file open if it cannot read it
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             numbers, labels = file["epochs"].astype(np.intp), file["labels"].astype(np.intp)
             shape = (len(numbers), len(labels))

@@ -1,4 +1,4 @@
-"""What the fit of a score returns: one number per sample, and what high numbers mean."""
+"""Results of scores: one number per sample, and the meaning of high numbers."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 High = Literal["mislabelled", "correct"]
-"""What a high value says of the given label."""
+"""The meaning of a high value for the given label."""
 
 MIN_LEVELS = 50
-"""Counts, and shares of few neighbours, lie so far apart that every gap would pass for a valley."""
+"""Distinct values that a valley needs: gaps between few counts would look like valleys."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -30,20 +30,19 @@ class Scores:
     Parameters
     ----------
     values : array, shape (samples,)
-        With the sign that was published; NaN for a sample that nothing is known of.
+        Values with the published sign. NaN for a sample without data.
     labels : integer array, shape (samples,), or None
-        Given classes, where they are known.
+        Given classes, if they are known.
     unit : str
-        Of the values.
+        Unit of the values.
     high : {"mislabelled", "correct"}
-        What high values mean. `suspicion` is −values for "correct".
+        Meaning of high values. `suspicion` is −values for "correct".
     run : Run
-        Method, settings as given, backend ("none" where no model was taken through the data),
-        passes and seconds.
+        Record of the fit. The backend is "none" if no model was evaluated.
     tie_break : array, shape (samples,), optional
-        Orders samples of equal value in `ranking`, high = more suspicious.
+        Numbers that order samples of equal value in `ranking`; high = more suspicious.
     details : mapping of arrays
-        What else the method found; its class says what.
+        Further results, which the class of the method describes.
     """
 
     values: NDArray[np.float64]
@@ -56,7 +55,7 @@ class Scores:
 
     @property
     def name(self) -> str:
-        """Of the method."""
+        """Name of the method."""
         return self.run.method
 
     def __len__(self) -> int:
@@ -72,31 +71,31 @@ class Scores:
         return f"<Scores by {self.name}: {len(self)} samples, in {self.unit}; {meaning}>"
 
     def suspicion(self) -> NDArray[np.float64]:
-        """The values, or −values where those are high for correct labels: high = probably
-        mislabelled."""
+        """Values, or −values if high means correct; high = probably mislabelled."""
         return self.values.copy() if self.high == "mislabelled" else -self.values
 
     def ranking(self) -> NDArray[np.intp]:
-        """Positions, most suspicious first; equal ones by `tie_break`, then by position; unknown
-        ones last."""
+        """Positions, most suspicious first and unknown values last.
+
+        Equal values are ordered by `tie_break`, then by position.
+        """
         ties = np.zeros(len(self)) if self.tie_break is None else self.tie_break
         return np.lexsort((-ties, -self.suspicion()))
 
     def suspects(self, method: Method = "auto", *, rate: float | None = None) -> Suspects:
-        """Samples that are probably mislabelled, by a threshold found from `suspicion`; it may
-        refuse.
+        """Samples that are probably mislabelled, above a threshold found from `suspicion`.
 
-        A refusal means "use the ranking", not "the data is clean". Samples of unknown value are
-        no suspects. Scores with negative values are searched from their smallest one up, since
-        thresholds are found on square roots; the threshold is on the scale of `suspicion`. Where
-        fewer than 50 values are distinct, "auto" and "valley" refuse.
+        The threshold may refuse. A refusal means "use the ranking", not "the data is clean".
+        Samples of unknown value are no suspects. Negative scores are shifted to start at zero for
+        the search, because it uses square roots. The threshold is on the scale of `suspicion`. With
+        fewer than 50 distinct values "auto" and "valley" refuse.
 
         Parameters
         ----------
         method : {"auto", "valley", "otsu", "mixture", "known_rate", "quantile"}
-            See `gexcore.decisions.threshold.find_threshold`.
+            Method of `gexcore.decisions.threshold.find_threshold`.
         rate : float, optional
-            For "known_rate", the share of wrong labels; for "quantile", the share to flag.
+            Share of wrong labels for "known_rate", or share to flag for "quantile".
         """
         suspicion = self.suspicion()
         known = ~np.isnan(suspicion)

@@ -1,4 +1,4 @@
-"""Recorders of one or several trainings, read by one score."""
+"""Runs: recorders of one or several trainings, for one score."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from gexcore.scores.result import High, Scores
 
 
 def recorders_of(recorder: Any) -> tuple[Recorder, ...]:
-    """One recorder, or one of each run of a training, as a tuple.
+    """One recorder, or one recorder per run, as a tuple.
 
     Raises
     ------
     InvalidSettingError
-        For anything else.
+        If a value is no recorder.
     InvalidDataError
-        For runs on different numbers of samples.
+        If runs differ in their number of samples.
     """
     runs = (recorder,) if isinstance(recorder, Recorder) else recorder
     if (
@@ -46,7 +46,7 @@ def recorders_of(recorder: Any) -> tuple[Recorder, ...]:
 
 
 def check_sources(recorder: Any, checkpoints: Any, *, by: str) -> None:
-    """Refuse all but either recorders or checkpoints.
+    """Refuse both, or neither, of recorders and checkpoints.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def check_sources(recorder: Any, checkpoints: Any, *, by: str) -> None:
 
 
 class Runs:
-    """One fit that reads recorders; data, where it is given, must have as many samples.
+    """One fit that reads recorders. Given data must have as many samples.
 
     Raises
     ------
@@ -91,13 +91,12 @@ class Runs:
         Raises
         ------
         InvalidDataError
-            Where nothing of it was recorded.
+            If the curve was not recorded.
         """
         return [run.curve(name, by=self._name) for run in self.recorders]
 
     def mean(self, name: Curve) -> Floats:
-        """The mean of a curve over epochs, then over runs, shape (samples,); NaN for a sample never
-        seen."""
+        """Mean of a curve over epochs, then over runs, shape (samples,); NaN if never seen."""
         return known_mean(np.stack([known_mean(curve) for curve in self.curves(name)]))
 
     def scores(
@@ -109,7 +108,7 @@ class Runs:
         tie_break: NDArray[Any] | None = None,
         details: dict[str, NDArray[Any]] | None = None,
     ) -> Scores:
-        """The result; its labels are those that the recorders know."""
+        """The result, with the labels of the recorders."""
         labels = next((run.labels for run in self.recorders if run.labels is not None), None)
         return make_scores(
             self._method,
@@ -124,7 +123,7 @@ class Runs:
 
 
 def known_mean(rows: NDArray[Any]) -> Floats:
-    """Mean over rows of what is not NaN; NaN where all is."""
+    """Mean over rows without NaN entries; NaN if all entries are NaN."""
     known = ~np.isnan(rows)
     count = known.sum(axis=0)
     total = np.where(known, rows, 0.0).sum(axis=0, dtype=np.float64)

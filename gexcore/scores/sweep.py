@@ -1,4 +1,4 @@
-"""A model, or checkpoints of it, taken through the data once each."""
+"""Sweeps: one pass over the data for a model or each of its checkpoints."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gexcore.scores.result import High, Scores
 
 
 class Sweep:
-    """One fit that takes a model, or checkpoints of it, through the data.
+    """One fit that evaluates a model, or its checkpoints, on the data.
 
     Parameters
     ----------
@@ -31,12 +31,12 @@ class Sweep:
         Whose fit it is; it says what it ``needs``, and may have ``checkpoints`` in the framework's
         own form: θ* where there are none.
     model, data, loss, backend, progress
-        As for `gexcore.GEX.fit`.
+        The arguments of `gexcore.GEX.fit`.
 
     Raises
     ------
     MissingCapabilityError, InvalidDataError, InvalidModelError
-        Before any work beyond one pass over the data.
+        If an input is wrong. Raised before any work beyond one pass over the data.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Sweep:
         return self.seen.labels
 
     def mean(self, measure: Callable[[Any], NDArray[Any]]) -> Floats:
-        """The mean of a measurement over all checkpoints, or that of θ*, shape (samples,)."""
+        """Mean of a measurement over all checkpoints, or its value at θ*, shape (samples,)."""
         total, count = np.zeros(len(self.data)), max(1, len(self._checkpoints))
         with progress_bar(
             count, title=self._name, show=self._given.progress and count > 1, unit="checkpoint"
@@ -117,11 +117,11 @@ class Sweep:
         return class_scores(self._outputs(self.engine.logits, state), len(self.data))  # type: ignore[attr-defined]
 
     def features(self, state: Any) -> Floats:
-        """What the last layer sees of every sample, shape (samples, h)."""
+        """Inputs of the last layer for every sample, shape (samples, h)."""
         return self._outputs(self.engine.features, state)  # type: ignore[attr-defined]
 
     def _outputs(self, method: Callable[[Any, Any], Any], state: Any) -> Floats:
-        """What a forward method of the backend gives for every sample, shape (samples, …)."""
+        """Results of a forward method for every sample, shape (samples, …)."""
         self._passes.append(Passes(forward=len(self.data)))
         return outputs(method, state, self.data, batch_size=BATCH_SIZE).astype(np.float64)
 
@@ -147,7 +147,7 @@ class Sweep:
         high: High = "mislabelled",
         tie_break: NDArray[Any] | None = None,
     ) -> Scores:
-        """The result."""
+        """The result of the fit."""
         return make_scores(
             self._method,
             values,

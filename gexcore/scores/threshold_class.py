@@ -1,7 +1,4 @@
-"""A threshold for the area under the margin, from a class that does not exist (Pleiss et al.
-
-2020).
-"""
+"""Threshold classes: a fake class gives a threshold for margins (Pleiss et al. 2020)."""
 
 from __future__ import annotations
 
@@ -18,14 +15,14 @@ from gexcore.settings import check_count
 
 
 class ThresholdClass(NamedTuple):
-    """Labels to train on in place of the given ones, by a model with K + 1 classes.
+    """Training labels with a fake class K, for a model with K + 1 classes.
 
     Parameters
     ----------
     labels : integer array, shape (samples,)
-        The given ones, but K for some samples.
+        Given classes, but K for some samples.
     positions : integer array
-        Of those samples, ascending.
+        Positions of the samples of class K, ascending.
     """
 
     labels: NDArray[np.intp]
@@ -33,21 +30,20 @@ class ThresholdClass(NamedTuple):
 
 
 def threshold_class(labels: Any, *, seed: int = 0) -> ThresholdClass:
-    """Put ⌊N / (K + 1)⌋ random samples into a class K that does not exist: what wrong labels look
-    like.
+    """Put ⌊N / (K + 1)⌋ random samples into a fake class K, as examples of wrong labels.
 
-    Their own labels cannot be judged by that training; a second one with another seed judges them.
+    This training cannot judge their own labels. A second training with another seed can.
 
     Parameters
     ----------
     labels : integer array, shape (samples,)
-        Classes 0 … K − 1.
+        Given classes 0 … K − 1.
     seed : int
 
     Raises
     ------
     InvalidDataError
-        For labels that are no classes, or too few samples.
+        If labels are no classes, or samples are too few.
 
     Examples
     --------
@@ -78,23 +74,23 @@ def below_threshold_class(scores: Scores, positions: Any, *, percentile: float =
     Parameters
     ----------
     scores : Scores
-        Of `AUM`, from a training on `threshold_class` labels.
+        Scores of `AUM` from a training on `threshold_class` labels.
     positions : integer array
-        Those of the threshold class, which are no suspects themselves.
+        Positions of the threshold class, which are no suspects.
     percentile : float
-        Samples are suspects whose AUM is below this percentile of the threshold class's.
+        Percentile of the AUM of the threshold class. Samples below it are suspects.
 
     Returns
     -------
     Suspects
-        Most suspicious first; the threshold is on `Scores.suspicion`.
+        Suspects, most suspicious first. The threshold is on `Scores.suspicion`.
 
     Raises
     ------
     InvalidSettingError
-        For a percentile outside 0 … 100.
+        If the percentile is outside 0 … 100.
     InvalidDataError
-        For positions outside, or samples that were never recorded.
+        If positions are outside the data, or samples were never recorded.
     """
     if not 0 <= percentile <= 100:
         raise InvalidSettingError(f"percentile is {percentile}, and must be from 0 to 100")

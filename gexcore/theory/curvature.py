@@ -117,7 +117,7 @@ def curvature(
     Parameters
     ----------
     model, data, loss, backend
-        As for `gexcore.GEX.fit`.
+        The arguments of `gexcore.GEX.fit`.
     parameters : str or sequence of str, optional
         As for `gexcore.IF`.
     tolerance : float, optional

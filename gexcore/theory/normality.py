@@ -57,7 +57,7 @@ def projected_gradients(
     Parameters
     ----------
     model, data, loss, backend
-        As for `gexcore.GEX.fit`.
+        The arguments of `gexcore.GEX.fit`.
     directions : int
         Five in the paper.
     batch_size : int
