@@ -7,11 +7,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
-
 from gexcore.backend.optimizer import Optimizer
 from gexcore.backend.protocols import SupportsDonation, SupportsTrainingLosses
-from gexcore.deviations.table import LossTable
 from gexcore.ensembles.budget import Budget, default_budget, limits, planned_passes
 from gexcore.ensembles.chain import (
     ChainResult,
@@ -21,22 +18,14 @@ from gexcore.ensembles.chain import (
     loss_table,
     loss_table_on_test,
 )
+from gexcore.ensembles.drawn import Drawn
 from gexcore.ensembles.execution import Work, run_chains, scorer_of
-from gexcore.ensembles.members import Members
 from gexcore.ensembles.plan import Constant, Plan, Schedule, Scoring
 from gexcore.ensembles.resolve import USER_BATCH_SIZE, decay_of, longest, settle
-from gexcore.ensembles.skill import (
-    ClassSkill,
-    Losses,
-    LossSkill,
-    Skill,
-    chance_loss,
-    default_clip,
-)
+from gexcore.ensembles.skill import default_clip, skill_of
 from gexcore.ensembles.storage import Identity, Storage, Store, not_stored
 from gexcore.ensembles.thermostat import AnyController, OpenLoop, Thermostat
-from gexcore.errors import AllMembersDivergedError, InvalidModelError, InvalidSettingError
-from gexcore.evaluation.first_look import FirstLook
+from gexcore.errors import AllMembersDivergedError, InvalidSettingError
 from gexcore.evaluation.opening import Opened
 from gexcore.evaluation.passes import Passes, sum_passes
 from gexcore.evaluation.statistics import Refresher
@@ -48,44 +37,6 @@ WARMUP_FROM = {"sgd": 1e-3, "adamw": 1e-5}
 
 COPIES = 3
 """Vectors of parameters of a chain that runs: θ*, where it stands, and where its chunk began."""
-
-
-@dataclass(frozen=True, eq=False)
-class Drawn:
-    """The members of an ensemble, and what they cost.
-
-    Parameters
-    ----------
-    table : LossTable
-        Raw losses [members × samples], and those of θ*.
-    test_table : LossTable or None
-        The same members on the test data.
-    members : Members
-        The states that were kept.
-    plan : Plan
-        With every "auto" settled.
-    snapshots : tuple of Snapshot
-        All points of all chains, members or not.
-    clip : float
-        Losses count up to this much in a mean.
-    scaled : bool
-        Whether the loss has a scale that the clip follows from.
-    passes, planned : Passes
-        What the members cost beside the first look, and what the run was to cost at most.
-    chosen : dict
-        What was settled beside the plan.
-    """
-
-    table: LossTable
-    test_table: LossTable | None
-    members: Members
-    plan: Plan
-    snapshots: tuple[Snapshot, ...]
-    clip: float
-    scaled: bool
-    passes: Passes
-    planned: Passes
-    chosen: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -303,7 +254,14 @@ class Geometric:
         identity = Identity(opened, plan, controller, keep, during is not None, self.chance_loss)
         with (store or not_stored)(identity) as storage:
             base = storage.base(lambda: scorer_of(opened, plan).base(), seen, during)
-            skill = self._skill(seen, base, opened.loss, by_size=not by_batches)
+            skill = skill_of(
+                seen,
+                base,
+                opened.loss,
+                given=self.chance_loss,
+                steers=self.lr == "auto",
+                by_size=not by_batches,
+            )
             work = Work(opened.recipe, plan, controller, skill, keep, tests is not None)
             title = f"{title}, {planned.epochs(samples):.0f} passes over the data"
             results = _run(work, opened, executor, storage, title=title)
@@ -329,35 +287,6 @@ class Geometric:
             planned=planned,
             chosen=opened.chosen(),
         )
-
-    def _skill(self, seen: FirstLook, base: Losses, loss: object, *, by_size: bool) -> Skill | None:
-        if seen.labels is not None and seen.classes is not None:
-            skill: Skill = ClassSkill(seen.labels, seen.classes, base, by_size=by_size)
-        else:
-            chance = (
-                chance_loss(loss, seen.targets) if self.chance_loss is None else self.chance_loss
-            )
-            if chance is None:
-                if self.lr != "auto":
-                    return None
-                msg = (
-                    "lr='auto' has no measure of skill for this loss; it knows "
-                    "classification by integer labels, "
-                    "'squared_error' and 'binary_cross_entropy': name the loss, or set "
-                    "chance_loss to what a model "
-                    "that knows nothing would have, or lr to a number"
-                )
-                raise InvalidSettingError(msg)
-            skill = LossSkill(chance, base)
-        if self.lr == "auto" and not np.isfinite(skill(base, np.arange(len(base)))):
-            msg = (
-                "the model predicts the given targets no better than a guess; the method "
-                "starts from a trained model: "
-                "check that its weights are loaded, and that data and loss are those of its "
-                "training"
-            )
-            raise InvalidModelError(msg)
-        return skill
 
     def _controller(self, plan: Plan) -> AnyController:
         if self.lr == "auto":

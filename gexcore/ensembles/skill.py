@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.backend.protocols import Indices
+from gexcore.errors import InvalidModelError, InvalidSettingError
+from gexcore.evaluation.first_look import FirstLook
 
 Losses = NDArray[Any]
 
@@ -124,3 +126,62 @@ class LossSkill:
             if base > 0
             else float("nan")
         )
+
+
+def skill_of(
+    seen: FirstLook,
+    base: Losses,
+    loss: object,
+    *,
+    given: float | None,
+    steers: bool,
+    by_size: bool,
+) -> Skill | None:
+    """The measure of skill that a loss allows; None where it has no scale and nothing is steered.
+
+    Parameters
+    ----------
+    seen : FirstLook
+    base : array, shape (samples,)
+        Losses at θ*, in the mode in which members are going to be measured.
+    loss : str, callable or None
+        As the user gave it.
+    given : float or None
+        The user's loss of a model that knows nothing.
+    steers : bool
+        Whether a learning rate follows the skill.
+    by_size : bool
+        See `ClassSkill`.
+
+    Raises
+    ------
+    InvalidSettingError
+        For a loss of unknown scale, where the skill steers.
+    InvalidModelError
+        For a model that is no better than a guess, where the skill steers.
+    """
+    if seen.labels is not None and seen.classes is not None:
+        skill: Skill = ClassSkill(seen.labels, seen.classes, base, by_size=by_size)
+    else:
+        chance = chance_loss(loss, seen.targets) if given is None else given
+        if chance is None:
+            if not steers:
+                return None
+            msg = (
+                "lr='auto' has no measure of skill for this loss; it knows "
+                "classification by integer labels, "
+                "'squared_error' and 'binary_cross_entropy': name the loss, or set "
+                "chance_loss to what a model "
+                "that knows nothing would have, or lr to a number"
+            )
+            raise InvalidSettingError(msg)
+        skill = LossSkill(chance, base)
+    if steers and not np.isfinite(skill(base, np.arange(len(base)))):
+        msg = (
+            "the model predicts the given targets no better than a guess; the method "
+            "starts from a trained model: "
+            "check that its weights are loaded, and that data and loss are those of its "
+            "training"
+        )
+        raise InvalidModelError(msg)
+    return skill

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from gexcore.backend.protocols import SupportsSelection
-from gexcore.ensembles.ensemble import Drawn, Geometric
+from gexcore.ensembles.drawn import Drawn
+from gexcore.ensembles.ensemble import Geometric
 from gexcore.ensembles.plan import Cosine
 from gexcore.evaluation.opening import Opened, opened
 from gexcore.evaluation.selection import Parameters

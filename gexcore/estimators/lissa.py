@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gexcore.backend.data import as_dataset, to_numpy
 from gexcore.backend.protocols import (
@@ -16,13 +18,17 @@ from gexcore.backend.protocols import (
     SupportsParams,
     SupportsSampleGradients,
 )
+from gexcore.decisions.threshold import Method as ThresholdMethod
+from gexcore.decisions.threshold import Suspects
 from gexcore.errors import InvalidSettingError
 from gexcore.estimators.method import GradientMethod
 from gexcore.estimators.results import name_of, record
 from gexcore.evaluation.derivatives import GRADIENT_BUDGET, directional, hessian_product
 from gexcore.evaluation.opening import Opened
-from gexcore.evaluation.passes import Passes
+from gexcore.evaluation.passes import Passes, sum_passes
 from gexcore.influence.record import Run
+from gexcore.influence.result import Result
+from gexcore.influence.scores import Scores
 from gexcore.progress import progress_bar
 from gexcore.settings import check_count, check_number
 
@@ -156,7 +162,7 @@ class LiSSA(GradientMethod["Solved"]):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Solved:
+class Solved(Result):
     """Influences that are solved on demand.
 
     Parameters
@@ -172,7 +178,11 @@ class Solved:
     method: LiSSA
     given: Opened
     run: Run
-    _cache: dict[str, Floats] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> NDArray[np.intp] | None:  # type: ignore[override]
+        """Given classes, shape (samples,)."""
+        return self.given.seen.labels
 
     def __len__(self) -> int:
         return len(self.given.data)
@@ -228,13 +238,45 @@ class Solved:
         InvalidSettingError
             If the iteration diverges.
         """
-        if "self" not in self._cache:
-            products = [
-                np.einsum("np,np->n", given, solved)
-                for given, solved in self._solved(self.given.data)
-            ]
-            self._cache["self"] = np.concatenate(products)
-        return self._cache["self"].copy()
+        return self._solved_self.copy()
+
+    def scores(self) -> Scores:
+        """Self-influence as a score; high = memorised."""
+        return Scores(
+            self.self_influence(), self.labels, "self-influence", "mislabelled", self.so_far()
+        )
+
+    def so_far(self) -> Run:
+        """The record, with the solves of `self_influence` once they are done."""
+        if "_solved_self" not in vars(self):
+            return self.run
+        passes = sum_passes([self.run.passes, self.passes(len(self))])
+        return replace(self.run, passes=passes)
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """The columns of `scores`; this is where it solves."""
+        return self.scores().columns()
+
+    def ranking(self, k: int | None = None) -> NDArray[np.intp]:
+        """Positions of the samples, or of the first `k`, highest self-influence first."""
+        return self.scores().ranking(k)
+
+    def suspects(self, method: ThresholdMethod = "auto", *, rate: float | None = None) -> Suspects:
+        """Samples of high self-influence; see `gexcore.Scores.suspects`."""
+        return self.scores().suspects(method, rate=rate)
+
+    @property
+    def threshold_on(self) -> str:
+        """The quantity that thresholds are on."""
+        return "suspicion"
+
+    @cached_property
+    def _solved_self(self) -> Floats:
+        products = [
+            np.einsum("np,np->n", gradients, solved)
+            for gradients, solved in self._solved(self.given.data)
+        ]
+        return np.concatenate(products)
 
     @property
     def _state(self) -> Any:

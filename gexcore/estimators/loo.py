@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gexcore.backend.data import ArrayDataset, MappingDataset, Subset
 from gexcore.backend.protocols import Dataset, Floats, Indices
 from gexcore.ensembles.executors import completed
 from gexcore.errors import InvalidModelError, InvalidSettingError
+from gexcore.estimators.retrained import Retrained
 from gexcore.evaluation.losses import evaluate
 from gexcore.evaluation.opening import Opened, opened, reopened
 from gexcore.evaluation.passes import Passes
@@ -259,55 +259,3 @@ def subset(data: Dataset[Any], kept: Indices) -> Any:
         columns: Mapping[str, Any] = data.columns
         return {name: column[kept] for name, column in columns.items()}
     return Subset(data, kept)
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class Retrained:
-    """Differences of losses after training without a sample.
-
-    Parameters
-    ----------
-    differences : array, shape (repeats, removed, tests)
-        Differences on the test data of the fit, or without it on the training set.
-    own : array, shape (repeats, removed)
-        Differences on the removed sample itself.
-    indices : integer array, shape (removed,)
-        Positions of the removed samples.
-    run : Run
-        Record of the fit. Its passes leave out the trainings.
-    labels : integer array, shape (samples,), or None
-        Given classes.
-    """
-
-    differences: Floats
-    own: Floats
-    indices: Indices
-    run: Run
-    labels: NDArray[np.intp] | None = None
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __repr__(self) -> str:
-        repeats, removed, tests = self.differences.shape
-        return (
-            f"<Retrained by LOO: without each of {removed} samples, {repeats} times; "
-            "influence(): loss without z minus loss "
-            f"with it, of {tests} test samples, + = removing z hurts; self_influence(): that "
-            "of z itself>"
-        )
-
-    def influence(self) -> Floats:
-        """Mean of ℓ(z', θ* without z) − ℓ(z', θ*) over repeats, shape (tests, removed)."""
-        return np.asarray(self.differences.mean(axis=0).T)
-
-    def standard_error(self) -> Floats:
-        """Standard error of `influence`, by the spread of the repeats; NaN for one repeat."""
-        repeats = len(self.differences)
-        if repeats < 2:
-            return np.full(self.differences.shape[:0:-1], np.nan)
-        return np.asarray(self.differences.std(axis=0, ddof=1).T / np.sqrt(repeats))
-
-    def self_influence(self) -> Floats:
-        """Mean of ℓ(z, θ* without z) − ℓ(z, θ*), shape (removed,); high = memorised."""
-        return np.asarray(self.own.mean(axis=0))

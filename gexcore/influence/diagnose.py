@@ -5,15 +5,58 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
+from gexcore.decisions.threshold import Suspects
+from gexcore.deviations.table import LossTable
 from gexcore.deviations.uncertainty import ENOUGH
 from gexcore.ensembles.thermostat import Thermostat
+from gexcore.influence.record import Run
 
-if TYPE_CHECKING:
-    from gexcore.influence.loss_influence import LossInfluence
+
+class Diagnosable(Protocol):
+    """The parts of a result that the checks read."""
+
+    @property
+    def clip(self) -> float: ...
+
+    @property
+    def floor(self) -> float: ...
+
+    @property
+    def ceiling(self) -> float: ...
+
+    @property
+    def run(self) -> Run: ...
+
+    @property
+    def table(self) -> LossTable: ...
+
+    @property
+    def labels(self) -> NDArray[np.intp] | None: ...
+
+    @property
+    def checkpoint_losses(self) -> NDArray[np.float64]: ...
+
+    @property
+    def base_losses(self) -> NDArray[Any]: ...
+
+    def __len__(self) -> int: ...
+
+    def suspects(self) -> Suspects:
+        """Samples above the default threshold."""
+        ...
+
+    def reliability(self) -> float:
+        """Split-half reliability of suspicion."""
+        ...
+
+    def self_influence(self, *, floor: float | None = None) -> NDArray[np.float64]:
+        """E[Δ²] of every sample."""
+        ...
 
 
 class Finding(NamedTuple):
@@ -55,12 +98,12 @@ class Check:
 
     name: str
     asks: str
-    measure: Callable[[LossInfluence], float]
+    measure: Callable[[Diagnosable], float]
     limit: float
     sentence: str
     least: bool = False
 
-    def __call__(self, influence: LossInfluence) -> Finding | None:
+    def __call__(self, influence: Diagnosable) -> Finding | None:
         """The finding, or None."""
         number = self.measure(influence)
         wrong = number < self.limit if self.least else number > self.limit
@@ -71,49 +114,49 @@ class Check:
         )
 
 
-def diagnose(influence: LossInfluence) -> list[Finding]:
+def diagnose(influence: Diagnosable) -> list[Finding]:
     """All findings, in the order of `CHECKS`."""
     found = [check(influence) for check in CHECKS]
     return [finding for finding in found if finding is not None]
 
 
-def _cold(influence: LossInfluence) -> float:
+def _cold(influence: Diagnosable) -> float:
     skills = np.array([snapshot.skill for snapshot in influence.run.snapshots])
     known = skills[np.isfinite(skills)]
     return float((known >= Thermostat.warm).mean()) if len(known) else math.nan
 
 
-def _melted(influence: LossInfluence) -> float:
+def _melted(influence: Diagnosable) -> float:
     statuses = [snapshot.status for snapshot in influence.run.snapshots]
     return float(np.mean([s in ("melted", "diverged") for s in statuses])) if statuses else math.nan
 
 
-def _not_memorised(influence: LossInfluence) -> float:
+def _not_memorised(influence: Diagnosable) -> float:
     fitted = np.minimum(influence.checkpoint_losses, influence.base_losses) <= _half_sure(influence)
     return float(1 - fitted.mean())
 
 
-def _stale(influence: LossInfluence) -> float:
+def _stale(influence: Diagnosable) -> float:
     level = _half_sure(influence)
     return float(
         (influence.checkpoint_losses > level).mean() - (influence.base_losses > level).mean()
     )
 
 
-def _half_sure(influence: LossInfluence) -> float:
+def _half_sure(influence: Diagnosable) -> float:
     # a loss without classes has a clip of three times the loss of a guess
     return math.log(2.0) if influence.labels is not None else influence.clip / 3
 
 
-def _suspects(influence: LossInfluence) -> float:
+def _suspects(influence: Diagnosable) -> float:
     return len(influence.suspects().indices) if len(influence.table) else math.nan
 
 
-def _reliability(influence: LossInfluence) -> float:
+def _reliability(influence: Diagnosable) -> float:
     return influence.reliability()
 
 
-def _floored(influence: LossInfluence) -> float:
+def _floored(influence: Diagnosable) -> float:
     if not influence.floor or not len(influence.table):
         return math.nan
     moved = ~(
@@ -122,7 +165,7 @@ def _floored(influence: LossInfluence) -> float:
     return float(((influence.base_losses < influence.floor) & ~moved).mean())
 
 
-def _deciding_members(influence: LossInfluence) -> float:
+def _deciding_members(influence: Diagnosable) -> float:
     """Median effective number of members, (Σ Δ²)² ÷ Σ Δ⁴, of the tenth with most Σ Δ²."""
     square, fourth = np.zeros((2, len(influence)))
     with np.errstate(over="ignore", invalid="ignore"):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +16,7 @@ from gexcore.deviations.ranking import Top, highest
 from gexcore.deviations.table import Blocks, Table
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.influence.record import Run
-from gexcore.report import LIMIT, write_report
-
-if TYPE_CHECKING:
-    import pandas as pd
-
+from gexcore.influence.result import Result
 
 NO_MEMBERS = "the run has no usable member"
 
@@ -41,7 +35,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Influence:
+class Influence(Result):
     """Influences and scores of the samples of one training set.
 
     All results are NumPy float64 in the data's order.
@@ -69,7 +63,6 @@ class Influence:
     members: Source
     run: Run
     test_table: Table | None = None
-    _cache: dict[str, Any] = field(default_factory=dict, init=False, compare=False)
 
     def __len__(self) -> int:
         return self.table.samples
@@ -80,6 +73,11 @@ class Influence:
             "self_influence(): E[Δ²], high = memorised; influence(test): E[Δ·Δ'], + = losses "
             "move together>"
         )
+
+    @property
+    def threshold_on(self) -> str:
+        """The quantity that thresholds are on."""
+        return "self-influence"
 
     def deviations(self) -> NDArray[np.float64]:
         """D, shape (members, samples). NaN if a member did not see the sample."""
@@ -107,10 +105,6 @@ class Influence:
         `gexcore.deviations.uncertainty.split_half`. NaN if the members are no random draws.
         """
         return self._own().reliability()
-
-    def record(self) -> dict[str, Any]:
-        """The content of `run.json`, in plain values."""
-        return self.run.to_dict()
 
     def ranking(self, k: int | None = None) -> NDArray[np.intp]:
         """Positions of all samples, or of the first `k`, highest self-influence first.
@@ -255,65 +249,8 @@ class Influence:
             "suspect": suspect,
         }
 
-    def to_frame(self) -> pd.DataFrame:
-        """`columns` as a pandas frame (extra ``report``)."""
-        import pandas as pd
-
-        return pd.DataFrame(self.columns())
-
-    def report(
-        self,
-        path: str | Path,
-        *,
-        data: Any = None,
-        renderer: Callable[[Any], Any] | None = None,
-        class_names: Sequence[str] | None = None,
-        title: str | None = None,
-        limit: int = LIMIT,
-        force: bool = False,
-    ) -> Path:
-        """Write one self-contained HTML page to review the suspects with (extra ``report``).
-
-        Parameters
-        ----------
-        path : str or Path
-        data : data, or a list or array of samples, optional
-            Items to show instead of the training set, such as its texts: one per sample, in order.
-        renderer : callable, optional
-            Function from a sample to what the page shows: a text, a picture (array or PIL) or a
-            dict of values. Not needed if the samples already have such a form.
-        class_names : sequence of str, optional
-        title : str, optional
-        limit : int
-            The most samples to list, highest score first. The histogram and all counts use all
-            samples.
-        force : bool
-            Overwrite an existing file.
-
-        Returns
-        -------
-        Path
-            Path of the page.
-
-        Raises
-        ------
-        OutputExistsError
-            If the file exists.
-        InvalidDataError
-            If the number of samples or classes differs, or a sample cannot be shown. Nothing is
-            written.
-        MissingExtraError
-        """
-        from gexcore.report.audit import Audit
-
-        shown = {
-            "data": self.data if data is None else data,
-            "backend": self.members.backend,
-            "renderer": renderer,
-        }
-        options = {"class_names": class_names, "title": title, "limit": limit, "force": force}
-        audit = Audit.of(self.columns(), self.suspects().threshold, self.record())
-        return write_report(audit, path, **shown, **options, remarks=self._remarks())
+    def _shown(self) -> tuple[Dataset[Any] | None, Backend[Any, Any] | None]:
+        return self.data, self.members.backend
 
     def _remarks(self) -> list[str]:
         """Sentences for the page."""

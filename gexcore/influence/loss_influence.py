@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -19,20 +19,13 @@ from gexcore.decisions.noise_rate import NoiseRate, noise_rate
 from gexcore.decisions.threshold import Method as ThresholdMethod
 from gexcore.decisions.threshold import Suspects, find_threshold
 from gexcore.deviations.ranking import highest
-from gexcore.deviations.table import LossTable, by_parts, cached_parts
-from gexcore.deviations.uncertainty import (
-    ENOUGH,
-    RowBlocks,
-    agreement_above,
-    jackknife,
-    mean_over_members,
-    member_groups,
-    split_half,
-)
+from gexcore.deviations.table import LossTable
+from gexcore.deviations.uncertainty import mean_over_members
 from gexcore.ensembles.members import Members
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.influence.diagnose import Finding, diagnose
 from gexcore.influence.influence import NO_MEMBERS, Influence
+from gexcore.influence.suspicion import Suspicion
 
 MIN_AGREEMENT = 0.7
 """Halves of an ensemble that agree less on the suspects have found parts of classes that they half
@@ -88,16 +81,22 @@ class LossInfluence(Influence):
         left_out = ", ".join(
             f"{n} {status}" for status, n in count.items() if status != "member" and n
         )
-        doubts = len(self.diagnose())
+        # a repr must cost nothing: findings are told where they are known already
+        known = vars(self).get("_findings")
+        doubts = "" if known is None else f": {len(known)} finding{'' if len(known) == 1 else 's'}"
         return (
-            f"<Influence by {self.run.method}: {len(self)} samples × {len(self.table)} "
-            f"members of {chains} chains"
+            f"<Influence by {self.run.method}: {len(self)} samples × {len(self.table)} members "
+            f"of {chains} chains"
             f"{f' ({left_out} left out)' if left_out else ''}; "
             "suspicion(): mean clipped loss, high = probably mislabelled; self_influence(): "
             "E[Δ²], high = memorised; "
-            f"influence(test): E[Δ·Δ'], + = losses move together; diagnose(): {doubts} "
-            f"finding{'' if doubts == 1 else 's'}>"
+            f"influence(test): E[Δ·Δ'], + = losses move together; diagnose(){doubts}>"
         )
+
+    @property
+    def threshold_on(self) -> str:
+        """The quantity that thresholds are on."""
+        return f"mean loss (clipped at {THRESHOLD_CLIP:g})"
 
     def diagnose(self) -> list[Finding]:
         """What is doubtful about this run, each with the number that says so and what to do; empty
@@ -105,10 +104,7 @@ class LossInfluence(Influence):
 
         The checks and their limits are `gexcore.influence.diagnose.CHECKS`.
         """
-        if "findings" not in self._cache:
-            self._cache["findings"] = diagnose(self)
-        findings: list[Finding] = self._cache["findings"]
-        return list(findings)
+        return list(self._findings)
 
     def record(self) -> dict[str, Any]:
         """What `run.json` says of the run, its findings included, in plain values."""
@@ -129,20 +125,7 @@ class LossInfluence(Influence):
         Of fewer than eight members the missing ones count as θ*: a few members are worse than the
         plain loss, with none it is the score. So it is for a sample that no member saw.
         """
-        clip = self.clip if clip is None else clip
-        if not clip > 0:
-            raise InvalidSettingError(
-                f"clip is {clip}, and must be positive; leave it out for the default, "
-                f"{self.clip:.3g}"
-            )
-
-        def score(part: slice) -> NDArray[np.float64]:
-            mean = mean_over_members(self._clipped(clip, part), part.stop - part.start)
-            return np.asarray(
-                np.where(np.isnan(mean), np.minimum(self.base_losses[part], clip), mean)
-            )
-
-        return by_parts(len(self.table), len(self), score)
+        return self._suspicion(self.clip if clip is None else clip).scores()
 
     def self_influence(
         self,
@@ -216,12 +199,7 @@ class LossInfluence(Influence):
         chains, or parts, saw the sample.
         """
         if of == "suspicion":
-            groups = member_groups(self.table.chains)
-
-            def score(part: slice) -> NDArray[np.float64]:
-                return jackknife(self._clipped(self.clip, part), groups, part.stop - part.start)
-
-            return by_parts(len(self.table), len(self), score)
+            return self._suspicion(self.clip).standard_error()
         if of != "self_influence":
             raise InvalidSettingError(
                 f"no standard error of {of!r}; allowed are 'suspicion' and 'self_influence'"
@@ -237,7 +215,7 @@ class LossInfluence(Influence):
         whether the score finds wrong labels. NaN where it cannot be told.
         """
         if of == "suspicion":
-            return split_half(self._clipped_blocks(self.clip), self.table.chains)
+            return self._suspicion(self.clip).reliability()
         if of != "self_influence":
             raise InvalidSettingError(
                 f"no reliability of {of!r}; allowed are 'suspicion' and 'self_influence'"
@@ -263,9 +241,7 @@ class LossInfluence(Influence):
         """
         if method != "auto" or rate is not None:
             return self._suspects(method, rate)
-        if "suspects" not in self._cache:
-            self._cache["suspects"] = self._suspects(method, rate)
-        found: Suspects = self._cache["suspects"]
+        found = self._default_suspects
         return found._replace(indices=found.indices.copy())
 
     def _suspects(self, method: ThresholdMethod, rate: float | None) -> Suspects:
@@ -300,13 +276,7 @@ class LossInfluence(Influence):
         MissingCapabilityError
             Where the backend has no logits.
         """
-        if "predictions" not in self._cache:
-            probabilities = self.members.probabilities(self.data)
-            self._cache["predictions"] = Predictions(
-                self.members.checkpoint_logits(self.data), probabilities
-            )
-        predictions: Predictions = self._cache["predictions"]
-        return predictions
+        return self._predictions
 
     def suggested_labels(self) -> NDArray[np.intp]:
         """The class that the kept members give most probability, shape (samples,).
@@ -380,8 +350,7 @@ class LossInfluence(Influence):
                 "use the scores as a ranking, or raise the budget"
             )
             return found._replace(value=None, method="refused", reason=reason)
-        blocks = self._clipped_blocks(self._threshold_clip)
-        agreement = agreement_above(blocks, self.table.chains, cut=found.value)
+        agreement = self._suspicion(self._threshold_clip).agreement_above(found.value)
         if not agreement < MIN_AGREEMENT:  # nor where nothing can be compared
             return found
         reason = (
@@ -396,20 +365,8 @@ class LossInfluence(Influence):
         # other losses have no scale of their own; `clip` is set by that of a guess
         return self.clip if self.labels is None else THRESHOLD_CLIP
 
-    def _clipped(self, clip: float, part: slice = slice(None)) -> Iterator[NDArray[np.float64]]:
-        """What suspicion is the mean of: each member's losses, with its share of the members that
-        are missing."""
-        share = max(0, ENOUGH - len(self.table)) / ENOUGH
-        base = share * np.minimum(self.base_losses[part].astype(np.float64), clip)
-        return (
-            (1 - share) * np.minimum(row.astype(np.float64), clip) + base
-            for row in self.losses[:, part]
-        )
-
-    def _clipped_blocks(self, clip: float) -> RowBlocks:
-        return (
-            (part, self._clipped(clip, part)) for part in cached_parts(len(self.table), len(self))
-        )
+    def _suspicion(self, clip: float) -> Suspicion:
+        return Suspicion(self.table, clip)
 
     def _remarks(self) -> list[str]:
         return []
@@ -447,13 +404,24 @@ class LossInfluence(Influence):
             raise InvalidSettingError(
                 f"{told} needs members whose states were kept; fit with keep > 0"
             )
-        train = self.table.select(self.members.rows) if evaluated else self._kept_on_data()
+        train = self.table.select(self.members.rows) if evaluated else self._kept_on_data
         if test is not None:
             return self.members.evaluate(test), train
         return train if self.test_table is None else self.test_table, train
 
+    @cached_property
     def _kept_on_data(self) -> LossTable:
-        if "kept" not in self._cache:
-            self._cache["kept"] = self.members.evaluate(self.data)
-        table: LossTable = self._cache["kept"]
-        return table
+        return self.members.evaluate(self.data)
+
+    @cached_property
+    def _findings(self) -> tuple[Finding, ...]:
+        return tuple(diagnose(self))
+
+    @cached_property
+    def _default_suspects(self) -> Suspects:
+        return self._suspects("auto", None)
+
+    @cached_property
+    def _predictions(self) -> Predictions:
+        probabilities = self.members.probabilities(self.data)
+        return Predictions(self.members.checkpoint_logits(self.data), probabilities)

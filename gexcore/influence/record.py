@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from gexcore.ensembles.chain import Snapshot
-from gexcore.ensembles.ensemble import Drawn
+from gexcore.ensembles.drawn import Drawn
 from gexcore.ensembles.plan import Plan
 from gexcore.ensembles.thermostat import Status
 from gexcore.evaluation.opening import Opened

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gexcore.influence.scores import Scores
 from gexcore.scores.aum import AUM
 from gexcore.scores.confident import ConfidentLearning
 from gexcore.scores.early import EL2N, GraNd
@@ -11,7 +12,6 @@ from gexcore.scores.knn import DeepKNN
 from gexcore.scores.losses import Loss, Margin, MeanMemberLoss
 from gexcore.scores.quality import label_quality
 from gexcore.scores.recorder import Recorder
-from gexcore.scores.result import Scores
 from gexcore.scores.threshold_class import below_threshold_class, threshold_class
 
 __all__ = [

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from gexcore.influence.scores import Scores
 from gexcore.scores.method import RecordedScore
 from gexcore.scores.recorder import Recorder
-from gexcore.scores.result import Scores
 from gexcore.scores.runs import Runs, recorders_of
 
 

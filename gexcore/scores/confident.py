@@ -14,11 +14,11 @@ from gexcore.backend.data import ArrayDataset, to_numpy
 from gexcore.backend.protocols import SupportsLogits
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.evaluation.passes import Passes
+from gexcore.influence.scores import Scores
 from gexcore.scores.fitting import columns_of, given_labels, make_scores, open_data
 from gexcore.scores.folds import Fold, Train, hold_out, make_folds, refuse_uncovered
 from gexcore.scores.joint import checked
 from gexcore.scores.quality import Quality, check_quality, cleanlab_quality, label_quality
-from gexcore.scores.result import Scores
 from gexcore.settings import check_count
 
 

@@ -16,11 +16,11 @@ from gexcore.backend.protocols import (
     SupportsSampleGradients,
 )
 from gexcore.errors import InvalidDataError
+from gexcore.influence.scores import Scores
 from gexcore.scores.classes import error_norms
 from gexcore.scores.fitting import check_checkpoints
 from gexcore.scores.method import EitherScore, ModelScore
 from gexcore.scores.recorder import Recorder
-from gexcore.scores.result import Scores
 from gexcore.scores.runs import Runs, check_sources, known_mean
 from gexcore.scores.sweep import Sweep
 from gexcore.settings import check_count

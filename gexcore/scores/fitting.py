@@ -15,7 +15,7 @@ from gexcore.evaluation.losses import in_order
 from gexcore.evaluation.opening import BATCH_SIZE, opened
 from gexcore.evaluation.passes import Passes
 from gexcore.influence.record import Run, settings_of
-from gexcore.scores.result import High, Scores
+from gexcore.influence.scores import High, Scores
 
 NO_PASSES = Passes()
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.errors import InvalidSettingError
+from gexcore.influence.scores import Scores
 from gexcore.scores.method import RecordedScore
 from gexcore.scores.recorder import Recorder
-from gexcore.scores.result import Scores
 from gexcore.scores.runs import Runs, recorders_of
 
 Counts = NDArray[np.intp]

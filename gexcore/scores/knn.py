@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from gexcore.backend.protocols import Floats, SupportsCheckpoints, SupportsFeatures, SupportsLogits
 from gexcore.errors import InvalidSettingError
+from gexcore.influence.scores import Scores
 from gexcore.scores.fitting import check_checkpoints
 from gexcore.scores.method import ModelScore
 from gexcore.scores.neighbours import Metric, label_shares
-from gexcore.scores.result import Scores
 from gexcore.scores.sweep import Sweep
 from gexcore.settings import check_count
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from gexcore.backend.protocols import SupportsCheckpoints, SupportsLogits
+from gexcore.influence.scores import Scores
 from gexcore.scores.classes import margins
 from gexcore.scores.method import EitherScore, ModelScore
 from gexcore.scores.recorder import Recorder
-from gexcore.scores.result import Scores
 from gexcore.scores.runs import Runs, check_sources
 from gexcore.scores.sweep import Sweep
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from gexcore.scores.result import Scores
+from gexcore.influence.scores import Scores
 from gexcore.scores.runs import Runs
 from gexcore.scores.sweep import Sweep
 

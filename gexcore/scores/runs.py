@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from gexcore.backend.protocols import Floats
 from gexcore.errors import InvalidDataError, InvalidSettingError
+from gexcore.influence.scores import High, Scores
 from gexcore.scores.batch import Curve
 from gexcore.scores.fitting import check_checkpoints, make_scores, open_data
 from gexcore.scores.recorder import Recorder
-from gexcore.scores.result import High, Scores
 
 
 def recorders_of(recorder: Any) -> tuple[Recorder, ...]:

@@ -17,9 +17,9 @@ from gexcore.evaluation.derivatives import GRADIENT_BUDGET
 from gexcore.evaluation.losses import evaluate, in_order, outputs
 from gexcore.evaluation.opening import BATCH_SIZE, opened
 from gexcore.evaluation.passes import Passes, sum_passes
+from gexcore.influence.scores import High, Scores
 from gexcore.progress import progress_bar
 from gexcore.scores.fitting import make_scores
-from gexcore.scores.result import High, Scores
 
 
 class Sweep:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gexcore.decisions.cuts import Threshold
 from gexcore.decisions.threshold import Suspects
 from gexcore.errors import InvalidDataError, InvalidSettingError
-from gexcore.scores.result import Scores
+from gexcore.influence.scores import Scores
 from gexcore.settings import check_count
 
 

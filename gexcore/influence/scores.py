@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from gexcore.decisions.cuts import Threshold
 from gexcore.decisions.threshold import Method, Suspects, find_threshold
 from gexcore.influence.record import Run
-
-if TYPE_CHECKING:
-    import pandas as pd
+from gexcore.influence.result import Result
 
 High = Literal["mislabelled", "correct"]
 """The meaning of a high value for the given label."""
@@ -24,7 +22,7 @@ MIN_LEVELS = 50
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Scores:
+class Scores(Result):
     """A score of the samples of one training set, in the data's order.
 
     Parameters
@@ -70,17 +68,22 @@ class Scores:
         )
         return f"<Scores by {self.name}: {len(self)} samples, in {self.unit}; {meaning}>"
 
+    @property
+    def threshold_on(self) -> str:
+        """The quantity that thresholds are on."""
+        return "suspicion"
+
     def suspicion(self) -> NDArray[np.float64]:
         """Values, or −values if high means correct; high = probably mislabelled."""
         return self.values.copy() if self.high == "mislabelled" else -self.values
 
-    def ranking(self) -> NDArray[np.intp]:
+    def ranking(self, k: int | None = None) -> NDArray[np.intp]:
         """Positions, most suspicious first and unknown values last.
 
         Equal values are ordered by `tie_break`, then by position.
         """
         ties = np.zeros(len(self)) if self.tie_break is None else self.tie_break
-        return np.lexsort((-ties, -self.suspicion()))
+        return np.lexsort((-ties, -self.suspicion()))[:k]
 
     def suspects(self, method: Method = "auto", *, rate: float | None = None) -> Suspects:
         """Samples that are probably mislabelled, above a threshold found from `suspicion`.
@@ -134,9 +137,3 @@ class Scores:
             "value": self.values,
             "suspect": suspect,
         }
-
-    def to_frame(self) -> pd.DataFrame:
-        """`columns` as a pandas frame (extra ``report``)."""
-        import pandas as pd
-
-        return pd.DataFrame(self.columns())

@@ -1,0 +1,140 @@
+"""The one contract of everything that a fit returns."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.backend.protocols import Backend, Dataset
+from gexcore.decisions.threshold import Method as ThresholdMethod
+from gexcore.decisions.threshold import Suspects
+from gexcore.errors import MissingExtraError
+from gexcore.influence.record import Run
+from gexcore.report import LIMIT, write_report
+from gexcore.report.audit import Audit
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Result(ABC):
+    """Scores of the samples of one training set, in the data's order.
+
+    A result has the record ``run`` of its fit, and the given ``labels``: integer classes of shape
+    (samples,), or None.
+    """
+
+    run: Run
+    labels: NDArray[np.intp] | None
+
+    @abstractmethod
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """The columns of `scores.csv`, one row per sample in the data's order."""
+
+    @abstractmethod
+    def ranking(self, k: int | None = None) -> NDArray[np.intp]:
+        """Positions of the samples, or of the first `k`, most suspicious first."""
+
+    @abstractmethod
+    def suspects(self, method: ThresholdMethod = "auto", *, rate: float | None = None) -> Suspects:
+        """Samples above a threshold that is found from the scores; it may refuse."""
+
+    @property
+    @abstractmethod
+    def threshold_on(self) -> str:
+        """The quantity that thresholds are on, in words."""
+
+    def so_far(self) -> Run:
+        """The record of the fit, and of the work that questions after it have cost."""
+        return self.run
+
+    def record(self) -> dict[str, Any]:
+        """The content of `run.json`, in plain values."""
+        return self.so_far().to_dict()
+
+    def to_frame(self) -> pd.DataFrame:
+        """`columns` as a pandas frame (extra ``report``).
+
+        Raises
+        ------
+        MissingExtraError
+            Without pandas.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            msg = f"a frame needs pandas ({error}); try: pip install 'gexcore[report]'"
+            raise MissingExtraError(msg) from error
+        return pd.DataFrame(self.columns())
+
+    def report(
+        self,
+        path: str | Path,
+        *,
+        data: Any = None,
+        renderer: Callable[[Any], Any] | None = None,
+        class_names: Sequence[str] | None = None,
+        title: str | None = None,
+        limit: int = LIMIT,
+        force: bool = False,
+    ) -> Path:
+        """Write one self-contained HTML page to review the suspects with (extra ``report``).
+
+        Parameters
+        ----------
+        path : str or Path
+        data : data, or a list or array of samples, optional
+            What to show instead of the training set, such as its texts; one for each sample, in
+            order.
+        renderer : callable, optional
+            From one sample to what to show of it: a text, a picture (array or PIL) or a dict of
+            values. Not needed where the sample is one of these.
+        class_names : sequence of str, optional
+        title : str, optional
+        limit : int
+            How many samples to list, highest score first; the histogram and all counts use every
+            one.
+        force : bool
+            Overwrite an existing file.
+
+        Returns
+        -------
+        Path
+            The page.
+
+        Raises
+        ------
+        OutputExistsError
+            For a file that exists.
+        InvalidDataError
+            For another number of samples or classes, or a sample that cannot be shown; nothing is
+            written.
+        MissingExtraError
+        """
+        own, backend = self._shown()
+        audit = Audit.of(self.columns(), self.suspects().threshold, self.record())
+        return write_report(
+            audit,
+            path,
+            data=own if data is None else data,
+            backend=backend,
+            renderer=renderer,
+            class_names=class_names,
+            title=title,
+            limit=limit,
+            force=force,
+            remarks=self._remarks(),
+        )
+
+    def _shown(self) -> tuple[Dataset[Any] | None, Backend[Any, Any] | None]:
+        """The samples that a page shows, and the backend that made them, where they are known."""
+        return None, None
+
+    def _remarks(self) -> list[str]:
+        """Sentences for the page."""
+        return []
