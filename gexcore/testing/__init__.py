@@ -1,7 +1,7 @@
-"""The conformance kit: what every backend is held to, for backends inside and outside this project.
+"""The conformance kit: laws for all backends, inside and outside this project.
 
-A backend whose framework can express a small perceptron converts the NumPy parameters of a `Toy`
-and is compared with the hand-derived oracle as well::
+Some backends can express a small perceptron. They convert the NumPy parameters of a `Toy`, and the
+kit also compares them with the hand-derived oracle::
 
     from gexcore.testing.suite import BackendTests
 
@@ -9,7 +9,7 @@ and is compared with the hand-derived oracle as well::
         def build(self, toy):
             return MyBackend(convert(toy.model), loss=toy.loss, optimizer=toy.optimizer)
 
-Any other backend brings a problem of its own, and is held to the laws alone::
+Any other backend brings its own problem, and is held to the laws alone::
 
     from gexcore.testing.problems import Problem
 
@@ -18,9 +18,9 @@ Any other backend brings a problem of its own, and is held to the laws alone::
         def problem(self):
             return Problem(MyBackend(model), (x, y))
 
-Each law is also a plain function, such as ``gexcore.testing.checks.check_forward(problem)``, and
-``gexcore.testing.datasets.check_dataset(dataset)`` holds a dataset to its contract. Laws of
-capabilities that the backend lacks are skipped. Needs ``pip install 'gexcore[testing]'``.
+Each law is also a plain function, such as ``gexcore.testing.checks.check_forward(problem)``.
+``gexcore.testing.datasets.check_dataset(dataset)`` holds a dataset to its contract. Laws of missing
+capabilities are skipped. The kit needs ``pip install 'gexcore[testing]'``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""pytest, and Hypothesis with one fixed profile: every run of the kit draws the same examples."""
+"""pytest, and Hypothesis with a fixed profile: every run of the kit draws the same examples."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _PROFILE = settings(
 
 
 def law(**drawn: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Callable[[], None]]:
-    """As `hypothesis.given`, for a function inside a check.
+    """`hypothesis.given` for a function inside a check.
 
-    A test method that subclasses inherit cannot carry ``@given`` itself: Hypothesis refuses to
-    run one method for several classes.
+    An inherited test method cannot have ``@given`` itself. Hypothesis refuses to run one method for
+    several classes.
     """
 
     def decorate(body: Callable[..., None]) -> Callable[[], None]:

@@ -1,4 +1,4 @@
-"""Loaded by every pytest run where gexcore is installed; gives the kit's assertions their detail."""
+"""A pytest plugin, loaded with gexcore, that gives the kit's assertions their detail."""
 
 from __future__ import annotations
 
@@ -9,6 +9,5 @@ MODULES = (
     *("kronecker", "laws", "optional", "oracle", "selection"),
 )
 
-# before their import, hence by name; not gexcore.testing, which the import of this module has
-# already run
+# by name, before their import; gexcore.testing itself is already imported
 pytest.register_assert_rewrite(*(f"gexcore.testing.{module}" for module in MODULES))

@@ -27,8 +27,7 @@ def require(problem: Problem, *capabilities: type) -> None:
 
 
 def check_contract(problem: Problem) -> None:
-    """The methods are there and can be called as the protocols call them; opting out names
-    protocols."""
+    """The methods can be called as the protocols call them; `unsupported` holds protocols."""
     backend = problem.backend
     assert isinstance(backend, Backend)
     assert isinstance(backend.name, str)
@@ -64,7 +63,7 @@ def check_samples_apart(problem: Problem) -> None:
 
 
 def check_initial_state(problem: Problem) -> None:
-    """θ* is the same on every call, whatever was done with the states before."""
+    """θ* is the same on every call, whatever happened to earlier states."""
     backend = problem.backend
     first = backend.initial_state()
     before = problem.observe(first)
@@ -74,8 +73,7 @@ def check_initial_state(problem: Problem) -> None:
 
 
 def check_step_is_pure(problem: Problem) -> None:
-    """A step leaves its argument as it was, in parameters, buffers and optimiser; equal arguments,
-    equal states."""
+    """A step does not change its argument, and equal arguments give equal states."""
     backend = problem.backend
     state = problem.walk(backend.initial_state(), 2)
     before = problem.observe(state)
@@ -85,7 +83,7 @@ def check_step_is_pure(problem: Problem) -> None:
 
 
 def check_seed(problem: Problem) -> None:
-    """Where training mode is random, the seed decides."""
+    """The seed decides a random training mode."""
     if not problem.stochastic:
         pytest.skip("training mode is not random in this problem")
     backend = problem.backend
@@ -108,7 +106,7 @@ def check_zero_lr(problem: Problem) -> None:
 
 
 def check_lr_matters(problem: Problem) -> None:
-    """The learning rate of the call is the one used, on every call."""
+    """Every call uses its own learning rate."""
     backend = problem.backend
     state, moved = backend.initial_state(), []
     start = problem.settled_losses(state)
@@ -136,8 +134,7 @@ def check_descent(problem: Problem) -> None:
 
 
 def check_restart(problem: Problem) -> None:
-    """A restart keeps parameters and buffers and forgets the optimiser; a second one changes
-    nothing."""
+    """A restart keeps parameters and buffers, and forgets the optimiser."""
     backend, everything = problem.backend, problem.everything()
     state = backend.initial_state()
     moved = problem.walk(state, 3)
@@ -148,14 +145,14 @@ def check_restart(problem: Problem) -> None:
         backend.forward(fresh, everything), backend.forward(moved, everything), problem.tolerance
     )
     problem.assert_seen(backend.restart(fresh), problem.observe(fresh))
-    # steps of size zero fill the optimiser's memory where no parameter moves
+    # steps of size zero fill the optimiser's memory without moving a parameter
     used = backend.restart(problem.walk(state, 3, lr=0.0))
     expected = problem.settled_losses(problem.walk(state, 3))
     assert_close(problem.settled_losses(problem.walk(used, 3)), expected, problem.tolerance)
 
 
 def check_threads(problem: Problem) -> None:
-    """Two threads that share the backend get what one after the other would."""
+    """Two threads with one backend get the same results as one after the other."""
     backend = problem.backend
 
     def work(number: int) -> NDArray[np.float64]:

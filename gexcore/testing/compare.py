@@ -15,15 +15,14 @@ def numbers(array: Array) -> NDArray[np.float64]:
 
 
 def assert_close(actual: Array, expected: Array, tolerance: float, *, floor: float = 1.0) -> None:
-    """Fail unless the shapes agree and no entry differs by more than `tolerance` times the largest
-    one expected.
+    """Fail unless shapes agree, and entries up to `tolerance` times the largest expected one.
 
     Parameters
     ----------
     actual, expected : array
     tolerance : float
     floor : float
-        The largest entry counts as at least this.
+        The least size that the largest entry counts as.
     """
     got, want = numbers(actual), numbers(expected)
     assert got.shape == want.shape, f"shape {got.shape} instead of {want.shape}"
@@ -31,7 +30,7 @@ def assert_close(actual: Array, expected: Array, tolerance: float, *, floor: flo
         return
     scale = max(float(np.abs(want).max()), floor)
     error = float(np.abs(got - want).max()) / scale
-    # written so that NaN fails
+    # in this form NaN fails
     assert error <= tolerance, (
         f"differs by {error:.3g} of {scale:.3g}, more than {tolerance:g}:\n{got}\ninstead "
         f"of\n{want}"

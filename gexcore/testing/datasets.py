@@ -29,18 +29,18 @@ def _assert_same(got: Any, want: list[NDArray[Any]]) -> None:
 
 
 def check_dataset(dataset: Dataset[Any]) -> None:
-    """The samples asked for, in the order asked for, equal on every call.
+    """A dataset gives the requested samples in the requested order, equal on every call.
 
     Parameters
     ----------
     dataset : Dataset
-        With deterministic `batch`; augmentation belongs into `augmented`. A batch is an array, or
-        a tuple, list or mapping of arrays with one row per sample.
+        Dataset with deterministic `batch`. Augmentation belongs into `augmented`. A batch is an
+        array, or a tuple, list or mapping of arrays with one row per sample.
 
     Raises
     ------
     AssertionError
-        With the columns that differ.
+        If columns differ. The error names them.
     """
     assert isinstance(dataset, Dataset)
     n = min(len(dataset), 32)
@@ -54,7 +54,7 @@ def check_dataset(dataset: Dataset[Any]) -> None:
         _assert_same(dataset.batch(chosen), columns)
         targets = targets_of(first)
         assert targets is None or len(targets) == len(chosen)
-        # the same samples, so that padding to the longest one does not matter
+        # the same samples, because batches may be padded to the longest sample
         order = turned[turned < len(chosen)]
         _assert_same(dataset.batch(chosen[order]), [column[order] for column in columns])
         if supports(dataset, SupportsAugmentation):

@@ -29,8 +29,7 @@ def difference(problem: Problem) -> tuple[float, float]:
 
 
 def check_jvp(problem: Problem) -> None:
-    """One derivative per sample, linear in the direction and equal to a central difference of the
-    losses."""
+    """One derivative per sample, linear in the direction and equal to a central difference."""
     require(problem, SupportsJvp, SupportsParams)
     backend: Any = problem.backend
     batch = problem.everything()
@@ -57,7 +56,7 @@ def check_jvp(problem: Problem) -> None:
 
 
 def check_jvp_samples_apart(problem: Problem) -> None:
-    """A sample's derivative does not depend on the rest of its batch: evaluation mode."""
+    """A sample's derivative does not depend on the rest of its batch."""
     require(problem, SupportsJvp, SupportsParams)
     backend: Any = problem.backend
     state = problem.walk(backend.initial_state(), 2)

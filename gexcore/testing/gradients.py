@@ -22,7 +22,7 @@ from gexcore.testing.problems import Problem
 
 
 def check_sample_gradients(problem: Problem) -> None:
-    """One row per sample; along any direction they are the directional derivatives of the losses."""
+    """One gradient per sample, equal to the directional derivatives along any direction."""
     require(problem, SupportsSampleGradients, SupportsParams)
     backend: Any = problem.backend
     batch = problem.everything()
@@ -48,7 +48,7 @@ def check_sample_gradients(problem: Problem) -> None:
 
 
 def check_sample_gradients_apart(problem: Problem) -> None:
-    """A sample's gradient does not depend on the rest of its batch: evaluation mode."""
+    """A sample's gradient does not depend on the rest of its batch."""
     require(problem, SupportsSampleGradients, SupportsParams)
     backend: Any = problem.backend
     state = problem.walk(backend.initial_state(), 2)
@@ -59,8 +59,7 @@ def check_sample_gradients_apart(problem: Problem) -> None:
 
 
 def check_features(problem: Problem) -> None:
-    """One finite row per sample, whatever else is in the batch; the logits are an affine function
-    of them."""
+    """One finite row per sample; the logits are an affine function of the rows."""
     require(problem, SupportsFeatures)
     backend: Any = problem.backend
     batch = problem.everything()

@@ -52,8 +52,7 @@ def check_kronecker(problem: Problem) -> None:
 
 
 def check_kronecker_of_one_sample(problem: Problem) -> None:
-    """A layer that is applied once has the gradient G = s aᵀ: its factors are that of one outer
-    product."""
+    """The factors of one sample and a layer applied once are those of an outer product."""
     require(problem, SupportsKronecker, SupportsSampleGradients, SupportsParams)
     backend: Any = problem.backend
     state = problem.walk(backend.initial_state(), 2)
@@ -67,13 +66,13 @@ def check_kronecker_of_one_sample(problem: Problem) -> None:
                 f"{block.name!r} is applied once, but its factors are of higher rank"
             )
             if once:
-                # the same as kron(s, a) = vec(g) vec(g)ᵀ, in less memory
+                # equal to kron(s, a) = vec(g) vec(g)ᵀ, in less memory
                 assert_close(np.trace(a) * s, g @ g.T, problem.tolerance)
                 assert_close(np.trace(s) * a, g.T @ g, problem.tolerance)
 
 
 def check_kronecker_is_a_mean(problem: Problem) -> None:
-    """Two batches of one size have as their mean the statistics of both."""
+    """The mean of two batches of one size has the statistics of both."""
     require(problem, SupportsKronecker, SupportsParams)
     backend: Any = problem.backend
     state = problem.walk(backend.initial_state(), 2)
@@ -92,8 +91,7 @@ def check_kronecker_is_a_mean(problem: Problem) -> None:
 
 
 def check_kronecker_seed(problem: Problem) -> None:
-    """With a seed the statistics are those of labels drawn from the logits, whatever the given
-    ones."""
+    """With a seed the statistics are those of labels drawn from the logits."""
     require(problem, SupportsKronecker, SupportsLogits, SupportsParams)
     pair = problem.data if isinstance(problem.data, tuple) and len(problem.data) == 2 else None
     if not problem.classifies or pair is None or np.ndim(pair[1]) != 1:
@@ -109,8 +107,7 @@ def check_kronecker_seed(problem: Problem) -> None:
 
 
 def drawable_seeds(problem: Problem) -> tuple[int | None, ...]:
-    """None and a seed; None alone where a loss of the user's own has no labels to draw, which is an
-    error that says so."""
+    """None and a seed, or None alone for a loss that refuses to draw labels."""
     backend: Any = problem.backend
     try:
         backend.kronecker(backend.initial_state(), problem.batch(), seed=5)
@@ -124,7 +121,7 @@ def drawable_seeds(problem: Problem) -> tuple[int | None, ...]:
 def assert_same_blocks(
     actual: Sequence[KroneckerBlock], expected: Sequence[KroneckerBlock], tolerance: float
 ) -> None:
-    """Fail unless the blocks are of the same parameters, in the same order, with close factors."""
+    """Fail unless blocks have the same parameters in the same order, with close factors."""
     assert [block.name for block in actual] == [block.name for block in expected]
     for got, want in zip(actual, expected, strict=True):
         assert np.array_equal(got.positions, want.positions)
@@ -133,7 +130,7 @@ def assert_same_blocks(
 
 
 def _is_outer_product(factor: NDArray[np.float64], tolerance: float) -> bool:
-    # of a positive semi-definite matrix: all of the trace in one eigenvalue
+    # a positive semi-definite matrix of rank one has its trace in one eigenvalue
     return bool(np.linalg.norm(factor) >= (1 - 10 * tolerance) * np.trace(factor))
 
 

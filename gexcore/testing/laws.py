@@ -1,4 +1,4 @@
-"""Laws of gexcore's own array code, to be checked on every array library."""
+"""Laws of gexcore's own array code, for every array library."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ from hypothesis import Phase, given, settings  # isort: skip
 Table = NDArray[np.float64]
 
 TOLERANCE = 1e-12
-"""Of sums in double precision."""
+"""Tolerance of sums in double precision."""
 
 FACTORS = st.floats(-3.0, 3.0, allow_subnormal=False)
 TABLES = loss_tables(members=(2, 6), samples=(1, 9))
-"""The first row stands for the base losses."""
+"""Tables whose first row holds the base losses."""
 
 
 def check_gram_laws(xp: Any) -> None:
-    """Influence is DᵀD/M: symmetric, positive semi-definite, of rank ≤ M, additive, quadratic in
-    the loss.
+    """Influence is DᵀD/M.
+
+    It is symmetric, positive semi-definite, of rank ≤ M, additive, and quadratic in the loss.
 
     Parameters
     ----------
     xp : array namespace
-        Such as ``numpy``, ``array_api_strict`` or ``torch``; it computes in double precision.
+        Namespace in double precision, such as ``numpy``, ``array_api_strict`` or ``torch``.
     """
 
     @_law(table=TABLES)
@@ -80,8 +81,7 @@ def check_gram_laws(xp: Any) -> None:
 
 
 def check_streaming_laws(xp: Any) -> None:
-    """Moments of members, in any order and any split, are those of all at once; missing entries do
-    not count."""
+    """Moments do not depend on the order or split of members; missing entries do not count."""
 
     @_law(table=TABLES, seed=st.integers(0, 999), signed=st.booleans())
     def merges_any_split(table: Table, seed: int, signed: bool) -> None:
@@ -118,8 +118,7 @@ def check_streaming_laws(xp: Any) -> None:
 
 
 def check_bounds(xp: Any) -> None:
-    """The floor raises small base losses and touches no others, the ceiling lowers all large ones;
-    0 is no floor."""
+    """The floor raises small base losses only; the ceiling lowers all large losses."""
 
     @_law(
         table=TABLES,
@@ -145,8 +144,7 @@ def check_bounds(xp: Any) -> None:
 
 
 def check_otsu_laws(xp: Any) -> None:
-    """The cut is the best of all cuts, does not depend on scale and shift, and tells the parts
-    apart."""
+    """The cut is the best cut, does not depend on scale and shift, and separates the parts."""
 
     @_law(values=st.lists(st.integers(0, 30), min_size=2, max_size=25))
     def is_the_best_cut(values: list[int]) -> None:
@@ -291,7 +289,7 @@ def check_relabel_laws(xp: Any) -> None:
 def _beliefs(
     *, classes: tuple[int, int] = (2, 6), largest: float = 300.0
 ) -> st.SearchStrategy[tuple[Table, NDArray[np.int64]]]:
-    """Logits of shape (samples, K), from hesitant to surer than float32 can say, and labels."""
+    """Logits of shape (samples, K), some beyond the precision of float32, and labels."""
 
     def build(n: int, k: int, scale: float, seed: int) -> tuple[Table, NDArray[np.int64]]:
         rng = np.random.default_rng(seed)

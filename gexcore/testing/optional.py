@@ -1,4 +1,4 @@
-"""Laws of the capabilities that a backend may have; skipped where it has not."""
+"""Laws of optional capabilities, skipped for a backend without them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gexcore.testing.problems import Problem
 
 
 def check_donated_step(problem: Problem) -> None:
-    """Steps in place do what steps do, and tell the training losses from before each."""
+    """Steps in place equal other steps, and return the training losses from before each step."""
     require(problem, SupportsDonation)
     backend: Any = problem.backend
     start = backend.initial_state()
@@ -41,8 +41,7 @@ def check_donated_step(problem: Problem) -> None:
 
 
 def check_copy(problem: Problem) -> None:
-    """A copy is the same state; giving one of the two away changes neither the other nor what was
-    read before."""
+    """A copy equals its state, and stepping one of them does not change the other."""
     require(problem, SupportsDonation)
     backend: Any = problem.backend
     state = problem.walk(backend.initial_state(), 2)
@@ -67,7 +66,7 @@ def check_copy(problem: Problem) -> None:
 
 
 def check_training_losses(problem: Problem) -> None:
-    """One finite loss per sample, equal for equal seeds, and no trace left in the state."""
+    """One finite loss per sample, equal for equal seeds, without a change of the state."""
     require(problem, SupportsTrainingLosses)
     backend: Any = problem.backend
     state = problem.walk(backend.initial_state(), 2)
@@ -83,7 +82,7 @@ def check_training_losses(problem: Problem) -> None:
 
 
 def check_refresh(problem: Problem) -> None:
-    """Statistics come from the batches alone, each counting equally; nothing else changes."""
+    """Statistics come from the batches alone, which count equally; nothing else changes."""
     require(problem, SupportsBufferRefresh)
     backend: Any = problem.backend
     state = backend.initial_state()
@@ -99,7 +98,7 @@ def check_refresh(problem: Problem) -> None:
     problem.assert_seen(state, before)
     assert_close(losses(state, two, one), expected, problem.tolerance)
     assert_close(losses(state, one, two, one, two), expected, problem.tolerance)
-    # steps of size zero move the stored statistics only
+    # steps of size zero change only the stored statistics
     assert_close(losses(problem.walk(state, 2, lr=0.0), one, two), expected, problem.tolerance)
     assert np.abs(losses(state, one) - losses(state, two)).max() > 100 * problem.tolerance, (
         "the batches had no effect"
@@ -111,7 +110,7 @@ def check_refresh(problem: Problem) -> None:
 
 
 def check_refresh_keeps_optimizer(problem: Problem) -> None:
-    """A refresh in the middle of a chain leaves the optimiser's memory alone."""
+    """A refresh in the middle of a chain does not change the optimiser's memory."""
     require(problem, SupportsBufferRefresh)
     backend: Any = problem.backend
     state = problem.walk(backend.initial_state(), 3)
@@ -139,7 +138,7 @@ def check_logits(problem: Problem) -> None:
 
 
 def check_params(problem: Problem) -> None:
-    """`unravel` takes what `ravel` gives, and makes a state with a fresh optimiser."""
+    """`unravel` takes the result of `ravel`, and makes a state with a fresh optimiser."""
     require(problem, SupportsParams)
     backend: Any = problem.backend
     start = backend.initial_state()
@@ -170,8 +169,7 @@ def check_params(problem: Problem) -> None:
 
 
 def check_ensemble(problem: Problem) -> None:
-    """Stacked states give the losses of each, in their order, for every batch, and are as they
-    were."""
+    """Stacked states give the losses of each state in order, and do not change."""
     require(problem, SupportsEnsemble)
     backend: Any = problem.backend
     walked = [problem.walk(backend.initial_state(), steps) for steps in (0, 4, 2)]

@@ -1,7 +1,7 @@
 """Equality with the hand-derived NumPy backend, for backends whose model came from a `Toy`.
 
-Flat parameters may be ordered differently, so directions are made by each backend itself: the
-way its parameters move in one step.
+Flat parameters may have another order. So each backend makes its own directions: the change of its
+parameters in one step.
 """
 
 from __future__ import annotations
@@ -55,8 +55,7 @@ def check_oracle_losses(problem: Problem) -> None:
 
 
 def check_oracle_logits(problem: Problem) -> None:
-    """The logits of θ*, up to a constant per sample: a model that knows probabilities only has no
-    other."""
+    """The logits of θ*, up to a constant per sample, as probabilities do not know it."""
     oracle = _oracle(problem)
     require(problem, SupportsLogits)
     require(oracle, SupportsLogits)
@@ -169,7 +168,7 @@ def check_oracle_kronecker(problem: Problem) -> None:
     def spectra(p: Problem, seed: int | None) -> list[Any]:
         backend: Any = p.backend
         blocks = backend.kronecker(backend.initial_state(), p.everything(), seed=seed)
-        # layers may come in any order, and no two of a toy have one shape
+        # layers may come in any order; all layers of a toy differ in shape
         ordered = sorted(blocks, key=lambda block: block.positions.shape)
         return [
             np.linalg.eigvalsh(numbers(factor))
@@ -183,8 +182,7 @@ def check_oracle_kronecker(problem: Problem) -> None:
 
 
 def check_oracle_scores(problem: Problem) -> None:
-    """Self-influence by GEX and GEX-lin over the same short chains of fixed learning rate, buffers
-    and all."""
+    """Self-influence by GEX and GEX-lin over short chains with a fixed learning rate."""
     oracle = _oracle(problem)
     settings: dict[str, Any] = {
         "lr": problem.lr,
@@ -201,7 +199,7 @@ def check_oracle_scores(problem: Problem) -> None:
             method.fit(p.backend, p.data, progress=False).self_influence()
             for p in (problem, oracle)
         )
-        # relative to the largest: most of a memorised net's scores are near zero
+        # relative to the largest score: most scores of a memorised net are near zero
         assert_close(
             got / want.max(), want / want.max(), 1e-8 if problem.precision == "float64" else 1e-4
         )

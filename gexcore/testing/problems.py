@@ -1,4 +1,4 @@
-"""What the laws are checked on: a backend with a little data, and the oracle's toy models."""
+"""Problems of the laws: a backend with a little data, and the oracle's toy models."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ class Problem:
     ----------
     backend : Backend
     data : (x, y), Dataset, or what the backend takes
-        Some 20 samples, on which the losses are finite and the gradient is not zero.
+        About 20 samples with finite losses and a gradient that is not zero.
     lr : float
-        A step this small lowers the training loss of its batch; ten do not overflow.
+        Learning rate. One step lowers the training loss of its batch. Ten steps do not overflow.
     batch_size : int
-        At most half of the data.
+        Samples in a batch, at most half of the data.
     precision : {"float64", "float32"}
-        Of the backend's arithmetic; sets the tolerances.
+        Precision of the backend's arithmetic, which sets the tolerances.
     stochastic : bool
         Whether training mode is random (dropout): two seeds must then give two results.
     classifies : bool
         Whether the losses are the cross-entropy of the logits.
     toy : Toy, optional
-        What the backend's model was converted from; compared with the oracle where given.
+        Toy from which the backend's model was converted. Its results are compared with the oracle.
     checkpoint : callable, optional
-        State to a checkpoint in the framework's own form, as the backend's `load` takes it.
+        Function from a state to a checkpoint in the form of the backend's `load`.
     """
 
     backend: Backend[Any, Any]
@@ -63,11 +63,11 @@ class Problem:
 
     @property
     def tolerance(self) -> float:
-        """Of numbers that ought to be equal."""
+        """Tolerance of numbers that should be equal."""
         return 1e-10 if self.precision == "float64" else 1e-5
 
     def batch(self, number: int = 0) -> Any:
-        """One of the batches that the data is cut into."""
+        """One batch of the data."""
         start = number % (len(self.dataset) // self.batch_size) * self.batch_size
         return self.dataset.batch(np.arange(start, start + self.batch_size))
 
@@ -76,7 +76,7 @@ class Problem:
         return self.dataset.batch(np.arange(len(self.dataset)))
 
     def walk(self, state: Any, steps: int, *, lr: float | None = None) -> Any:
-        """The state after that many steps, on batch 0, 1, … with seed 0, 1, …."""
+        """The state after this many steps, on batch 0, 1, … with seed 0, 1, …."""
         for step in range(steps):
             state = self.backend.sgd_step(
                 state, self.batch(step), lr=self.lr if lr is None else lr, seed=step
@@ -84,14 +84,13 @@ class Problem:
         return state
 
     def settled_losses(self, state: Any) -> NDArray[np.float64]:
-        """Losses of all samples, freed from the statistics that the state happens to have stored."""
+        """Losses of all samples, with statistics refreshed if the backend has any."""
         if supports(self.backend, SupportsBufferRefresh):
             state = self.backend.refresh_buffers(state, [self.everything()])  # type: ignore[attr-defined]
         return numbers(self.backend.forward(state, self.everything()))
 
     def observe(self, state: Any) -> list[NDArray[np.float64]]:
-        """All that can be seen of a state: its losses, its parameters, and the losses after one
-        more step."""
+        """Losses and parameters of a state, and its losses after one more step."""
         after = self.walk(state, 1)
         seen = [
             self.backend.forward(state, self.everything()),
@@ -99,18 +98,18 @@ class Problem:
         ]
         if supports(self.backend, SupportsParams):
             seen.append(self.backend.ravel(state))  # type: ignore[attr-defined]
-        # a copy: the backend may yet write into what it handed out
+        # a copy, because the backend may later write into its results
         return [numbers(array).copy() for array in seen]
 
     def assert_seen(self, state: Any, before: Sequence[NDArray[np.float64]]) -> None:
-        """Fail unless the state looks as one did when observed."""
+        """Fail unless the state equals an earlier observation."""
         for now, then in zip(self.observe(state), before, strict=True):
             assert_close(now, then, self.tolerance)
 
 
 @dataclass(frozen=True, eq=False)
 class Toy:
-    """A tiny model with data, to be expressed in any framework; its weights are (in, out).
+    """A tiny model with data, for any framework. Its weights have shape (in, out).
 
     Parameters
     ----------
@@ -130,11 +129,11 @@ class Toy:
 
     @property
     def precision(self) -> Precision:
-        """Of the model's arrays."""
+        """Precision of the model's arrays."""
         return "float32" if self.model.dtype == np.float32 else "float64"
 
     def oracle(self) -> NumpyBackend:
-        """The same in NumPy."""
+        """The NumPy backend of this toy."""
         return NumpyBackend(self.model, loss=self.loss, optimizer=self.optimizer)
 
     def problem(
@@ -144,15 +143,15 @@ class Toy:
         *,
         checkpoint: Callable[[Any], Any] | None = None,
     ) -> Problem:
-        """The laws' problem of a backend that was built from this toy.
+        """The problem of a backend that was built from this toy.
 
         Parameters
         ----------
         backend : Backend
         data : optional
-            The toy's samples in another form; by default ``(x, y)`` in NumPy.
+            The toy's samples in another form. The default is ``(x, y)`` in NumPy.
         checkpoint : callable, optional
-            As of a `Problem`.
+            The function of a `Problem`.
         """
         return Problem(
             backend,
@@ -181,7 +180,7 @@ def _toy(
     targets = y if loss == "cross_entropy" else rng.normal(size=(n, outputs)).astype(precision)
     start = MLP.init(sizes, seed=1, activation=activation, dtype=precision)
     biases = [rng.normal(0.0, 0.3, b.shape).astype(precision) for b in start.biases]
-    # far from the batch's own, so that evaluation and training mode differ
+    # far from the statistics of a batch, so that evaluation and training mode differ
     norms = [
         BatchNorm(
             *(rng.uniform(low, low + 1.0, d).astype(precision) for low in (0.5, -0.5, -0.5, 0.5))
@@ -208,5 +207,4 @@ TOYS = {
         _toy("float32_batch_norm", (5, 8, 6, 3), batch_norm=True, precision="float32"),
     )
 }
-"""The oracle's toys by name: with and without hidden layers, batch normalisation, float64, momentum
-and AdamW."""
+"""The oracle's toys by name."""

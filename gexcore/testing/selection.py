@@ -29,8 +29,7 @@ from gexcore.testing.problems import Problem
 
 
 def check_parameter_names(problem: Problem) -> None:
-    """Sizes add up to p; choosing all changes nothing; choosing none, or what is not there, is an
-    error."""
+    """Sizes add up to p. Choosing all changes nothing. Other choices are refused."""
     require(problem, SupportsSelection, SupportsParams)
     backend: Any = problem.backend
     names, flat = backend.parameter_names(), numbers(backend.ravel(backend.initial_state()))
@@ -50,7 +49,7 @@ def check_parameter_names(problem: Problem) -> None:
 
 
 def check_selected_vector(problem: Problem) -> None:
-    """The flat vector and all derivatives are those of the chosen parameters, in the model's order."""
+    """The flat vector and all derivatives have the chosen parameters, in the model's order."""
     require(problem, SupportsSelection, SupportsParams)
     full: Any = problem.backend
     names, batch, start = full.parameter_names(), problem.everything(), full.initial_state()
@@ -99,14 +98,13 @@ def check_selected_steps(problem: Problem) -> None:
         assert np.abs(moved - here).max() > 0, f"three steps on {chosen} moved nothing"
         expected = problem.settled_losses(full.unravel(start, moved))
         assert_close(mine.settled_losses(state), expected, problem.tolerance)
-        if problem.toy is not None:  # whose optimisers treat every parameter on its own
+        if problem.toy is not None:  # their optimisers treat every parameter on its own
             expected = numbers(full.ravel(problem.walk(start, 1)))[where]
             assert_close(selected.ravel(once), expected, problem.tolerance)
 
 
 def check_checkpoints(problem: Problem) -> None:
-    """A checkpoint brings back parameters and buffers, whatever is trainable, and starts the
-    optimiser afresh."""
+    """A checkpoint restores parameters and buffers, with a fresh optimiser."""
     require(problem, SupportsCheckpoints)
     backend: Any = problem.backend
     if problem.checkpoint is None:
@@ -140,7 +138,7 @@ def _where(names: Mapping[str, int], chosen: Collection[str]) -> NDArray[np.intp
 
 
 def _refusal(backend: Any, names: Collection[str]) -> str:
-    """What the backend says against these names."""
+    """The backend's error for these names."""
     try:
         backend.select(names)
     except InvalidSettingError as error:

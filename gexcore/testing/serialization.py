@@ -15,8 +15,7 @@ from gexcore.testing.problems import Problem
 
 
 def check_serialization(problem: Problem) -> None:
-    """Arrays of numbers that go through a file and come back as the same state, bit for bit, with
-    its optimiser."""
+    """Arrays from a file give back the same state, bit for bit, with its optimiser."""
     require(problem, SupportsSerialization)
     backend: Any = problem.backend
     start = backend.initial_state()
@@ -33,7 +32,7 @@ def check_serialization(problem: Problem) -> None:
 
 
 def check_serialization_is_apart(problem: Problem) -> None:
-    """Neither steps from the state nor steps from what the arrays became change the arrays."""
+    """Steps from the state, or from the restored state, do not change the arrays."""
     require(problem, SupportsSerialization)
     backend: Any = problem.backend
     copied = backend.copy if supports(backend, SupportsDonation) else (lambda state: state)

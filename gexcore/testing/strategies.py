@@ -1,4 +1,4 @@
-"""Hypothesis strategies for what gexcore computes with."""
+"""Hypothesis strategies for losses, scores, labels and positions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 from gexcore.testing._hypothesis import hnp, st
 
 Span = tuple[int, int]
-"""Smallest and largest, both included."""
+"""Smallest and largest number, both included."""
 
 
 def loss_tables(
@@ -49,5 +49,5 @@ def positions(n: int, sizes: tuple[int, ...]) -> st.SearchStrategy[NDArray[np.in
 
 def _numbers(smallest: float, largest: float, dtype: DTypeLike) -> st.SearchStrategy[float]:
     width: Literal[32, 64] = 32 if np.dtype(dtype) == np.float32 else 64
-    # subnormals are flushed by some frameworks, so two libraries may rightly differ on them
+    # some frameworks flush subnormals, so libraries may differ on them
     return st.floats(smallest, largest, width=width, allow_subnormal=False)

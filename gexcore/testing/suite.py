@@ -36,19 +36,19 @@ LAWS: tuple[Law, ...] = (
 
 
 class BackendTests:
-    """Holds a backend to every law: subclass it, and define `build` or override `problem`.
+    """Tests of a backend by every law: a subclass defines `build` or overrides `problem`.
 
     Attributes
     ----------
     build : method
-        ``build(toy) -> Backend``: the toy's model, loss and optimiser in the framework. Called
-        once for each toy; the laws share the backend.
+        ``build(toy) -> Backend`` with the toy's model, loss and optimiser in the framework. It is
+        called once per toy, and the laws share the backend.
     checkpoint : method, optional
         ``checkpoint(backend, state)``: the state in the form that the backend's `load` takes.
     toys : sequence of str
-        Which of `TOYS` the backend can express.
+        Names of `TOYS` that the backend can express.
     laws : sequence of callable
-        `LAWS`, or those of them that the backend claims to keep.
+        `LAWS`, or some of them.
     """
 
     build: Callable[[Toy], Backend[Any, Any]]
@@ -67,7 +67,7 @@ class BackendTests:
 
     @pytest.fixture
     def problem(self, toy: Toy) -> Problem:
-        """What the laws are checked on."""
+        """The problem on which laws are checked."""
         key = type(self), toy.name
         if key not in _BUILT:
             backend = self.build(toy)
@@ -80,5 +80,5 @@ class BackendTests:
         law(problem)
 
 
-# frameworks that compile would otherwise compile once per law
+# else frameworks would compile once per law
 _BUILT: dict[tuple[type[BackendTests], str], Problem] = {}

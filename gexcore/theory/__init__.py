@@ -1,5 +1,4 @@
-"""What the paper's propositions claim, as numbers to look at: for a model, a score, or a
-distribution."""
+"""Theory: the claims of the paper's propositions, measured on models, scores and distributions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The generalised χ² distribution: what gᵀMg is when gradients are normal (Prop. 3.1)."""
+"""The generalised χ² distribution of gᵀMg for normal gradients (Prop. 3.1)."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from gexcore.errors import InvalidDataError, InvalidSettingError
 
 NODES = 200
 REACH = 16
-"""Ends of the contour, in units of the width of the saddle."""
+"""Length of the contour, in widths of the saddle."""
 NEGLIGIBLE = 1e-12
-"""Weights below this share of the largest are rounding of a zero."""
+"""Share of the largest weight below which a weight counts as zero."""
 
 
 @dataclass(frozen=True, eq=False)
 class GeneralizedChiSquared:
     """Σ wᵢ (Zᵢ + bᵢ)² with independent standard normal Zᵢ and positive weights wᵢ.
 
-    Self-influence gᵀMg has this distribution where g is normal and M positive semi-definite: see
-    `from_gaussian`. With all bᵢ = 0 it has one mode. With a large bᵢ it need not (one term of b = 3
-    has a pole at 0 and a mode inside): "unimodal" of Prop. 3.1 needs gradients whose mean is zero.
-    The weights of the paper's proof (Section B.1) leave out the eigenvalues of M.
+    Self-influence gᵀMg has this distribution for normal g and positive semi-definite M: see
+    `from_gaussian`. With all bᵢ = 0 it has one mode. A large bᵢ can add a mode: one term with b = 3
+    has a pole at 0 and a mode inside. So "unimodal" in Prop. 3.1 needs gradients whose mean is
+    zero. The weights of the paper's proof (Section B.1) leave out the eigenvalues of M.
 
     Parameters
     ----------
     weights : array, shape (T,)
-        Positive.
+        Positive weights wᵢ.
     offsets : array, shape (T,), optional
-        bᵢ; zero where not given.
+        Offsets bᵢ. Zero by default.
 
     Raises
     ------
     InvalidSettingError
-        For no weight, one that is not positive and finite, or another number of offsets.
+        If there are no weights, a weight is not positive and finite, or offsets differ in number.
 
     Examples
     --------
@@ -76,17 +76,17 @@ class GeneralizedChiSquared:
         Parameters
         ----------
         covariance : array, shape (p, p)
-            Σ, positive semi-definite.
+            Covariance Σ, positive semi-definite.
         matrix : array, shape (p, p)
-            M, positive semi-definite.
+            Matrix M, positive semi-definite.
         mean : array, shape (p,), optional
-            μ, in the range of Σ; zero where not given.
+            Mean μ, in the range of Σ. Zero by default.
 
         Raises
         ------
         InvalidDataError
-            For matrices that are not symmetric or not positive semi-definite, a product that is
-            zero, or a mean outside the range of Σ.
+            If matrices are not symmetric or not positive semi-definite, their product is zero, or
+            the mean is outside the range of Σ.
 
         Examples
         --------
@@ -139,10 +139,10 @@ class GeneralizedChiSquared:
     def cdf(self, x: Any) -> Floats:
         """P(Q ≤ x), in the shape of x, to about 1e-10.
 
-        By inversion of the Laplace transform E e^(−sQ), along a parabola through the saddle point
-        of the integrand: with positive weights all of its singularities lie on the negative real
-        axis, and unlike along the imaginary axis (Imhof 1961, Davies 1973) the integrand decays for
-        a single term too.
+        The Laplace transform E e^(−sQ) is inverted along a parabola through the saddle point of the
+        integrand. With positive weights all singularities lie on the negative real axis. Along the
+        imaginary axis (Imhof 1961, Davies 1973) the integrand of a single term does not decay.
+        Along the parabola it does.
         """
         return self._each(x, pole=True)
 
@@ -159,7 +159,7 @@ class GeneralizedChiSquared:
         return np.asarray(np.clip(values, 0.0, 1.0) if pole else np.maximum(values, 0.0) / scale)
 
     def _at(self, x: float, pole: bool) -> float:
-        """Distribution function or density, the largest weight being 1."""
+        """Distribution function or density, for a largest weight of 1."""
         if not np.isfinite(x):
             return 1.0 if pole else 0.0
         if not pole:
@@ -169,11 +169,10 @@ class GeneralizedChiSquared:
         return 1.0 - self._invert(x, -1, lambda v: -0.5 / (1 + math.exp(v)))
 
     def _invert(self, x: float, pole: int, real: Callable[[float], float]) -> float:
-        """(1/2πi) ∫ exp K(s) ds with K(s) = ln E e^(−sQ) + sx − ln(±s), the pole left (1) or right
-        (−1) of the contour.
+        """(1/2πi) ∫ exp K(s) ds with K(s) = ln E e^(−sQ) + sx − ln(±s).
 
-        `real` maps the line to the part of the real axis on which K is convex and has its least
-        value.
+        The pole is left (1) or right (−1) of the contour. `real` maps the line to the part of the
+        real axis on which K is convex and has its minimum.
         """
         low, high = -30.0, 80.0 if pole >= 0 else 30.0
         for _ in range(80):
@@ -181,8 +180,7 @@ class GeneralizedChiSquared:
             rising = self._slopes(real(middle), x, pole)[0] > 0
             low, high = (low, middle) if rising else (middle, high)
         s0 = real((low + high) / 2)
-        # without the pole: its own path of descent bends so far that the other factor would grow
-        # along it
+        # without the pole, whose own path bends so far that the other factor would grow
         _, second, third = self._slopes(s0, x, 0)
         bend = -third / (6 * second)
         step = REACH / NODES / math.sqrt(second + (s0**-2 if pole else 0.0))

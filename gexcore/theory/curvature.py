@@ -1,5 +1,4 @@
-"""Rank and null space of the Hessian and of the empirical Fisher matrix of a small model (Props 4.2
-and B.4)."""
+"""Rank and null space of the Hessian and the empirical Fisher matrix (Props 4.2 and B.4)."""
 
 from __future__ import annotations
 
@@ -34,7 +33,7 @@ class Curvature:
         Their eigenvectors, as columns.
     gradients : array, shape (samples, p)
     tolerance : float
-        Share of the largest one below which an eigenvalue of H, or a singular value of the
+        Share of the largest value below which an eigenvalue of H, or a singular value of the
         gradients, counts as zero.
     """
 
@@ -45,12 +44,12 @@ class Curvature:
 
     @property
     def parameters(self) -> int:
-        """p."""
+        """Number of parameters p."""
         return len(self.hessian)
 
     @property
     def samples(self) -> int:
-        """N."""
+        """Number of samples N."""
         return len(self.gradients)
 
     @property
@@ -68,7 +67,7 @@ class Curvature:
 
     @property
     def fisher_rank(self) -> int:
-        """Rank of the gradients, and so of F: at most min(N, p)."""
+        """Rank of the gradients and of F, at most min(N, p)."""
         return _rank(np.sqrt(self.fisher), self.tolerance)
 
     @property
@@ -79,16 +78,16 @@ class Curvature:
     def in_null_space(self) -> float:
         """Share of the gradients' squared length that lies in the null space of H, from 0 to 1.
 
-        Eq. 14 says that it is 0 for a squared error that is 0. NaN where all gradients are zero.
+        By Eq. 14 it is 0 for a squared error of 0. NaN if all gradients are zero.
         """
         null = self.hessian_vectors[:, self.hessian_rank :]
         total = float((self.gradients**2).sum())
         return float(((self.gradients @ null) ** 2).sum()) / total if total else np.nan
 
     def overlap(self) -> float:
-        """How much of the range of F lies in that of H: mean squared cosine, from 0 to 1.
+        """Overlap of the ranges of F and H: mean squared cosine, from 0 to 1.
 
-        NaN where F is zero. A random subspace of the rank of H has an overlap of rank(H) / p.
+        NaN if F is zero. A random subspace with the rank of H has an overlap of rank(H) / p.
         """
         rank = self.fisher_rank
         if not rank:
@@ -108,29 +107,29 @@ def curvature(
     tolerance: float | None = None,
     batch_size: int = 512,
 ) -> Curvature:
-    """Hessian of the mean loss and gradients of all samples at θ*, of up to 5,000 parameters.
+    """Hessian of the mean loss and gradients of all samples at θ*, for up to 5,000 parameters.
 
-    Prop. 4.2: a squared error of 0 leaves H with at most NK non-zero eigenvalues. Prop. B.4: F has
-    at most N, whatever the loss. Away from such a minimum H has its second term, and need not be
-    singular.
+    Prop. 4.2 says that H has at most NK non-zero eigenvalues for a squared error of 0. Prop. B.4
+    says that F has at most N, for any loss. Away from such a minimum H has a second term, and need
+    not be singular.
 
     Parameters
     ----------
     model, data, loss, backend
         The arguments of `gexcore.GEX.fit`.
     parameters : str or sequence of str, optional
-        As for `gexcore.IF`.
+        Parameters of `gexcore.IF`.
     tolerance : float, optional
-        See `Curvature`; max(N, p) · ε of the model's precision where not given.
+        Tolerance of `Curvature`. The default is max(N, p) · ε of the model's precision.
     batch_size : int
         Samples per derivative call.
 
     Raises
     ------
     MissingCapabilityError
-        Where the backend has no Hessian products or no per-sample gradients.
+        If the backend has no Hessian products or no gradients of samples.
     InvalidSettingError
-        For too many parameters.
+        If there are too many parameters.
 
     Examples
     --------

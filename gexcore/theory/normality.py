@@ -1,5 +1,4 @@
-"""Are gradients normal? Components of per-sample gradients along random directions (paper Section
-3, Fig. 1a)."""
+"""Normality of gradients along random directions (paper Section 3, Fig. 1a)."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ from gexcore.settings import check_count
 
 
 class Normality(NamedTuple):
-    """How far one sample of numbers is from a normal distribution.
+    """Distances of one sample of numbers from a normal distribution.
 
     Parameters
     ----------
@@ -26,9 +25,10 @@ class Normality(NamedTuple):
         Kolmogorov–Smirnov distance to the normal distribution of the same mean and deviation, from
         0 to 1.
     skewness, excess_kurtosis : float
-        Both 0 of a normal distribution; heavy tails have a positive kurtosis.
+        Skewness and kurtosis, both 0 for a normal distribution. Heavy tails have a positive
+        kurtosis.
     mean, deviation : float
-        Estimated, the latter with n − 1.
+        Estimated mean and deviation, the latter with n − 1.
     """
 
     distance: float
@@ -48,32 +48,31 @@ def projected_gradients(
     batch_size: int = 512,
     seed: int = 0,
 ) -> Floats:
-    """Components g·d of every sample's gradient along unit vectors d, uniform on the sphere (Fig.
-    1a).
+    """Components g·d of every sample's gradient along random unit vectors d (Fig. 1a).
 
-    Takes what the backend has: per-sample gradients, directional derivatives, or central
-    differences of forward passes.
+    Directions are uniform on the sphere. The function uses gradients of samples, directional
+    derivatives, or central differences of forward passes, as the backend has them.
 
     Parameters
     ----------
     model, data, loss, backend
         The arguments of `gexcore.GEX.fit`.
     directions : int
-        Five in the paper.
+        Number of directions. The paper takes five.
     batch_size : int
         Samples per derivative call.
     seed : int
-        Of the directions.
+        Seed of the directions.
 
     Returns
     -------
     array, shape (directions, samples)
-        In units of the loss per unit of parameter distance.
+        Components, in units of the loss per unit of parameter distance.
 
     Raises
     ------
     MissingCapabilityError
-        Where the backend's parameters are no flat vector.
+        If the backend's parameters are no flat vector.
 
     Examples
     --------
@@ -96,23 +95,22 @@ def projected_gradients(
 
 
 def normality(values: Any) -> Normality:
-    """Distance from the normal distribution with the sample's own mean and deviation, skewness,
-    excess kurtosis.
+    """Distance from the normal distribution with the sample's own mean and deviation.
 
-    There is no p-value. With estimated mean and deviation that of the Kolmogorov–Smirnov test is
-    invalid (Lilliefors), and a *small* one would speak against normality: the paper reads it as
-    support. A normal sample of n numbers has a distance of about 0.6 / √n; 95 % of them stay below
-    0.9 / √n.
+    There is no p-value. The Kolmogorov–Smirnov test is invalid with an estimated mean and deviation
+    (Lilliefors). A *small* p-value would speak against normality, but the paper reads it as
+    support. A normal sample of n numbers has a distance of about 0.6 / √n. 95 % of such samples
+    stay below 0.9 / √n.
 
     Parameters
     ----------
     values : array, shape (n,)
-        Finite, not all equal.
+        Finite numbers, not all equal.
 
     Raises
     ------
     InvalidDataError
-        For other values.
+        If values are not finite, or all equal.
 
     Examples
     --------

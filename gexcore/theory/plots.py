@@ -1,6 +1,6 @@
-"""Pictures of what `gexcore.theory` measures (extra ``report``).
+"""Pictures of the measurements of `gexcore.theory` (extra ``report``).
 
-Each draws on the axes it is given, or on a new pyplot figure.
+Each function draws on the given axes, or on a new pyplot figure.
 """
 
 from __future__ import annotations
@@ -20,24 +20,23 @@ if TYPE_CHECKING:
 
 
 def plot_normality(components: Any, *, ax: Axes | None = None) -> Axes:
-    """Projected gradients against normal quantiles: each row a line, straight where it is normal
-    (Fig. 1a).
+    """Projected gradients against normal quantiles (Fig. 1a): a normal row is a straight line.
 
     Parameters
     ----------
     components : array, shape (directions, samples)
-        Of `projected_gradients`, or any rows of numbers.
+        Rows of `projected_gradients`, or any rows of numbers.
     ax : Axes, optional
 
     Returns
     -------
     Axes
-        Both axes in standard deviations; the legend has each row's distance and excess kurtosis.
+        Axes in standard deviations. The legend has each row's distance and excess kurtosis.
 
     Raises
     ------
     InvalidDataError
-        For rows that `normality` refuses.
+        If `normality` refuses a row.
 
     Examples
     --------
@@ -76,7 +75,7 @@ def plot_unimodality(
     ----------
     scores : array, shape (samples,)
     draws, seed
-        As for `unimodality`.
+        The arguments of `unimodality`.
     ax : Axes, optional
 
     Returns
@@ -86,7 +85,7 @@ def plot_unimodality(
     Raises
     ------
     InvalidDataError
-        For scores that are no row of finite numbers.
+        If scores are no row of finite numbers.
 
     Examples
     --------
@@ -113,8 +112,7 @@ def plot_unimodality(
 def plot_chi_squared(
     distribution: GeneralizedChiSquared, values: Any = None, *, ax: Axes | None = None
 ) -> Axes:
-    """Density of a generalised χ² distribution, over a histogram of self-influences that should
-    follow it.
+    """Density of a generalised χ² distribution, over a histogram of values.
 
     Parameters
     ----------
@@ -129,7 +127,7 @@ def plot_chi_squared(
     Raises
     ------
     InvalidDataError
-        For values that are no row of finite numbers.
+        If values are no row of finite numbers.
 
     Examples
     --------
@@ -165,7 +163,7 @@ def plot_curvature(found: Curvature, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
-        Logarithmic; eigenvalues that are exactly zero are left out.
+        Logarithmic axes. Eigenvalues of exactly zero are left out.
 
     Examples
     --------

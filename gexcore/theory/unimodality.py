@@ -1,7 +1,4 @@
-"""Has a distribution of scores one mode? Hartigan's dip, with a p-value by simulation (for Prop.
-
-3.1).
-"""
+"""Unimodality of scores: Hartigan's dip, with a p-value by simulation (Prop. 3.1)."""
 
 from __future__ import annotations
 
@@ -16,26 +13,24 @@ from gexcore.settings import check_count
 from gexcore.theory.normality import finite_row
 
 LARGEST_SIMULATED = 1000
-"""Samples of the simulation, at most: √n times the dip of a uniform sample has a limit
-distribution."""
+"""The most samples of the simulation. Larger samples are compared by √n · dip."""
 
 
 class Unimodality(NamedTuple):
-    """What speaks against a single mode.
+    """Measures of more than one mode.
 
     Parameters
     ----------
     dip : float
-        Greatest distance between the empirical distribution function and the nearest one that has a
+        Greatest distance between the empirical distribution function and the nearest one with a
         single mode, from 1/(2n) to 1/4.
     p_value : float
-        Share of uniform samples with at least this dip: small speaks against a single mode. The
-        uniform distribution is the least favourable of those with one mode, so the test is
-        conservative.
+        Share of uniform samples with at least this dip. A small share speaks against a single mode.
+        The test is conservative, because the uniform distribution has the largest dips of one mode.
     ashman_d : float
         Distance of the means of a fitted mixture of two normal distributions, in units of their
-        mean deviation; above 2 their modes are apart. Skewed distributions of one mode have a large
-        one too. NaN where no mixture could be fitted.
+        mean deviation. Above 2 their modes are apart. Skewed distributions of one mode also have a
+        large distance. NaN if no mixture could be fitted.
     """
 
     dip: float
@@ -49,17 +44,17 @@ def unimodality(values: Any, *, draws: int = 500, seed: int = 0) -> Unimodality:
     Parameters
     ----------
     values : array, shape (n,)
-        Finite. A transformation that keeps the order can change the number of modes: test the
-        scores on the scale on which they are looked at.
+        Finite numbers. A transformation that keeps the order can change the number of modes. So
+        test scores on the scale on which they are used.
     draws : int
-        Uniform samples of the same size (at most 1,000; a larger one is compared by √n · dip).
+        Number of uniform samples of the same size (at most 1,000; larger ones by √n · dip).
     seed : int
-        Of the simulation.
+        Seed of the simulation.
 
     Raises
     ------
     InvalidDataError
-        For other values.
+        If values are not finite.
 
     Examples
     --------
@@ -84,8 +79,7 @@ def unimodality(values: Any, *, draws: int = 500, seed: int = 0) -> Unimodality:
 
 
 def dip(values: Any) -> float:
-    """Hartigan's dip statistic, exactly (Hartigan & Hartigan 1985; the algorithm of Hartigan 1985,
-    AS 217, corrected).
+    """Hartigan's dip statistic, by algorithm AS 217 of Hartigan (1985), corrected.
 
     Parameters
     ----------
@@ -95,12 +89,12 @@ def dip(values: Any) -> float:
     Returns
     -------
     float
-        From 1/(2n) to 1/4; 0 where all values are equal.
+        Dip from 1/(2n) to 1/4. 0 if all values are equal.
 
     Raises
     ------
     InvalidDataError
-        For other values.
+        If values are not finite.
 
     Examples
     --------
@@ -131,7 +125,7 @@ def dip(values: Any) -> float:
 
 
 def _hull(x: list[float]) -> list[int]:
-    """For every point the one before it on the greatest convex minorant of the points up to it."""
+    """The previous point of each point on the greatest convex minorant up to it."""
     before = [0] * len(x)
     for j in range(1, len(x)):
         k = j - 1
@@ -149,8 +143,7 @@ def _walk(links: list[int], start: int, end: int) -> list[int]:
 
 
 def _widest(x: list[float], convex: list[int], concave: list[int]) -> tuple[float, int, int]:
-    """The largest distance between minorant and majorant in steps of 1/n, and the corners of both
-    around it."""
+    """The largest distance between minorant and majorant in steps of 1/n, with its corners."""
     if len(convex) == len(concave) == 2:
         return 1.0, 1, 1
     gap, ig, ih = 0.0, len(convex) - 1, len(concave) - 1
@@ -175,8 +168,7 @@ def _widest(x: list[float], convex: list[int], concave: list[int]) -> tuple[floa
 
 
 def _misfit(x: Floats, corners: list[int], sign: int) -> float:
-    """How far the distribution function departs from straight lines between corners, in steps of
-    1/n; at least 1."""
+    """Distance of the distribution function from lines between corners, in steps of 1/n."""
     largest = 1.0
     for start, end in pairwise(corners):
         if end - start > 1 and x[end] != x[start]:
