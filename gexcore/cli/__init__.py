@@ -1,4 +1,4 @@
-"""The command `gexcore`: one module per subcommand, heavy imports only inside what runs."""
+"""The command `gexcore`: one module per subcommand, with heavy imports inside functions."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     argv : sequence of str, optional
-        Arguments without the program's name; by default those of the process.
+        Arguments without the program's name. The default is the arguments of the process.
 
     Returns
     -------
     int
-        The exit code: 0 done, 1 failed, 2 bad input, 130 interrupted. Whatever goes wrong is one
-        sentence on standard error.
+        The exit code: 0 done, 1 failed, 2 bad input, 130 interrupted. An error is one sentence on
+        standard error.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal without "±" must not lose the rest
+        sys.stdout.reconfigure(errors="replace")  # a terminal without "±" must still show the rest
     args = argparse.Namespace(debug=False)
     try:
         given = sys.argv[1:] if argv is None else argv
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             args.run(args)
         sys.stdout.flush()
     except BrokenPipeError:
-        # whoever read the output has left, as `head` does; nothing may be written at exit either
+        # the reader of the output has ended, like `head`; nothing may be written at exit either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except KeyboardInterrupt:
@@ -82,7 +82,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     debug = _Parser(add_help=False)
-    # no default here: it would undo a --debug given before the command
+    # no default: it would undo a --debug before the command
     debug.add_argument(
         "--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks of errors"
     )
@@ -98,7 +98,7 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     chosen = next((argument for argument in given if not argument.startswith("-")), None)
     for name, told in COMMANDS.items():
         command = commands.add_parser(name, help=told, parents=[debug], allow_abbrev=False)
-        if name == chosen:  # the others would only make it start more slowly
+        if name == chosen:  # other subcommands would only slow down the start
             module = import_module(f"gexcore.cli.{name}")
             command.description = module.DESCRIPTION
             module.configure(command)

@@ -1,4 +1,4 @@
-"""`gexcore backends`: what is installed and what each backend can do."""
+"""`gexcore backends`: the installed backends and their capabilities."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Row(NamedTuple):
     ----------
     name : str
     can : dict of str to bool, or None
-        By capability; None where the backend cannot be used.
+        Whether the backend has each capability. None if it cannot be used.
     note : str
-        Why not, and what to do.
+        Reason why it cannot be used, and what to do.
     limits : str
-        Why it lacks what it lacks.
+        Reason for missing capabilities.
     """
 
     name: str
@@ -44,13 +44,12 @@ def run(args: argparse.Namespace) -> None:
 
 
 def rows(registry: BackendRegistry) -> list[Row]:
-    """Every backend of the registry, those that cannot be used with the reason; imports their
-    frameworks."""
+    """Every backend of the registry. This imports their frameworks."""
     return [_row(registry, name) for name in registry.names()]
 
 
 def table(rows: list[Row]) -> str:
-    """The rows in columns, reasons below."""
+    """The rows in columns, with reasons below."""
     header = ["backend", *CAPABILITIES]
     usable = [
         [row.name, *("yes" if yes else "-" for yes in row.can.values())]
@@ -62,7 +61,7 @@ def table(rows: list[Row]) -> str:
 
 
 def markdown(rows: list[Row]) -> str:
-    """The rows as a Markdown table; a reason fills its row's last cell."""
+    """The rows as a Markdown table. A reason is in the last cell of its row."""
     lines = [["backend", *CAPABILITIES, "note"], ["---"] * (len(CAPABILITIES) + 2)]
     for row in rows:
         can = row.can or dict.fromkeys(CAPABILITIES)
@@ -79,5 +78,5 @@ def markdown(rows: list[Row]) -> str:
 def _row(registry: BackendRegistry, name: str) -> Row:
     try:
         return Row(name, describe(registry.get(name)), limits=registry.spec(name).limits)
-    except Exception as error:  # whatever a broken backend or framework does when imported
+    except Exception as error:  # a broken backend or framework may raise anything on import
         return Row(name, None, (str(error).splitlines() or [type(error).__name__])[0])

@@ -1,4 +1,4 @@
-"""`gexcore bench`: what the method would cost for the user's own model."""
+"""`gexcore bench`: the cost of a run for the user's own model."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DESCRIPTION = (
 ROUNDS = 15
 LEAST_ROUNDS = 3
 AFFORDABLE = 0.2
-"""Seconds of a forward pass over the batch; a slower model is measured on fewer samples."""
+"""The most seconds of a forward pass over the batch. A slower model gets fewer samples."""
 SMALLEST = 4
 
 
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def estimate(passes: Passes, costs: list[Cost]) -> float:
-    """CPU seconds of these passes, making the batches included."""
+    """CPU seconds of these passes, with the making of batches."""
     each = {cost.name: cost.seconds for cost in costs}
     return passes.forward * (each["read"] + each["forward"]) + passes.step * (
         each["read"] + each["step"]
@@ -106,17 +106,17 @@ def estimate(passes: Passes, costs: list[Cost]) -> float:
 
 
 def seconds_per_sample(backend: Backend[Any, Any], data: Dataset[Any]) -> float:
-    """Wall time of a forward pass over few samples, for each."""
+    """Wall time per sample of a forward pass over few samples."""
     size = min(SMALLEST, len(data))
     state, batch = backend.initial_state(), data.batch(np.arange(size))
-    to_numpy(checked(backend.forward(state, batch), size))  # compiles
+    to_numpy(checked(backend.forward(state, batch), size))  # the first call compiles
     started = time.perf_counter()
     to_numpy(backend.forward(state, batch))
     return (time.perf_counter() - started) / size
 
 
 def told(scoring: Cost, chunk: Cost) -> str:
-    """The ratios of what a run does to the passes and steps that it does it with."""
+    """The sentence with the ratios of a run's work to its passes and steps."""
     ratios = [f"{cost.ratio:.2f} ({cost.low:.2f} – {cost.high:.2f})" for cost in (scoring, chunk)]
     return (
         f"θ* and {MEMBERS} members scored on a batch: {ratios[0]} of reading it and "

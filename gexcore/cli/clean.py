@@ -41,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
-    """Where to write, and whether."""
+    """Add the arguments of the output."""
     parser.add_argument(
         "--out",
         metavar="FILE",
@@ -53,7 +53,7 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Decide, tell, write."""
+    """Choose, print and write the cleaned data."""
     scored = open_scored(args)
     labels, suspects = scored.labels, scored.suspects(args.rate)
     predictions = None if args.method == "drop" else scored.predictions(suspects)
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def deliver(cleaned: Cleaned, scored: Scored, args: argparse.Namespace) -> None:
-    """Say what changes and, unless this is a dry run, write it."""
+    """Print the changes, and write them unless this is a dry run."""
     columns = cleaned_columns(scored, cleaned, table=args.out.suffix.lower() != ".npz")
     check_columns(args.out, columns)
     print(diff(cleaned, scored.audit.labels))
@@ -73,10 +73,9 @@ def deliver(cleaned: Cleaned, scored: Scored, args: argparse.Namespace) -> None:
 
 
 def cleaned_columns(scored: Scored, cleaned: Cleaned, *, table: bool) -> Columns:
-    """The data with the samples kept and their new targets: x, y and index, or the columns of a
-    table.
+    """The kept samples with new targets: x, y and index, or the columns of a table.
 
-    In a table, soft targets of a column ``label`` are the columns ``label_0``, ``label_1``, ….
+    In a table, soft targets of a column ``label`` become the columns ``label_0``, ``label_1``, ….
     """
     kept, (x, y) = cleaned.indices, scored.data
     targets = new_targets(y, scored.audit.labels, cleaned)

@@ -42,7 +42,7 @@ class Noisy(NamedTuple):
     Parameters
     ----------
     x : array, shape (samples, features)
-        From 0 to 1.
+        Inputs from 0 to 1.
     given, true : integer arrays, shape (samples,)
     """
 
@@ -52,7 +52,7 @@ class Noisy(NamedTuple):
 
     @property
     def flipped(self) -> NDArray[np.bool_]:
-        """Which labels are wrong."""
+        """Mask of the wrong labels."""
         return np.asarray(self.given != self.true)
 
 
@@ -76,7 +76,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Flip, train, score, compare, write."""
+    """Flip labels, train, score, compare and write."""
     method = gexcore.GEX(**given(args, named("GEX")))
     spec = _trainable(default_registry(), args.backend)
     before = output.previous_command(args.out)
@@ -122,7 +122,7 @@ def _demonstrate(
     except ImportError:
         (args.out / HISTOGRAM).unlink(
             missing_ok=True
-        )  # one of an earlier demo would show other scores
+        )  # a report of an earlier demo would show other scores
     output.write_files(args.out, files)
 
     print(f"{summary(influence, outcome)}{_precision_recall(found, data.flipped)}")
@@ -139,15 +139,14 @@ def _demonstrate(
 
 
 def digits(noise: float, seed: int) -> Noisy:
-    """scikit-learn's digits with exactly round(noise × N) labels moved to another class, all
-    equally likely.
+    """The digits of scikit-learn with exactly round(noise × N) wrong labels.
 
     Raises
     ------
     InvalidSettingError
-        For a share outside (0, 0.5], or so small that it flips nothing.
+        If the share is outside (0, 0.5], or so small that it flips nothing.
     MissingExtraError
-        Without scikit-learn.
+        If scikit-learn is not installed.
     """
     try:
         from sklearn.datasets import load_digits
@@ -171,8 +170,8 @@ def digits(noise: float, seed: int) -> Noisy:
 
 
 def histogram(influence: LossInfluence, flipped: NDArray[np.bool_], found: Suspects) -> bytes:
-    """A PNG of the scores that the threshold cuts, by right and wrong label; needs matplotlib."""
-    from matplotlib.figure import Figure  # without pyplot there is no display to ask for
+    """A PNG of the scores by right and wrong label. It needs matplotlib."""
+    from matplotlib.figure import Figure  # without pyplot no display is needed
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     scores = influence.suspicion(clip=THRESHOLD_CLIP)
@@ -186,7 +185,7 @@ def histogram(influence: LossInfluence, flipped: NDArray[np.bool_], found: Suspe
 
 
 def _trainable(registry: BackendRegistry, name: str) -> BackendSpec:
-    registry.get(name)  # says what is missing
+    registry.get(name)  # the error names what is missing
     spec = registry.spec(name)
     if not spec.demo:
         raise InvalidSettingError(

@@ -1,4 +1,4 @@
-"""What lets `gexcore score` go on where it was stopped."""
+"""Resuming of `gexcore score` after a stop."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ NEEDED = ("fsspec", "safetensors", "zarr")
 def is_durable(method: Any, model: Any, backend: str | None, loss: str | None) -> bool:
     """Whether the run can be resumed.
 
-    Not that of a method without chains, under a budget in seconds, with states that the backend
-    cannot hand out, or without what ``gexcore[store]`` installs.
+    Four kinds of runs cannot be resumed: methods without chains, budgets in seconds, backends that
+    cannot serialise states, and runs without ``gexcore[store]``.
     """
     if "store" not in inspect.signature(method.fit).parameters or getattr(
         method.budget, "seconds", None
@@ -38,8 +38,10 @@ def is_durable(method: Any, model: Any, backend: str | None, loss: str | None) -
 
 @contextmanager
 def stored_in(out: Path, command: Any, *, durable: bool) -> Iterator[dict[str, Any]]:
-    """The argument ``store`` of a fit, if it is durable; a run that fails with nothing to go on
-    from leaves nothing."""
+    """The argument ``store`` of a fit, or None.
+
+    A failed run without stored chains leaves no store.
+    """
     if not durable:
         yield {}
         return

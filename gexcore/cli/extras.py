@@ -1,4 +1,4 @@
-"""What some methods take beside model and data: checkpoints, recorders, recipes, probabilities."""
+"""Extra inputs of some methods: checkpoints, recorders, recipes, probabilities."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ FROM_CODE = "it must be file.py:callable or package.module:callable, where the c
 
 
 class Extra(NamedTuple):
-    """A value, and what makes it this one and no other."""
+    """A value, and the digest that identifies it."""
 
     value: Any
     identity: Any
 
 
 def add_extras(parser: argparse.ArgumentParser) -> None:
-    """A flag for each."""
+    """Add a flag for each extra input."""
     group = parser.add_argument_group(
         "what some methods take beside", "`gexcore methods` says which."
     )
@@ -77,14 +77,14 @@ def add_extras(parser: argparse.ArgumentParser) -> None:
 
 
 def taken(args: argparse.Namespace, method: Method) -> dict[str, Extra]:
-    """What was given, by the name of the setting.
+    """The given extra inputs, by the name of the setting.
 
     Raises
     ------
     InvalidSettingError
-        For what the method does not take, or has to.
+        If the method does not take an input, or lacks a needed one.
     InvalidModelError, InvalidDataError
-        Where a file cannot be used.
+        If a file cannot be used.
     """
     found = {name: value for name in READ if (value := getattr(args, name))}
     if args.last_layer and "parameters" not in method.settings:

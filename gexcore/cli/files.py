@@ -45,7 +45,7 @@ def data_paths(where: str) -> list[Path]:
     Raises
     ------
     InvalidDataError
-        Where one does not exist or may not be read.
+        If a file does not exist or may not be read.
     """
     whole = Path(where)
     paths = (
@@ -64,22 +64,20 @@ def data_paths(where: str) -> list[Path]:
 
 
 def read_data(paths: list[Path], label: str | None) -> XY:
-    """Inputs and targets, in the order and of the types of the files; columns of tables become
-    float64.
+    """Inputs and targets of the files. Columns of tables become float64.
 
-    Parameters and errors are those of `read_columns`.
+    Parameters and errors are the same as for `read_columns`.
     """
     return inputs_and_targets(read_columns(paths, label), label)
 
 
 def inputs_and_targets(columns: Columns, label: str | None) -> XY:
-    """x and y, where they are the columns; else the features of a table as one array, and its
-    column `label`.
+    """Columns x and y, or the features of a table as one array and its column `label`.
 
     Raises
     ------
     InvalidDataError
-        For a table without features.
+        If a table has no features.
     """
     if label is None:
         return columns["x"], columns["y"]
@@ -90,14 +88,14 @@ def inputs_and_targets(columns: Columns, label: str | None) -> XY:
 
 
 def read_columns(paths: list[Path], label: str | None) -> Columns:
-    """The columns of a table, or x and y of other files.
+    """The columns of a table, or x and y from other files.
 
     Parameters
     ----------
     paths : list of Path
         One .npz, .csv or .parquet, or a pair of idx files, features first.
     label : str or None
-        The column of a table that holds the targets.
+        Column of a table with the targets.
 
     Raises
     ------
@@ -142,7 +140,7 @@ def _reading(read: Callable[[Path], Read], path: Path, kind: str) -> Read:
 
 
 def _npz(path: Path) -> XY:
-    if not zipfile.is_zipfile(path):  # NumPy would try its other formats
+    if not zipfile.is_zipfile(path):  # NumPy would try other formats
         raise ValueError("no .npz archive")
     with np.load(path, allow_pickle=False) as archive:
         missing = [name for name in ("x", "y") if name not in archive.files]

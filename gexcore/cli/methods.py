@@ -1,5 +1,4 @@
-"""`gexcore methods`: what there is, what each method needs and costs, and on which backends it
-runs."""
+"""`gexcore methods`: all methods, with their needs, costs and backends."""
 
 from __future__ import annotations
 
@@ -51,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def listed() -> str:
-    """All ways to use all methods in columns."""
+    """All ways to use all methods, in columns."""
     lines = [["method", "kind", "needs of the backend", "passes over the data"]]
     for method, way in _ways():
         lines.append(
@@ -76,7 +75,7 @@ def costs() -> str:
 
 
 def on_backends(backends: list[Row]) -> str:
-    """Method by backend as a Markdown table, and why each hole is one."""
+    """A Markdown table of methods by backend, with the reason of each gap."""
     lines = [["method", *(f"`{row.name}`" for row in backends)], ["---"] * (len(backends) + 1)]
     for method, way in _ways():
         lines.append([f"`{method.label(way)}`", *(_cell(method, way, row) for row in backends)])
@@ -86,8 +85,7 @@ def on_backends(backends: list[Row]) -> str:
 
 
 def holes(row: Row) -> list[str]:
-    """Why a backend lacks what it lacks, and which methods miss each capability; nothing where none
-    is missed."""
+    """The sentence on missing capabilities of a backend and methods that need them, or ""."""
     if row.can is None:
         return [f"`{row.name}` runs nothing here: {row.note}."]
     missed: dict[str, list[str]] = {}

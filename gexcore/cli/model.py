@@ -19,15 +19,15 @@ KINDS = (
 
 
 class Source(NamedTuple):
-    """A model and where it came from.
+    """A model and its origin.
 
     Parameters
     ----------
     model : native model
     callable : str
-        Name of what returned it.
+        Name of the callable that returned it.
     file : Path or None
-        Where that is defined, if it is in a file.
+        File of the callable, if there is one.
     """
 
     model: Any
@@ -36,13 +36,12 @@ class Source(NamedTuple):
 
 
 def load_model(where: str) -> Source:
-    """Run ``file.py:callable`` or ``package.module:callable``; it must return the model with its
-    weights.
+    """The model that ``file.py:callable`` or ``package.module:callable`` returns.
 
     Raises
     ------
     InvalidModelError
-        Whatever goes wrong in the file or the callable.
+        If the file or the callable fails.
     """
     build, file = load_callable(where, "MODEL", KINDS)
     place, _, name = where.rpartition(":")
@@ -58,8 +57,7 @@ def load_model(where: str) -> Source:
 
 
 def load_callable(where: str, what: str, kinds: str) -> tuple[Callable[..., Any], Path | None]:
-    """What ``file.py:callable`` or ``package.module:callable`` names, and the file it is defined
-    in.
+    """The callable of ``file.py:callable`` or ``package.module:callable``, and its file.
 
     Parameters
     ----------
@@ -67,7 +65,7 @@ def load_callable(where: str, what: str, kinds: str) -> tuple[Callable[..., Any]
     what : str
         Name of the argument, for errors.
     kinds : str
-        What it must be, for errors.
+        Kinds that are allowed, for errors.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What any method's fit found, in the columns of scores.csv."""
+"""Outcomes of a fit by any method, in the columns of scores.csv."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gexcore.influence.result import Result
 
 
 class Outcome(NamedTuple):
-    """Scores of every sample, those that are suspect, the run, and what `run.json` says of it."""
+    """Scores of every sample, the suspects, the run, and the content of `run.json`."""
 
     columns: Mapping[str, NDArray[Any]]
     suspects: Suspects
@@ -30,7 +30,7 @@ def outcome_of(result: Result) -> Outcome:
 
 
 def summary(result: Result, outcome: Outcome) -> str:
-    """How many samples, the cost, how many suspects or why none are named, and what is doubtful."""
+    """Number of samples, cost, number of suspects or the refusal, and findings."""
     run, threshold = outcome.run, outcome.suspects.threshold
     cost = (
         f"{run.seconds:.1f} s, as much as {run.passes.epochs(run.samples):.0f} forward passes "
@@ -52,7 +52,7 @@ def summary(result: Result, outcome: Outcome) -> str:
                     "samples"
                 )
     if isinstance(result, LossInfluence):
-        # the verdict has already said so
+        # the verdict already says this
         verdict += doubts(
             [finding for finding in result.diagnose() if finding.name != "no_separate_mode"]
         )

@@ -1,4 +1,4 @@
-"""Result folders: written whole, and never over another run."""
+"""Result folders: written whole, and never over the results of another run."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ PART = ".part"
 
 
 def previous_command(out: Path) -> dict[str, Any] | None:
-    """The command that filled a folder; None where the folder is empty or not there yet.
+    """The command that filled a folder. None if the folder is empty or missing.
 
     Raises
     ------
     OutputExistsError
-        For a folder that holds something else.
+        If the folder holds other files.
     InvalidSettingError
-        For a folder that cannot be written to.
+        If the folder cannot be written.
     """
     if out.exists() and not out.is_dir():
         raise OutputExistsError(f"{out} is a file; --out names a folder")
@@ -49,12 +49,12 @@ def previous_command(out: Path) -> dict[str, Any] | None:
 
 
 def is_finished(out: Path, command: Mapping[str, Any]) -> bool:
-    """Whether the folder holds the results of this very command.
+    """Whether the folder holds the results of this same command.
 
     Raises
     ------
     OutputExistsError
-        Naming the fields in which the command that filled the folder differs.
+        If another command filled the folder. The error names the different fields.
     """
     before = previous_command(out)
     if before is None:
@@ -62,7 +62,7 @@ def is_finished(out: Path, command: Mapping[str, Any]) -> bool:
     now = json.loads(json.dumps(command))
     fields = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     if fields:
-        fields = ["method"] if "method" in fields else fields  # which has other settings altogether
+        fields = ["method"] if "method" in fields else fields  # another method has other settings
         told = ", ".join(_difference(name, before.get(name), now.get(name)) for name in fields)
         raise OutputExistsError(
             f"{out} holds another run, which differs in {told}; choose another folder with --out"
@@ -71,13 +71,12 @@ def is_finished(out: Path, command: Mapping[str, Any]) -> bool:
 
 
 def begin(out: Path, command: Mapping[str, Any]) -> None:
-    """Say in the folder which command is going to fill it."""
+    """Write the command that fills a folder into it."""
     write_files(out, {RUN: json.dumps({"command": command}, indent=2, ensure_ascii=False).encode()})
 
 
 def write_files(out: Path, files: Mapping[str, bytes]) -> None:
-    """Put files into the folder, each whole, none in place before all are written; the last
-    completes it."""
+    """Put files into the folder, after all of them are written. The last one completes it."""
     out.mkdir(parents=True, exist_ok=True)
     parts = {name: out / f".{name}{PART}" for name in files}
     try:
@@ -97,7 +96,7 @@ def result_files(
     command: Mapping[str, Any],
     data: Sequence[Path] = (),
 ) -> dict[str, bytes]:
-    """`run.json`, which says where the data is, and `scores.csv`, in the order to write them."""
+    """`run.json`, with the place of the data, and `scores.csv`, in the order of writing."""
     told = {**record, "threshold": found.threshold._asdict(), "command": dict(command)}
     told |= {"data": [str(path.absolute()) for path in data]} if data else {}
     text = json.dumps(_plain(told), indent=2, allow_nan=False, ensure_ascii=False)
@@ -105,8 +104,7 @@ def result_files(
 
 
 def scores_csv(columns: Mapping[str, NDArray[Any]]) -> str:
-    """One row per sample; floats keep every digit, what is not known is empty, truth is true or
-    false."""
+    """One row per sample. Floats keep every digit. Unknown values are empty."""
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
     lines = [",".join(columns), *(",".join(map(_cell, row)) for row in rows)]
     return "\n".join(lines) + "\n"
@@ -124,7 +122,7 @@ def _difference(name: str, before: Any, now: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON can hold it: numbers that are not finite become null."""
+    """A value in the form of JSON. Numbers that are not finite become null."""
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):

@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Decide, tell, write."""
+    """Choose, print and write the pruned data."""
     scored = open_scored(args)
     deliver(pruned(scored, args.keep, by=args.by, class_quota=args.class_quota), scored, args)
 
@@ -40,14 +40,14 @@ def run(args: argparse.Namespace) -> None:
 def pruned(
     scored: Scored, keep: float, *, by: str = SCORES[0], class_quota: bool = False
 ) -> Cleaned:
-    """The share of the data that scores highest.
+    """The share of the data with the highest scores.
 
     Raises
     ------
     InvalidDataError
-        Where some samples have no such score.
+        If some samples have no such score.
     InvalidSettingError
-        For a share that keeps nothing, or a class that would vanish.
+        If the share keeps nothing, or a class would vanish.
     """
     scores, y = getattr(scored.audit, by), scored.data[1]
     missing = int(np.isnan(scores).sum())

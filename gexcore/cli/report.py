@@ -61,7 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Read, then write the page."""
+    """Read the run and write the page."""
     audit = read_audit(args.folder)
     out = args.out or args.folder / "report.html"
     check_target(out, force=args.force)
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> None:
 def _samples(
     args: argparse.Namespace, run: Mapping[str, Any]
 ) -> tuple[list[str] | NDArray[Any] | None, list[str]]:
-    """What to show, if it can be found, and what the page must say about it."""
+    """Samples to show, if they can be found, and remarks for the page."""
     command = run.get("command", {})
     if args.data is None:
         paths = [Path(path) for path in run.get("data", [])]

@@ -54,7 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Decide, train, tell."""
+    """Clean, train and print the table."""
     train, _ = load_callable(args.recipe, "RECIPE", RECIPE)
     names = args.treatments.split(",")
     unknown = [name for name in names if name not in TREATMENTS]
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def table(trials: Sequence[Trial]) -> str:
-    """Mean ± standard deviation over seeds, and the gain over the data as it is."""
+    """A table of mean ± standard deviation over seeds, and the gain over the original data."""
     rows = [["training data", "samples", "test accuracy", "gain"]]
     baseline = None
     for name in dict.fromkeys(trial.treatment for trial in trials):

@@ -1,4 +1,4 @@
-"""`gexcore score`: the training set of a trained model, sample by sample, by any method."""
+"""`gexcore score`: scores of the training set of a model, by any method."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Score, then write, then say what was found."""
+    """Score, write and print the summary."""
     described = named(args.method)
     settings, extras = given(args, described), taken(args, described)
     method = described.cls(**settings, **{name: extra.value for name, extra in extras.items()})
@@ -106,13 +106,12 @@ def run(args: argparse.Namespace) -> None:
 
 
 def identity(args: argparse.Namespace, paths: list[Path], source: Source) -> dict[str, Any]:
-    """What makes this run this run, beside its method: contents, not names, of data and model;
-    weights; version.
+    """The identity of a run: digests of data, model and weights, and the version.
 
     Raises
     ------
     InvalidModelError, UnknownBackendError, BackendLoadError
-        Where no backend takes the model.
+        If no backend takes the model.
     """
     backend = None
     if source.model is not None:
@@ -132,13 +131,13 @@ def identity(args: argparse.Namespace, paths: list[Path], source: Source) -> dic
 
 
 def _asked(method: Any, extras: dict[str, Extra]) -> dict[str, Any]:
-    """The method and its settings; of what it takes beside, the contents."""
+    """The method, its settings, and the digests of its extra inputs."""
     told = {name: extra.identity for name, extra in extras.items()}
     return {"method": type(method).__name__, **settings_of(method), **told}
 
 
 def _source(where: str, method: Method, extras: dict[str, Extra]) -> Source:
-    """The model, or none for a score that can do without."""
+    """The model, or None for a score that needs no model."""
     if where != NO_MODEL:
         return load_model(where)
     if method.kind == "influence" or not extras.keys() & {"recorder", "probabilities", "train"}:

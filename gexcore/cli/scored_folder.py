@@ -1,4 +1,4 @@
-"""What `gexcore score` left behind, and the data that it scored."""
+"""Scored folders: the results of `gexcore score`, and the data that it scored."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from gexcore.report.audit import Audit, read_audit
 
 PREDICTIONS = "predictions.npz"
 STORED = 20_000_000
-"""Up to so many samples × classes, predictions of all samples are stored; beyond, those of the
-suspects."""
+"""The most samples × classes for which the predictions of all samples are stored."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +32,9 @@ class Scored:
     folder : Path
     audit : Audit
     columns : mapping of arrays
-        The data: the columns of a table, or x and y.
+        Data: the columns of a table, or x and y.
     label : str or None
-        Which column of a table is the target.
+        Column of a table with the targets.
     """
 
     folder: Path
@@ -45,7 +44,7 @@ class Scored:
 
     @property
     def data(self) -> XY:
-        """Inputs and targets as they were scored."""
+        """Inputs and targets that were scored."""
         return inputs_and_targets(self.columns, self.label)
 
     @property
@@ -55,7 +54,7 @@ class Scored:
         Raises
         ------
         InvalidDataError
-            Where the targets are no classes.
+            If the targets are no classes.
         """
         if self.audit.labels is None:
             raise InvalidDataError(
@@ -69,7 +68,7 @@ class Scored:
         Raises
         ------
         InvalidSettingError
-            Where there is no suspect and no rate is given, or a rate out of range.
+            If there is no suspect and no rate, or the rate is out of range.
         """
         ranking = self.audit.ranking()
         if rate is None:
@@ -91,12 +90,12 @@ class Scored:
         return ranking[:count]
 
     def predictions(self, rows: NDArray[np.intp]) -> Predictions:
-        """What the run believes about the classes of some samples.
+        """Predictions of the run for some samples.
 
         Raises
         ------
         InvalidDataError
-            Where the run did not store them.
+            If the run did not store them.
         """
         path = self.folder / PREDICTIONS
         try:
@@ -122,7 +121,7 @@ class Scored:
 
 
 def add_scored(parser: argparse.ArgumentParser) -> None:
-    """Arguments that say what was scored."""
+    """Add the arguments for a scored folder."""
     parser.add_argument(
         "folder", metavar="DIR", type=Path, help="the folder that `gexcore score` wrote"
     )
@@ -134,7 +133,7 @@ def add_scored(parser: argparse.ArgumentParser) -> None:
 
 
 def add_rate(parser: argparse.ArgumentParser) -> None:
-    """The flag that replaces the suspects."""
+    """Add the flag that replaces the suspects."""
     parser.add_argument(
         "--rate",
         metavar="SHARE",
@@ -144,12 +143,12 @@ def add_rate(parser: argparse.ArgumentParser) -> None:
 
 
 def open_scored(args: argparse.Namespace) -> Scored:
-    """Read the scores and find the data they are of, by its content.
+    """Read the scores and find their data, by its content.
 
     Raises
     ------
     InvalidDataError
-        Where the folder is no finished `gexcore score`, or the data is not what it scored.
+        If the folder is no finished `gexcore score`, or the data differ.
     """
     audit = read_audit(args.folder)
     command = audit.run.get("command", {})
@@ -183,8 +182,7 @@ def open_scored(args: argparse.Namespace) -> Scored:
 
 
 def stored_predictions(influence: LossInfluence, found: Suspects, *, limit: int = STORED) -> bytes:
-    """The content of `PREDICTIONS`, in float32: index, logits of θ*, and the members' mean
-    probabilities."""
+    """Content of `PREDICTIONS` in float32: index, logits of θ*, mean probabilities of members."""
     predictions = influence.predictions()
     rows = np.arange(len(influence)) if predictions.logits.size <= limit else np.sort(found.indices)
     content = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Settings of the methods, as flags: one for each name, whatever methods have it."""
+"""Settings of the methods as flags: one flag per name, for all methods with it."""
 
 from __future__ import annotations
 
@@ -57,20 +57,20 @@ HELP = {
     "through": "let cleanlab compute the quality",
     "seed": "equal seeds give equal results",
 }
-"""Every setting that is a number, a word or a switch."""
+"""Help of every setting that is a number, a word or a switch."""
 
 
 class Kind(NamedTuple):
-    """What a flag takes.
+    """Values that a flag takes.
 
     Parameters
     ----------
     numbers : set of type
-        ``int`` and ``float``, as allowed.
+        Allowed types of numbers: ``int`` and ``float``.
     words : tuple of str
-        Allowed beside, or instead.
+        Allowed words.
     switch : bool
-        Whether it takes nothing.
+        Whether the flag takes no value.
     """
 
     numbers: frozenset[type]
@@ -78,7 +78,7 @@ class Kind(NamedTuple):
     switch: bool
 
     def parse(self, text: str) -> int | float | str:
-        """The value that was written."""
+        """The value of a text."""
         if text in self.words:
             return text
         try:
@@ -94,8 +94,7 @@ class Kind(NamedTuple):
 
 
 def add_settings(parser: argparse.ArgumentParser, methods: Iterable[Method] = METHODS) -> None:
-    """Flags for every setting in `HELP` that one of the methods has; none is in the result unless
-    it was given."""
+    """Add a flag for every setting in `HELP` that one of the methods has."""
     chosen = tuple(methods)
     told = (
         "The defaults choose everything." if len(chosen) == 1 else "Of the methods that have them."
@@ -121,7 +120,7 @@ def add_settings(parser: argparse.ArgumentParser, methods: Iterable[Method] = ME
 
 
 def flag(name: str) -> str:
-    """The flag of a setting."""
+    """Name of the flag of a setting."""
     return f"--{name.replace('_', '-')}"
 
 
@@ -147,12 +146,12 @@ def named(name: str) -> Method:
 
 
 def given(args: argparse.Namespace, method: Method) -> dict[str, Any]:
-    """The settings whose flags were given.
+    """The settings with given flags.
 
     Raises
     ------
     InvalidSettingError
-        For one that the method does not have.
+        If the method does not have a given setting.
     """
     found = {name: getattr(args, name) for name in HELP if hasattr(args, name)}
     foreign = [flag(name) for name in found if name not in method.settings]

@@ -1,4 +1,4 @@
-"""Text for people to read."""
+"""Tables and sentences in plain text."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ TOLD = 10
 
 
 def aligned(rows: Sequence[Sequence[str]], *, indent: str = "", right: bool = True) -> str:
-    """Rows as columns two spaces apart: the first to the left, the others to the right unless told
-    not to be."""
+    """Rows in columns, two spaces apart; all columns but the first can be aligned right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (
         "  ".join(
@@ -30,14 +29,14 @@ def aligned(rows: Sequence[Sequence[str]], *, indent: str = "", right: bool = Tr
 
 
 def most_suspect(columns: Mapping[str, NDArray[Any]], *, true: NDArray[Any] | None = None) -> str:
-    """The samples of highest suspicion, or of highest self-influence where there is no suspicion.
+    """The samples of highest suspicion, or of highest self-influence without suspicion.
 
     Parameters
     ----------
     columns : mapping
-        Of a result.
+        Columns of a result.
     true : array, shape (samples,), optional
-        Right labels, where they are known.
+        Right labels, if they are known.
     """
     shown = {"index": columns["index"], "label": columns["label"]}
     if "suggested_label" in columns:
@@ -56,7 +55,7 @@ def most_suspect(columns: Mapping[str, NDArray[Any]], *, true: NDArray[Any] | No
 
 
 def doubts(findings: Sequence[Finding]) -> str:
-    """What `LossInfluence.diagnose` found, a line each; empty where it found nothing."""
+    """Findings of `LossInfluence.diagnose`, one line each; empty without findings."""
     return "".join(f"\nnote ({finding.name}): {finding.sentence}" for finding in findings)
 
 

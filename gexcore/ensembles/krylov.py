@@ -1,7 +1,4 @@
-"""The dominant eigenvectors of a Hessian from few products with it (Arnoldi; Schioppa et al.
-
-2022).
-"""
+"""The dominant eigenvectors of a Hessian from few products (Arnoldi; Schioppa et al. 2022)."""
 
 from __future__ import annotations
 

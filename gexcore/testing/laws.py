@@ -203,10 +203,7 @@ def check_otsu_laws(xp: Any) -> None:
 
 
 def check_relabel_laws(xp: Any) -> None:
-    """Eq.
-
-    16 keeps its bounds and its identity with the complementary loss, however sure the model is.
-    """
+    """Eq. 16 keeps its bounds and its identity with the complementary loss for any logits."""
 
     @_law(drawn=_beliefs())
     def keeps_its_bounds(drawn: tuple[Table, NDArray[np.int64]]) -> None:
