@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from gexcore.backend.capabilities import supports
 from gexcore.backend.data import targets_of
+from gexcore.backend.optimizer import Optimizer
 from gexcore.backend.protocols import (
     SupportsBufferRefresh,
     SupportsDonation,
     SupportsEnsemble,
     SupportsLogits,
+    SupportsOptimizer,
     SupportsParams,
     SupportsTrainingLosses,
 )
@@ -187,7 +189,32 @@ def check_ensemble(problem: Problem) -> None:
         problem.assert_seen(state, seen)
 
 
+def check_another_optimizer(problem: Problem) -> None:
+    """A backend with another optimiser has the same θ*, steps by it, and leaves the first alone."""
+    require(problem, SupportsOptimizer)
+    require(problem, SupportsParams)
+    backend: Any = problem.backend
+    start, decay = backend.initial_state(), 0.5
+    before = problem.observe(problem.walk(start, 2))
+    plain = backend.with_optimizer(Optimizer(momentum=0.0))
+    decaying = backend.with_optimizer(Optimizer(momentum=0.0, weight_decay=decay))
+    theta = numbers(backend.ravel(start))
+    assert_close(plain.ravel(plain.initial_state()), theta, problem.tolerance)
+    one, two = (
+        numbers(
+            other.ravel(
+                other.sgd_step(other.initial_state(), problem.batch(), lr=problem.lr, seed=0)
+            )
+        )
+        for other in (plain, decaying)
+    )
+    # plain SGD adds decay · θ to the gradient: the two steps differ by that alone
+    assert_close(one - two, problem.lr * decay * theta, 10 * problem.tolerance)
+    problem.assert_seen(problem.walk(start, 2), before)
+
+
 LAWS = (
+    check_another_optimizer,
     check_donated_step,
     check_copy,
     check_training_losses,

@@ -603,18 +603,3 @@ class TestErrors:
     def test_models(self, model: Any, message: str) -> None:
         with pytest.raises(InvalidModelError, match=message):
             model()
-
-
-def test_another_optimizer_steps_as_if_the_backend_was_made_with_it() -> None:
-    model = MLP.init((3, 4, 2), seed=0)
-    other = Optimizer(momentum=0.5, weight_decay=0.1)
-    batch = np.random.default_rng(0).normal(size=(8, 3)), np.arange(8) % 2
-    made = NumpyBackend(model, optimizer=other)
-    swapped = NumpyBackend(model).with_optimizer(other)
-    for _ in range(2):
-        one, two, plain = (
-            backend.sgd_step(backend.initial_state(), batch, lr=0.1, seed=0)
-            for backend in (made, swapped, NumpyBackend(model))
-        )
-        np.testing.assert_array_equal(made.ravel(one), swapped.ravel(two))
-        assert not np.array_equal(made.ravel(one), made.ravel(plain))

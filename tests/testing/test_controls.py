@@ -32,6 +32,17 @@ class NoSeed(NumpyBackend):
         return super().sgd_step(state, batch, lr=lr, seed=0)
 
 
+class KeepsItsOptimizer(NumpyBackend):
+    def with_optimizer(self, optimizer):
+        return self
+
+
+class ChangesItsOptimizer(NumpyBackend):
+    def with_optimizer(self, optimizer):
+        self._optimizer = optimizer
+        return self
+
+
 class OptsOutOfNothing(NumpyBackend):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -652,6 +663,8 @@ CONTROLS = (
     Control(optional.check_params, UnravelTransposes),
     Control(optional.check_ensemble, ReversedRows),
     Control(optional.check_ensemble, StackedBatches),
+    Control(optional.check_another_optimizer, KeepsItsOptimizer),
+    Control(optional.check_another_optimizer, ChangesItsOptimizer),
     Control(derivatives.check_jvp, WrongSignJvp),
     Control(derivatives.check_jvp, WrongSignJvp, "float32_adamw"),
     Control(derivatives.check_jvp, TransposedJvp),
