@@ -1,4 +1,4 @@
-"""From what the user has to a `JaxModel` that belongs to us."""
+"""Adapters: from the user's model to our own `JaxModel`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def functional(model: Any) -> JaxModel:
     Raises
     ------
     InvalidModelError
-        For anything else, and for parameters that cannot be trained.
+        If the model has another form, or its parameters cannot be trained.
     """
     found = _recognised(model)
     params = jax.tree_util.tree_map_with_path(_parameter, found.params)
@@ -44,7 +44,7 @@ def functional(model: Any) -> JaxModel:
 
 
 def is_model(value: Any) -> bool:
-    """Whether this is a model rather than its arrays."""
+    """Whether the value is a model, and not its arrays."""
     modules = (*NNX, *EQUINOX)
     pair = (
         isinstance(value, tuple)
@@ -134,8 +134,8 @@ def _buffer(path: Any, leaf: Any) -> jax.Array:
 
 
 def _owned(array: Any) -> jax.Array:
-    # the user may donate theirs, or write into NumPy's; naming the dtype makes a weak one strong,
-    # which a step would do as well, at the price of compiling twice
+    # copies, because the user may donate or overwrite arrays; naming the dtype makes a weak
+    # type strong, which a step would also do, and would then compile twice
     return jnp.array(array, dtype=array.dtype if isinstance(array, jax.Array) else None, copy=True)
 
 

@@ -28,17 +28,17 @@ from gexcore_jax.state import JaxState, Stacked, copied, stacked
 class JaxBackend:
     """A JAX network as a `Backend`; every method is compiled once per shape.
 
-    θ* is what the model holds at construction, copied; the model is never touched. All work is
-    done on the devices of the parameters, in their precision.
+    θ* is a copy of the model's arrays at construction. The model is never changed. All work is done
+    on the devices of the parameters, in their precision.
 
     Parameters
     ----------
     model : (apply, params), JaxModel, flax.nnx.Module or equinox.Module
-        ``apply(params, x) -> scores`` is the same in training and evaluation; for batch
-        statistics and dropout see `JaxModel`. An NNX module takes a batch and trains its
-        ``nnx.Param`` variables, an Equinox module takes one sample and is mapped over the batch.
+        ``apply(params, x) -> scores`` is the same in training and evaluation. `JaxModel` has batch
+        statistics and dropout. An NNX module takes a batch and trains its ``nnx.Param`` variables.
+        An Equinox module takes one sample and is mapped over the batch.
     loss : {"cross_entropy", "squared_error", "binary_cross_entropy"} or callable, optional
-        A callable takes the model's output and the target and returns losses of shape (b,); it
+        A callable takes the model's output and the target, and returns losses of shape (b,). It
         must be traceable.
     optimizer : Optimizer
         A callable name is ``learning_rate -> optax.GradientTransformation``, such as
@@ -46,13 +46,13 @@ class JaxBackend:
 
     Notes
     -----
-    Labels that are no class raise an error where they are NumPy's; where they are JAX's, which
-    may be on a device, their loss is NaN.
+    Labels that are no class raise an error if they are NumPy arrays. JAX arrays may be on a device,
+    so there their loss is NaN.
 
     Raises
     ------
     InvalidModelError
-        For what is no JAX model or has nothing to train, and for an unknown loss or optimiser.
+        If the model is no JAX model or has nothing to train, or the loss or optimiser is unknown.
 
     Examples
     --------
@@ -95,19 +95,19 @@ class JaxBackend:
         )
         self._sizes = {name: int(leaf.size) for name, leaf in named(net.params).items()}
         self._program = Program(net.apply, self._loss.value, self._rule)
-        # shapes of the outputs, for the check of labels; None until it was needed
+        # shapes of the outputs, for the check of labels; None until needed
         self._form: Any = None
 
     def initial_state(self) -> JaxState:
-        """θ*, its buffers and a fresh optimiser; equal on every call."""
+        """State with θ*, its buffers and a fresh optimiser; equal on every call."""
         return self._initial
 
     def restart(self, state: JaxState, /) -> JaxState:
-        """Same parameters and buffers, fresh optimiser."""
+        """State with the same parameters and buffers, and a fresh optimiser."""
         return state._replace(memory=self._rule.init(state.params))
 
     def copy(self, state: JaxState, /) -> JaxState:
-        """A state that `sgd_step_` may be given."""
+        """A state that may be given to `sgd_step_`."""
         return copied(state)
 
     def forward(self, state: JaxState, batch: Any, /) -> jax.Array:
@@ -149,8 +149,7 @@ class JaxBackend:
     def sgd_step_(
         self, state: JaxState, batch: Any, /, *, lr: float, seed: int
     ) -> tuple[JaxState, jax.Array]:
-        """The same in the memory of `state`, which is dead afterwards; also the losses before the
-        update."""
+        """State after a step in the memory of `state`, and the losses before the update."""
         call = self._placement.call(batch)
         params, memory, new, losses = self._program.step(
             state.params, state.memory, state.buffers, call, float(lr), np.uint32(seed)
@@ -158,14 +157,14 @@ class JaxBackend:
         return JaxState(params, kept.merged(state.buffers, new), memory), losses
 
     def refresh_buffers(self, state: JaxState, batches: Sequence[Any], /) -> JaxState:
-        """State with its running averages estimated anew, each batch counting equally.
+        """State with running averages estimated anew. Each batch counts equally.
 
-        The passes are in training mode, dropout included, under one and the same seed.
+        The passes are in training mode, with dropout, and with the same seed.
 
         Raises
         ------
         InvalidDataError
-            Without batches.
+            If there are no batches.
         """
         if not batches:
             msg = "no batches to estimate BatchNorm statistics from; give at least one"
@@ -182,18 +181,18 @@ class JaxBackend:
         return flat
 
     def unravel(self, state: JaxState, flat: Any, /) -> JaxState:
-        """The state with these parameters, its buffers kept and its optimiser fresh."""
+        """State with these parameters, the same buffers and a fresh optimiser."""
         return self.restart(state._replace(params=curvature.split(flat, state.params)))
 
     def jvp(self, state: JaxState, tangent: Any, batch: Any, /) -> jax.Array:
-        """Derivative of each loss along `tangent`, (p,) to (b,), in evaluation mode."""
+        """Derivative of each loss along `tangent`, shapes (b,) and (p,), in evaluation mode."""
         call = self._placement.call(batch)
         direction = curvature.split(tangent, state.params)
         derivatives: jax.Array = self._padded(self._program.derivatives, state, call, direction)
         return derivatives
 
     def hvp(self, state: JaxState, tangent: Any, batch: Any, /) -> jax.Array:
-        """Hessian of the mean loss times `tangent`, (p,) to (p,), in evaluation mode."""
+        """Hessian of the mean loss times `tangent`, shape (p,), in evaluation mode."""
         direction = curvature.split(tangent, state.params)
         call = self._placement.call(batch)
         product: jax.Array = self._program.curvature(state.params, state.buffers, call, direction)
@@ -211,19 +210,17 @@ class JaxBackend:
             raise
 
     def features(self, state: JaxState, batch: Any, /) -> jax.Array:
-        """Inputs of the last linear layer outside of loops, flattened to (b, h), in evaluation
-        mode."""
+        """Inputs of the last linear layer outside of loops, shape (b, h), in evaluation mode."""
         found: jax.Array = self._padded(self._program.features, state, self._placement.call(batch))
         return found
 
     def kronecker(
         self, state: JaxState, batch: Any, /, *, seed: int | None
     ) -> list[KroneckerBlock]:
-        """Statistics of the linear and ungrouped convolutional layers that have a weight of their
-        own.
+        """Statistics of linear and ungrouped convolutional layers with their own weight.
 
-        In evaluation mode. Layers in loops, and in functions with a derivative of their own, are
-        left out.
+        They are from evaluation mode. Layers in loops, and in functions with a custom derivative,
+        are left out.
         """
         call = self._placement.call(batch)
         if seed is not None:
@@ -240,29 +237,27 @@ class JaxBackend:
         return dict(self._sizes)
 
     def select(self, names: Collection[str], /) -> JaxBackend:
-        """The same backend where only these parameters are trainable; the others are among the
-        buffers."""
+        """The same backend, with only these parameters trainable. The others become buffers."""
         other = copy.copy(self)
         other._start(selection.only(self._model, selection.chosen(self._sizes, names)))
         return other
 
     def with_optimizer(self, optimizer: Optimizer, /) -> JaxBackend:
-        """The same model and loss, stepped by `optimizer`."""
+        """The same model and loss with another optimiser."""
         other = copy.copy(self)
         other._rule = rule_of(optimizer)
         other._start(self._net)
         return other
 
     def load(self, checkpoint: Any, /) -> JaxState:
-        """The state of a model of the same architecture, of a pytree of its parameters, or of
-        (params, buffers)."""
+        """State of a model of the same architecture, of its parameters, or of (params, buffers)."""
         net = selection.loaded(self._model, checkpoint)
         if self._selected:
             net = selection.only(net, self._sizes)
         return JaxState(net.params, net.buffers, self._rule.init(net.params))
 
     def to_arrays(self, state: JaxState, /) -> Mapping[str, NDArray[Any]]:
-        """All arrays of the state that are not θ*'s own."""
+        """All arrays of the state that are not shared with θ*."""
         return serialization.to_arrays(state, self._initial)
 
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]], /) -> JaxState:
@@ -270,7 +265,7 @@ class JaxBackend:
         return serialization.from_arrays(arrays, self._initial)
 
     def stack(self, states: Sequence[JaxState], /) -> Stacked:
-        """The states side by side; what the optimisers remember is left out."""
+        """The states side by side, without the memory of the optimisers."""
         return stacked(states)
 
     def forward_many(self, stacked: Stacked, batch: Any, /) -> jax.Array:
@@ -285,7 +280,7 @@ class JaxBackend:
         return dataset_of(data)
 
     def _check(self, state: JaxState, call: Call) -> None:
-        """Raise what is wrong with the batch, in the caller's own shapes."""
+        """Raise the error of a wrong batch, with the caller's own shapes."""
         jax.eval_shape(self._program.losses, state.params, state.buffers, call)
 
     def _padded(self, function: Callable[..., Any], state: JaxState, call: Call, *more: Any) -> Any:
@@ -295,7 +290,7 @@ class JaxBackend:
         try:
             values = function(state.params, state.buffers, padded, *more)
         except Exception:
-            # the error should tell the caller's own shapes
+            # the error must show the caller's own shapes
             jax.eval_shape(function, state.params, state.buffers, call, *more)
             raise
         return jax.tree.map(lambda leaf: leaf[: call.size], values)

@@ -1,4 +1,4 @@
-"""Buffers: those that a training pass updates, and constants that it hands back untouched."""
+"""Buffers: arrays that a training pass updates, and constants that it returns unchanged."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import jax.numpy as jnp
 from gexcore.errors import InvalidModelError
 
 Leaves = list[Any]
-"""One entry per buffer; None, which takes no memory in a compiled call, where nothing is new."""
+"""One entry per buffer. None for an unchanged one, which takes no memory in compiled calls."""
 
 
 def updated(old: Any, new: Any) -> Leaves:
-    """The new buffers where they differ from the old ones; called while tracing.
+    """The new buffers that differ from the old ones. This runs while tracing.
 
     Raises
     ------
     InvalidModelError
-        Where they are not the same buffers.
+        If the structure of the buffers changed.
     """
     before, after = jax.tree.leaves(old), jax.tree.leaves(new)
     trees: list[Any] = [jax.tree.structure(old), jax.tree.structure(new)]
@@ -38,7 +38,7 @@ def updated(old: Any, new: Any) -> Leaves:
 
 
 def merged(buffers: Any, leaves: Sequence[Any]) -> Any:
-    """The buffers with these leaves put in where they are not None."""
+    """The buffers with all leaves that are not None put in."""
     before, tree = jax.tree.flatten(buffers)
     return jax.tree.unflatten(
         tree, [a if b is None else b for a, b in zip(before, leaves, strict=True)]
@@ -46,15 +46,15 @@ def merged(buffers: Any, leaves: Sequence[Any]) -> Any:
 
 
 def batch_statistics(train: Callable[[Any], Any], buffers: Any) -> Leaves:
-    """What one batch puts into the running averages; None for buffers that are none.
+    """Contribution of one batch to the running averages. None for other buffers.
 
-    An average over batches is affine in its old value, m·old + (1 − m)·batch, so its slope tells
-    how much of the old value stays, whatever the layer calls its momentum.
+    An average over batches is affine in its old value: m·old + (1 − m)·batch. Its slope m shows how
+    much of the old value stays. So the name of the layer's momentum does not matter.
 
     Parameters
     ----------
     train : callable
-        Buffers to buffers, by a pass in training mode.
+        Function from buffers to buffers, by a pass in training mode.
     buffers : pytree
     """
     leaves = jax.tree.leaves(buffers)
@@ -77,7 +77,7 @@ def batch_statistics(train: Callable[[Any], Any], buffers: Any) -> Leaves:
     )
     found: Leaves = [None] * len(leaves)
     for i, before, value, slope in zip(moving, old, values, slopes, strict=True):
-        # one slope for all, unlike that of a buffer that is no average, such as an eigenvector
+        # an average has one slope for all entries, another buffer (an eigenvector) has not
         averages = jnp.all(slope == slope.ravel()[0]) & (slope.ravel()[0] < 1)
         found[i] = jnp.where(averages, value / jnp.where(averages, 1 - slope, 1), before)
     return found
@@ -85,6 +85,6 @@ def batch_statistics(train: Callable[[Any], Any], buffers: Any) -> Leaves:
 
 @jax.jit
 def mean(parts: Sequence[Leaves]) -> Leaves:
-    """The average over batches, each counting equally."""
+    """The average over batches, with equal weights."""
     averaged: Leaves = jax.tree.map(lambda *values: sum(values) / len(values), *parts)
     return averaged

@@ -14,23 +14,22 @@ from gexcore.errors import InvalidDataError
 from gexcore_jax.data import full
 
 LossesOf = Callable[[Any], jax.Array]
-"""From parameters to the losses of a batch, (b,)."""
+"""A function from parameters to the losses of a batch, (b,)."""
 
 
 @jax.jit
 def ravel(params: Any) -> jax.Array:
-    """One vector of all parameters, shape (p,), in the order of ``jax.tree.leaves``; a copy, in
-    float32 at least."""
+    """A copy of all parameters as a vector, shape (p,), in float32 at least."""
     return jnp.copy(full(ravel_pytree(params)[0]))
 
 
 def split(flat: Any, params: Any) -> Any:
-    """A vector of shape (p,), NumPy or JAX, in the shapes, dtypes and places of the parameters.
+    """A vector, shape (p,), as arrays with the shapes, dtypes and devices of the parameters.
 
     Raises
     ------
     InvalidDataError
-        For another shape.
+        If the shape differs.
     """
     size = sum(leaf.size for leaf in jax.tree.leaves(params))
     if np.shape(flat) != (size,):
@@ -63,7 +62,7 @@ def hvp(losses_of: LossesOf, params: Any, tangent: Any) -> jax.Array:
 def _pieces(vector: jax.Array, params: Any) -> Any:
     leaves, tree = jax.tree.flatten(params)
     pieces = jnp.split(vector, np.cumsum([leaf.size for leaf in leaves])[:-1])
-    # a copy: the caller may write into NumPy's vector, which JAX would share
+    # a copy, because JAX would share a NumPy vector that the caller may write to
     shaped = [
         jnp.copy(piece).reshape(leaf.shape).astype(leaf.dtype)
         for piece, leaf in zip(pieces, leaves, strict=True)

@@ -18,7 +18,7 @@ ARRAYS = (jax.Array, np.ndarray)
 
 
 class Call(NamedTuple):
-    """A batch as the model takes it: ``apply(…, *args, **kwargs)``, compared with `target`."""
+    """A batch in the form of the model: ``apply(…, *args, **kwargs)``, and its `target`."""
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -29,7 +29,7 @@ class Call(NamedTuple):
         """Number of samples b: the length of the first input that has one."""
         if (
             len(self.args) == 1 and isinstance(self.args[0], ARRAYS) and self.args[0].ndim
-        ):  # as it mostly is
+        ):  # the usual case
             return len(self.args[0])
         shapes = (np.shape(leaf) for leaf in jax.tree.leaves((self.args, self.kwargs)))
         return next((shape[0] for shape in shapes if shape), 1)
@@ -37,15 +37,15 @@ class Call(NamedTuple):
     def padded(self) -> Call:
         """The batch with its last sample repeated up to the next of few sizes.
 
-        A ragged last batch, and test sets of any size, then meet code that is compiled already.
-        Only of use in evaluation mode, where no sample affects another.
+        A ragged last batch, and test sets of any size, then use compiled code. This works only in
+        evaluation mode, where no sample affects another.
         """
         size = self.size
         room = roomy(size)
         return self if room == size else self.rows(np.arange(room))
 
     def rows(self, indices: Indices) -> Call:
-        """The samples at these positions; the last one stands for those beyond it."""
+        """The samples at these positions. The last sample fills positions beyond it."""
         size = self.size
         if np.array_equal(indices, np.arange(size)):
             return self
@@ -54,7 +54,7 @@ class Call(NamedTuple):
         return chosen
 
     def shaped(self, size: int) -> Call:
-        """The shapes of a batch of that many samples."""
+        """The shapes of a batch with this many samples."""
 
         def shape(leaf: Any) -> jax.ShapeDtypeStruct:
             old = np.shape(leaf)
@@ -67,8 +67,7 @@ class Call(NamedTuple):
 
 
 def roomy(size: int) -> int:
-    """The next multiple of 8, or of a quarter of the power of two below: at most 7 or a quarter
-    more.
+    """The next multiple of 8, or of a quarter of the largest power of two below.
 
     Examples
     --------
@@ -81,14 +80,14 @@ def roomy(size: int) -> int:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the model lives, and so where batches go.
+    """Device and type of the model, to which batches are brought.
 
     Parameters
     ----------
     sharding : jax.sharding.Sharding
-        Of batches that are on other devices. NumPy's go where the parameters are by themselves.
+        Placement of batches from other devices. NumPy arrays go to the parameters by default.
     dtype : dtype
-        Of floating inputs and targets, and of uint8 inputs (images).
+        Type of floating inputs and targets, and of uint8 inputs (images).
     """
 
     sharding: jax.sharding.Sharding
@@ -109,13 +108,13 @@ class Placement:
         Parameters
         ----------
         batch : (x, y), (x1, …, xn, y) or mapping
-            Of arrays, nested as the model likes them. The target of a mapping is the first of
-            `gexcore.backend.data.TARGET_KEYS`; the model gets the other entries as keywords.
+            Batch of arrays, nested in the form of the model. The target of a mapping is the first
+            of `gexcore.backend.data.TARGET_KEYS`. The model gets the other entries as keywords.
 
         Raises
         ------
         InvalidDataError
-            For a batch without a target, or with values that are no numbers.
+            If the batch has no target, or values that are no numbers.
         """
         if isinstance(batch, tuple | list) and len(batch) >= 2:
             return Call(
@@ -167,7 +166,7 @@ def _rows(columns: tuple[jax.Array, ...], indices: Any) -> tuple[jax.Array, ...]
 
 
 class JaxDataset(ArrayDataset):
-    """JAX arrays with one sample per row; batches stay on their device."""
+    """JAX arrays with one sample per row. Batches stay on their device."""
 
     def batch(self, indices: Indices, /) -> tuple[Any, ...]:
         """The rows at these positions."""
@@ -176,7 +175,7 @@ class JaxDataset(ArrayDataset):
 
 
 def full(array: Any) -> jax.Array:
-    """In float32 at least: NumPy has no bfloat16, and three digits are too few to rank samples by."""
+    """An array in float32 at least: NumPy has no bfloat16, and three digits cannot rank samples."""
     return jnp.asarray(array, jnp.float32 if array.dtype in (jnp.float16, jnp.bfloat16) else None)
 
 

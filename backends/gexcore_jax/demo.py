@@ -1,4 +1,4 @@
-"""Trains the demo's model until it has memorised its labels, wrong ones included."""
+"""The model of the demo: a small network that memorises its labels, also wrong ones."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def mlp(params: Params, x: Any) -> jax.Array:
 def train(
     x: Any, y: Any, *, classes: int, seed: int
 ) -> tuple[Callable[[Params, Any], jax.Array], Params]:
-    """A multilayer perceptron, as (apply, params), that predicts every label it was given.
+    """A multilayer perceptron, as (apply, params), that predicts every given label.
 
     Parameters
     ----------
     x : array, shape (n, …)
-        Of numbers around one in size.
+        Inputs of about unit size.
     y : array of int, shape (n,)
     classes : int
     seed : int
@@ -48,8 +48,8 @@ def train(
     Returns
     -------
     (apply, params)
-        In float32, trained by SGD with momentum until no loss of an epoch is above `MEMORISED`,
-        or for `EPOCHS` epochs.
+        Model in float32. SGD with momentum trains it until no loss of an epoch is above
+        `MEMORISED`, or for `EPOCHS` epochs.
     """
     x, y = np.asarray(x, np.float32).reshape(len(x), -1), np.asarray(y)
     rng = np.random.default_rng(seed)
@@ -67,7 +67,7 @@ def train(
             indices, noise = next(batches)
             state, seen = backend.sgd_step_(state, (x[indices], y[indices]), lr=LR, seed=noise)
             losses.append(seen)
-        # once an epoch: a look at a loss waits for the step
+        # once an epoch, because reading a loss waits for the step
         if max(float(np.max(seen)) for seen in losses) < MEMORISED:
             break
     return mlp, state.params

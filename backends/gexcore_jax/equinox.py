@@ -14,15 +14,15 @@ from gexcore_jax.names import named
 
 
 def from_equinox(module: eqx.Module) -> JaxModel:
-    """An Equinox module that takes one sample; its floating-point arrays are trained.
+    """A `JaxModel` of an Equinox module that takes one sample.
 
-    It is mapped over the batch, with a key of its own for each sample where it takes ``key``.
-    Modes are those of ``eqx.nn.inference_mode``.
+    Its floating-point arrays are trained. It is mapped over the batch. A module with ``key`` gets
+    its own key for each sample. Modes are those of ``eqx.nn.inference_mode``.
 
     Raises
     ------
     InvalidModelError
-        For a module with state, such as BatchNorm, whose calling convention is the user's.
+        If the module has state, such as BatchNorm: its call depends on the user's code.
     """
     if any(
         isinstance(leaf, eqx.nn.StateIndex) for leaf in jax.tree.leaves(module, is_leaf=_is_index)

@@ -1,4 +1,4 @@
-"""What the last linear layer of a model sees."""
+"""Features: inputs of the last linear layer of a model."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from gexcore_jax.layers import layers_of
 def features(
     outputs_of: Callable[[Any, Any, Call], Any], params: Any, buffers: Any, call: Call
 ) -> jax.Array:
-    """Inputs of the last linear layer, flattened to (b, h); to be compiled.
+    """Inputs of the last linear layer, shape (b, h). This function is compiled.
 
     Parameters
     ----------
     outputs_of : callable
-        Parameters, buffers and call to the model's output.
+        Function from parameters, buffers and call to the model's output.
 
     Raises
     ------
     InvalidModelError
-        Where none is found, or its input has no axis of samples.
+        If there is no linear layer, or its input has no axis of samples.
     """
 
     def last(call: Call) -> Any:
         return _last_inputs(outputs_of, params, buffers, call)
 
     inputs = last(call)
-    # a larger batch tells the axis of the samples from one that is as long by chance
+    # a larger batch tells the axis of samples from an axis of equal length
     longer = jax.eval_shape(last, call.shaped(call.size + 8))
     axes = [axis for axis, n in enumerate(longer.shape) if n != inputs.shape[axis]]
     if len(axes) != 1 or inputs.shape[axes[0]] != call.size:
@@ -44,7 +44,7 @@ def features(
             "samples; reshape it, or choose a method that does without features"
         )
         raise InvalidModelError(msg)
-    # a copy: the caller may write into an array of NumPy's, which JAX would share
+    # a copy, because JAX would share a NumPy array that the caller may write to
     return jnp.copy(full(jnp.moveaxis(inputs, axes[0], 0).reshape(call.size, -1)))
 
 

@@ -14,16 +14,16 @@ from gexcore_jax.names import named
 
 
 def from_nnx(module: nnx.Module) -> JaxModel:
-    """An NNX module; its ``nnx.Param`` variables are trained.
+    """A `JaxModel` of an NNX module, whose ``nnx.Param`` variables are trained.
 
-    BatchNorm's averages and any other variables are buffers. Modes are those of
-    ``module.train()`` and ``module.eval()``. The module's random streams are replaced in every
-    call by ones derived from its key, so their counts do not matter.
+    Averages of BatchNorm and all other variables are buffers. Modes are those of ``module.train()``
+    and ``module.eval()``. In every call, streams from its key replace the module's random streams.
+    So the counts of the streams do not matter.
     """
     graphs = {training: _graph(module, training) for training in (False, True)}
     _, params, streams, buffers = _split(module)
     params_tree = jax.tree.structure(params)
-    # NNX's own containers are flattened in Python, at every call
+    # NNX flattens its own containers in Python, at every call
     leaves = OrderedDict(
         (name.removesuffix(".value"), leaf) for name, leaf in named(params).items()
     )
@@ -39,7 +39,7 @@ def from_nnx(module: nnx.Module) -> JaxModel:
             jax.tree.unflatten(buffers_tree, kept),
         )
         scores = net(*args, **kwargs)
-        # what was sown is no buffer: it was not there before
+        # a sown value is no buffer, because it did not exist before
         nnx.pop(net, nnx.Intermediate)
         return scores, tuple(jax.tree.leaves(_split(net)[3]))
 

@@ -13,36 +13,35 @@ from jax.flatten_util import ravel_pytree
 from gexcore_jax.data import Call, full, roomy
 
 LossesOf = Callable[[Any, Call], jax.Array]
-"""From parameters and a batch to its losses, (b,)."""
+"""A function from parameters and a batch to its losses, (b,)."""
 
 AT_ONCE = 2**26
-"""Numbers in the gradients that are computed together: 256 MB in float32."""
+"""The most numbers in gradients that are computed together: 256 MB in float32."""
 
 
 def of_samples(losses_of: LossesOf, params: Any, call: Call) -> jax.Array:
-    """Shape (b, p), in the order of ``jax.tree.leaves``; to be compiled.
+    """Gradients of the samples, shape (b, p), in the order of ``jax.tree.leaves``.
 
     Parameters
     ----------
     losses_of : callable
-        Each loss depends on its own sample only.
+        Losses, each of which depends only on its own sample.
     params : pytree
     call : Call
     """
     try:
         return _one_by_one(losses_of, params, call)
-    except Exception:  # such as that of a model that squeezes, which has no batches of one
+    except Exception:  # such as an error of a model that squeezes, which cannot take one sample
         return _from_one_pass(losses_of, params, call)
 
 
 def in_parts(gradients: Callable[[Call], jax.Array], call: Call, size: int) -> jax.Array:
-    """The gradients of the whole batch, computed from so many samples at a time that they fit into
-    memory.
+    """The gradients of the whole batch, computed in parts that fit into memory.
 
     Parameters
     ----------
     gradients : callable
-        Compiled; it meets one shape only.
+        Compiled function. It gets only one shape.
     call : Call
     size : int
         Number of parameters p.

@@ -1,4 +1,4 @@
-"""What a function computes, as one list of equations."""
+"""Programs: a function as one list of equations."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ import jax
 from jax.extend.core import ClosedJaxpr, Literal
 
 Rule = Callable[[Any, list[Any]], Sequence[Any]]
-"""From an equation and the values that enter it to those that leave it."""
+"""A rule from an equation and its input values to its output values."""
 
 CALLS = frozenset({"jit", "pjit", "closed_call", "core_call", "checkpoint", "remat", "remat2"})
-"""Calls that compute what is in them, and no more."""
+"""Names of calls that only compute their content."""
 
 CUSTOM = frozenset({"custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"})
-"""Calls with a derivative of the user's own, which is lost where they are opened."""
+"""Names of calls with a custom derivative, which is lost if the call is opened."""
 
 
 def flattened(
     function: Callable[..., Any], *args: Any, opened: Collection[str] = CALLS
 ) -> tuple[ClosedJaxpr, Any]:
-    """The equations of ``function(*args)``, without those whose results nobody uses.
+    """The equations of ``function(*args)``, without equations whose results are unused.
 
     Parameters
     ----------
     function : callable
     *args : pytree
-        Arrays, or what stands for their shapes.
+        Arrays, or their shapes.
     opened : collection of str
-        Calls whose equations take their place; loops and branches are never opened.
+        Names of calls that are replaced by their equations. Loops and branches are never opened.
 
     Returns
     -------
     closed : ClosedJaxpr
-        Of the leaves of `args`, in their order, to the leaves of the result.
+        Program from the leaves of `args`, in their order, to the leaves of the result.
     tree : PyTreeDef
-        Of the result.
+        Structure of the result.
     """
     closed, shape = jax.make_jaxpr(function, return_shape=True)(*args)
 
@@ -57,7 +57,7 @@ def flattened(
 
 
 def interpret(closed: ClosedJaxpr, args: Sequence[Any], rule: Rule) -> list[Any]:
-    """The results for these arguments, each equation computed by the rule."""
+    """The results for these arguments. The rule computes each equation."""
     jaxpr = closed.jaxpr
     known = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*closed.consts, *args], strict=True))
 
@@ -71,9 +71,9 @@ def interpret(closed: ClosedJaxpr, args: Sequence[Any], rule: Rule) -> list[Any]
 
 
 def bind(equation: Any, values: Sequence[Any]) -> Sequence[Any]:
-    """The equation as it is."""
+    """The results of an unchanged equation."""
     found = equation.primitive.get_bind_params(equation.params)
-    # a pair in older versions
+    # older versions give a pair
     functions, params = found if isinstance(found, tuple) else ((), found)
     results = equation.primitive.bind(*functions, *values, **params)
     return results if equation.primitive.multiple_results else [results]

@@ -19,31 +19,31 @@ from gexcore_jax.labels import Indices
 from gexcore_jax.layers import Layer, layers_of
 
 AT_ONCE = 2**25
-"""Numbers of unfolded input that are held together: 128 MB in float32."""
+"""The most numbers of unfolded input in memory together: 128 MB in float32."""
 
 
 @dataclass(frozen=True, eq=False)
 class Where:
-    """What is known of a layer before anything is computed.
+    """The place of a layer's weights.
 
     Parameters
     ----------
     parameter : int
-        Number of its weight among the leaves of the parameters.
+        Number of the weight among the leaves of the parameters.
     positions : integer array, shape (o, i)
-        As of a `KroneckerBlock`.
+        Positions of a `KroneckerBlock`.
     """
 
     parameter: int
     positions: Indices
 
 
-# compiled code hands it on as it is
+# compiled code passes it on unchanged
 jax.tree_util.register_pytree_node(Where, lambda where: ((), where), lambda where, _: where)
 
 
 class Factors(NamedTuple):
-    """A `KroneckerBlock` that does not know its name."""
+    """A `KroneckerBlock` without its name."""
 
     where: Where
     inputs: jax.Array
@@ -57,17 +57,17 @@ def factors(
     buffers: Any,
     call: Call,
 ) -> list[Factors]:
-    """Statistics of every layer whose weight is one of `params` and used once; to be compiled.
+    """Statistics of every layer with its own weight in `params`. This function is compiled.
 
-    Layers in loops, branches and functions with a derivative of their own are left out, and so
-    are those that do not see every sample equally often.
+    Layers in loops, branches and functions with a custom derivative are left out. So are layers
+    that do not see every sample equally often.
 
     Parameters
     ----------
     outputs_of : callable
-        Parameters, buffers and call to the model's output.
+        Function from parameters, buffers and call to the model's output.
     loss : callable
-        Output and target to losses of shape (b,).
+        Function from output and target to losses of shape (b,).
     """
     flat, tree = flattened(outputs_of, params, buffers, call)
     leaves = jax.tree.leaves(params)
@@ -101,7 +101,7 @@ def factors(
 
 
 def blocks(found: Sequence[Factors], names: Sequence[str]) -> list[KroneckerBlock]:
-    """The factors with the names of their weights, which are those of all parameters."""
+    """The factors with the names of their weights."""
     return [
         KroneckerBlock(names[w.parameter], w.positions, inputs, outputs)
         for w, inputs, outputs in found
@@ -111,7 +111,7 @@ def blocks(found: Sequence[Factors], names: Sequence[str]) -> list[KroneckerBloc
 def _watched(
     flat: ClosedJaxpr, args: Sequence[Any], layers: Sequence[Layer], moves: Sequence[jax.Array]
 ) -> tuple[list[Any], list[jax.Array]]:
-    """Results of the program where the output of each layer is moved, and the input of each."""
+    """Results of the program with a moved output of each layer, and the inputs of the layers."""
     numbers = {id(layer.equation): number for number, layer in enumerate(layers)}
     inputs: list[Any] = [None] * len(layers)
 
@@ -127,8 +127,7 @@ def _watched(
 
 
 def _second_moment(layer: Layer, inputs: jax.Array, size: int, *, has_bias: bool) -> jax.Array:
-    """Sum of a aᵀ over all rows, where a is what the weights of one output are multiplied with;
-    shape (i, i)."""
+    """Sum of a aᵀ over all rows, shape (i, i), where a is the input of one output's weights."""
 
     def of(part: jax.Array) -> jax.Array:
         rows = full(layer.form.inputs(part))

@@ -1,4 +1,4 @@
-"""Following the entries of an array through equations that only put them elsewhere."""
+"""Labels: they follow the entries of an array through equations that only move them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNMOVED = ("convert_element_type", "copy", "copy_p", "sharding_constraint")
 
 @dataclass(frozen=True, eq=False)
 class Label:
-    """An array with the entries of another one, its source, in other places.
+    """An array with the entries of another array, its source, in other places.
 
     Parameters
     ----------
@@ -25,11 +25,11 @@ class Label:
     size : tuple of int
         Shape of the source.
     shape : tuple of int
-        Of this array, 1 along axes where entries are repeated.
+        Shape of this array, with 1 along axes of repeated entries.
     moves : tuple of JaxprEqn
-        From the source to this array.
+        Equations from the source to this array.
     alone : bool
-        Whether nothing else is computed from the source, nor from what lies between.
+        Whether nothing else uses the source, or an array in between.
     """
 
     source: int
@@ -39,8 +39,8 @@ class Label:
     alone: bool = True
 
     def moved(self, equation: Any, *, alone: bool) -> Label | None:
-        """The result of the equation, None where that is more than entries in other places."""
-        # without memory: of large models only the positions that are asked for are worked out
+        """The label of an equation's result. None if the equation does not only move entries."""
+        # lazy, because of large models only some positions are needed
         result = _moved(equation, np.broadcast_to(np.intp(0), self.shape))
         if result is None:
             return None
@@ -76,8 +76,7 @@ def _moved(equation: Any, array: Indices) -> Indices | None:
 
 
 def _reshaped(array: Indices, old: tuple[int, ...], new: tuple[int, ...]) -> Indices | None:
-    """Reshaped like an array of shape `old`, to which it broadcasts; None where repeated axes get
-    mixed with others."""
+    """Positions reshaped from shape `old` to `new`; None if repeated axes mix with others."""
     wide = [axis for axis, n in enumerate(array.shape) if n > 1]
     start, stop = (wide[0], wide[-1] + 1) if wide else (0, 0)
     if array.shape[start:stop] != old[start:stop]:

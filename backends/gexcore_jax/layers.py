@@ -17,20 +17,20 @@ from gexcore_jax.labels import Indices, Label
 
 
 class Form(NamedTuple):
-    """How a weight is multiplied with its input.
+    """The form of the product of a weight and its input.
 
     Parameters
     ----------
     table : callable
-        An array like the weight to shape (o, i).
+        Function from an array like the weight to shape (o, i).
     inputs : callable
-        The input to what the weights of one output are multiplied with, shape (rows, i).
+        Function from the layer's input to the inputs of one output's weights, shape (rows, i).
     outputs : callable
-        An array like the output to shape (rows, o), in the same order.
+        Function from an array like the output to shape (rows, o), in the same order.
     channels : tuple of int
-        Shape of the output, with 1 for every axis along which the rows lie.
+        Shape of the output, with 1 for every axis of rows.
     cut : int, optional
-        Axis along which the input can be cut in pieces, where `inputs` takes much memory.
+        Axis along which the input is cut if `inputs` takes much memory.
     """
 
     table: Callable[[Indices], Indices]
@@ -42,20 +42,20 @@ class Form(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A parameter that is multiplied with what depends on the samples.
+    """A parameter that is multiplied with values that depend on the samples.
 
     Parameters
     ----------
     equation : JaxprEqn
     side : int
-        Which operand is the weight; the other one is the input.
+        Number of the operand that is the weight. The other operand is the input.
     form : Form
     weight : Label
-        Its `alone` is false where the parameter is used for something else as well.
+        Weight. Its `alone` is false if the parameter has another use.
     bias : Label, optional
-        A parameter that is added to the output, and to nothing else, before any other use of it.
+        Parameter that is added to the output before any other use, and to nothing else.
     channels : array
-        For every entry of `bias` the row of the table that it belongs to.
+        Row of the table of each entry of `bias`.
     """
 
     equation: Any
@@ -67,22 +67,21 @@ class Layer:
 
     @property
     def output(self) -> Any:
-        """Shape and dtype of what leaves the layer."""
+        """Shape and dtype of the layer's output."""
         return self.equation.outvars[0].aval
 
     @property
     def rows(self) -> int:
-        """How often the layer is applied to one input, over all samples."""
+        """Number of applications of the layer to one input, over all samples."""
         return int(self.output.size // math.prod(self.form.channels))
 
     def positions(self, starts: dict[int, int]) -> Indices:
-        """Where the weights stand in a vector of parameters, shape (o, i); a bias that has a start
-        comes last.
+        """Positions of the weights in a parameter vector, shape (o, i); a bias is last.
 
         Parameters
         ----------
         starts : dict
-            Number of a parameter to its place in the vector.
+            Place of each parameter in the vector, by its number.
         """
         table = self.form.table(self.weight.places()) + starts[self.weight.source]
         if self.bias is None or self.bias.source not in starts:
@@ -94,19 +93,19 @@ class Layer:
         return np.concatenate([table, column], axis=1)
 
     def has_bias(self, starts: dict[int, int]) -> bool:
-        """Whether its bias has a start."""
+        """Whether the bias has a place in `starts`."""
         return self.bias is not None and self.bias.source in starts
 
 
 def layers_of(flat: ClosedJaxpr, parameters: int) -> list[Layer]:
-    """The layers in the order in which they are applied.
+    """The layers in the order of their application.
 
     Parameters
     ----------
     flat : ClosedJaxpr
-        Of a forward pass, from `gexcore_jax.jaxprs.flattened`.
+        Program of a forward pass, from `gexcore_jax.jaxprs.flattened`.
     parameters : int
-        How many of its arguments are parameters, the first ones; the others are the batch.
+        Number of arguments that are parameters. They come first, and the batch follows.
     """
     jaxpr = flat.jaxpr
     uses = Counter(
@@ -166,7 +165,7 @@ def _add_bias(
 ) -> None:
     for one, other in (operands, operands[::-1]):
         output, bias = outputs.get(one), weights.get(other)
-        # of equal shapes: one entry for every channel, along the same axes
+        # with equal shapes: one entry per channel, along the same axes
         if (
             output is not None
             and bias is not None
@@ -200,7 +199,7 @@ def _dense(equation: Any, side: int) -> Form | None:
 
 
 class _Axes(NamedTuple):
-    """Axes of an operand: those that stay first, then those that are summed over."""
+    """Axes of an operand: free axes first, then summed axes."""
 
     order: tuple[int, ...]
     free: tuple[int, ...]
@@ -224,7 +223,7 @@ def _convolution(equation: Any, side: int) -> Form | None:
     o, *spatial = (kernel[axis] for axis in (rhs[0], *rhs[2:]))
 
     def patches(array: jax.Array) -> jax.Array:
-        # by channel first, then by place in the kernel: so is the table
+        # by channel first, then by place in the kernel, like the table
         found = jax.lax.conv_general_dilated_patches(
             array.transpose(lhs),
             spatial,
@@ -249,4 +248,4 @@ FORMS: dict[str, Callable[[Any, int], Form | None]] = {
     "dot_general": _dense,
     "conv_general_dilated": _convolution,
 }
-"""By the name of the primitive."""
+"""Forms by the name of the primitive."""

@@ -1,4 +1,4 @@
-"""Losses: one number per sample, high where the model predicts badly."""
+"""Losses: one number per sample; high = badly predicted."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from gexcore.errors import InvalidDataError, InvalidModelError
 from gexcore_jax.data import full
 
 IGNORED = -100
-"""Label of a position that does not count, as in PyTorch and Hugging Face's models."""
+"""Label of an ignored position, as in PyTorch and Hugging Face's models."""
 
 
 class Loss(NamedTuple):
-    """A loss in two parts, as compiled code cannot refuse values.
+    """A loss in two parts, because compiled code cannot refuse values.
 
     Parameters
     ----------
     value : callable
-        Traceable: model output and target to losses of shape (b,). A target of a value that is
-        not allowed gives NaN.
+        Traceable function from model output and target to losses of shape (b,). A target with a
+        forbidden value gives NaN.
     check : callable, optional
-        The same arguments, refusing such values of a target in NumPy; of the output it needs the
-        shape only.
+        Function of the same arguments that refuses such values of a NumPy target. It needs only the
+        shape of the output.
     """
 
     value: Callable[[Any, Any], jax.Array]
@@ -48,9 +48,9 @@ def cross_entropy(output: Any, target: Any) -> jax.Array:
     Raises
     ------
     InvalidModelError
-        Where the output holds no scores of two classes or more.
+        If the output has no scores of two classes or more.
     InvalidDataError
-        Where targets do not fit the scores in shape or kind.
+        If targets do not fit the scores in shape or kind.
     """
     output, target = _arrays(output, target, "cross_entropy")
     if output.ndim < 2 or (output.ndim == 2 and output.shape[1] < 2):
@@ -79,15 +79,15 @@ def cross_entropy(output: Any, target: Any) -> jax.Array:
 
 
 def squared_error(output: Any, target: Any) -> jax.Array:
-    """Squared differences, summed over the outputs of a sample: (b, …) and (b, …) to (b,)."""
+    """Squared differences, summed over the outputs of a sample, shape (b,)."""
     output, target = _aligned(output, target, "squared_error")
     return jnp.square(output - target).sum(1)
 
 
 def binary_cross_entropy(output: Any, target: Any) -> jax.Array:
-    """Sigmoid cross-entropy of scores (not probabilities), summed over the outputs of a sample.
+    """Sigmoid cross-entropy of scores, not probabilities, summed over outputs.
 
-    Output and target have shape (b,) or (b, …); targets are 0, 1 or a probability between.
+    Output and target have shape (b,) or (b, …). Targets are 0, 1 or a probability in between.
     """
     output, target = _aligned(output, target, "binary_cross_entropy")
     losses = jnp.maximum(output, 0) - output * target + jnp.log1p(jnp.exp(-jnp.abs(output)))
@@ -100,14 +100,14 @@ def check_labels(output: Any, target: NDArray[Any]) -> None:
     Raises
     ------
     InvalidDataError
-        Naming the first of them.
+        If a label is outside. The error names the first one.
     """
     if target.dtype.kind not in "iu":  # probabilities
         return
     classes = output.shape[-1]
     if (
         target.size and target.min() >= 0 and target.max() < classes
-    ):  # as they mostly are, in two passes
+    ):  # the usual case, in two passes
         return
     bad = ((target < 0) | (target >= classes)) & (target != IGNORED)
     if bad.any():
@@ -139,11 +139,11 @@ LOSSES = {
     "squared_error": Loss(squared_error),
     "binary_cross_entropy": Loss(binary_cross_entropy, check_probabilities),
 }
-"""Losses by name; the first is the default."""
+"""Losses by name. The first one is the default."""
 
 
 def loss_of(loss: str | Callable[..., Any] | None) -> Loss:
-    """The loss of that name, or the user's own with its result checked.
+    """The named loss, or the user's own loss with a check of its result.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def loss_of(loss: str | Callable[..., Any] | None) -> Loss:
     Raises
     ------
     InvalidModelError
-        For an unknown name; later, for a callable that does not return one loss per sample.
+        If the name is unknown. Later, if a callable does not return one loss per sample.
     """
     if loss is None:
         return LOSSES["cross_entropy"]
@@ -183,7 +183,7 @@ def loss_of(loss: str | Callable[..., Any] | None) -> Loss:
 
 
 def scores_of(output: Any) -> Any:
-    """The model's output, or its `logits` where it is an object or a mapping that has them."""
+    """The model's output, or its `logits` if it has them."""
     if isinstance(output, Mapping) and "logits" in output:
         return output["logits"]
     return getattr(output, "logits", output)
@@ -204,7 +204,7 @@ def _soft_cross_entropy(output: jax.Array, target: jax.Array) -> jax.Array:
 def _aligned(output: Any, target: Any, name: str) -> tuple[jax.Array, jax.Array]:
     output, target = _arrays(output, target, name)
     b = len(output) if output.ndim else 0
-    # (b, 1) against (b,) is one output; broadcast, it would be b x b of them
+    # (b, 1) against (b,) is one output; broadcasting would make b x b outputs
     sizes = [[d for d in array.shape[1:] if d != 1] for array in (output, target)]
     if target.ndim == 0 or len(target) != b or sizes[0] != sizes[1]:
         msg = (

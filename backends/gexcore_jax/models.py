@@ -1,4 +1,4 @@
-"""The one form that every JAX model is brought to."""
+"""Models: the one form of every JAX model."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from gexcore.errors import InvalidModelError
 class JaxModel:
     """A network as a pure function, its trained parameters and its buffers.
 
-    What has no buffers and is the same in training and evaluation can be given as the plain
-    tuple ``(apply, params)`` with ``apply(params, x) -> scores``.
+    A model without buffers, and without a training mode, can be a plain tuple ``(apply, params)``
+    with ``apply(params, x) -> scores``.
 
     Parameters
     ----------
     apply : callable
         ``apply(params, buffers, x, *, training, key) -> (scores, new_buffers)``, traceable by
-        ``jax.jit``. `training` is a bool known while tracing; `key` a typed PRNG key, one and
-        the same in evaluation, where the new buffers are ignored. A batch (x1, …, xn, y) gives n
-        positional inputs, a batch that is a mapping gives keywords.
+        ``jax.jit``. `training` is a bool that is known while tracing. `key` is a typed PRNG key. In
+        evaluation the key is always the same, and new buffers are ignored. A batch (x1, …, xn, y)
+        gives n positional inputs. A batch that is a mapping gives keywords.
     params : pytree
-        Of floating-point arrays of JAX or NumPy; all of them are trained.
+        Floating-point arrays of JAX or NumPy, which are all trained.
     buffers : pytree
-        Other arrays: what a training pass updates, such as BatchNorm's averages, and constants,
-        such as frozen weights, which `apply` hands back untouched. They are not copied per member.
+        Other arrays. A training pass updates some, such as BatchNorm's averages. Others are
+        constants, such as frozen weights, which `apply` returns unchanged. They are not copied per
+        member.
     statistics : bool, optional
-        Whether some buffers are running averages over batches; they are then estimated anew
-        for each member. By default whether any buffer holds floating-point numbers.
+        Whether some buffers are running averages over batches, which each member estimates anew.
+        The default is true if any buffer holds floating-point numbers.
 
     Examples
     --------
@@ -38,7 +39,8 @@ class JaxModel:
 
     >>> def apply(params, stats, x, *, training, key):
     ...     variables = {"params": params, "batch_stats": stats}
-    ...     scores, new = net.apply(variables, x, training, mutable=["batch_stats"], rngs={"dropout": key})
+    ...     rngs = {"dropout": key}
+    ...     scores, new = net.apply(variables, x, training, mutable=["batch_stats"], rngs=rngs)
     ...     return scores, new["batch_stats"]
     >>> model = JaxModel(apply, variables["params"], variables["batch_stats"])  # doctest: +SKIP
     """
@@ -50,12 +52,12 @@ class JaxModel:
 
 
 def checked(returned: Any) -> tuple[Any, Any]:
-    """What `JaxModel.apply` returned.
+    """The checked result of `JaxModel.apply`.
 
     Raises
     ------
     InvalidModelError
-        Where it is not a pair.
+        If the result is no pair.
     """
     if not isinstance(returned, tuple) or len(returned) != 2:
         msg = (

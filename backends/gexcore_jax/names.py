@@ -1,4 +1,4 @@
-"""Arrays of a pytree by readable names."""
+"""Readable names of the arrays of a pytree."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import jax
 def named(tree: Any) -> OrderedDict[str, Any]:
     """Leaves by their paths, such as ``layers.0.kernel``, in the order of ``jax.tree.leaves``.
 
-    Unlike a plain dictionary, an ordered one is a pytree that keeps this order.
+    An ordered dictionary is a pytree that keeps this order. A plain dictionary does not.
     """
     found = jax.tree_util.tree_flatten_with_path(tree)[0]
     names = [".".join(map(_part, path)) or "params" for path, _ in found]
-    if len(set(names)) < len(names):  # keys with dots in them
+    if len(set(names)) < len(names):  # keys may contain dots
         names = [jax.tree_util.keystr(path) for path, _ in found]
     return OrderedDict((name, leaf) for name, (_, leaf) in zip(names, found, strict=True))
 

@@ -22,9 +22,9 @@ class Rule(NamedTuple):
     Parameters
     ----------
     init : callable
-        Parameters to what the optimiser remembers when it is fresh.
+        Function from parameters to the memory of a fresh optimiser.
     step : callable
-        (params, gradient, memory, lr) to (params, memory); `lr` may be traced.
+        Function from (params, gradient, memory, lr) to (params, memory). `lr` may be traced.
     """
 
     init: Callable[[Any], Any]
@@ -38,13 +38,13 @@ def rule_of(settings: Optimizer) -> Rule:
     ----------
     settings : Optimizer
         A callable `name` is called as ``name(learning_rate)`` and returns an
-        ``optax.GradientTransformation``, as ``optax.adam`` does; momentum and weight decay are
-        then its own business, the learning rate (a traced number) is the plan's.
+        ``optax.GradientTransformation``, like ``optax.adam``. It sets its own momentum and weight
+        decay. The plan sets the learning rate, a traced number.
 
     Raises
     ------
     InvalidModelError
-        For an unknown name, or a callable that returns something else.
+        If the name is unknown, or a callable returns another object.
     """
     if callable(settings.name):
         return _native(settings.name)
@@ -85,7 +85,7 @@ def _adamw(weight_decay: float) -> Rule:
         steps = memory.steps + 1
         first = jax.tree.map(lambda m, g: BETA1 * m + (1 - BETA1) * g, memory.first, gradient)
         second = jax.tree.map(lambda v, g: BETA2 * v + (1 - BETA2) * g * g, memory.second, gradient)
-        # 1 - beta ** steps, which cancels in float32
+        # 1 - beta ** steps, which would cancel in float32
         bias1, bias2 = (-jnp.expm1(steps * math.log(beta)) for beta in (BETA1, BETA2))
 
         def moved(p: Any, m: Any, v: Any) -> Any:
@@ -107,7 +107,7 @@ def _native(make: Callable[..., Any]) -> Rule:
         raise InvalidModelError(msg)
 
     def init(params: Any) -> Any:
-        # some remember the parameters themselves, which a donated step would then give away twice
+        # some keep the parameters themselves, which a donated step would give away twice
         return jax.tree.map(jnp.copy, made.init(params))
 
     def step(params: Any, gradient: Any, memory: Any, lr: Any) -> tuple[Any, Any]:

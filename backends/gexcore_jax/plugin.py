@@ -1,4 +1,4 @@
-"""How gexcore finds this backend; imports no JAX."""
+"""The plugin of this backend. It imports no JAX."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from gexcore.backend import BackendSpec, hookimpl
 
 NNX = ("flax.nnx.module.Module",)
 LINEN = ("flax.linen.module.Module",)
-# the second is where older versions define it
+# the second name is from older versions
 EQUINOX = ("equinox._module._module.Module", "equinox._module.Module")
 
 
 @hookimpl
 def gexcore_register_backend() -> BackendSpec:
-    """JAX models; a Flax Linen module is among them to be told what else it needs."""
+    """JAX models. A Flax Linen module is included, so that an error says what it needs."""
     return BackendSpec(
         name="jax",
         factory="gexcore_jax.backend:JaxBackend",
@@ -28,7 +28,7 @@ def gexcore_register_backend() -> BackendSpec:
 
 
 def recognises(model: Any) -> bool:
-    """Whether this is (apply, params): a callable and nested containers of arrays of JAX or NumPy."""
+    """Whether this is (apply, params): a callable and nested containers of arrays."""
     if not isinstance(model, tuple) or len(model) != 2 or not callable(model[0]):
         return False
     leaf = model[1]
@@ -41,5 +41,5 @@ def recognises(model: Any) -> bool:
 
 
 def is_a(value: object, names: tuple[str, ...]) -> bool:
-    """`isinstance` for classes that are not imported, by their qualified names."""
+    """`isinstance` by qualified names, for classes that are not imported."""
     return any(f"{cls.__module__}.{cls.__qualname__}" in names for cls in type(value).__mro__)

@@ -19,14 +19,14 @@ from gexcore_jax.state import Stacked
 
 
 class Program:
-    """Compiled functions of parameters and buffers; each is compiled once per shape of a batch.
+    """Compiled functions of parameters and buffers, once per shape of a batch.
 
     Parameters
     ----------
     apply : callable
-        As in `gexcore_jax.models.JaxModel`.
+        Function of `gexcore_jax.models.JaxModel`.
     loss : callable
-        Model output and target to losses of shape (b,).
+        Function from model output and target to losses of shape (b,).
     rule : Rule
 
     Attributes
@@ -34,20 +34,20 @@ class Program:
     outputs, losses : callable
         (params, buffers, call) in evaluation mode.
     derivatives, curvature : callable
-        (params, buffers, call, tangent): of each loss along the tangent, shape (b,); Hessian of
-        the mean loss times the tangent, shape (p,).
+        (params, buffers, call, tangent): derivative of each loss along the tangent, shape (b,), and
+        Hessian of the mean loss times the tangent, shape (p,).
     gradients, features, factors : callable
-        (params, buffers, call) in evaluation mode: of each loss, shape (b, p); inputs of the last
-        linear layer, shape (b, h); Kronecker factors of the layers.
+        (params, buffers, call) in evaluation mode: gradients, shape (b, p), inputs of the last
+        linear layer, shape (b, h), and Kronecker factors of the layers.
     ensemble : callable
         (stacked, call): losses of shape (m, b) in evaluation mode.
     training : callable
-        (params, buffers, call, seed): losses in training mode, and what is new in the buffers.
+        (params, buffers, call, seed): losses in training mode, and changed buffers.
     step : callable
-        (params, memory, buffers, call, lr, seed) to the first two after a step, what is new in
-        the buffers, and the losses before. The memory of the first two is used up.
+        (params, memory, buffers, call, lr, seed): params and memory after a step, changed buffers,
+        and losses before the step. The old params and memory are used up.
     statistics : callable
-        (params, buffers, call): what the batch alone puts into the running averages.
+        (params, buffers, call): contribution of the batch to the running averages.
     """
 
     def __init__(
@@ -64,12 +64,12 @@ class Program:
         self.derivatives = jax.jit(self._derivatives)
         self.curvature = jax.jit(self._curvature)
         self.gradients = jax.jit(self._gradients)
-        # where no parameter comes before the layer, they still say on which device it is
+        # they give the device even if no parameter comes before the layer
         self.features = jax.jit(self._features, keep_unused=True)
         self.factors = jax.jit(self._factors)
         self.ensemble = jax.jit(self._ensemble)
         self.training = jax.jit(self._training)
-        # buffers are not given away: constants among them are shared by all states
+        # buffers are not given away, because all states share the constants among them
         self.step = jax.jit(self._step, donate_argnums=(0, 1))
         self.statistics = jax.jit(self._statistics)
 
@@ -116,8 +116,7 @@ class Program:
             params, own = state
             return self._losses(params, merged(stacked.shared, own), call)
 
-        # one after the other: vectorised over states, convolutions and attention take half as long
-        # again
+        # one after the other: vectorised convolutions and attention take half as long again
         losses: jax.Array = jax.lax.map(one, (stacked.params, stacked.own))
         return losses
 
@@ -139,5 +138,5 @@ class Program:
         return params, memory, new, losses
 
     def _statistics(self, params: Any, buffers: Any, call: Call) -> Leaves:
-        # one seed for all batches: their order must not matter
+        # one seed for all batches, so that their order does not matter
         return batch_statistics(lambda old: self._run(params, old, call, training=True)[1], buffers)

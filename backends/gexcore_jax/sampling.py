@@ -1,4 +1,4 @@
-"""Targets drawn from the model's own predictions."""
+"""Targets drawn from the model's predictions."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from gexcore_jax.losses import IGNORED
 
 
 def with_drawn_target(call: Call, loss: object, logits: Callable[[], Any], seed: int) -> Call:
-    """The batch with targets from the model's predictions; positions that do not count stay so.
+    """The batch with targets from the model's predictions. Ignored positions stay ignored.
 
     Parameters
     ----------
     call : Call
-        Its target fits the predictions.
+        Batch whose target fits the predictions.
     loss : object
-        As the user gave it: only of a named likelihood can targets be drawn.
+        Loss as the user gave it. Only a named likelihood allows drawing.
     logits : callable
-        Returns scores of shape (b, K) or (b, …, K), or for squared error the predictions.
+        Function that returns scores of shape (b, K) or (b, …, K), or predictions for squared error.
     seed : int
 
     Raises
     ------
     InvalidSettingError
-        For other losses than cross-entropy and squared error.
+        If the loss is neither cross-entropy nor squared error.
     """
     if loss not in DRAWABLE:
         raise not_drawable(loss)
@@ -40,7 +40,7 @@ def with_drawn_target(call: Call, loss: object, logits: Callable[[], Any], seed:
         scores.shape[:-1]
     )
     target = to_numpy(call.target)
-    # probabilities have one axis more
+    # probabilities have one more axis
     return call._replace(
         target=np.where(target == IGNORED, target, labels) if target.ndim == labels.ndim else labels
     )

@@ -24,7 +24,7 @@ def chosen(known: Iterable[str], names: Collection[str]) -> tuple[str, ...]:
     Raises
     ------
     InvalidSettingError
-        Where one is unknown, or there is none.
+        If a name is unknown, or there is none.
     """
     known = list(known)
     unknown = sorted(repr(name) for name in set(names) - set(known))
@@ -41,11 +41,10 @@ def chosen(known: Iterable[str], names: Collection[str]) -> tuple[str, ...]:
 
 
 def only(model: JaxModel, names: Collection[str]) -> JaxModel:
-    """The same network where these parameters are trained; the others are buffers, which come back
-    as they went.
+    """The same network with only these parameters trained. The others become buffers.
 
-    Parameters are then an ordered dictionary, buffers a pair: such a dictionary, and what they
-    were.
+    Parameters are then an ordered dictionary. Buffers are a pair: the other parameters in such a
+    dictionary, and the old buffers.
     """
     tree, everything = jax.tree.structure(model.params), named(model.params)
     trained, frozen = (
@@ -68,14 +67,14 @@ def loaded(model: JaxModel, checkpoint: Any) -> JaxModel:
     Parameters
     ----------
     model : JaxModel
-        From `functional`.
+        Model from `functional`.
     checkpoint : model, pytree of parameters, or (params, buffers)
-        Names and shapes must be those of the model; lists may stand for tuples, and the like.
+        Checkpoint with the names and shapes of the model. Lists may replace tuples.
 
     Raises
     ------
     InvalidModelError
-        Where they are not, and where batch statistics are missing.
+        If names or shapes differ, or batch statistics are missing.
     """
     params, buffers = _parts(model, checkpoint)
     return replace(

@@ -1,4 +1,4 @@
-"""States as named arrays."""
+"""Serialisation: states as named arrays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gexcore_jax.state import JaxState
 
 
 def to_arrays(state: JaxState, initial: JaxState) -> dict[str, NDArray[Any]]:
-    """Leaves by their number, without those that are θ*'s own (a frozen base may be large)."""
+    """Leaves by number, without leaves that θ* shares (a frozen base may be large)."""
     leaves, own = jax.tree.leaves(state), jax.tree.leaves(initial)
     return {
         f"leaves/{i}": _array(leaf)
@@ -24,7 +24,7 @@ def to_arrays(state: JaxState, initial: JaxState) -> dict[str, NDArray[Any]]:
 
 
 def from_arrays(arrays: Mapping[str, NDArray[Any]], initial: JaxState) -> JaxState:
-    """The state, its arrays typed and placed as those of `initial`."""
+    """The state, with the types and devices of `initial`."""
     own, tree = jax.tree.flatten(initial)
     leaves = [
         _leaf(arrays[f"leaves/{i}"], like) if f"leaves/{i}" in arrays else like
@@ -40,7 +40,7 @@ def _is_key(leaf: Any) -> bool:
 
 def _array(leaf: Any) -> NDArray[Any]:
     array = np.array(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
-    # NumPy's own files know no bfloat16 and the like
+    # NumPy files have no bfloat16 and similar types
     return array if array.dtype.kind in "biuf" else array.view(f"u{array.dtype.itemsize}")
 
 

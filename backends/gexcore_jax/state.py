@@ -13,7 +13,7 @@ from gexcore_jax.buffers import Leaves
 
 
 class JaxState(NamedTuple):
-    """Parameters, buffers and what the optimiser remembers; each a pytree of JAX arrays."""
+    """Parameters, buffers and memory of the optimiser, each a pytree of JAX arrays."""
 
     params: Any
     buffers: Any
@@ -26,9 +26,9 @@ class Stacked(NamedTuple):
     Parameters
     ----------
     params : pytree
-        Of arrays of shape (m, …).
+        Parameters of shape (m, …).
     own : list
-        Buffers of shape (m, …), None where all states share one.
+        Buffers of shape (m, …). None for a buffer that all states share.
     shared : pytree
         Buffers of one state.
     """
@@ -39,18 +39,18 @@ class Stacked(NamedTuple):
 
 
 def copied(state: JaxState) -> JaxState:
-    """Parameters and memory of their own; buffers are shared, since no step writes into them."""
+    """A state with its own parameters and memory. Buffers are shared, as no step writes to them."""
     params, memory = _copied((state.params, state.memory))
     return JaxState(params, state.buffers, memory)
 
 
 def stacked(states: Sequence[JaxState]) -> Stacked:
-    """The states side by side; what the optimisers remember is left out.
+    """The states side by side, without the memory of the optimisers.
 
     Raises
     ------
     InvalidDataError
-        Without states.
+        If there are no states.
     """
     if not states:
         msg = "no states to stack; give at least one"

@@ -1,4 +1,4 @@
-"""Hand-derived softmax regression and multi-layer perceptrons: the oracle of gexcore's tests."""
+"""The NumPy backend: hand-derived perceptrons, the oracle of gexcore's tests."""
 
 from __future__ import annotations
 

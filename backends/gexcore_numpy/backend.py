@@ -36,8 +36,7 @@ R = TypeVar("R")
 
 
 class NumpyState(NamedTuple):
-    """All parameters, frozen ones too; running statistics per normalised layer; the optimiser's
-    memory."""
+    """All parameters, running statistics of normalised layers, and the optimiser's memory."""
 
     params: Reals
     statistics: tuple[Moments, ...] = ()
@@ -56,8 +55,7 @@ class _Pass(NamedTuple):
 
 
 def _quiet(method: Callable[P, R]) -> Callable[P, R]:
-    # a member may diverge; the core counts and excludes it, so the numbers say it and no warning
-    # does
+    # a member may diverge: the core counts and excludes it, so warnings are off
     @functools.wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -72,12 +70,12 @@ class NumpyBackend:
     Parameters
     ----------
     model : MLP
-        Copied, never changed; its dtype is that of all arithmetic.
+        Model, which is copied and never changed. Its dtype is used in all arithmetic.
     loss : {"cross_entropy", "squared_error"} or Loss, optional
-        Cross-entropy takes integer labels (b,) or soft labels (b, k), squared error numbers
-        (b,) or (b, k) and is summed over outputs. By default cross-entropy.
+        Loss, by default cross-entropy. Cross-entropy takes integer labels (b,) or soft labels (b,
+        k). Squared error takes numbers (b,) or (b, k) and is summed over outputs.
     optimizer : Optimizer
-        "sgd" or "adamw".
+        Optimiser "sgd" or "adamw".
 
     Notes
     -----
@@ -89,7 +87,7 @@ class NumpyBackend:
     Raises
     ------
     InvalidModelError
-        For a model, loss or optimiser that NumPy does not have.
+        If the model, loss or optimiser is not of this backend.
 
     Examples
     --------
@@ -121,7 +119,7 @@ class NumpyBackend:
         self._names: Mapping[str, int] = self._network.names
         self._chosen: Indices | slice = slice(None)
         self._initial = NumpyState(net.flatten(model), net.running_statistics(model))
-        # states may share it, so a step in place must start from a copy
+        # states may share it, so a step in place needs a copy first
         self._initial.params.flags.writeable = False
         self.unsupported = frozenset(
             capability
@@ -148,12 +146,11 @@ class NumpyBackend:
 
     @_quiet
     def forward_many(self, stacked: Stacked, batch: Any, /) -> Array:
-        """Losses of shape (m, b): the batch is read once, and the losses of all states are taken in
-        one call."""
+        """Losses of shape (m, b). The batch is read once, and all losses come from one call."""
         x, y = read(batch, width=self._network.sizes[0], dtype=self._initial.params.dtype)
         many = [self._network.forward(layers, x, statistics)[0] for layers, statistics in stacked]
         targets = self._loss.targets(y, many[0])
-        # samples last, as the network gives them, so that sums over outputs run along long rows
+        # samples last, like the network's outputs, so that sums over outputs run along long rows
         outputs = np.empty((targets.shape[1], len(many), len(targets)), targets.dtype)
         for i, scores in enumerate(many):
             outputs[:, i] = scores.T
@@ -169,11 +166,11 @@ class NumpyBackend:
         return self.sgd_step_(self.copy(state), batch, lr=lr, seed=seed)[0]
 
     def restart(self, state: NumpyState, /) -> NumpyState:
-        """Same parameters and statistics, nothing remembered by the optimiser."""
+        """State with the same parameters and statistics, and a fresh optimiser."""
         return state._replace(memory=Memory())
 
     def copy(self, state: NumpyState, /) -> NumpyState:
-        """A state that `sgd_step_` may be given."""
+        """A state that may be given to `sgd_step_`."""
         memory = Memory(state.memory.steps, tuple(v.copy() for v in state.memory.vectors))
         return NumpyState(state.params.copy(), state.statistics, memory)
 
@@ -181,15 +178,14 @@ class NumpyBackend:
     def sgd_step_(
         self, state: NumpyState, batch: Any, /, *, lr: float, seed: int
     ) -> tuple[NumpyState, Array]:
-        """As `sgd_step`, writing into the arrays of `state`; also the training losses before the
-        step."""
+        """State after a step in the arrays of `state`, and the losses before the step."""
         done = self._pass(state, batch, training=True)
         losses, cotangent = self._loss.value_and_gradient(done.outputs, done.targets)
         cotangent /= len(cotangent)
         gradient = self._network.gradient(done.layers, done.traces, cotangent)
         trained = state.params[self._chosen]
         memory = advance(self._optimizer, trained, gradient[self._chosen], state.memory, lr=lr)
-        if not isinstance(self._chosen, slice):  # which would be a view
+        if not isinstance(self._chosen, slice):  # a slice would be a view
             state.params[self._chosen] = trained
         statistics = tuple(
             Moments(
@@ -210,7 +206,7 @@ class NumpyBackend:
 
     @_quiet
     def refresh_buffers(self, state: NumpyState, batches: Sequence[Any], /) -> NumpyState:
-        """State whose running statistics are the average of those of the batches."""
+        """State whose running statistics are the average over the batches."""
         if not batches:
             msg = (
                 "refresh_buffers got no batches; give at least one to estimate the statistics from"
@@ -235,7 +231,7 @@ class NumpyBackend:
         return state.params[self._chosen].copy()
 
     def unravel(self, state: NumpyState, flat: Array, /) -> NumpyState:
-        """The state with these parameters, its statistics kept and its optimiser fresh."""
+        """State with these parameters, the same statistics and a fresh optimiser."""
         params = state.params.copy()
         params[self._chosen] = self._vector(flat)
         return NumpyState(params, state.statistics)
@@ -279,7 +275,7 @@ class NumpyBackend:
         Raises
         ------
         InvalidSettingError
-            With a seed, where a loss of one's own has no `draw`.
+            If there is a seed, and the user's own loss has no `draw`.
         """
         done = self._pass(state, batch, training=False)
         if seed is not None:
@@ -298,13 +294,14 @@ class NumpyBackend:
         return dict(self._names)
 
     def select(self, names: Collection[str], /) -> NumpyBackend:
-        """The same backend where only these parameters are trainable; statistics still follow the
-        batches.
+        """The same backend, with only these parameters trainable.
+
+        Statistics still follow the batches.
 
         Raises
         ------
         InvalidSettingError
-            Where a name is none of `parameter_names`, or there is none.
+            If a name is none of `parameter_names`, or there is none.
         """
         chosen = mask(self._names, names)
         other = copy.copy(self)
@@ -313,19 +310,18 @@ class NumpyBackend:
         return other
 
     def with_optimizer(self, optimizer: Optimizer, /) -> NumpyBackend:
-        """The same model and loss, stepped by `optimizer`."""
+        """The same model and loss with another optimiser."""
         other = copy.copy(self)
         other._optimizer = check_optimizer(optimizer)
         return other
 
     def load(self, checkpoint: Any, /) -> NumpyState:
-        """The state of an `MLP` of the same shape, in the dtype of this one, with a fresh
-        optimiser.
+        """State of an `MLP` with the same shape, in this backend's dtype, with a fresh optimiser.
 
         Raises
         ------
         InvalidModelError
-            For anything else.
+            If another object is given.
         """
         found = net.Network.of(checkpoint) if isinstance(checkpoint, MLP) else None
         if found != self._network:
@@ -342,15 +338,15 @@ class NumpyBackend:
         return NumpyState(net.flatten(checkpoint).astype(dtype), tuple(moments))
 
     def to_arrays(self, state: NumpyState, /) -> Mapping[str, NDArray[Any]]:
-        """Everything the state holds, copied."""
+        """Copies of all arrays of the state."""
         return to_arrays(Parts(*state))
 
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]], /) -> NumpyState:
-        """The state that `to_arrays` was given."""
+        """The state that `to_arrays` wrote."""
         return NumpyState(*from_arrays(arrays))
 
     def to_model(self, state: NumpyState, /) -> MLP:
-        """The model that a state stands for, copied."""
+        """A copy of the model with the numbers of a state."""
         return net.assemble(self._network, state.params, state.statistics)
 
     def _pass(self, state: NumpyState, batch: Any, *, training: bool) -> _Pass:

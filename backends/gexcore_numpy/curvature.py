@@ -12,7 +12,7 @@ from gexcore_numpy.network import ACTIVATIONS, Layer, Network, Trace
 
 
 class Push(NamedTuple):
-    """One layer, the direction it moves in, and the derivatives along it.
+    """One layer, its direction, and the derivatives along the direction.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ class Push(NamedTuple):
     inputs : (b, in)
     normalised : (b, out)
     activated : (b, out)
-        Of what the activation is applied to.
+        Derivative of the input of the activation.
     """
 
     layer: Layer
@@ -35,8 +35,7 @@ class Push(NamedTuple):
 def push_forward(
     network: Network, layers: Sequence[Layer], direction: Sequence[Layer], traces: Sequence[Trace]
 ) -> tuple[Reals, list[Push]]:
-    """Derivative of the outputs along `direction`, shape (b, k), and what each layer had on the
-    way."""
+    """Derivative of the outputs along `direction`, shape (b, k), and one `Push` per layer."""
     slope = ACTIVATIONS[network.activation].slope
     moved = np.zeros_like(traces[0].inputs)
     pushes: list[Push] = []

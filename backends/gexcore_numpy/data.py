@@ -1,4 +1,4 @@
-"""Batches as the network reads them."""
+"""Batches in the form of the network."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from gexcore.errors import InvalidDataError
 
 
 def read(batch: Any, *, width: int, dtype: DTypeLike) -> tuple[Reals, NDArray[Any]]:
-    """Inputs of shape (b, width) and the targets as they are.
+    """Inputs of shape (b, width) and unchanged targets.
 
     Parameters
     ----------
     batch : (x, y)
-        x of shape (b, ...), its samples flattened.
+        Batch with x of shape (b, ...). Samples are flattened.
     width : int
-        Numbers per sample that the model takes.
+        Numbers per sample in the model's inputs.
     dtype : float32 or float64
-        The model's.
+        Type of the model.
 
     Raises
     ------
     InvalidDataError
-        For a batch of another form, or samples of another width.
+        If the batch has another form, or samples have another width.
     """
     if not isinstance(batch, tuple | list) or len(batch) != 2:
         told = f"{len(batch)} columns" if isinstance(batch, tuple | list) else type(batch).__name__

@@ -1,4 +1,4 @@
-"""Trains the demo's model until it has memorised its labels."""
+"""The model of the demo: a small network that memorises its labels, also wrong ones."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ MEMORISED = 0.1
 
 
 def train(x: NDArray[Any], y: NDArray[Any], *, classes: int, seed: int) -> MLP:
-    """An MLP that has memorised the labels, wrong ones included.
+    """An MLP that has memorised all labels, also wrong ones.
 
     Parameters
     ----------
     x : float array, shape (n, ...)
-        Of numbers around one in size.
+        Inputs of about unit size.
     y : integer array, shape (n,)
     classes : int
     seed : int
@@ -34,8 +34,8 @@ def train(x: NDArray[Any], y: NDArray[Any], *, classes: int, seed: int) -> MLP:
     Returns
     -------
     MLP
-        In float32, trained by SGD with momentum until no loss of an epoch is above `MEMORISED`,
-        or for `EPOCHS` epochs.
+        Model in float32. SGD with momentum trains it until no loss of an epoch is above
+        `MEMORISED`, or for `EPOCHS` epochs.
     """
     x = np.asarray(x, np.float32).reshape(len(x), -1)
     sizes = (x.shape[1], *WIDTHS, classes)

@@ -15,23 +15,23 @@ from gexcore.errors import InvalidDataError, InvalidModelError
 
 
 class Loss(NamedTuple):
-    """A loss of outputs f and targets t, both of shape (b, k) once `targets` has read the latter.
+    """A loss of outputs f and targets t, both of shape (b, k).
 
     Parameters
     ----------
     targets : callable
-        (y, f) to targets of shape (b, k), or `InvalidDataError`.
+        Function from (y, f) to targets of shape (b, k), or an `InvalidDataError`.
     value : callable
-        (f, t) to the losses, shape (b,).
+        Function from (f, t) to the losses, shape (b,).
     gradient : callable
-        (f, t) to their derivatives by the outputs, shape (b, k).
+        Function from (f, t) to derivatives by the outputs, shape (b, k).
     curvature : callable
-        (f, t, v) to the products of their second derivatives with v, shape (b, k).
+        Function from (f, t, v) to products of second derivatives with v, shape (b, k).
     draw : callable, optional
-        (f, *, seed) to labels as they stand in a batch, drawn from the distribution whose negative
-        log-likelihood the loss is; None if it is no likelihood.
+        Function from (f, *, seed) to labels of a batch, drawn from the distribution whose negative
+        log-likelihood is the loss. None if the loss is no likelihood.
     both : callable, optional
-        (f, t) to `value` and `gradient` at once, where that is cheaper than one after the other.
+        Function from (f, t) to `value` and `gradient` at once, if that is cheaper.
     """
 
     targets: Callable[[NDArray[Any], Reals], Reals]
@@ -42,7 +42,7 @@ class Loss(NamedTuple):
     both: Callable[[Reals, Reals], tuple[Reals, Reals]] | None = None
 
     def value_and_gradient(self, f: Reals, t: Reals) -> tuple[Reals, Reals]:
-        """What `both` gives, or the two one after the other."""
+        """The result of `both`, or of `value` and `gradient`."""
         return (self.value(f, t), self.gradient(f, t)) if self.both is None else self.both(f, t)
 
 
@@ -63,7 +63,7 @@ def _classes(y: NDArray[Any], f: Reals) -> Reals:
         )
         raise InvalidDataError(msg)
     places = y.astype(np.intp, copy=False)
-    # as unsigned a negative label is large: one pass instead of two
+    # a negative label is large as an unsigned number: one pass instead of two
     if places.view(np.uintp).max() >= k:
         wrong = y[(y < 0) | (y >= k)].tolist()
         msg = (
@@ -146,16 +146,16 @@ LOSSES = {
         functools.partial(sample_targets, squared_error=True),
     ),
 }
-"""Cross-entropy of the softmax with integer or soft labels; squared error summed over outputs."""
+"""Losses by name. Squared error is summed over outputs."""
 
 
 def find_loss(loss: object) -> Loss:
-    """The loss of that name, the default for None, or the `Loss` itself.
+    """The named loss, the default for None, or the given `Loss`.
 
     Raises
     ------
     InvalidModelError
-        For anything else.
+        If another object is given.
     """
     if isinstance(loss, Loss):
         return loss

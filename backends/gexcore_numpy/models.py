@@ -1,4 +1,4 @@
-"""Models as plain values that the user holds."""
+"""Models as plain values."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class BatchNorm:
     Parameters
     ----------
     scale, offset : float array, shape (width,)
-        Trained.
+        Trained factors and offsets.
     mean, var : float array, shape (width,)
         Running statistics, used in evaluation mode.
     """
@@ -37,10 +37,10 @@ class BatchNorm:
 
 @dataclass(frozen=True, eq=False)
 class MLP:
-    """A multi-layer perceptron; without hidden layers it is softmax (or linear) regression.
+    """A multi-layer perceptron. Without hidden layers it is softmax (or linear) regression.
 
-    A hidden layer is linear, then batch normalisation where there is one, then the activation;
-    the last layer is linear. All arrays are of one dtype, float32 or float64, which is kept.
+    A hidden layer is linear, then an optional batch normalisation, then the activation. The last
+    layer is linear. All arrays have one dtype, float32 or float64, which never changes.
 
     Parameters
     ----------
@@ -48,12 +48,12 @@ class MLP:
     biases : sequence of float array, shape (out,)
     activation : {"relu", "tanh"}
     batch_norm : sequence of BatchNorm, optional
-        One for each hidden layer.
+        One normalisation per hidden layer.
 
     Raises
     ------
     InvalidModelError
-        Where the shapes do not fit together, or the dtypes differ.
+        If the shapes do not fit together, or the dtypes differ.
 
     Examples
     --------
@@ -84,7 +84,7 @@ class MLP:
         batch_norm: bool = False,
         dtype: DTypeLike = np.float64,
     ) -> MLP:
-        """An untrained network; equal seeds give equal weights, whatever the dtype.
+        """An untrained network. Equal seeds give equal weights in every dtype.
 
         Parameters
         ----------
@@ -93,7 +93,7 @@ class MLP:
         seed : int
         activation : {"relu", "tanh"}
         batch_norm : bool
-            Normalise every hidden layer.
+            Whether every hidden layer is normalised.
         dtype : float32 or float64
         """
         rng = np.random.default_rng(seed)
@@ -115,7 +115,7 @@ class MLP:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of every array."""
+        """Dtype of every array."""
         return self.weights[0].dtype
 
 

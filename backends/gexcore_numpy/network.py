@@ -1,4 +1,4 @@
-"""The network's arithmetic on one flat vector of parameters, and its hand-derived gradient.
+"""The arithmetic of the network on one flat vector, and its hand-derived gradient.
 
 The vector holds, layer by layer: weight (in, out) in C order, bias, and for a layer with batch
 normalisation its scale and offset. Batch normalisation follows PyTorch: a step normalises with
@@ -25,8 +25,9 @@ MOMENTUM = 0.1
 
 
 class Activation(NamedTuple):
-    """An activation, which may work in the memory of its argument; both derivatives are functions
-    of its output.
+    """An activation, which may use the memory of its argument.
+
+    Both derivatives are functions of its output.
 
     A slope that is 0 or 1 may be false or true.
     """
@@ -49,9 +50,9 @@ ACTIVATIONS = {
 
 
 class Layer(NamedTuple):
-    """Views into a flat vector: parameters, or what stands for them (gradient, tangent).
+    """Views into a flat vector: parameters, a gradient or a tangent.
 
-    `scale` and `offset` are empty where the layer does not normalise.
+    `scale` and `offset` are empty if the layer does not normalise.
     """
 
     weight: Reals
@@ -68,17 +69,18 @@ class Moments(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """What one layer's forward pass leaves for the derivatives.
+    """Numbers of one layer's forward pass that derivatives need.
 
     Parameters
     ----------
     inputs, outputs : (b, in), (b, out)
     normalised : (b, out)
-        Before scale and offset; meaningless where the layer does not normalise, as is `gain`.
+        Normalised values before scale and offset. They have no meaning if the layer does not
+        normalise, and neither has `gain`.
     gain : (out,)
-        One over the standard deviation divided by.
+        One divided by the standard deviation.
     moments : Moments, optional
-        Of the batch, with the unbiased variance; only of a layer that normalises, in training mode.
+        Moments of the batch, with the unbiased variance, if the layer normalises in training mode.
     """
 
     inputs: Reals
@@ -107,7 +109,7 @@ class Network:
 
     @functools.cached_property
     def _ends(self) -> list[tuple[int, int, int, int]]:
-        """Where the weight, bias, scale and offset of each layer end in the flat vector."""
+        """Ends of the weight, bias, scale and offset of each layer in the flat vector."""
         ends, start = [], 0
         for depth, (fan_in, fan_out) in enumerate(pairwise(self.sizes), start=2):
             weight = start + fan_in * fan_out
@@ -154,7 +156,7 @@ class Network:
         layers : list of Layer
         x : (b, d)
         statistics : sequence of Moments, or None
-            Running statistics for evaluation mode; None normalises with the batch's own.
+            Running statistics for evaluation mode. None normalises with statistics of the batch.
         """
         if self.normalises and statistics is None and len(x) < 2:
             msg = (
@@ -181,7 +183,7 @@ class Network:
             if depth < len(layers) - 1:
                 x = activate(x)
             traces.append(Trace(inputs, x, normalised, gain, moments))
-        # samples last in memory: sums over the few outputs of a sample then run along long rows
+        # samples last in memory, so that sums over the few outputs run along long rows
         return np.asfortranarray(x), traces
 
     def gradient(self, layers: Sequence[Layer], traces: Sequence[Trace], cotangent: Reals) -> Reals:
@@ -197,7 +199,7 @@ class Network:
             if layer.scale.size:
                 np.add.reduce(d, axis=0, out=out.offset)
                 np.add.reduce(d * trace.normalised, axis=0, out=out.scale)
-                # the batch's mean and variance move with every sample
+                # the batch's mean and variance depend on every sample
                 d = (trace.gain * layer.scale) * (
                     d - (out.offset + trace.normalised * out.scale) / len(d)
                 )

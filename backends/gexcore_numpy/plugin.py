@@ -1,4 +1,4 @@
-"""Tells gexcore about the NumPy backend."""
+"""The plugin of this backend."""
 
 from __future__ import annotations
 

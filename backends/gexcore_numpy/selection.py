@@ -11,7 +11,7 @@ from gexcore.errors import InvalidSettingError
 
 
 def mask(sizes: Mapping[str, int], names: Collection[str]) -> NDArray[np.bool_]:
-    """Which entries of the flat vector belong to the parameters of these names.
+    """Mask of the flat vector for the parameters with these names.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def mask(sizes: Mapping[str, int], names: Collection[str]) -> NDArray[np.bool_]:
     Raises
     ------
     InvalidSettingError
-        Where a name is unknown, or there is none.
+        If a name is unknown, or there is none.
     """
     unknown = sorted(map(repr, set(names) - set(sizes)))
     if unknown or not names:

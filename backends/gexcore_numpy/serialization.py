@@ -1,4 +1,4 @@
-"""States as named arrays."""
+"""Serialisation: states as named arrays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gexcore_numpy.network import Moments
 
 
 class Parts(NamedTuple):
-    """What a state is made of."""
+    """The parts of a state."""
 
     params: Reals
     statistics: tuple[Moments, ...]
@@ -21,7 +21,7 @@ class Parts(NamedTuple):
 
 
 def to_arrays(parts: Parts) -> dict[str, NDArray[Any]]:
-    """Copies of the parameters, of each layer's statistics, and of what the optimiser remembers."""
+    """Copies of the parameters, the statistics of each layer, and the optimiser's memory."""
     arrays: dict[str, NDArray[Any]] = {
         "params": parts.params.copy(),
         "steps": np.array(parts.memory.steps),
@@ -32,7 +32,7 @@ def to_arrays(parts: Parts) -> dict[str, NDArray[Any]]:
 
 
 def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Parts:
-    """What `to_arrays` was given."""
+    """The parts that `to_arrays` wrote."""
 
     def numbered(kind: str) -> list[NDArray[Any]]:
         return [

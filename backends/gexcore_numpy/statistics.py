@@ -1,5 +1,4 @@
-"""What a batch says of each sample and of each layer, in evaluation mode: gradients and Kronecker
-factors."""
+"""Gradients of samples and Kronecker factors of layers, in evaluation mode."""
 
 from __future__ import annotations
 
@@ -14,13 +13,12 @@ from gexcore_numpy.network import ACTIVATIONS, Layer, Network, Trace
 
 
 class Signal(NamedTuple):
-    """Derivatives of every sample's loss by what a layer gives, before and after its batch
-    normalisation.
+    """Derivatives of losses by a layer's output, before and after batch normalisation.
 
     Parameters
     ----------
     linear, normalised : (b, out)
-        Equal where the layer does not normalise.
+        Derivatives, which are equal if the layer does not normalise.
     """
 
     linear: Reals
@@ -68,7 +66,7 @@ def kronecker(
     traces : sequence of Trace
     found : sequence of Signal
     chosen : integer array or slice
-        Places in the full vector, in the order of the flat one.
+        Positions in the full vector, in the order of the flat vector.
     """
     place = np.full(network.size, -1)
     place[chosen] = np.arange(place[chosen].size)

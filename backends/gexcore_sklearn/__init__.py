@@ -1,4 +1,4 @@
 """scikit-learn for gexcore: any estimator that can be fitted step by step.
 
-The package itself imports nothing, so that finding the backend does not load scikit-learn.
+The package imports nothing itself, so that a search for backends does not load scikit-learn.
 """

@@ -27,42 +27,44 @@ from gexcore_sklearn.losses import check_loss, cross_entropy, outputs_of, square
 from gexcore_sklearn.optimizers import SklearnState, trainer_of
 from gexcore_sklearn.serialization import from_arrays, to_arrays
 
-# a member may diverge; the core counts and excludes it, so the numbers say it and no warning does
+# a member may diverge: the core counts and excludes it, so warnings are off
 _quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
 class SklearnBackend:
-    """A fitted classifier or regressor that can take optimiser steps.
+    """A fitted classifier or regressor with optimiser steps, as a `Backend`.
 
     Parameters
     ----------
     model : estimator
         MLPClassifier, MLPRegressor, SGDClassifier, SGDRegressor, any estimator with ``partial_fit``
-        and a learning rate, or a Pipeline that ends in one; its other steps are applied as they
-        are. Copied, never changed. Classifiers need ``predict_proba`` or ``decision_function``.
+        and a learning rate, or a Pipeline that ends in one of them. Other steps of a pipeline are
+        applied unchanged. The model is copied and never changed. Classifiers need ``predict_proba``
+        or ``decision_function``.
     loss : {"cross_entropy", "squared_error"}, optional
-        −log p of the given class, with p from ``predict_proba`` (at least its machine epsilon) or
-        from the softmax of the decisions; of a regressor the squared error, summed over outputs.
+        Cross-entropy of a classifier is −log p of the given class. p is from ``predict_proba`` (at
+        least its machine epsilon), or from the softmax of the decisions. Squared error of a
+        regressor is summed over outputs.
     optimizer : Optimizer
-        Replaces the estimator's own solver and schedule, and its penalty too unless `weight_decay`
-        is 0. MLPs step exactly by "sgd", with momentum, or by "adamw". Linear models make one pass
-        over the batch, sample by sample, at the learning rate divided by the size of the batch, on
-        the loss they were made with; they know no momentum and no "adamw". Other estimators step
-        by ``partial_fit`` at the learning rate as it is and with their own penalty.
+        Optimiser that replaces the estimator's solver and schedule, and its penalty unless
+        `weight_decay` is 0. MLPs step exactly by "sgd" with momentum, or by "adamw". Linear models
+        make one pass over the batch, sample by sample, on their own loss. Their learning rate is
+        divided by the size of the batch. They have no momentum and no "adamw". Other estimators
+        step by ``partial_fit`` with the given learning rate and their own penalty.
 
     Notes
     -----
-    A batch is (x, y): x an array, a sparse matrix, a data frame or what the pipeline takes; y as it
-    was given to ``fit``, of any type. Datasets made by `dataset` hold labels as positions in
-    ``classes_``, 0 … K − 1, and that is how results show them.
+    A batch is (x, y). x is an array, a sparse matrix, a data frame or another input of the
+    pipeline. y has any type, as in ``fit``. Datasets from `dataset` hold labels as positions in
+    ``classes_``, 0 … K − 1. Results show these positions.
 
-    In MLPs and linear models nothing is random and nothing behaves differently in training.
+    MLPs and linear models have no randomness and no training mode.
 
     Raises
     ------
     InvalidModelError
-        For an estimator that is not fitted, cannot take steps or has several labels per sample,
-        and for a loss or optimiser that it does not have.
+        If the estimator is not fitted, cannot take steps, or has several labels per sample, or the
+        loss or optimiser is not available.
 
     Examples
     --------
@@ -93,17 +95,17 @@ class SklearnBackend:
         names = getattr(estimator, "feature_names_in_", None)
         width = getattr(estimator, "n_features_in_", None)
         if names is not None and self._trainer.dtype is not None:
-            del estimator.feature_names_in_  # the reader checks them, once for all batches
+            del estimator.feature_names_in_  # the reader checks the inputs, once for all batches
         self._read = Reader(transformers, classes, self._trainer.dtype, width, names)
         self._initial = SklearnState(estimator)
-        # how another estimator trains, with dropout for one, and what it remembers, it alone knows
+        # the training mode and memory of other estimators are unknown
         self.unsupported: frozenset[type] = frozenset(
             ([] if classifies else [SupportsLogits])
             + ([] if self._trainer.dtype else [SupportsTrainingLosses, SupportsSerialization])
         )
 
     def initial_state(self) -> SklearnState:
-        """The estimator as it was fitted, with a fresh optimiser."""
+        """State of the fitted estimator, with a fresh optimiser."""
         return self._initial
 
     @_quiet
@@ -117,30 +119,30 @@ class SklearnBackend:
         return self.sgd_step_(self.copy(state), batch, lr=lr, seed=seed)[0]
 
     def with_optimizer(self, optimizer: Optimizer, /) -> SklearnBackend:
-        """The same estimator and loss, stepped by `optimizer`."""
+        """The same estimator and loss with another optimiser."""
         other = copy.copy(self)
         other._trainer = trainer_of(self._initial.estimator, optimizer, self._classes)
         return other
 
     def restart(self, state: SklearnState, /) -> SklearnState:
-        """The same estimator, nothing remembered by the optimiser."""
+        """State of the same estimator, with a fresh optimiser."""
         return SklearnState(state.estimator)
 
     def copy(self, state: SklearnState, /) -> SklearnState:
-        """A state that `sgd_step_` may be given."""
+        """A state that may be given to `sgd_step_`."""
         return self._trainer.copy(state)
 
     @_quiet
     def sgd_step_(
         self, state: SklearnState, batch: Any, /, *, lr: float, seed: int
     ) -> tuple[SklearnState, Array]:
-        """As `sgd_step`, in the arrays of `state`; also the losses before the step."""
+        """State after a step in the arrays of `state`, and the losses before the step."""
         ready: Batch = self._read(batch)
         after, outputs = self._trainer.step(state, ready, lr=float(lr), seed=seed)
         return after, self._value(outputs, ready.y)
 
     def training_losses(self, state: SklearnState, batch: Any, /, *, seed: int) -> Array:
-        """As `forward`."""
+        """The losses of `forward`: there is no training mode."""
         return self.forward(state, batch)
 
     @_quiet
@@ -149,30 +151,30 @@ class SklearnBackend:
         return self._outputs(state.estimator, self._read(batch).x)
 
     def to_arrays(self, state: SklearnState, /) -> Mapping[str, NDArray[Any]]:
-        """The numbers of the estimator and what the optimiser remembers."""
+        """The numbers of the estimator and the memory of the optimiser."""
         return to_arrays(state)
 
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]], /) -> SklearnState:
-        """The state that `to_arrays` was given."""
+        """The state that `to_arrays` wrote."""
         return from_arrays(arrays, self._initial)
 
     def dataset(self, data: Any, /) -> Dataset[Batch] | None:
-        """(x, y), a ``Bunch`` or a dataset of such batches, with labels as 0 … K − 1; else None."""
+        """A dataset of (x, y) or a ``Bunch``, with labels 0 … K − 1; else None."""
         return dataset_of(data, self._read)
 
 
 def _unpack(model: Any) -> tuple[tuple[Any, ...], Any]:
-    """The transformers of a pipeline, and what it ends in."""
+    """The transformers of a pipeline, and its last step."""
     transformers: list[Any] = []
     while isinstance(model, Pipeline):
-        # what has no transform ("passthrough", samplers) does nothing when a pipeline predicts
+        # steps without transform ("passthrough", samplers) do nothing in predictions
         transformers += [step for _, step in model.steps[:-1] if hasattr(step, "transform")]
         model = model.steps[-1][1]
     return tuple(transformers), model
 
 
 def _check(estimator: Any) -> bool:
-    """Whether it is a classifier; refused if it is neither that nor a regressor, or not fitted."""
+    """Whether the estimator is a classifier. Refused unless a fitted classifier or regressor."""
     kind = type(estimator).__name__
     if not isinstance(estimator, BaseEstimator) or not (
         is_classifier(estimator) or is_regressor(estimator)

@@ -1,4 +1,4 @@
-"""Batches as an estimator reads them, and datasets of them."""
+"""Batches in the form of an estimator, and datasets of them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Batch(NamedTuple):
     Parameters
     ----------
     x : (b, d)
-        Through the pipeline's transformers.
+        Inputs after the pipeline's transformers.
     y : (b,) or (b, k)
-        Positions of the labels in ``classes_``, 0 … K − 1; or the targets of a regression.
+        Positions of the labels in ``classes_``, 0 … K − 1, or targets of a regression.
     """
 
     x: Any
@@ -35,19 +35,19 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Reader:
-    """Makes a `Batch` of (x, y) as the user has them.
+    """A function from the user's (x, y) to a `Batch`.
 
     Parameters
     ----------
     transformers : tuple of fitted transformers
     classes : array, shape (K,), or None
-        Of a classifier, in the order of its outputs; None for a regressor.
+        Classes of a classifier, in the order of its outputs. None for a regressor.
     dtype : float32, float64 or None
-        Of x; None leaves x as the transformers make it.
+        Type of x. None keeps the type from the transformers.
     width : int or None
-        Features that the estimator takes.
+        Number of features of the estimator.
     names : array of str or None
-        What they are called, where it was fitted on a data frame.
+        Names of the features, if the estimator was fitted on a data frame.
     """
 
     transformers: tuple[Any, ...]
@@ -57,13 +57,13 @@ class Reader:
     names: NDArray[Any] | None
 
     def __call__(self, batch: Any) -> Batch:
-        """Transform x and encode y, unless that has been done.
+        """Transform x and encode y, unless this has been done.
 
         Raises
         ------
         InvalidDataError
-            For what is not (x, y), inputs or labels that the estimator does not know, non-finite
-            numbers, and unequal lengths.
+            If the batch is not (x, y), the estimator does not know inputs or labels, numbers are
+            not finite, or lengths differ.
         """
         if isinstance(batch, Batch):
             return batch
@@ -86,7 +86,7 @@ class Reader:
     def _inputs(self, x: Any) -> Any:
         try:
             if self.transformers and hasattr(x, "copy"):
-                x = x.copy()  # some transformers write into what they are given
+                x = x.copy()  # some transformers write to their inputs
             for transformer in self.transformers:
                 x = transformer.transform(x)
             if self.dtype is None:
@@ -155,7 +155,7 @@ def _numbers(y: NDArray[Any]) -> NDArray[Any]:
 
 
 class SklearnDataset:
-    """Samples that have been read, all at once: transformers run once, not once a member."""
+    """Samples that are read all at once, so that transformers run once for all members."""
 
     def __init__(self, everything: Batch) -> None:
         self.everything = everything
@@ -166,14 +166,14 @@ class SklearnDataset:
     def batch(self, indices: Indices, /) -> Batch:
         """The samples at these positions."""
         x, y = self.everything
-        # the general way costs a sixth of a step
+        # general indexing costs a sixth of a step
         return Batch(
             x[indices] if isinstance(x, np.ndarray) else _safe_indexing(x, indices), y[indices]
         )
 
 
 class ReadDataset:
-    """A dataset of the user's own, its batches read as they come."""
+    """The user's own dataset, whose batches are read one by one."""
 
     def __init__(self, rows: Any, read: Callable[[Any], Batch]) -> None:
         self.rows = rows
@@ -188,17 +188,17 @@ class ReadDataset:
         return self.read(self.rows.batch(indices))
 
     def augmented(self, indices: Indices, /, *, seed: int) -> Batch:
-        """The same, through the dataset's own augmentation."""
+        """The samples through the dataset's own augmentation."""
         return self.read(self.rows.augmented(indices, seed=seed))
 
 
 def dataset_of(data: Any, read: Callable[[Any], Batch]) -> Dataset[Batch] | None:
-    """The data as batches that the estimator reads, else None.
+    """The data as a dataset of batches for the estimator, else None.
 
     Parameters
     ----------
     data : (x, y), Bunch or Dataset
-        x may be an array, a sparse matrix, a data frame, or whatever the pipeline transforms.
+        Data. x may be an array, a sparse matrix, a data frame, or another input of the pipeline.
     read : Reader
     """
     if isinstance(data, Bunch) and "data" in data and "target" in data:

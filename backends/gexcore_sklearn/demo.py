@@ -1,4 +1,4 @@
-"""Trains the demo's model until it has memorised its labels."""
+"""The model of the demo: a small network that memorises its labels, also wrong ones."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ MEMORISED = 0.005
 
 
 def train(x: NDArray[Any], y: NDArray[Any], *, classes: int, seed: int) -> MLPClassifier:
-    """A network that has memorised the labels, wrong ones included.
+    """A network that has memorised all labels, also wrong ones.
 
     Parameters
     ----------
     x : float array, shape (n, ...)
-        Of numbers around one in size.
+        Inputs of about unit size.
     y : integer array, shape (n,)
     classes : int
     seed : int
@@ -30,8 +30,8 @@ def train(x: NDArray[Any], y: NDArray[Any], *, classes: int, seed: int) -> MLPCl
     Returns
     -------
     MLPClassifier
-        In float32, takes x of shape (n, d); trained by SGD with momentum until the mean loss of an
-        epoch is below `MEMORISED`, or for `EPOCHS` epochs.
+        Model in float32 for x of shape (n, d). SGD with momentum trains it until the mean loss of
+        an epoch is below `MEMORISED`, or for `EPOCHS` epochs.
     """
     x = np.asarray(x, np.float32).reshape(len(x), -1)
     model = MLPClassifier(

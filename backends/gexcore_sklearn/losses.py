@@ -1,4 +1,4 @@
-"""What an estimator puts out, and the loss of each sample in it."""
+"""Outputs of estimators, and the loss of each sample."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ from numpy.typing import NDArray
 from gexcore.errors import InvalidModelError
 
 Outputs = NDArray[Any]
-"""Log-probabilities of a classifier, shape (b, K); predictions of a regressor, shape (b, k)."""
+"""Log-probabilities of a classifier, shape (b, K), or predictions of a regressor, (b, k)."""
 
 
 def log_probabilities(p: NDArray[Any]) -> Outputs:
-    """Logarithms of probabilities (b, K), which count as no less than their machine epsilon."""
+    """Logarithms of probabilities (b, K), each at least the machine epsilon."""
     p = np.asarray(p)
     p = p if p.dtype.kind == "f" else p.astype(np.float64)
     return np.asarray(np.log(np.maximum(p, np.finfo(p.dtype).eps)))
 
 
 def log_softmax(scores: NDArray[Any]) -> Outputs:
-    """Log-probabilities (b, K) of decisions: (b, K), or (b,) of two classes (the logistic
-    function)."""
+    """Log-probabilities (b, K) of decisions of shape (b, K), or (b,) for two classes."""
     scores = np.column_stack([np.zeros_like(scores), scores]) if scores.ndim == 1 else scores
     shifted = scores - scores.max(axis=1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
@@ -40,12 +39,12 @@ def squared_error(outputs: Outputs, y: NDArray[Any]) -> NDArray[Any]:
 
 
 def outputs_of(estimator: Any, *, classifies: bool) -> Callable[[Any, Any], Outputs]:
-    """How outputs are read off estimators of this type: (estimator, x) to (b, K) or (b, k).
+    """The function from (estimator, x) to outputs (b, K) or (b, k), for this type.
 
     Raises
     ------
     InvalidModelError
-        For a classifier that gives no scores.
+        If a classifier gives no scores.
     """
     if not classifies:
         return lambda e, x: _columns(np.asarray(e.predict(x)))
@@ -66,7 +65,7 @@ def _columns(predictions: NDArray[Any]) -> Outputs:
 
 
 def check_loss(loss: object, *, classifies: bool) -> None:
-    """Refuse a loss that is not the one of this kind of estimator.
+    """Refuse a loss that this kind of estimator does not have.
 
     Raises
     ------

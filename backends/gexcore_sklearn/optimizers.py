@@ -1,4 +1,4 @@
-"""How an estimator takes one step: the two families of estimators that can."""
+"""Steps of the two families of estimators that can take one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gexcore_sklearn.data import Batch
 from gexcore_sklearn.losses import Outputs, log_probabilities, outputs_of
 
 RATES = ("learning_rate_init", "eta0", "learning_rate")
-"""What estimators call their learning rate."""
+"""Names of the learning rate in estimators."""
 
 ONE_PASS = {
     "learning_rate": "constant",
@@ -31,53 +31,52 @@ ONE_PASS = {
     "n_jobs": None,
     "verbose": 0,
 }
-"""Settings under which ``partial_fit`` of a linear model is one pass over the batch, in its order.
+"""Settings that make ``partial_fit`` of a linear model one pass over the batch, in order.
 """
 
 HALVED = 2.0
-"""scikit-learn trains regressors on half the squared error."""
+"""Factor of the gradient of regressors: scikit-learn trains on half the squared error."""
 
 
 class SklearnState(NamedTuple):
-    """A fitted estimator, and what the optimiser remembers of each of its arrays."""
+    """A fitted estimator, and the optimiser's memory of each of its arrays."""
 
     estimator: Any
     memory: tuple[Memory, ...] = ()
 
 
 class Trainer(Protocol):
-    """Steps for one family of estimators."""
+    """The steps of one family of estimators."""
 
     dtype: np.dtype[Any] | None
-    """Of the arithmetic; None where the estimator reads its inputs itself."""
+    """Type of the arithmetic. None if the estimator reads its inputs itself."""
 
     def copy(self, state: SklearnState) -> SklearnState:
-        """A state that a step in place leaves untouched."""
+        """A copy that a step in place on `state` does not change."""
         ...
 
     def step(
         self, state: SklearnState, batch: Batch, *, lr: float, seed: int
     ) -> tuple[SklearnState, Outputs]:
-        """One step in place, and the outputs before it."""
+        """Take one step in place, and return the outputs before it."""
         ...
 
 
 def trainer_of(estimator: Any, settings: Optimizer, classes: NDArray[Any] | None) -> Trainer:
-    """The steps of this estimator, which is made ready for them.
+    """The steps of this estimator, which is prepared for them.
 
     Parameters
     ----------
     estimator : fitted estimator
-        A private copy: its settings are changed.
+        Private copy, whose settings are changed.
     settings : Optimizer
     classes : array, shape (K,), or None
-        None for a regressor.
+        Classes. None for a regressor.
 
     Raises
     ------
     InvalidModelError
-        For an estimator without steps or without a learning rate, and an optimiser it does not
-        have.
+        If the estimator has no steps or no learning rate, or does not have the optimiser.
     """
     if callable(settings.name):
         msg = (
@@ -116,10 +115,9 @@ def trainer_of(estimator: Any, settings: Optimizer, classes: NDArray[Any] | None
 
 
 class NetworkTrainer:
-    """Exact steps of SGD with momentum or AdamW, on the gradient that the network's own training
-    uses.
+    """Exact steps of SGD with momentum or AdamW, on the gradient of the network's training.
 
-    ``partial_fit`` takes the same step, but checks its labels for ten times as long.
+    ``partial_fit`` takes the same step, but its checks of labels take ten times as long.
     """
 
     def __init__(
@@ -133,7 +131,7 @@ class NetworkTrainer:
         self.dtype = network.coefs_[0].dtype
         self._settings = settings
         self._classes = classes
-        # an argument that scikit-learn 1.7 put in the middle
+        # scikit-learn 1.7 added an argument in the middle
         self._unweighted = (
             {"sample_weight": None} if "sample_weight" in _arguments(network._backprop) else {}
         )
@@ -187,9 +185,9 @@ class NetworkTrainer:
 class PartialFitTrainer:
     """Steps by the estimator's own ``partial_fit``.
 
-    scikit-learn's linear models go through the batch sample by sample. Their learning rate is
-    divided by the number of samples, so that the pass is, up to terms of second order in the
-    learning rate, one step on the mean loss of the batch.
+    Linear models of scikit-learn go through the batch sample by sample. Their learning rate is
+    divided by the number of samples. So the pass is one step on the mean loss of the batch, up to
+    terms of second order in the learning rate.
     """
 
     def __init__(
@@ -217,13 +215,13 @@ class PartialFitTrainer:
             estimator.random_state = seed
         y = batch.y if self._classes is None else self._classes[batch.y]
         try:
-            # a learning rate of zero is no setting to fit with, but a step
+            # a learning rate of zero is a valid step, but no valid setting
             with sklearn.config_context(skip_parameter_validation=True):
                 estimator.partial_fit(batch.x, y)
         except ValueError as error:
             if not self._sample_by_sample or "overflow" not in str(error):
                 raise
-            # a member that diverged says so by its losses
+            # the losses of a diverged member show it
             estimator.coef_ = np.full_like(estimator.coef_, np.nan)
         return state, before
 

@@ -1,4 +1,4 @@
-"""How gexcore finds this backend; imports no scikit-learn."""
+"""The plugin of this backend. It imports no scikit-learn."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from gexcore.backend import BackendSpec, hookimpl
 
 @hookimpl
 def gexcore_register_backend() -> BackendSpec:
-    """The scikit-learn backend, for every estimator; it refuses those that cannot take a step."""
+    """The scikit-learn backend, for every estimator. It refuses estimators without steps."""
     return BackendSpec(
         name="sklearn",
         factory="gexcore_sklearn.backend:SklearnBackend",

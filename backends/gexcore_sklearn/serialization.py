@@ -1,4 +1,4 @@
-"""States as named arrays: of networks and linear models, whose steps change nothing but numbers."""
+"""Serialisation of networks and linear models, whose steps change only numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WEIGHTS = ("coefs_", "intercepts_")
 
 
 def to_arrays(state: SklearnState) -> dict[str, NDArray[Any]]:
-    """Every array and number among the estimator's attributes, and what the optimiser remembers."""
+    """Every array and number of the estimator's attributes, and the optimiser's memory."""
     arrays = {
         name: np.array(value) for name, value in vars(state.estimator).items() if _is_number(value)
     }

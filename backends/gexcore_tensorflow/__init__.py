@@ -1,4 +1,4 @@
 """TensorFlow for gexcore: Keras models, and any ``tf.Module``.
 
-The package itself imports nothing, so that finding the backend does not load TensorFlow.
+The package imports nothing itself, so that a search for backends does not load TensorFlow.
 """

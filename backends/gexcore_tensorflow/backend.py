@@ -47,29 +47,31 @@ from gexcore_tensorflow.watching import checked_features, dense_layers, last_inp
 
 
 class TensorFlowBackend:
-    """A Keras model or ``tf.Module`` as a `Backend`; safe to use from several threads.
+    """A Keras model or ``tf.Module`` as a `Backend`. Several threads may use it.
 
-    θ* is what the model holds at construction. The model is run with other values in place of its
-    variables and never changed (a ``tf.Module`` is copied for that); leave its layers as they are
-    meanwhile. Every method is traced once for all sizes of a batch. Arrays that are handed out are
-    NumPy's.
+    θ* are the model's values at construction. The model runs with other values in place of its
+    variables, and never changes. (A ``tf.Module`` is copied for that.) Do not change its layers
+    meanwhile. Every method is traced once for all sizes of a batch. Returned arrays are NumPy
+    arrays.
 
     Parameters
     ----------
     model : keras.Model, keras.layers.Layer or tf.Module
-        Of Keras 3 on TensorFlow: sequential, functional or subclassed, called at least once.
-        ``trainable=False`` is respected. The randomness of training must be Keras', or stateless.
+        Model of Keras 3 on TensorFlow: sequential, functional or subclassed, called at least once.
+        ``trainable=False`` is respected. Randomness of training must come from Keras, or be
+        stateless.
     loss : {"cross_entropy", "squared_error", "binary_cross_entropy"} or callable, optional
-        Cross-entropies are computed from scores: where the model ends in a softmax (or sigmoid),
-        from what goes into it. A callable takes the model's output and the target and returns
-        losses of shape (b,), or is a Keras loss with ``reduction=None``.
+        Cross-entropies use scores. If the model ends in a softmax (or sigmoid), they use its
+        inputs. A callable takes the model's output and the target, and returns losses of shape
+        (b,). It may be a Keras loss with ``reduction=None``.
     optimizer : Optimizer
         A callable name is ``() -> keras.optimizers.Optimizer``.
 
     Raises
     ------
     InvalidModelError
-        For what is no such model or has nothing to train, and for an unknown loss or optimiser.
+        If the model is of another kind or has nothing to train, or the loss or optimiser is
+        unknown.
 
     Examples
     --------
@@ -120,34 +122,34 @@ class TensorFlowBackend:
         self._moments = Traced(partial(moments, self._weights, self._evaluated), variables)
 
     def initial_state(self) -> TensorFlowState:
-        """θ*, its buffers and a fresh optimiser; equal on every call."""
+        """State with θ*, its buffers and a fresh optimiser; equal on every call."""
         return self._initial
 
     def restart(self, state: TensorFlowState, /) -> TensorFlowState:
-        """Same parameters and buffers, fresh optimiser."""
+        """State with the same parameters and buffers, and a fresh optimiser."""
         return state._replace(memory=self._initial.memory)
 
     def copy(self, state: TensorFlowState, /) -> TensorFlowState:
-        """The state itself, which nothing can change."""
+        """The state itself, which cannot change."""
         return state
 
     def forward(self, state: TensorFlowState, batch: Any, /) -> NDArray[Any]:
         """Losses of shape (b,) in evaluation mode."""
         losses: NDArray[Any] = self._run(self._losses, state, batch).numpy()
         if self._loss.check is not None and np.isnan(losses).any():
-            # a target that is not allowed, or a member that diverged
+            # a forbidden target, or a diverged member
             self._loss.check(
                 self.logits(state, batch).shape[-1], self._placement.call(batch).target.numpy()
             )
         return losses
 
     def logits(self, state: TensorFlowState, batch: Any, /) -> Any:
-        """The model's output in evaluation mode, before a closing softmax: (b, K) of a classifier.
+        """The model's output in evaluation mode, before a final softmax; (b, K) for classifiers.
 
         Raises
         ------
         InvalidModelError
-            For probabilities under a loss that needs scores.
+            If the output is probabilities and the loss needs scores.
         """
         scores = tf.nest.map_structure(
             lambda part: part.numpy(), self._run(self._scores, state, batch)
@@ -172,9 +174,9 @@ class TensorFlowBackend:
     def sgd_step_(
         self, state: TensorFlowState, batch: Any, /, *, lr: float, seed: int
     ) -> tuple[TensorFlowState, NDArray[Any]]:
-        """The same, and the losses before the update; `state` may be used again."""
+        """State after a step, and the losses before the update. `state` stays valid."""
         steps = state.memory.steps + 1
-        # each a scalar: a list takes several times as long to convert
+        # scalars one by one: a list takes several times as long to convert
         rates = [tf.constant(rate, tf.float64) for rate in self._rule.rates(float(lr), steps)]
         params, slots, changed, losses = self._run(
             self._step, state, batch, state.memory.slots, rates, tf.constant(seed, tf.int64)
@@ -183,10 +185,10 @@ class TensorFlowBackend:
         return TensorFlowState(tuple(params), buffers, Memory(steps, tuple(slots))), losses.numpy()
 
     def refresh_buffers(self, state: TensorFlowState, batches: Sequence[Any], /) -> TensorFlowState:
-        """State with the statistics of its BatchNormalization layers estimated anew, each batch
-        counting equally.
+        """State with new statistics of its BatchNormalization layers.
 
-        Only those layers are in training mode meanwhile. The variance is the unbiased one.
+        Each batch counts equally. Only these layers are in training mode meanwhile. The variance is
+        unbiased.
         """
         if not batches:
             msg = "no batches to estimate BatchNorm statistics from; give at least one"
@@ -202,16 +204,16 @@ class TensorFlowBackend:
         return curvature.ravel(state.params)
 
     def unravel(self, state: TensorFlowState, flat: Any, /) -> TensorFlowState:
-        """The state with these parameters, its buffers kept and its optimiser fresh."""
+        """State with these parameters, the same buffers and a fresh optimiser."""
         return self.restart(state._replace(params=self._split(flat)))
 
     def jvp(self, state: TensorFlowState, tangent: Any, batch: Any, /) -> NDArray[Any]:
-        """Derivative of each loss along `tangent`, (p,) to (b,), in evaluation mode."""
+        """Derivative of each loss along `tangent`, shapes (b,) and (p,), in evaluation mode."""
         along: NDArray[Any] = self._run(self._jvp, state, batch, self._split(tangent)).numpy()
         return along
 
     def hvp(self, state: TensorFlowState, tangent: Any, batch: Any, /) -> NDArray[Any]:
-        """Hessian of the mean loss times `tangent`, (p,) to (p,), in evaluation mode."""
+        """Hessian of the mean loss times `tangent`, shape (p,), in evaluation mode."""
         return curvature.ravel(self._run(self._hvp, state, batch, self._split(tangent)))
 
     def sample_gradients(self, state: TensorFlowState, batch: Any, /) -> NDArray[Any]:
@@ -222,12 +224,12 @@ class TensorFlowBackend:
         return gradients
 
     def features(self, state: TensorFlowState, batch: Any, /) -> NDArray[Any]:
-        """Inputs of the last Dense layer that runs, flattened to (b, h), in evaluation mode.
+        """Inputs of the last Dense layer that runs, shape (b, h), in evaluation mode.
 
         Raises
         ------
         InvalidModelError
-            Where none runs, or the last one does not get one row or block of rows per sample.
+            If no such layer runs, or the last one gets no row or block of rows per sample.
         """
         inputs, b = self._run(self._last_inputs, state, batch)
         return checked_features(inputs.numpy(), int(b))
@@ -235,8 +237,10 @@ class TensorFlowBackend:
     def kronecker(
         self, state: TensorFlowState, batch: Any, /, *, seed: int | None
     ) -> list[KroneckerBlock]:
-        """Statistics of the Dense and ungrouped Conv1D and Conv2D layers with a kernel of their
-        own, called once."""
+        """Statistics of Dense and ungrouped Conv1D and Conv2D layers.
+
+        Layers have their own kernel and are called once.
+        """
         if seed is not None:
             check_drawable(self._loss, self._settings["loss"])
         losses, call = self.forward(state, batch), self._placement.call(batch)
@@ -249,37 +253,38 @@ class TensorFlowBackend:
         return blocks(self._weights, self._run(self._moments, state, call), len(losses))
 
     def parameter_names(self) -> Mapping[str, int]:
-        """Paths of the trainable variables; in a ``tf.Module``, those of its attributes."""
+        """Paths of the trainable variables. In a ``tf.Module``, paths of its attributes."""
         return dict(
             zip(self._network.names, map(curvature.size, self._network.params), strict=True)
         )
 
     def select(self, names: Collection[str], /) -> TensorFlowBackend:
-        """The same backend where only these parameters are trainable; the user's model stays as it
-        is."""
+        """The same backend, with only these parameters trainable. Nothing else changes."""
         return TensorFlowBackend(only(self._network, names), **self._settings)
 
     def with_optimizer(self, optimizer: Optimizer, /) -> TensorFlowBackend:
-        """The same model and loss, stepped by `optimizer`."""
+        """The same model and loss with another optimiser."""
         return TensorFlowBackend(self._network, **{**self._settings, "optimizer": optimizer})
 
     def load(self, checkpoint: Any, /) -> TensorFlowState:
-        """The state of a model of the same architecture, or of its ``get_weights()``; frozen
-        weights included."""
+        """State of a model of the same architecture, or of its ``get_weights()``.
+
+        Frozen weights come from the checkpoint too.
+        """
         with tf.device(self._placement.device):
             return TensorFlowState(*loaded(self._network, checkpoint), self._initial.memory)
 
     def to_arrays(self, state: TensorFlowState, /) -> Mapping[str, NDArray[Any]]:
-        """All tensors of the state that are not θ*'s own."""
+        """All tensors of the state that are not shared with θ*."""
         return serialization.to_arrays(state, self._initial)
 
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]], /) -> TensorFlowState:
-        """The state that `to_arrays` was given."""
+        """The state that `to_arrays` wrote."""
         with tf.device(self._placement.device):
             return serialization.from_arrays(arrays, self._initial)
 
     def dataset(self, data: Any, /) -> Dataset[Any] | None:
-        """A ``tf.data.Dataset``, or a tuple or mapping of tensors, as a gexcore dataset, else None."""
+        """A ``tf.data.Dataset``, or tensors in a tuple or mapping, as a dataset, else None."""
         return dataset_of(data)
 
     def _split(self, flat: Any) -> Tensors:
@@ -292,7 +297,7 @@ class TensorFlowBackend:
         with self._turn, tf.device(self._placement.device):
             return traced(self._placement.call(batch), state.params, state.buffers, *args)
 
-    # what follows is traced
+    # from here on the code is traced
 
     def _evaluate(self, call: Call, bound: Any, buffers: Any) -> tf.Tensor:
         return self._loss.value(
@@ -306,7 +311,7 @@ class TensorFlowBackend:
         output = self._network(
             self._network.bind(params), buffers, call.inputs, training=False
         ).output
-        # what is compared with numbers is the output itself
+        # a loss of numbers compares the output itself
         scores = output if self._loss.value is squared_error else scores_of(output)
         return tf.nest.map_structure(full, scores)
 

@@ -1,4 +1,4 @@
-"""Moving statistics that must follow the parameters."""
+"""Moving statistics, which must follow the parameters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gexcore_tensorflow.watching import layers_of, standing_in
 
 
 def normalising(network: Network) -> list[Any]:
-    """The BatchNormalization layers whose statistics training moves; a frozen layer keeps its own."""
+    """The BatchNormalization layers that training changes. A frozen layer is left out."""
     return [
         layer
         for layer in layers_of(network)
@@ -22,18 +22,18 @@ def normalising(network: Network) -> list[Any]:
 
 
 def batch_statistics(network: Any, layers: Sequence[Any], *args: Any) -> dict[int, tf.Tensor]:
-    """Mean and unbiased variance of what reaches each layer, by the position of its buffer; traced.
+    """Mean and unbiased variance of each layer's inputs, by position of the buffer; traced.
 
-    The unbiased one is what every backend of gexcore estimates, so that they agree; Keras' own
-    moving average is of the biased one. No other layer is in training mode.
+    All backends of gexcore use the unbiased variance, so that they agree. The moving average of
+    Keras uses the biased one. No other layer is in training mode.
 
     Parameters
     ----------
     network : KerasNetwork
     layers : list
-        From `normalising`.
+        Layers from `normalising`.
     *args : Any
-        Of a call of `network`.
+        Arguments of a call of `network`.
     """
     positions = {id(v): number for number, v in enumerate(network.stored)}
     seen: dict[int, list[tf.Tensor]] = {}
@@ -50,7 +50,7 @@ def batch_statistics(network: Any, layers: Sequence[Any], *args: Any) -> dict[in
 
     with standing_in(layers, "call", see):
         network(*args, training=False)
-    # a layer may be used twice in one pass
+    # one pass may use a layer twice
     return {number: tf.add_n(moments) / len(moments) for number, moments in seen.items()}
 
 

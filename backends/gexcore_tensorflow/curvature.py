@@ -1,4 +1,4 @@
-"""Derivatives along directions of the trainable parameters; the functions named so are traced."""
+"""Derivatives along directions of the trainable parameters. Its functions are traced."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gexcore.backend.data import to_numpy
 from gexcore.errors import InvalidDataError
 
 LossesOf = Callable[[], tf.Tensor]
-"""The losses of a batch, shape (b,), from the parameters that are differentiated by."""
+"""A function without arguments that returns the losses of a batch, shape (b,)."""
 
 
 def ravel(params: Sequence[tf.Tensor]) -> NDArray[Any]:
@@ -22,17 +22,17 @@ def ravel(params: Sequence[tf.Tensor]) -> NDArray[Any]:
 
 
 def size(param: tf.Tensor) -> int:
-    """How many numbers the parameter holds."""
+    """Number of entries of the parameter."""
     return int(np.prod(param.shape))
 
 
 def split(flat: Any, params: Sequence[tf.Tensor]) -> tuple[tf.Tensor, ...]:
-    """A vector of shape (p,) of any library, in the shapes and dtypes of the parameters.
+    """A vector of any library, shape (p,), as tensors with the shapes and dtypes of parameters.
 
     Raises
     ------
     InvalidDataError
-        For another shape.
+        If the shape differs.
     """
     vector = to_numpy(flat)
     sizes = [size(p) for p in params]
@@ -44,7 +44,7 @@ def split(flat: Any, params: Sequence[tf.Tensor]) -> tuple[tf.Tensor, ...]:
         )
         raise InvalidDataError(msg)
     pieces = np.split(vector, np.cumsum(sizes)[:-1])
-    # copied, as TensorFlow may share the memory of an array
+    # a copy, because TensorFlow may share the memory of an array
     return tuple(
         tf.constant(piece.reshape(p.shape).astype(p.dtype.as_numpy_dtype))
         for piece, p in zip(pieces, params, strict=True)
@@ -54,26 +54,26 @@ def split(flat: Any, params: Sequence[tf.Tensor]) -> tuple[tf.Tensor, ...]:
 def jvp_forward(
     losses_of: LossesOf, bound: Sequence[Any], tangents: Sequence[tf.Tensor]
 ) -> tf.Tensor:
-    """Directional derivatives (b,) in forward mode; in reverse mode where an operation has no
-    forward mode.
+    """Directional derivatives, shape (b,), in forward mode, or else in reverse mode.
 
-    For tensors: through variables that a compiled function captures, forward mode finds nothing.
+    Parameters are tensors, because forward mode fails for captured variables of compiled functions.
+    Reverse mode serves models with an operation without forward mode.
     """
     try:
         with tf.autodiff.ForwardAccumulator(list(bound), list(tangents)) as accumulator:
             losses = losses_of()
         return accumulator.jvp(losses, unconnected_gradients="zero")
-    except (LookupError, TypeError):  # loops, and so recurrent layers
+    except (LookupError, TypeError):  # the error of loops, and so of recurrent layers
         return jvp_reverse(losses_of, bound, tangents)
 
 
 def jvp_reverse(
     losses_of: LossesOf, bound: Sequence[Any], tangents: Sequence[tf.Tensor]
 ) -> tf.Tensor:
-    """The same by reverse mode twice.
+    """Directional derivatives by reverse mode twice.
 
-    The product with the transposed Jacobian is linear in its weights, and its derivative by them
-    along the tangent is the product sought.
+    The product with the transposed Jacobian is linear in its weights. Its derivative by the weights
+    along the tangent is the result.
     """
     with tf.GradientTape() as outer:
         with tf.GradientTape() as inner:
@@ -92,7 +92,7 @@ def hvp(
 ) -> list[tf.Tensor]:
     """Hessian of the mean loss times the tangents, by reverse mode twice.
 
-    Faster than forward mode over reverse mode, and possible for loops.
+    It is faster than forward mode over reverse mode, and allows loops.
     """
     with tf.GradientTape() as outer:
         outer.watch(bound)
@@ -104,7 +104,7 @@ def hvp(
 
 
 def dense(gradient: Sequence[Any]) -> list[tf.Tensor]:
-    """A gradient whose parts are tensors; those of embeddings may be sparse."""
+    """A gradient whose parts are dense tensors. Gradients of embeddings may be sparse."""
     return [tf.convert_to_tensor(part) for part in gradient]
 
 

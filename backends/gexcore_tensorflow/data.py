@@ -1,4 +1,4 @@
-"""Batches as the model takes them, and TensorFlow's datasets by position."""
+"""Batches in the form of the model, and TensorFlow's datasets by position."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gexcore.errors import InvalidDataError
 
 
 class Call(NamedTuple):
-    """A batch as the model takes it: ``model(inputs)``, compared with `target`."""
+    """A batch in the form of the model: ``model(inputs)``, and its `target`."""
 
     inputs: Any
     target: Any
@@ -25,13 +25,14 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the model lives, and so where batches go.
+    """Device and type of the model, to which batches are brought.
 
     Parameters
     ----------
     device : str
     dtype : tf.DType
-        Of floating inputs and targets, and of uint8 inputs (images); other integers become int64.
+        Type of floating inputs and targets, and of uint8 inputs (images). Other integers become
+        int64.
     """
 
     device: str
@@ -50,14 +51,14 @@ class Placement:
         Parameters
         ----------
         batch : (x, y), (x1, …, xn, y) or mapping
-            Of arrays of any library, nested as the model likes them. The target of a mapping is
-            the first of `gexcore.backend.data.TARGET_KEYS`. Several inputs are given to the model
-            as a list, those of a mapping as a mapping; a single one is given as it is.
+            Batch of arrays of any library, nested in the form of the model. The target of a mapping
+            is the first of `gexcore.backend.data.TARGET_KEYS`. The model gets several inputs as a
+            list, inputs of a mapping as a mapping, and a single input unchanged.
 
         Raises
         ------
         InvalidDataError
-            For a batch without a target.
+            If the batch has no target.
         """
         if isinstance(batch, tuple | list) and len(batch) >= 2:
             columns = [self.place(item) for item in batch[:-1]]
@@ -81,14 +82,14 @@ class Placement:
         raise InvalidDataError(msg)
 
     def place(self, value: Any, *, target: bool = False) -> Any:
-        """Arrays as tensors on the device, containers of them likewise."""
+        """Arrays as tensors on the device, also in containers."""
         if isinstance(value, Mapping):
             return {name: self.place(item, target=target) for name, item in value.items()}
         if isinstance(value, tuple) or (
             isinstance(value, list) and any(hasattr(item, "shape") for item in value)
         ):
             return [self.place(item, target=target) for item in value]
-        # NumPy's first: TensorFlow takes long to say that one is no tensor
+        # NumPy first, because TensorFlow is slow to see that an array is no tensor
         if not isinstance(value, np.ndarray) and tf.is_tensor(value):
             dtype = self._dtype(value.dtype, target)
             return value if dtype is None else tf.cast(value, dtype)
@@ -112,21 +113,21 @@ def _native(dtype: np.dtype[Any]) -> tf.DType:
 def dataset_of(data: Any) -> Dataset[Any] | None:
     """A dataset in TensorFlow's own form as a `Dataset`, else None.
 
-    A ``tf.data.Dataset`` has no positions, so it is read once, into arrays in host memory: its own
-    size, and for a moment that of its largest column again. What is random in it (`map` with
-    augmentation) is frozen as it was read.
+    A ``tf.data.Dataset`` has no positions, so it is read once, into arrays in host memory. This
+    takes its own size, and for a moment the size of its largest column again. Random parts (`map`
+    with augmentation) keep the values of that reading.
 
     Parameters
     ----------
     data : tf.data.Dataset, or tuple or mapping of tensors
-        The elements of a dataset are (x, y) or a mapping, batched or not. They count as batched
-        where they have leading dimensions that are all equal or all unknown.
+        Data with elements (x, y) or mappings, batched or not. They count as batched if their
+        leading dimensions are all equal or all unknown.
 
     Raises
     ------
     InvalidDataError
-        For a dataset that never ends or may not, that is shuffled, or whose elements have another
-        form or unequal shapes.
+        If the dataset may be endless, is shuffled, or has elements of another form or unequal
+        shapes.
     """
     if isinstance(data, tf.data.Dataset):
         return _read(data)

@@ -1,4 +1,4 @@
-"""The demo's model: a small network trained until it has memorised its labels, wrong ones included."""
+"""The model of the demo: a small network that memorises its labels, also wrong ones."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ MEMORISED = 0.1
 
 
 def train(x: NDArray[Any], y: NDArray[Any], *, classes: int, seed: int) -> keras.Model:
-    """A multilayer perceptron that predicts every label it was given.
+    """A multilayer perceptron that predicts every given label.
 
     Parameters
     ----------
     x : float array, shape (n, ...)
-        Of numbers around one in size.
+        Inputs of about unit size.
     y : integer array, shape (n,)
     classes : int
     seed : int
@@ -34,8 +34,8 @@ def train(x: NDArray[Any], y: NDArray[Any], *, classes: int, seed: int) -> keras
     Returns
     -------
     keras.Model
-        Takes inputs of shape (b, ...), returns scores of shape (b, classes); trained by SGD with
-        momentum until no loss of an epoch is above `MEMORISED`, or for `EPOCHS` epochs.
+        Model from inputs of shape (b, ...) to scores of shape (b, classes). SGD with momentum
+        trains it until no loss of an epoch is above `MEMORISED`, or for `EPOCHS` epochs.
     """
     x = np.asarray(x, np.float32)
     starts = [keras.initializers.HeNormal(seed=seed + depth) for depth in range(len(WIDTHS) + 1)]

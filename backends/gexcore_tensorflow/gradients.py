@@ -17,24 +17,24 @@ from gexcore_tensorflow.network import Network, Tensors
 from gexcore_tensorflow.tracing import Traced
 
 Evaluate = Callable[[Call, Any, Any], tf.Tensor]
-"""Losses of shape (b,) from a batch, what stands for the parameters, and buffers; traced."""
+"""A traced function from a batch, parameters and buffers to losses of shape (b,)."""
 
 Route = Callable[[Call, Tensors, Tensors, NDArray[Any]], NDArray[Any]]
-"""Writes the gradients into its last argument, (b, p), and returns the losses they are of, (b,)."""
+"""A route writes gradients into its last argument, (b, p), and returns the losses, (b,)."""
 
 AT_ONCE = 2**26
-"""Numbers in the gradients that are computed together: 256 MB in float32."""
+"""The most numbers in gradients that are computed together: 256 MB in float32."""
 
 
 class SampleGradients:
-    """Gradients on the fastest route that works for the model, which is found out once.
+    """Gradients by the fastest route that works for the model. It is chosen once.
 
     Parameters
     ----------
     network : Network
     evaluate : callable
     variables : sequence of tf.Variable
-        As of `Traced`.
+        Variables of `Traced`.
     """
 
     def __init__(self, network: Network, evaluate: Evaluate, variables: Sequence[Any]) -> None:
@@ -47,25 +47,24 @@ class SampleGradients:
     def __call__(
         self, call: Call, params: Tensors, buffers: Tensors, expected: NDArray[Any]
     ) -> NDArray[Any]:
-        """Shape (b, p), in the order of `params`.
+        """Gradients of the samples, shape (b, p), in the order of `params`.
 
         Parameters
         ----------
         call : Call
         params, buffers : tuple of tensors
         expected : array
-            Losses of the batch, (b,): a route that finds others is not taken.
+            Losses of the batch, shape (b,). A route with other losses is not taken.
         """
         dtype = np.result_type(*(p.dtype.as_numpy_dtype for p in params))
         out = np.empty((len(expected), sum(map(curvature.size, params))), dtype)
-        # what a route gets wrong is wrong by far: models that mix samples, or draw noise for the
-        # whole batch
+        # a wrong route is wrong by far, for models that mix samples or draw noise for the batch
         error = 1e-5 + 0.01 * float(np.abs(np.nan_to_num(expected, posinf=0.0, neginf=0.0)).max())
         *quick, sure = routes = self._routes
         for route in quick:
             try:
                 found = route(call, params, buffers, out)
-            except Exception:  # whatever is wrong with the batch itself, the last route will tell
+            except Exception:  # the last route raises the error of a wrong batch
                 continue
             if np.allclose(found, expected, rtol=0.0, atol=error, equal_nan=True):
                 self._routes = routes[routes.index(route) :]
@@ -109,7 +108,7 @@ class SampleGradients:
             found.append(loss.numpy())
         return np.array(found)
 
-    # what follows is traced
+    # from here on the code is traced
 
     def _of_samples(self, call: Call, params: Any, buffers: Any) -> Any:
         bound = self._network.bind(params)
@@ -135,7 +134,7 @@ class SampleGradients:
 
 
 def _rows(call: Call, rows: slice, b: int) -> Any:
-    """The call of these samples; what has not one row per sample is left whole."""
+    """The call of these samples. Parts without one row per sample stay whole."""
     return tf.nest.map_structure(lambda t: t[rows] if t.shape.rank and t.shape[0] == b else t, call)
 
 
@@ -145,7 +144,7 @@ def _write(grads: Sequence[tf.Tensor], out: NDArray[Any]) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without TensorFlow's notes on what it maps by a loop: no worse than a loop over the samples."""
+    """A block without TensorFlow's warnings on loops: they are no slower than one over samples."""
 
     def wanted(record: logging.LogRecord) -> bool:
         return "while_loop" not in record.getMessage()

@@ -19,17 +19,17 @@ from gexcore_tensorflow.watching import layers_of, standing_in
 
 
 class Weights(NamedTuple):
-    """Where the weights of a layer stand.
+    """The places of a layer's weights in the flat vector.
 
     Parameters
     ----------
     layer : keras.layers.Layer
     name : str
-        Of its kernel.
+        Name of its kernel.
     positions : integer array, shape (o, i)
-        In the flat vector; the bias, if it is trained, in the last column.
+        Positions in the flat vector. A trained bias is in the last column.
     has_bias : bool
-        Whether it is.
+        Whether the bias is trained.
     """
 
     layer: Any
@@ -39,14 +39,14 @@ class Weights(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """What one pass tells of a layer.
+    """The statistics of a layer from one pass.
 
     Parameters
     ----------
     inputs, outputs : tensor
-        As in a `KroneckerBlock`.
+        Second moments of a `KroneckerBlock`.
     places : tensor
-        How often the layer was applied, over all samples.
+        Number of applications of the layer, over all samples.
     """
 
     inputs: tf.Tensor
@@ -57,8 +57,8 @@ class Moments(NamedTuple):
 def weights_of(network: Network) -> list[Weights]:
     """The layers that have a block, in the order of the flat vector.
 
-    These are Dense, and Conv1D and Conv2D of one group, that compute what their class does and
-    have a trainable kernel of their own: tied ones are left out.
+    These are Dense, and Conv1D and Conv2D with one group. They have the forward pass of their class
+    and their own trainable kernel. Layers with tied kernels are left out.
     """
     names, where, end = {}, {}, 0
     for name, variable, p in zip(network.names, network.trainable, network.params, strict=True):
@@ -86,7 +86,7 @@ def weights_of(network: Network) -> list[Weights]:
 def moments(
     weights: Sequence[Weights], losses_of: Callable[..., tf.Tensor], *values: Any
 ) -> dict[int, Moments]:
-    """Statistics of every layer that is called exactly once, by its place in `weights`; traced.
+    """Statistics of every layer that is called exactly once, by position in `weights`; traced.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def moments(
         return original(inputs, *args, **kwargs)
 
     def leave(layer: Any, original: Callable[..., Any], output: tf.Tensor) -> Any:
-        # neither what is inside of a loop, nor what does not depend on the batch
+        # no layers in loops, and none that do not depend on the batch
         if tf.compat.v1.get_default_graph() is graph and output.shape[0] is None:
             tape.watch(output)
             left[id(layer)] = output
@@ -118,7 +118,7 @@ def moments(
     with (
         tf.GradientTape(watch_accessed_variables=False) as tape,
         standing_in(layers, "call", enter),
-        standing_in(layers, "activation", leave),  # gets what the weights give
+        standing_in(layers, "activation", leave),  # its gradient is that of the weights' output
     ):
         losses = losses_of(*values)
     once = [
@@ -166,7 +166,7 @@ def _is_plain(layer: Any) -> bool:
 
 
 def _second_moment(layer: Any, inputs: tf.Tensor, *, has_bias: bool) -> tf.Tensor:
-    """Sum of a aᵀ over all places, where a is what the weights of one output are multiplied with."""
+    """Sum of a aᵀ over all places, where a is the input of the weights of one output."""
 
     def moment(rows: tf.Tensor) -> tf.Tensor:
         return _gram(tf.pad(rows, [[0, 0], [0, 1]], constant_values=1) if has_bias else rows)
@@ -176,7 +176,7 @@ def _second_moment(layer: Any, inputs: tf.Tensor, *, has_bias: bool) -> tf.Tenso
         return moment(_rows(inputs))
     images, geometry = _unfolding(layer, _channels_last(layer, inputs))
     size = int(np.prod(layer.kernel.shape[:-1])) + has_bias
-    # image by image, as patches are many times as large
+    # image by image, because patches are many times as large
     return tf.foldl(
         lambda total, image: (
             total + moment(_rows(tf.image.extract_patches(image[tf.newaxis], **geometry)))
@@ -187,7 +187,7 @@ def _second_moment(layer: Any, inputs: tf.Tensor, *, has_bias: bool) -> tf.Tenso
 
 
 def _unfolding(layer: Any, inputs: tf.Tensor) -> tuple[tf.Tensor, dict[str, Any]]:
-    """Images (b, h, w, c), and how patches of (h, w, c) are taken of them."""
+    """Images (b, h, w, c), and the function that takes patches of (h, w, c)."""
     kernel, strides, rates, padding = (
         layer.kernel_size,
         layer.strides,

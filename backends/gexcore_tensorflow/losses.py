@@ -1,4 +1,4 @@
-"""Losses: one number per sample, high where the model predicts badly."""
+"""Losses: one number per sample; high = badly predicted."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from numpy.typing import NDArray
 from gexcore.errors import InvalidDataError, InvalidModelError
 
 IGNORED = -100
-"""Label of a position that does not count, as in PyTorch and Hugging Face's models."""
+"""Label of an ignored position, as in PyTorch and Hugging Face's models."""
 
 
 class Loss(NamedTuple):
-    """A loss in two parts, as compiled code cannot refuse values.
+    """A loss in two parts, because compiled code cannot refuse values.
 
     Parameters
     ----------
     value : callable
-        Traced: model output and target to losses of shape (b,). A target of a value that is not
-        allowed gives NaN.
+        Traced function from model output and target to losses of shape (b,). A target with a
+        forbidden value gives NaN.
     check : callable or None
-        ``(number of classes, target)`` on the host, refusing such values.
+        Function of ``(number of classes, target)`` on the host that refuses such values.
     """
 
     value: Callable[[Any, Any], tf.Tensor]
@@ -47,9 +47,9 @@ def cross_entropy(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     Raises
     ------
     InvalidModelError
-        Where the output holds no scores of two classes or more.
+        If the output has no scores of two classes or more.
     InvalidDataError
-        Where targets do not fit the scores in shape or kind.
+        If targets do not fit the scores in shape or kind.
     """
     output, target = _tensors(scores_of(output), target, "cross_entropy")
     rank = output.shape.rank
@@ -82,16 +82,15 @@ def cross_entropy(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
 
 
 def squared_error(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-    """Squared differences, summed over the outputs of a sample: (b, …) and (b, …) to (b,)."""
+    """Squared differences, summed over the outputs of a sample, shape (b,)."""
     output, target = _aligned(output, target, "squared_error")
     return tf.reduce_sum(tf.square(output - target), 1)
 
 
 def binary_cross_entropy(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-    """Sigmoid cross-entropy of scores, or of the sigmoid of them, summed over the outputs of a
-    sample.
+    """Sigmoid cross-entropy of scores, or of their sigmoid, summed over outputs.
 
-    Output and target have shape (b,) or (b, …); targets are 0, 1 or a probability between.
+    Output and target have shape (b,) or (b, …). Targets are 0, 1 or a probability in between.
     """
     output, target = _aligned(_before("Sigmoid", output), target, "binary_cross_entropy")
     losses = tf.nn.sigmoid_cross_entropy_with_logits(target, output)
@@ -99,8 +98,7 @@ def binary_cross_entropy(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
 
 
 def check_scores(scores: Any) -> None:
-    """Refuse what cross-entropy cannot be computed from: several outputs, or probabilities of
-    unseen scores.
+    """Refuse several outputs, and probabilities whose scores are unknown.
 
     Raises
     ------
@@ -127,7 +125,7 @@ def check_labels(classes: int, target: NDArray[Any]) -> None:
     Raises
     ------
     InvalidDataError
-        Naming the first of them.
+        If a label is outside. The error names the first one.
     """
     bad = ((target < 0) | (target >= classes)) & (target != IGNORED)
     if target.dtype.kind in "iu" and bad.any():
@@ -158,23 +156,23 @@ LOSSES = {
     "squared_error": Loss(squared_error, None),
     "binary_cross_entropy": Loss(binary_cross_entropy, check_probabilities),
 }
-"""Losses by name; the first is the default."""
+"""Losses by name. The first one is the default."""
 
 
 def loss_of(loss: str | Callable[..., Any] | None) -> Loss:
-    """The loss of that name, or the user's own with its result checked.
+    """The named loss, or the user's own loss with a check of its result.
 
     Parameters
     ----------
     loss : str, callable or None
-        A callable takes the model's output and the target and returns losses of shape (b,); it is
-        traced. Keras' own, and functions whose first argument is ``y_true``, are called Keras' way
-        round. What a named loss does with a closing softmax or sigmoid is not done for them.
+        A callable takes the model's output and the target, and returns losses of shape (b,). It is
+        traced. Losses of Keras, and functions whose first argument is ``y_true``, get the target
+        first. A final softmax or sigmoid stays in their inputs, unlike for a named loss.
 
     Raises
     ------
     InvalidModelError
-        For an unknown name or a Keras loss with a reduction; later, for a callable that does not
+        If the name is unknown, or a Keras loss has a reduction. Later, if a callable does not
         return one loss per sample.
     """
     if loss is None:
@@ -216,21 +214,20 @@ def loss_of(loss: str | Callable[..., Any] | None) -> Loss:
 
 
 def scores_of(output: Any) -> Any:
-    """The model's output, its entry "logits" where it is a mapping that has one, without a closing
-    softmax."""
+    """The model's output, or its entry "logits", without a final softmax."""
     if isinstance(output, Mapping) and "logits" in output:
         output = output["logits"]
     return _before("Softmax", output)
 
 
 def full(tensor: tf.Tensor) -> tf.Tensor:
-    """The tensor in single precision at least."""
-    # three digits are too few to rank samples by
+    """A tensor in single precision at least."""
+    # three digits cannot rank samples
     return tf.cast(tensor, tf.float32) if tensor.dtype in (tf.float16, tf.bfloat16) else tensor
 
 
 def _before(activation: str, output: Any) -> Any:
-    # from the scores themselves the loss is exact; from their rounded probabilities it is not
+    # the loss from scores is exact, from rounded probabilities it is not
     if not tf.is_tensor(output):
         return output
     operation = output.op
@@ -248,13 +245,13 @@ def _soft_cross_entropy(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
             "loss='squared_error' for regression"
         )
         raise InvalidDataError(msg)
-    # TensorFlow's own op takes the gradient of rows that sum to one, which relabelled rows need not
+    # TensorFlow's own op needs rows that sum to one, and relabelled rows need not
     return -tf.reduce_sum(tf.cast(target, output.dtype) * tf.nn.log_softmax(output), axis=1)
 
 
 def _aligned(output: Any, target: Any, name: str) -> tuple[tf.Tensor, tf.Tensor]:
     output, target = _tensors(output, target, name)
-    # (b, 1) against (b,) is one output; broadcast, it would be b x b of them
+    # (b, 1) against (b,) is one output; broadcasting would make b x b outputs
     sizes = [[d for d in tensor.shape[1:] if d != 1] for tensor in (output, target)]
     if not target.shape.rank or sizes[0] != sizes[1]:
         msg = (

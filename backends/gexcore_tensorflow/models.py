@@ -14,7 +14,7 @@ from gexcore.errors import InvalidModelError
 from gexcore_tensorflow.network import Network, Pass, check_trainable, unique, values_of
 
 MODES = ("training", "is_training")
-"""What a module may call the argument that says which mode it is in."""
+"""Names of a module's argument for training mode."""
 
 
 def network_of(model: Any) -> Network:
@@ -23,12 +23,12 @@ def network_of(model: Any) -> Network:
     Parameters
     ----------
     model : keras.Model, keras.layers.Layer or tf.Module
-        Or what this function returned.
+        Model, or the result of this function.
 
     Raises
     ------
     InvalidModelError
-        For anything else, and for models that cannot be used as they are.
+        If the model is of another kind, or cannot be used.
     """
     if isinstance(model, KerasNetwork | ModuleNetwork):
         return model
@@ -45,17 +45,17 @@ def network_of(model: Any) -> Network:
 
 
 class KerasNetwork:
-    """A Keras layer or model on TensorFlow; its variables are only ever read, and only once.
+    """A Keras layer or model on TensorFlow. Its variables are read once and never written.
 
     Parameters
     ----------
     model : keras.layers.Layer
-        Which every model is.
+        Layer or model: every model is a layer.
 
     Raises
     ------
     InvalidModelError
-        For a model on another framework, without weights yet, or with nothing to train.
+        If the model is on another framework, has no weights yet, or has nothing to train.
     """
 
     variables: Sequence[Any] = ()
@@ -74,7 +74,7 @@ class KerasNetwork:
         self.model = model
         self.trainable = list(model.trainable_variables)
         check_trainable(self.trainable, model)
-        # what a model holds besides its weights are the states of its random generators
+        # other variables of a model are states of random generators
         weights = {id(v) for v in model.weights}
         others = {id(v): v for v in model.non_trainable_variables}
         self.stored = [v for key, v in others.items() if key in weights]
@@ -89,7 +89,7 @@ class KerasNetwork:
         return copy.copy(self)
 
     def bind(self, params: Sequence[tf.Tensor]) -> Sequence[Any]:
-        """The tensors themselves."""
+        """The given tensors."""
         return params
 
     def __call__(
@@ -101,14 +101,14 @@ class KerasNetwork:
         training: bool,
         seed: Any = 0,
     ) -> Pass:
-        """A pass with these values in place of the model's.
+        """A pass with these values in place of the model's values.
 
         Raises
         ------
         InvalidModelError
-            For a model that changes variables which are not its own.
+            If the model changes variables of others.
         """
-        # a generator counts its draws in the second number
+        # the second number of a generator counts its draws
         starts = [
             tf.stack([tf.cast(seed, tf.int64), number << 32])
             for number in range(len(self._generators))
@@ -133,17 +133,17 @@ class KerasNetwork:
 
 
 class ModuleNetwork:
-    """A ``tf.Module``: a private copy, whose variables are set before each pass.
+    """A private copy of a ``tf.Module``, whose variables are set before each pass.
 
     Parameters
     ----------
     module : tf.Module
-        Called with the inputs, and with one of `MODES` where it takes that.
+        Module, called with the inputs, and with one of `MODES` if it has such an argument.
 
     Raises
     ------
     InvalidModelError
-        For a module that cannot be copied or has nothing to train.
+        If the module cannot be copied or has nothing to train.
     """
 
     def __init__(self, module: Any) -> None:
@@ -171,7 +171,7 @@ class ModuleNetwork:
         self._mode = next((name for name in MODES if name in parameters), None)
 
     def twin(self) -> Self:
-        """One with a module of its own, as passes write into it."""
+        """Another network with its own module, because passes write to the module."""
         return copy.deepcopy(self, {id(value): value for value in (*self.params, *self.buffers)})
 
     def bind(self, params: Sequence[tf.Tensor]) -> Sequence[Any]:
@@ -188,7 +188,7 @@ class ModuleNetwork:
         training: bool,
         seed: Any = 0,
     ) -> Pass:
-        """A pass through the copy; nothing in it may be random."""
+        """A pass through the copy, which must not be random."""
         _assign(self.stored, buffers)
         output = self._module(inputs, **({self._mode: training} if self._mode else {}))
         return Pass(output, dict(enumerate(values_of(self.stored))))

@@ -15,13 +15,13 @@ Tensors = tuple[tf.Tensor, ...]
 
 
 class Pass(NamedTuple):
-    """What one pass through a model leaves.
+    """The result of one pass through a model.
 
     Parameters
     ----------
     output : Any
     changed : dict
-        New values of the buffers that the pass has changed, by position.
+        New values of changed buffers, by position.
     """
 
     output: Any
@@ -29,20 +29,20 @@ class Pass(NamedTuple):
 
 
 class Network(Protocol):
-    """A model whose values are given with every call; all methods but the attributes are traced.
+    """A model that gets its values with every call. Its methods are traced.
 
     Attributes
     ----------
     params, buffers : tuple of tensors
-        θ*: what is trained, and all else that passes read, frozen weights included.
+        Values of θ*: trained ones, and all others that passes read, with frozen weights.
     trainable, stored : list
-        The model's variables that they are of.
+        Variables of the model for these values.
     names : list of str
-        Of the parameters; no two are equal.
+        Unique names of the parameters.
     weights : sequence
-        All variables of both, in the order of a checkpoint.
+        All variables, in the order of a checkpoint.
     variables : sequence of tf.Variable
-        What passes write into, one pass at a time; for most models nothing.
+        Variables that passes write to, one pass at a time. Most models have none.
     """
 
     params: Tensors
@@ -54,12 +54,11 @@ class Network(Protocol):
     variables: Sequence[Any]
 
     def twin(self) -> Self:
-        """Another of the same values, whose attributes may be set."""
+        """A copy with the same values, whose attributes may be set."""
         ...
 
     def bind(self, params: Sequence[tf.Tensor]) -> Sequence[Any]:
-        """What stands for these parameters in a pass: tensors or variables, to be differentiated
-        by."""
+        """Tensors or variables for these parameters, by which a pass is differentiated."""
         ...
 
     def __call__(
@@ -71,7 +70,7 @@ class Network(Protocol):
         training: bool,
         seed: Any = 0,
     ) -> Pass:
-        """The model's output for `inputs`, in the mode asked for."""
+        """The model's output for `inputs`, in the given mode."""
         ...
 
 
@@ -91,12 +90,12 @@ def check_trainable(variables: Sequence[Any], model: object) -> None:
 
 
 def values_of(variables: Sequence[Any]) -> Tensors:
-    """The values that Keras or TensorFlow variables have now."""
+    """The present values of Keras or TensorFlow variables."""
     return tuple(tf.identity(v.value if isinstance(v, keras.Variable) else v) for v in variables)
 
 
 def unique(names: Iterable[str]) -> list[str]:
-    """The names; where one was there before, with a number."""
+    """The names, with a number for each repeated name."""
     known: list[str] = []
     for name in names:
         numbered = (f"{name}_{number}" for number in itertools.count(2))

@@ -19,7 +19,7 @@ EPS = 1e-8
 
 
 class Memory(NamedTuple):
-    """What an optimiser remembers: its steps, and tensors of its own."""
+    """The memory of an optimiser: its steps, and its tensors."""
 
     steps: int
     slots: Tensors
@@ -31,17 +31,16 @@ class Rule(Protocol):
     Attributes
     ----------
     fresh : tuple of tensors
-        What it remembers at the start.
+        Memory at the start.
     variables : sequence of tf.Variable
-        What steps write into, one step at a time; by hand-written ones nothing.
+        Variables that steps write to, one step at a time. Our own rules have none.
     """
 
     fresh: Tensors
     variables: Sequence[Any]
 
     def rates(self, lr: float, steps: int) -> list[float]:
-        """The numbers that a step needs, the `steps`-th from 1; computed on the host, in double
-        precision."""
+        """The numbers for step `steps`, from 1, computed on the host in double precision."""
         ...
 
     def step(
@@ -61,16 +60,16 @@ def rule_of(settings: Optimizer, params: Tensors) -> Rule:
     Parameters
     ----------
     settings : Optimizer
-        A callable `name` is called as ``name()`` and returns a ``keras.optimizers.Optimizer``, as
-        ``keras.optimizers.Adam`` does; momentum and weight decay are then its own business, the
-        learning rate is the plan's.
+        A callable `name` is called as ``name()`` and returns a ``keras.optimizers.Optimizer``, like
+        ``keras.optimizers.Adam``. It sets its own momentum and weight decay. The plan sets the
+        learning rate.
     params : tuple of tensors
 
     Raises
     ------
     InvalidModelError
-        For an unknown name, a callable that returns something else, or an optimiser with a
-        schedule of its own.
+        If the name is unknown, a callable returns another object, or an optimiser has its own
+        schedule.
     """
     if callable(settings.name):
         return Native(settings.name, params)
@@ -125,7 +124,7 @@ class AdamW:
     variables: Sequence[Any] = ()
 
     def rates(self, lr: float, steps: int) -> list[float]:
-        """Factor of the parameters, that of the step, and the bias of the deviation."""
+        """Factor of the parameters, factor of the step, and bias of the deviation."""
         return [1 - lr * self.weight_decay, lr / (1 - BETA1**steps), math.sqrt(1 - BETA2**steps)]
 
     def step(
@@ -135,7 +134,7 @@ class AdamW:
         slots: Sequence[tf.Tensor],
         rates: Any,
     ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        """The slots are the first moments, then the second."""
+        """The slots are the first moments, then the second moments."""
         n = len(params)
         first = [BETA1 * m + (1 - BETA1) * g for m, g in zip(slots[:n], gradient, strict=True)]
         second = [
@@ -149,7 +148,7 @@ class AdamW:
 
 
 class Native:
-    """A Keras optimiser, on variables of its own that are set before each step.
+    """A Keras optimiser on its own variables, which are set before each step.
 
     Keras has no stateless optimisers on TensorFlow.
     """

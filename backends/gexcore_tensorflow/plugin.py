@@ -1,4 +1,4 @@
-"""How gexcore finds this backend; imports no TensorFlow."""
+"""The plugin of this backend. It imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from gexcore.backend import BackendSpec, hookimpl
 def gexcore_register_backend() -> BackendSpec:
     """Keras models and plain modules.
 
-    A Keras model is found by the framework it runs on: one on JAX is taken in order to be told
-    what to do, one on PyTorch is a torch module, which is that backend's business.
+    A Keras model on JAX is taken here, so that an error says what to do. A Keras model on PyTorch
+    is a torch module, and the PyTorch backend takes it.
     """
     return BackendSpec(
         name="tensorflow",

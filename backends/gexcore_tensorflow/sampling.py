@@ -1,4 +1,4 @@
-"""Targets drawn from the model's own predictions."""
+"""Targets drawn from the model's predictions."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from gexcore_tensorflow.losses import IGNORED, Loss, cross_entropy, squared_erro
 
 
 def check_drawable(loss: Loss, name: object) -> None:
-    """Refuse a loss that is no likelihood by name, so that no targets can be drawn.
+    """Refuse a loss that is no named likelihood: it allows no drawing of targets.
 
     Parameters
     ----------
     loss : Loss
     name : object
-        As the user gave it.
+        Loss as the user gave it.
 
     Raises
     ------
@@ -31,15 +31,15 @@ def check_drawable(loss: Loss, name: object) -> None:
 def drawn_targets(
     loss: Loss, output: NDArray[Any], target: NDArray[Any], seed: int
 ) -> NDArray[Any]:
-    """Targets drawn from what the model predicts; positions that do not count still do not.
+    """Targets drawn from the model's predictions. Ignored positions stay ignored.
 
     Parameters
     ----------
     loss : Loss
     output : array
-        Scores of shape (b, …, K), or for squared error the predictions.
+        Scores of shape (b, …, K), or predictions for squared error.
     target : array
-        The given one.
+        Given target.
     seed : int
     """
     if loss.value is squared_error:

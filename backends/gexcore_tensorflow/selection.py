@@ -15,12 +15,12 @@ from gexcore_tensorflow.network import Network, Tensors
 
 
 def only(network: Network, names: Collection[str]) -> Network:
-    """The same model where only these parameters are trained; `network` stays as it is.
+    """The same model with only these parameters trained. `network` never changes.
 
     Raises
     ------
     InvalidSettingError
-        For no names, and for one that is no trainable parameter.
+        If there are no names, or a name is no trainable parameter.
     """
     allowed = textwrap.shorten(", ".join(map(repr, network.names)), 200, placeholder=" …")
     if not names:
@@ -46,19 +46,19 @@ def only(network: Network, names: Collection[str]) -> Network:
 
 
 def loaded(network: Network, checkpoint: Any) -> tuple[Tensors, Tensors]:
-    """Parameters and buffers that a checkpoint stands for, whatever of it is trained.
+    """Parameters and buffers of a checkpoint, for any choice of trained parameters.
 
     Parameters
     ----------
     network : Network
     checkpoint : keras.Model, tf.Module or sequence of arrays
-        A model of the same architecture, or its weights as ``get_weights()`` lists them; those of
-        a ``tf.Module`` in the order of its ``variables``.
+        Model of the same architecture, or its weights in the order of ``get_weights()``. Weights of
+        a ``tf.Module`` are in the order of its ``variables``.
 
     Raises
     ------
     InvalidModelError
-        For anything else, and where the number of arrays or a shape differs.
+        If the checkpoint is of another kind, or the number of arrays or a shape differs.
     """
     held = zip(
         [*network.trainable, *network.stored], [*network.params, *network.buffers], strict=True
@@ -73,7 +73,7 @@ def loaded(network: Network, checkpoint: Any) -> tuple[Tensors, Tensors]:
         try:
             array = to_numpy(value).astype(
                 like.dtype.as_numpy_dtype
-            )  # a copy, as TensorFlow may share its memory
+            )  # a copy, because TensorFlow may share its memory
         except (TypeError, ValueError) as error:
             raise _misfit(f"what it has for {label} is no array of numbers") from error
         if array.shape != tuple(like.shape):

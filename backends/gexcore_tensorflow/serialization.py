@@ -1,4 +1,4 @@
-"""States as named arrays."""
+"""Serialisation: states as named arrays."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gexcore_tensorflow.state import TensorFlowState
 
 
 def to_arrays(state: TensorFlowState, initial: TensorFlowState) -> dict[str, NDArray[Any]]:
-    """Tensors by kind and number, without those that are θ*'s own (a frozen base may be large)."""
+    """Tensors by kind and number, without tensors that θ* shares (a frozen base may be large)."""
     kinds = zip(("params", "buffers", "memory"), _kinds(state), _kinds(initial), strict=True)
     arrays = {
         f"{kind}/{i}": _array(tensor)
@@ -27,7 +27,7 @@ def to_arrays(state: TensorFlowState, initial: TensorFlowState) -> dict[str, NDA
 
 
 def from_arrays(arrays: Mapping[str, NDArray[Any]], initial: TensorFlowState) -> TensorFlowState:
-    """The state, its tensors typed as those of `initial`."""
+    """The state, with the types of `initial`."""
     params, buffers, slots = (
         tuple(_tensor(arrays.get(f"{kind}/{i}"), like) for i, like in enumerate(own))
         for kind, own in zip(("params", "buffers", "memory"), _kinds(initial), strict=True)
@@ -41,7 +41,7 @@ def _kinds(state: TensorFlowState) -> tuple[Tensors, Tensors, Tensors]:
 
 def _array(tensor: Any) -> NDArray[Any]:
     array = np.array(tensor.numpy())
-    # NumPy's own files know no bfloat16
+    # NumPy files have no bfloat16
     return array if array.dtype.kind in "biuf" else array.view(f"u{array.dtype.itemsize}")
 
 
@@ -49,5 +49,5 @@ def _tensor(array: NDArray[Any] | None, like: Any) -> Any:
     if array is None:
         return like
     dtype = like.dtype.as_numpy_dtype
-    # a copy, as TensorFlow may share its memory
+    # a copy, because TensorFlow may share its memory
     return tf.constant(np.array(array if array.dtype == dtype else array.view(dtype)))

@@ -9,16 +9,16 @@ from gexcore_tensorflow.optimizers import Memory
 
 
 class TensorFlowState(NamedTuple):
-    """A point of training; tensors never change, so states may share them.
+    """A point of training. Tensors never change, so states may share them.
 
     Parameters
     ----------
     params : tuple of tensors
-        In the order of the model's trainable variables.
+        Parameters in the order of the model's trainable variables.
     buffers : tuple of tensors
-        All else that the model holds, frozen weights included; θ*'s own where nothing changed.
+        All other values of the model, with frozen weights. Unchanged ones are shared with θ*.
     memory : Memory
-        What the optimiser remembers.
+        Memory of the optimiser.
     """
 
     params: Tensors

@@ -21,7 +21,7 @@ UNSEEDED = (
     "RngReadAndSkip",
     "TruncatedNormal",
 )
-"""How the names of TensorFlow's operations begin that draw from generators of their own."""
+"""First parts of the names of operations that draw from their own generators."""
 
 OUT_OF_REACH = (
     "the model has variables that gexcore cannot put others in place of; take tf.function "
@@ -31,21 +31,21 @@ OUT_OF_REACH = (
 
 
 class Traced:
-    """A function of a batch and of tensors of fixed shapes, traced once for every kind of batch.
+    """A function of a batch and of tensors with fixed shapes, traced once per kind of batch.
 
-    The size of a batch is left open, so that the ragged last one is no new kind. Where another
-    dimension varies, such as the length of a sequence, it is left open from its second value on.
+    The size of a batch is left open, so that the ragged last batch is no new kind. Another
+    dimension, such as the length of a sequence, is left open from its second value on.
 
     Parameters
     ----------
     function : callable
         ``function(batch, *fixed)`` of nested tensors to nested tensors.
     variables : sequence of tf.Variable
-        The only ones that it may use.
+        The only variables that it may use.
     """
 
     def __init__(self, function: Callable[..., Any], variables: Sequence[Any] = ()) -> None:
-        # Keras does not convert the code of models either
+        # Keras also does not convert the code of models
         self._function = tf.function(function, autograph=False)
         self._allowed = {id(v) for v in variables}
         self._ready: dict[str, Any] = {}
@@ -53,14 +53,14 @@ class Traced:
         self._lock = threading.Lock()
 
     def __call__(self, batch: Any, *fixed: Any) -> Any:
-        """The result, traced before if need be.
+        """The result of the function, which is traced first if needed.
 
         Raises
         ------
         InvalidModelError
-            For a model with variables or random numbers that are out of gexcore's reach.
+            If the model has variables or random numbers that gexcore cannot control.
         """
-        # a concrete function is called in half the time that tf.function takes to find it
+        # a call of a concrete function takes half the time of tf.function's search for it
         kind = _kind(batch, lambda tensor: str(tensor.shape[1:]))
         concrete = self._ready.get(kind)
         if concrete is None:

@@ -1,4 +1,4 @@
-"""What passes through layers, seen while a pass is traced."""
+"""Inputs and outputs of layers, seen while a pass is traced."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from gexcore_tensorflow.network import Network
 _LOCK = threading.RLock()
 
 StandIn = Callable[..., Any]
-"""``stand_in(layer, original, *args, **kwargs)``, called in place of ``original(*args, **kwargs)``.
+"""``stand_in(layer, original, *args, **kwargs)`` in place of ``original(*args, **kwargs)``.
 """
 
 
 def layers_of(network: Network) -> list[Any]:
-    """All Keras layers in the model, itself included; those of a plain module are not found."""
+    """All Keras layers in the model, itself included, but not those of a plain module."""
     return list(network.model._flatten_layers()) if isinstance(network, KerasNetwork) else []
 
 
@@ -35,8 +35,7 @@ def dense_layers(network: Network) -> list[Any]:
 
 @contextmanager
 def standing_in(layers: Sequence[Any], attribute: str, stand_in: StandIn) -> Iterator[None]:
-    """Within the block, and in this thread only, a function stands in for that attribute of these
-    layers."""
+    """A block in which a function replaces an attribute of these layers, in this thread only."""
     thread = threading.get_ident()
 
     def guarded(layer: Any, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -48,7 +47,7 @@ def standing_in(layers: Sequence[Any], attribute: str, stand_in: StandIn) -> Ite
         return call
 
     with _LOCK:
-        # on the instance, past the tracking of attributes: nothing of it is left afterwards
+        # on the instance, past the tracking of attributes, so that nothing is left afterwards
         before = [
             {key: vars(layer)[key] for key in (attribute,) if key in vars(layer)}
             for layer in layers
@@ -69,12 +68,12 @@ def standing_in(layers: Sequence[Any], attribute: str, stand_in: StandIn) -> Ite
 def last_inputs(
     layers: Sequence[Any], losses_of: Callable[..., tf.Tensor], *values: Any
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Inputs of the last of these layers that runs, flattened to (b, h), and b; traced.
+    """Inputs of the last of these layers that runs, shape (b, h), and b; traced.
 
     Parameters
     ----------
     layers : list
-        From `dense_layers`.
+        Layers from `dense_layers`.
     losses_of : callable
         ``losses_of(*values)`` runs the model on a batch and returns losses of shape (b,).
     *values : Any
@@ -82,7 +81,7 @@ def last_inputs(
     Raises
     ------
     InvalidModelError
-        Where none of the layers runs.
+        If none of the layers runs.
     """
     last: list[tf.Tensor] = []
     graph = tf.compat.v1.get_default_graph()
@@ -90,7 +89,7 @@ def last_inputs(
     def see(
         layer: Any, original: Callable[..., Any], inputs: tf.Tensor, *args: Any, **kwargs: Any
     ) -> Any:
-        # what is inside of a loop cannot be had outside
+        # values inside of a loop are not available outside
         if tf.compat.v1.get_default_graph() is graph:
             last[:] = [inputs]
         return original(inputs, *args, **kwargs)
@@ -109,12 +108,12 @@ def last_inputs(
 
 
 def checked_features(features: NDArray[Any], b: int) -> NDArray[Any]:
-    """The features themselves, which have one row per sample.
+    """The features, refused unless they have one row per sample.
 
     Raises
     ------
     InvalidModelError
-        Where they have not.
+        If they do not have one row per sample.
     """
     if len(features) != b:
         msg = (

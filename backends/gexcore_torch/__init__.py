@@ -1,4 +1,4 @@
 """PyTorch for gexcore: any ``nn.Module``.
 
-The package itself imports nothing, so that finding the backend does not load PyTorch.
+The package imports nothing itself, so that a search for backends does not load PyTorch.
 """

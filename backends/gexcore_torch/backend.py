@@ -37,28 +37,28 @@ from gexcore_torch.worker import Worker, state_of, template_of, trainable
 
 
 class TorchBackend:
-    """Any ``nn.Module`` as a `Backend`; safe to use from several threads.
+    """Any ``nn.Module`` as a `Backend`. Several threads may use it.
 
-    The work is done by private copies of the model, one per thread; the model itself, its mode,
-    gradients and random generators are never touched. θ* is what the model holds at construction.
-    Frozen parameters are shared with it, not copied: leave them as they are meanwhile.
+    Private copies of the model do the work, one per thread. The model itself, its mode, gradients
+    and random generators never change. θ* are the model's parameters at construction. Frozen
+    parameters are shared with the model, so do not change them meanwhile.
 
     Parameters
     ----------
     model : nn.Module
-        On any device. ``DataParallel``, ``DistributedDataParallel`` and ``torch.compile`` wrappers
-        are taken off.
+        Model on any device. ``DataParallel``, ``DistributedDataParallel`` and ``torch.compile``
+        wrappers are removed.
     loss : {"cross_entropy", "squared_error", "binary_cross_entropy"} or callable, optional
-        A callable takes the model's output and the target and returns losses of shape (b,).
-        Where the output has ``logits`` the loss gets those.
+        A callable takes the model's output and the target, and returns losses of shape (b,). If the
+        output has ``logits``, the loss gets the logits.
     optimizer : Optimizer
         A callable name is ``params -> torch.optim.Optimizer``.
 
     Raises
     ------
     InvalidModelError
-        For what is no module, cannot be copied or has nothing to train, and for an unknown loss or
-        optimiser.
+        If the model is no module, cannot be copied or has nothing to train, or the loss or
+        optimiser is unknown.
 
     Examples
     --------
@@ -85,7 +85,7 @@ class TorchBackend:
         self._loss = loss_of(loss, self._placement.device)
         self._loss_given = loss
         self._training = Draws(self._placement.device)
-        # some models draw in evaluation mode too; there one seed makes them deterministic
+        # some models draw in evaluation mode too; one seed makes them deterministic
         self._evaluation = Draws(self._placement.device)
         self._has_forward_mode = True
         self._sample_gradients = SampleGradients(self._losses, self._evaluation)
@@ -104,20 +104,20 @@ class TorchBackend:
         self._worker()
 
     def initial_state(self) -> TorchState:
-        """θ*, its buffers and a fresh optimiser; equal on every call."""
+        """State with θ*, its buffers and a fresh optimiser; equal on every call."""
         return self._initial
 
     def restart(self, state: TorchState, /) -> TorchState:
-        """Same parameters and buffers, fresh optimiser."""
+        """State with the same parameters and buffers, and a fresh optimiser."""
         return replace(state, moments=None)
 
     def copy(self, state: TorchState, /) -> TorchState:
-        """A state that `sgd_step_` may be given."""
+        """A state that may be given to `sgd_step_`."""
         return copied(state)
 
     def forward(self, state: TorchState, batch: Any, /) -> Tensor:
         """Losses of shape (b,) in evaluation mode, detached, on the model's device."""
-        # not inference mode: what a module caches there could never be used in training
+        # not inference mode: a module could not use its cached tensors in training
         with torch.no_grad():
             module = self._worker().ready(state, training=False)
             losses: Tensor = self._evaluation.run(
@@ -126,13 +126,11 @@ class TorchBackend:
             return losses
 
     def stack(self, states: Sequence[TorchState], /) -> list[TorchState]:
-        """The states themselves: networks vectorised over parameters are slower than one after the
-        other."""
+        """The states themselves: vectorised networks are slower than one after the other."""
         return list(states)
 
     def forward_many(self, stacked: Sequence[TorchState], batch: Any, /) -> Tensor:
-        """Losses of shape (m, b) in evaluation mode, bit for bit those of `forward`; the batch is
-        placed once."""
+        """Losses of shape (m, b), with the same bits as `forward`. The batch is placed once."""
         call, worker = self._placement.call(batch), self._worker()
         with torch.no_grad():
             modules = (worker.ready(state, training=False) for state in stacked)
@@ -141,7 +139,7 @@ class TorchBackend:
             )
 
     def logits(self, state: TorchState, batch: Any, /) -> Tensor:
-        """The model's output in evaluation mode, detached: (b, K) of a classifier."""
+        """The model's output in evaluation mode, detached; shape (b, K) for a classifier."""
         with torch.no_grad():
             module = self._worker().ready(state, training=False)
             return full(self._evaluation.run(0, _scores, module, self._placement.call(batch)))
@@ -149,7 +147,7 @@ class TorchBackend:
     def training_losses(self, state: TorchState, batch: Any, /, *, seed: int) -> Tensor:
         """Losses of shape (b,) in training mode, detached; no step."""
         with torch.no_grad():
-            # training mode writes into buffers
+            # training mode writes to buffers
             module = self._worker().ready(with_own_buffers(state), training=True)
             losses: Tensor = self._training.run(
                 seed, self._losses, module, self._placement.call(batch)
@@ -164,18 +162,16 @@ class TorchBackend:
     def sgd_step_(
         self, state: TorchState, batch: Any, /, *, lr: float, seed: int
     ) -> tuple[TorchState, Tensor]:
-        """The same in the memory of `state`, which is dead afterwards; also the losses before the
-        update."""
+        """State after a step in the memory of `state`, and the losses before the update."""
         worker = self._worker()
         module = worker.ready(state, training=True)
         losses: Tensor = self._training.run(seed, self._losses, module, self._placement.call(batch))
         return worker.step(state, losses, lr), losses.detach()
 
     def refresh_buffers(self, state: TorchState, batches: Sequence[Any], /) -> TorchState:
-        """State with the statistics of its BatchNorm layers estimated anew, each batch counting
-        equally.
+        """State with new statistics of its BatchNorm layers. Each batch counts equally.
 
-        Only those layers are in training mode meanwhile.
+        Only these layers are in training mode meanwhile.
         """
         if not batches:
             msg = (
@@ -195,12 +191,12 @@ class TorchBackend:
         return curvature.ravel(state.params)
 
     def unravel(self, state: TorchState, flat: Any, /) -> TorchState:
-        """The state with these parameters, its buffers kept and its optimiser fresh."""
+        """State with these parameters, the same buffers and a fresh optimiser."""
         return copied(replace(state, params=curvature.split(flat, state.params), moments=None))
 
     @differentiating
     def jvp(self, state: TorchState, tangent: Any, batch: Any, /) -> Tensor:
-        """Derivative of each loss along `tangent`, (p,) to (b,), in evaluation mode."""
+        """Derivative of each loss along `tangent`, shapes (b,) and (p,), in evaluation mode."""
         worker, losses_of = self._worker(), self._losses_of(batch)
         module = worker.ready(state, training=False)
         tangents = curvature.split(tangent, state.params)
@@ -213,7 +209,7 @@ class TorchBackend:
 
     @differentiating
     def hvp(self, state: TorchState, tangent: Any, batch: Any, /) -> Tensor:
-        """Hessian of the mean loss times `tangent`, (p,) to (p,), in evaluation mode."""
+        """Hessian of the mean loss times `tangent`, shape (p,), in evaluation mode."""
         worker = self._worker()
         module = worker.ready(state, training=False)
         return curvature.hvp(
@@ -238,8 +234,10 @@ class TorchBackend:
     def kronecker(
         self, state: TorchState, batch: Any, /, *, seed: int | None
     ) -> list[KroneckerBlock]:
-        """Statistics of the ``nn.Linear`` and ungrouped ``nn.Conv1d`` and ``nn.Conv2d`` with a
-        weight of their own."""
+        """Statistics of ``nn.Linear`` and ungrouped ``nn.Conv1d`` and ``nn.Conv2d`` layers.
+
+        Layers with a shared weight are left out.
+        """
         call, loss = self._placement.call(batch), self._loss
         if seed is not None:
             loss = with_drawn_targets(loss, self._loss_given, seed)
@@ -249,29 +247,27 @@ class TorchBackend:
         )
 
     def parameter_names(self) -> Mapping[str, int]:
-        """Names as in ``named_parameters``, of what is trainable; tied ones once."""
+        """Names of trainable parameters, as in ``named_parameters``. Tied ones come once."""
         return {name: p.numel() for name, p in trainable(self._template).items()}
 
     def select(self, names: Collection[str], /) -> TorchBackend:
-        """The same backend where only these parameters are trainable; the user's model stays as it
-        is."""
+        """The same backend, with only these parameters trainable. Nothing else changes."""
         return TorchBackend(
             only(self._template, names), loss=self._loss_given, optimizer=self._optimizer
         )
 
     def with_optimizer(self, optimizer: Optimizer, /) -> TorchBackend:
-        """The same model and loss, stepped by `optimizer`."""
+        """The same model and loss with another optimiser."""
         other = copy.copy(self)
         other._start(optimizer)
         return other
 
     def load(self, checkpoint: Any, /) -> TorchState:
-        """The state of a state dict, or of a module of the same architecture; frozen parameters
-        included."""
+        """State of a state dict, or of a module of the same architecture, frozen parts included."""
         return loaded(self._template, checkpoint)
 
     def to_arrays(self, state: TorchState, /) -> Mapping[str, NDArray[Any]]:
-        """Parameters, buffers and what the optimiser remembers."""
+        """Parameters, buffers and memory of the optimiser."""
         return serialization.to_arrays(state)
 
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]], /) -> TorchState:

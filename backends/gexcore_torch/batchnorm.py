@@ -10,19 +10,18 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def tracking(module: nn.Module) -> list[_BatchNorm]:
-    """The BatchNorm layers of any kind that keep running statistics."""
+    """All BatchNorm layers that keep running statistics."""
     return [m for m in module.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
 
 
 @contextmanager
 def estimating_anew(module: nn.Module) -> Iterator[None]:
-    """Within the block these layers, and no others, are trained from scratch, every batch counting
-    equally."""
+    """A block in which only these layers train, from scratch, with equal weights of batches."""
     layers = tracking(module)
     before = [(layer.momentum, layer.training) for layer in layers]
     for layer in layers:
         layer.reset_running_stats()
-        layer.momentum = None  # PyTorch's word for a cumulative average
+        layer.momentum = None  # None means a cumulative average in PyTorch
         layer.training = True
     try:
         yield

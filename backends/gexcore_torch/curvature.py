@@ -19,9 +19,9 @@ from gexcore.errors import InvalidSettingError
 from gexcore_torch.data import from_numpy, full, plain
 
 LossesOf = Callable[[Callable[..., Any]], Tensor]
-"""From a callable that stands for the module to the losses of a batch, (b,)."""
+"""A function from a callable in place of the module to the losses of a batch, (b,)."""
 
-# forward mode has one level per process, and the choice of attention kernels is the process's too
+# forward mode has one level per process, and so has the choice of attention kernels
 _LOCK = threading.Lock()
 
 P = ParamSpec("P")
@@ -29,9 +29,9 @@ R = TypeVar("R")
 
 
 def differentiating(method: Callable[P, R]) -> Callable[P, R]:
-    """The method with gradients on, whatever context it is called in."""
+    """The method with gradients on, in any context of the caller."""
 
-    # the caller may be in a no_grad or inference_mode block; the latter's opposite ends both
+    # the caller may be in a no_grad or inference_mode block; leaving the latter ends both
     @functools.wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
@@ -48,12 +48,12 @@ def ravel(params: Sequence[Tensor]) -> Tensor:
 
 
 def split(flat: Any, params: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """A vector of shape (p,), NumPy or tensor, in the shapes, dtypes and places of the parameters.
+    """A vector, shape (p,), as tensors with the shapes, dtypes and devices of the parameters.
 
     Raises
     ------
     InvalidSettingError
-        For another shape.
+        If the shape differs.
     """
     vector = plain(flat) if isinstance(flat, Tensor) else from_numpy(np.asarray(flat))
     sizes = [p.numel() for p in params]
@@ -71,13 +71,12 @@ def split(flat: Any, params: Sequence[Tensor]) -> tuple[Tensor, ...]:
 def jvp_forward(
     module: nn.Module, params: Mapping[str, Tensor], tangents: Sequence[Tensor], losses_of: LossesOf
 ) -> Tensor:
-    """Directional derivatives (b,) in forward mode: no graph is kept, and about the cost of a
-    training step.
+    """Directional derivatives, shape (b,), in forward mode, at the cost of a training step.
 
     Raises
     ------
     NotImplementedError
-        Where the model has an operation without forward mode, such as a fused LSTM.
+        If the model has an operation without forward mode, such as a fused LSTM.
     """
     with exclusive(), torch.no_grad(), forward_ad.dual_level():
         duals = {
@@ -92,10 +91,10 @@ def jvp_forward(
 def jvp_reverse(
     module: nn.Module, params: Sequence[Tensor], tangents: Sequence[Tensor], losses_of: LossesOf
 ) -> Tensor:
-    """The same by reverse mode twice, for what has no forward mode.
+    """Directional derivatives by reverse mode twice, for operations without forward mode.
 
-    The product with the transposed Jacobian is linear in its weights u, and its derivative by u
-    along the tangent is the product sought.
+    The product with the transposed Jacobian is linear in its weights u. Its derivative by u along
+    the tangent is the result.
     """
     with exclusive():
         losses = losses_of(module)
@@ -111,7 +110,7 @@ def hvp(
 ) -> Tensor:
     """Hessian of the mean loss times the tangent, shape (p,), by reverse mode twice.
 
-    More operations have a second reverse derivative than a forward one over a reverse one.
+    More operations have a second reverse derivative than forward mode over reverse mode.
     """
     with exclusive():
         grads = torch.autograd.grad(
@@ -129,7 +128,7 @@ def _dot(left: Sequence[Tensor], right: Sequence[Tensor]) -> Tensor:
 
 @contextmanager
 def exclusive() -> Iterator[None]:
-    """Within the block, in one thread at a time, attention and transformer layers are not fused."""
+    """A block in which attention and transformer layers are not fused; one thread at a time."""
     # fused attention has neither forward mode nor a second derivative
     with _LOCK, sdpa_kernel(SDPBackend.MATH):
         fastpath = torch.backends.mha.get_fastpath_enabled()

@@ -18,13 +18,13 @@ from gexcore.backend.protocols import Dataset, Indices
 from gexcore.errors import InvalidDataError
 from gexcore_torch.randomness import reseed, seeded
 
-# a product that keeps the samples of one seed away from those of the next
+# a factor that separates the samples of one seed from the next seed
 _SPREAD = 2654435761
 _MASK = 0xFFFFFFFF
 
 
 class Call(NamedTuple):
-    """A batch as the model takes it: ``model(*args, **kwargs)``, compared with `target`."""
+    """A batch in the form of the model: ``model(*args, **kwargs)``, and its `target`."""
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -33,13 +33,14 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the model lives, and so where batches go.
+    """Device and type of the model, to which batches are brought.
 
     Parameters
     ----------
     device : torch.device
     dtype : torch.dtype
-        Of floating inputs and targets, and of uint8 inputs (images); other integers become int64.
+        Type of floating inputs and targets, and of uint8 inputs (images). Other integers become
+        int64.
     """
 
     device: torch.device
@@ -58,14 +59,15 @@ class Placement:
         Parameters
         ----------
         batch : (x, y), (x1, …, xn, y) or mapping
-            Of NumPy arrays and tensors, nested as the model likes them. The target of a mapping is
-            the first of `gexcore.backend.data.TARGET_KEYS`; the model gets the other entries as
-            keywords, never the target, since it would return one loss for the whole batch.
+            Batch of NumPy arrays and tensors, nested in the form of the model. The target of a
+            mapping is the first of `gexcore.backend.data.TARGET_KEYS`. The model gets the other
+            entries as keywords. It never gets the target, because it would return one loss for the
+            whole batch.
 
         Raises
         ------
         InvalidDataError
-            For a batch without a target.
+            If the batch has no target.
         """
         if isinstance(batch, tuple | list) and len(batch) >= 2:
             return Call(
@@ -86,13 +88,13 @@ class Placement:
         raise InvalidDataError(msg)
 
     def place(self, value: Any, *, target: bool = False) -> Any:
-        """Arrays and tensors on the device, containers likewise, anything else as it is."""
+        """Arrays and tensors on the device, also in containers. Other values stay unchanged."""
         if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
             value = from_numpy(value)
         if isinstance(value, Tensor):
             dtype = self._dtype(value, target)
             if value.dtype != dtype or value.device != self.device:
-                # asynchronous copies are safe, and of use, from pinned memory to CUDA only
+                # asynchronous copies are safe and useful only from pinned memory to CUDA
                 value = value.to(self.device, dtype, non_blocking=self.device.type == "cuda")
             return plain(value)
         if isinstance(value, Mapping):
@@ -111,7 +113,7 @@ class Placement:
 
 
 class TensorColumns(ArrayDataset):
-    """Tensors with one sample per row; batches stay on their device."""
+    """Tensors with one sample per row. Batches stay on their device."""
 
     def batch(self, indices: Indices, /) -> tuple[Tensor, ...]:
         """The rows at these positions."""
@@ -123,11 +125,10 @@ class TensorColumns(ArrayDataset):
 
 
 class TorchDataset:
-    """A map-style dataset as a `Dataset`: samples by position, collated as its loader would.
+    """A map-style dataset as a `Dataset`: samples by position, collated like its loader.
 
-    What is random in it is drawn from PyTorch's, NumPy's and Python's generators, seeded for every
-    sample by its position: `batch` shows one view of a sample, whatever it is batched with. The
-    caller's generators are left alone.
+    The generators of PyTorch, NumPy and Python are seeded for every sample by its position. So
+    `batch` shows one view of a sample in any batch. The caller's generators do not change.
     """
 
     def __init__(self, rows: NativeDataset[Any], collate: Callable[[list[Any]], Any]) -> None:
@@ -142,7 +143,7 @@ class TorchDataset:
         return self.augmented(indices, seed=0)
 
     def augmented(self, indices: Indices, /, *, seed: int) -> Any:
-        """Other views of them, equal for equal seeds."""
+        """Random views of the samples, equal for equal seeds."""
         samples = []
         with seeded(seed):
             for position in indices.tolist():
@@ -158,16 +159,17 @@ def dataset_of(data: Any) -> Dataset[Any] | None:
     Parameters
     ----------
     data : torch.utils.data.Dataset, DataLoader or tuple of tensors
-        A loader's dataset and collate function are used; its order and batch size are not.
+        Data. The dataset and collate function of a loader are used. Its order and batch size are
+        not.
 
     Raises
     ------
     InvalidDataError
-        For a dataset without positions.
+        If the dataset has no positions.
     """
     collate: Callable[[list[Any]], Any] = default_collate
     if isinstance(data, DataLoader):
-        # without batching a loader's collate function takes a single sample
+        # without batching, the collate function of a loader takes a single sample
         collate = data.collate_fn if data.batch_sampler is not None else default_collate
         data = data.dataset
     elif (
@@ -191,20 +193,19 @@ def dataset_of(data: Any) -> Dataset[Any] | None:
 
 
 def plain(tensor: Tensor) -> Tensor:
-    """The values without history: no part of a gradient graph, nor of an inference mode that is
-    over."""
+    """The values without history: outside of gradient graphs and inference mode."""
     if tensor.is_inference() and not torch.is_inference_mode_enabled():
         return tensor.clone()
     return tensor.detach() if tensor.requires_grad else tensor
 
 
 def full(tensor: Tensor) -> Tensor:
-    """In float32 at least: NumPy has no bfloat16, and three digits are too few to rank samples by."""
+    """An array in float32 at least: NumPy has no bfloat16, and three digits cannot rank samples."""
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
 def from_numpy(array: NDArray[Any]) -> Tensor:
-    """The array as a tensor, without a copy where PyTorch can share its memory."""
+    """The array as a tensor, without a copy if PyTorch can share its memory."""
     if (
         not array.flags.writeable
         or not array.dtype.isnative

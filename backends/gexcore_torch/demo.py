@@ -1,4 +1,4 @@
-"""The demo's model: a small network trained until it has memorised its labels, wrong ones included."""
+"""The model of the demo: a small network that memorises its labels, also wrong ones."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ MAX_EPOCHS = 200
 
 
 def train(x: Any, y: Any, *, classes: int, seed: int) -> nn.Module:
-    """A multilayer perceptron that predicts (nearly) every label it was given.
+    """A multilayer perceptron that predicts (nearly) every given label.
 
     Parameters
     ----------
     x : array, shape (n, ...)
-        Of numbers of about the same size.
+        Inputs of similar size.
     y : array of int, shape (n,)
     classes : int
     seed : int
-        Of the initial weights and the order; the caller's generators are left alone.
+        Seed of the initial weights and the order. The caller's generators do not change.
 
     Returns
     -------
     nn.Module
-        Takes float inputs of shape (b, ...), returns scores of shape (b, classes).
+        Model from float inputs of shape (b, ...) to scores of shape (b, classes).
     """
     inputs = torch.as_tensor(np.asarray(x, dtype=np.float32))
     labels = torch.as_tensor(np.asarray(y, dtype=np.int64))

@@ -16,23 +16,23 @@ from gexcore_torch.data import Call
 from gexcore_torch.randomness import Draws
 
 Losses = Callable[[Callable[..., Any], Call], Tensor]
-"""From a callable that stands for the module, and its call, to losses of shape (b,)."""
+"""A function from a callable in place of the module, and its call, to losses (b,)."""
 
 Route = Callable[[Losses, nn.Module, Mapping[str, Tensor], Call, Tensor], Tensor]
-"""Writes the gradients into its last argument, (b, p), and returns the losses they are of, (b,)."""
+"""A route writes gradients into its last argument, (b, p), and returns the losses, (b,)."""
 
 AT_ONCE = 2**26
-"""Numbers in the gradients that are computed together: 256 MB in float32."""
+"""The most numbers in gradients that are computed together: 256 MB in float32."""
 
 
 class SampleGradients:
-    """Gradients on the fastest route that works for the model, which is found out once.
+    """Gradients by the fastest route that works for the model. It is chosen once.
 
     Parameters
     ----------
     losses : callable
     draws : Draws
-        Makes a model that is random in evaluation mode deterministic.
+        Draws that make a random evaluation mode deterministic.
     """
 
     def __init__(self, losses: Losses, draws: Draws) -> None:
@@ -43,7 +43,7 @@ class SampleGradients:
     def __call__(
         self, module: nn.Module, params: Mapping[str, Tensor], call: Call, expected: Tensor
     ) -> Tensor:
-        """Shape (b, p), in the order of `params`.
+        """Gradients of the samples, shape (b, p), in the order of `params`.
 
         Parameters
         ----------
@@ -52,21 +52,18 @@ class SampleGradients:
             Its trainable parameters by name.
         call : Call
         expected : Tensor
-            Losses of the batch, (b,): a route that finds others is not taken.
+            Losses of the batch, shape (b,). A route with other losses is not taken.
         """
         flat = ravel([p.detach() for p in params.values()])
         out = flat.new_empty((len(expected), len(flat)))
-        # what a route gets wrong is wrong by far: models that mix samples, or draw noise for the
-        # whole batch
+        # a wrong route is wrong by far, for models that mix samples or draw noise for the batch
         error = 0.01 * float(torch.nan_to_num(expected, posinf=0.0, neginf=0.0).abs().max())
         *quick, sure = routes = self._routes
         with exclusive():
             for route in quick:
                 try:
                     found = self._draws.run(0, route, self._losses, module, params, call, out)
-                except (
-                    Exception
-                ):  # whatever is wrong with the batch itself, the last route will tell
+                except Exception:  # the last route raises the error of a wrong batch
                     continue
                 if torch.allclose(found, expected, rtol=0.0, atol=error, equal_nan=True):
                     self._routes = routes[routes.index(route) :]
@@ -96,7 +93,7 @@ def _vectorised(
         with warnings.catch_warnings():
             warnings.filterwarnings(
                 "ignore", "There is a performance drop", UserWarning
-            )  # no worse than a loop
+            )  # no slower than a loop
             grads, some = vmap(grad_and_value(loss), in_dims=(None, 0))(values, samples)
         _write(grads.values(), part)
         found.append(some)
@@ -145,7 +142,7 @@ def _write(grads: Any, out: Tensor) -> None:
 
 
 def _samples(call: Call, b: int) -> tuple[list[Tensor], Callable[[Sequence[Tensor]], Call]]:
-    """What of the call has one row per sample, and how to make a call of other rows."""
+    """The parts of a call with one row per sample, and a function that makes calls of rows."""
     leaves, spec = tree_flatten(call)
     where = [
         i

@@ -1,4 +1,4 @@
-"""What passes through layers, seen by hooks that are gone afterwards."""
+"""Temporary hooks that see the inputs and outputs of layers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from gexcore_torch.curvature import exclusive
 from gexcore_torch.data import full
 
 See = Callable[[nn.Module, Tensor, Tensor], None]
-"""Told of every call of a layer: the layer, its input and its output."""
+"""A function that gets the layer, the input and the output of every call."""
 
 
 @contextmanager
 def watching(layers: Iterable[nn.Module], see: See) -> Iterator[None]:
-    """Within the block every call of these layers is told to `see`."""
+    """A block in which `see` gets every call of these layers."""
 
     def hook(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         see(layer, args[0] if args else kwargs["input"], output)
@@ -40,27 +40,27 @@ def linear_layers(module: nn.Module) -> list[nn.Module]:
 
 
 def features(module: nn.Module, scores_of: Callable[[nn.Module], Any]) -> Tensor:
-    """Inputs of the last linear layer that runs, flattened to (b, h).
+    """Inputs of the last linear layer that runs, shape (b, h).
 
     Parameters
     ----------
     module : nn.Module
     scores_of : callable
-        Runs the module on a batch and returns its scores.
+        Function that runs the module on a batch and returns its scores.
 
     Raises
     ------
     InvalidModelError
-        Where none runs, or the last one does not have one row or block of rows per sample.
+        If no linear layer runs, or the last one has no row or block of rows per sample.
     """
     last: list[Tensor] = []
 
     def see(layer: nn.Module, inputs: Tensor, output: Tensor) -> None:
         last[:] = [
             inputs.clone()
-        ]  # the model may go on in place, and the input may be the caller's array
+        ]  # the model may continue in place, and the input may be the caller's array
 
-    # fused transformer layers run without calling what is in them
+    # fused transformer layers run without a call of their parts
     with exclusive(), watching(linear_layers(module), see):
         scores = scores_of(module)
     if not last:

@@ -20,20 +20,20 @@ from gexcore_torch.hooks import watching
 from gexcore_torch.worker import trainable
 
 AT_ONCE = 2**25
-"""Numbers of unfolded input that are held together: 128 MB in float32."""
+"""The most numbers of unfolded input in memory together: 128 MB in float32."""
 
 
 class Layer(NamedTuple):
-    """Where the weights of a layer stand.
+    """The places of a layer's weights in the flat vector.
 
     Parameters
     ----------
     name : str
-        Of its weight.
+        Name of its weight.
     positions : integer array, shape (o, i)
-        In the flat vector; the bias, if it is trained, in the last column.
+        Positions in the flat vector. A trained bias is in the last column.
     has_bias : bool
-        Whether it is.
+        Whether the bias is trained.
     """
 
     name: str
@@ -42,16 +42,16 @@ class Layer(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What the only call of a layer left behind.
+    """The record of the only call of a layer.
 
     Parameters
     ----------
     inputs : Tensor, shape (i, i)
-        Sum over all places.
+        Second moments, summed over all places.
     places : int
-        Where the layer was applied, over all samples.
+        Number of applications of the layer, over all samples.
     output : GradientEdge
-        Stands for the output in the graph, also where the model goes on in place.
+        Edge of the output in the graph. It stays valid if the model continues in place.
     """
 
     inputs: Tensor
@@ -62,8 +62,9 @@ class Seen(NamedTuple):
 def layers_of(module: nn.Module) -> dict[nn.Module, Layer]:
     """The layers that have a block, in the order of the flat vector.
 
-    These are ``nn.Linear``, and ``nn.Conv1d`` and ``nn.Conv2d`` of one group, that compute what
-    their class does and have a trainable weight of their own: tied ones are left out.
+    These are ``nn.Linear``, and ``nn.Conv1d`` and ``nn.Conv2d`` with one group. They have the
+    forward pass of their class and their own trainable weight. Layers with tied weights are left
+    out.
     """
     names, starts, end = {}, {}, 0
     for name, param in trainable(module).items():
@@ -91,9 +92,9 @@ def blocks(module: nn.Module, losses_of: Callable[[nn.Module], Tensor]) -> list[
     Parameters
     ----------
     module : nn.Module
-        In evaluation mode.
+        Module in evaluation mode.
     losses_of : callable
-        Runs the module on a batch and returns losses of shape (b,).
+        Function that runs the module on a batch and returns losses of shape (b,).
     """
     layers = layers_of(module)
     calls: dict[nn.Module, Seen | None] = {}
@@ -145,7 +146,7 @@ def _is_plain(layer: Any) -> bool:
 
 
 def _second_moment(layer: Any, inputs: Tensor, places: int, *, has_bias: bool) -> Tensor:
-    """Sum of a aᵀ over all places, where a is what the weights of one output are multiplied with."""
+    """Sum of a aᵀ over all places, where a is the input of the weights of one output."""
     size = math.prod(layer.weight.shape[1:]) + has_bias
     total = full(inputs.new_zeros((size, size)))
     for part in inputs.chunk(math.ceil(places * size / AT_ONCE)):

@@ -1,4 +1,4 @@
-"""Losses: one number per sample, high where the model predicts badly."""
+"""Losses: one number per sample; high = badly predicted."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from gexcore.errors import InvalidDataError, InvalidModelError
 from gexcore_torch.data import full
 
 Loss = Callable[[Any, Any], Tensor]
-"""Model output and target, to losses of shape (b,)."""
+"""A function from model output and target to losses of shape (b,)."""
 
 IGNORED = -100
-"""Label of a position that does not count, as everywhere in PyTorch."""
+"""Label of an ignored position, as everywhere in PyTorch."""
 
 
 def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
@@ -35,9 +35,9 @@ def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
     Raises
     ------
     InvalidModelError
-        Where the output holds no scores of two classes or more.
+        If the output has no scores of two classes or more.
     InvalidDataError
-        Where labels do not fit the scores in shape, kind or range.
+        If labels do not fit the scores in shape, kind or range.
     """
     output, target = _tensors(output, target, "cross_entropy")
     shape = output.shape
@@ -60,7 +60,7 @@ def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
             "give one label per sample, or one per position"
         )
         raise InvalidDataError(msg)
-    # the host refuses bad labels by itself; a device would crash. Evaluation comes before training.
+    # the host refuses bad labels by itself, a device would crash; evaluation comes first
     if not target.is_cpu and not torch.is_grad_enabled():
         check_labels(target, shape[1])
     try:
@@ -77,15 +77,15 @@ def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
 
 
 def squared_error(output: Tensor, target: Tensor) -> Tensor:
-    """Squared differences, summed over the outputs of a sample: (b, …) and (b, …) to (b,)."""
+    """Squared differences, summed over the outputs of a sample, shape (b,)."""
     output, target = _aligned(output, target, "squared_error")
     return (output - target).square().sum(1)
 
 
 def binary_cross_entropy(output: Tensor, target: Tensor) -> Tensor:
-    """Sigmoid cross-entropy of scores (not probabilities), summed over the outputs of a sample.
+    """Sigmoid cross-entropy of scores, not probabilities, summed over outputs.
 
-    Output and target have shape (b,) or (b, …); targets are 0, 1 or a probability between.
+    Output and target have shape (b,) or (b, …). Targets are 0, 1 or a probability in between.
     """
     output, target = _aligned(output, target, "binary_cross_entropy")
     if not torch.is_grad_enabled() and not bool(((target >= 0) & (target <= 1)).all()):
@@ -102,22 +102,22 @@ LOSSES: dict[str, Loss] = {
     "squared_error": squared_error,
     "binary_cross_entropy": binary_cross_entropy,
 }
-"""Losses by name; the first is the default."""
+"""Losses by name. The first one is the default."""
 
 
 def loss_of(loss: str | Loss | None, device: torch.device) -> Loss:
-    """The loss of that name, or the user's own with its result checked.
+    """The named loss, or the user's own loss with a check of its result.
 
     Parameters
     ----------
     loss : str, callable or None
-        A callable takes the model's output (its ``logits`` where it has them) and the target, and
-        returns losses of shape (b,). A loss module is copied to the device; it is not trained.
+        A callable takes the model's output (or its ``logits``) and the target, and returns losses
+        of shape (b,). A loss module is copied to the device. It is not trained.
 
     Raises
     ------
     InvalidModelError
-        For an unknown name; later, for a callable that does not return one loss per sample.
+        If the name is unknown. Later, if a callable does not return one loss per sample.
     """
     if loss is None:
         return cross_entropy
@@ -155,7 +155,7 @@ def loss_of(loss: str | Loss | None, device: torch.device) -> Loss:
 
 
 def scores_of(output: Any) -> Any:
-    """The model's output, or its `logits` where it is an object or a mapping that has them."""
+    """The model's output, or its `logits` if it has them."""
     if isinstance(output, Tensor):
         return output
     if isinstance(output, Mapping) and "logits" in output:
@@ -169,7 +169,7 @@ def check_labels(target: Tensor, classes: int) -> None:
     Raises
     ------
     InvalidDataError
-        Naming the first of them.
+        If a label is outside. The error names the first one.
     """
     bad = ((target < 0) | (target >= classes)) & (target != IGNORED)
     if bool(bad.any()):
@@ -196,7 +196,7 @@ def _soft_cross_entropy(output: Tensor, target: Tensor) -> Tensor:
 def _aligned(output: Tensor, target: Tensor, name: str) -> tuple[Tensor, Tensor]:
     output, target = _tensors(output, target, name)
     b = len(output) if output.ndim else 0
-    # (b, 1) against (b,) is one output; broadcast, it would be b x b of them
+    # (b, 1) against (b,) is one output; broadcasting would make b x b outputs
     sizes = [[d for d in t.shape[1:] if d != 1] for t in (output, target)]
     if target.ndim == 0 or len(target) != b or sizes[0] != sizes[1]:
         msg = (

@@ -13,23 +13,23 @@ from gexcore.errors import InvalidModelError
 
 MakeOptimizer = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 
-# every step writes the rate of the plan into the groups
+# every step writes the rate of the plan to the groups
 _ANY_LR = 0.0
 
 
 def factory(settings: Optimizer) -> MakeOptimizer:
-    """What makes the members' optimiser from a list of parameters.
+    """The function that makes the members' optimiser from a list of parameters.
 
     Parameters
     ----------
     settings : Optimizer
-        A callable `name` is called as ``name(params)`` and returns a ``torch.optim.Optimizer``;
-        momentum and weight decay are then its own business, the learning rate is the plan's.
+        A callable `name` is called as ``name(params)`` and returns a ``torch.optim.Optimizer``. It
+        sets its own momentum and weight decay. The plan sets the learning rate.
 
     Raises
     ------
     InvalidModelError
-        For an unknown name.
+        If the name is unknown.
     """
     if callable(settings.name):
         return partial(_native, settings.name)

@@ -1,4 +1,4 @@
-"""How gexcore finds this backend; imports no PyTorch."""
+"""The plugin of this backend. It imports no PyTorch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from gexcore.backend import BackendSpec, hookimpl
 
 @hookimpl
 def gexcore_register_backend() -> BackendSpec:
-    """PyTorch modules, whatever they contain."""
+    """The PyTorch backend, for all modules."""
     return BackendSpec(
         name="torch",
         factory="gexcore_torch.backend:TorchBackend",

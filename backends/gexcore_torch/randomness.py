@@ -1,4 +1,4 @@
-"""Seeds without a trace: the caller's random generators are as they were afterwards."""
+"""Seeds: the caller's random generators are restored after use."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 
-# the generators belong to the process, so seeding and drawing must not be interrupted
+# the process owns the generators, so no other thread may draw between seed and draw
 _LOCK = threading.RLock()
 
 
 @dataclass(frozen=True)
 class Stream:
-    """One generator that models and datasets draw from unasked."""
+    """One global generator that models and datasets draw from."""
 
     read: Callable[[], Any]
     write: Callable[[Any], object]
@@ -41,7 +41,7 @@ HOST = (
 
 
 def streams_of(device: torch.device) -> tuple[Stream, ...]:
-    """The generators a model on this device may draw from."""
+    """The generators that a model on this device may draw from."""
     if device.type in ("cpu", "meta"):
         return HOST
     module = torch.get_device_module(device)
@@ -59,14 +59,14 @@ def streams_of(device: torch.device) -> tuple[Stream, ...]:
 
 
 def reseed(seed: int, streams: Sequence[Stream] = HOST) -> None:
-    """Start the generators anew; for use within `seeded`, which puts them back."""
+    """Seed the generators anew, within `seeded`, which restores them."""
     for stream in streams:
         stream.seed(seed)
 
 
 @contextmanager
 def seeded(seed: int, streams: Sequence[Stream] = HOST) -> Iterator[None]:
-    """Run a block under this seed, alone, and put the generators back."""
+    """A block under this seed, in one thread at a time. It restores the generators."""
     with _LOCK:
         before = [stream.read() for stream in streams]
         try:
@@ -78,12 +78,12 @@ def seeded(seed: int, streams: Sequence[Stream] = HOST) -> Iterator[None]:
 
 
 class Draws:
-    """Seeds what a model draws from: found out the first time it runs, and mostly nothing.
+    """Seeds for the generators of a model, which are found in its first run.
 
     Parameters
     ----------
     device : torch.device
-        Where the model lives.
+        Device of the model.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -91,7 +91,7 @@ class Draws:
         self._known = False
 
     def run(self, seed: int, function: Callable[..., Any], *args: Any) -> Any:
-        """What the function returns for these arguments under this seed."""
+        """The result of the function for these arguments, under this seed."""
         if self._known and not self._streams:
             return function(*args)
         streams = self._streams
@@ -103,7 +103,7 @@ class Draws:
 
 
 def _drawn_from(streams: Sequence[Stream], seed: int) -> tuple[Stream, ...]:
-    # those that no longer give the first number of this seed
+    # generators that no longer give the first number of this seed
     now = [stream.draw() for stream in streams]
     reseed(seed, streams)
     return tuple(

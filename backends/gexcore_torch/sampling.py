@@ -1,4 +1,4 @@
-"""Targets drawn from the model's own predictions."""
+"""Targets drawn from the model's predictions."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from gexcore_torch.losses import IGNORED, Loss
 
 
 def with_drawn_targets(loss: Loss, name: object, seed: int) -> Loss:
-    """The loss for targets drawn from the model's predictions, whatever the given ones.
+    """The loss for targets drawn from the model's predictions, in place of the given ones.
 
     Parameters
     ----------
     loss : callable
     name : object
-        As the user gave it: only of a named likelihood can targets be drawn.
+        Loss as the user gave it. Only a named likelihood allows drawing.
     seed : int
 
     Raises
     ------
     InvalidSettingError
-        For other losses than cross-entropy and squared error.
+        If the loss is neither cross-entropy nor squared error.
     """
     if name not in DRAWABLE:
         raise not_drawable(name)
 
     def drawn(output: Tensor, target: Tensor) -> Tensor:
         with torch.no_grad():
-            loss(output, target)  # refuses, in its own words, what it cannot compare
+            loss(output, target)  # this raises the error for targets that do not fit
         scores = full(output.detach())
         if name == "squared_error":
             sampled = sample_targets(to_numpy(scores), seed=seed, squared_error=True)
             return loss(output, torch.from_numpy(sampled).to(output.device))
-        # classes last, as they are in (b, t, K) but not in (b, K, h, w, …)
+        # classes last, as in (b, t, K), but not in (b, K, h, w, …)
         last = (
             scores.ndim == 3 and target.shape == scores.shape[:2] and not target.is_floating_point()
         )

@@ -23,7 +23,7 @@ def only(template: nn.Module, names: Collection[str]) -> nn.Module:
     Raises
     ------
     InvalidSettingError
-        For no names, and for one that is no trainable parameter.
+        If there are no names, or a name is no trainable parameter.
     """
     known = trainable(template)
     allowed = textwrap.shorten(", ".join(map(repr, known)), 200, placeholder=" …")
@@ -42,14 +42,14 @@ def only(template: nn.Module, names: Collection[str]) -> nn.Module:
 
 @torch.inference_mode(False)
 def loaded(template: nn.Module, checkpoint: Any) -> TorchState:
-    """The state that a state dict, or a module of the same architecture, stands for.
+    """The state of a state dict, or of a module of the same architecture.
 
-    Frozen parameters are taken from the checkpoint as well, save quantised ones.
+    Frozen parameters also come from the checkpoint, except quantised ones.
 
     Raises
     ------
     InvalidModelError
-        For what is neither, and where names or shapes are not those of the model.
+        If the checkpoint is neither, or names or shapes differ from the model.
     """
     if isinstance(checkpoint, nn.Module):
         checkpoint = unwrapped(checkpoint).state_dict()
@@ -71,7 +71,7 @@ def loaded(template: nn.Module, checkpoint: Any) -> TorchState:
             "give the state dict of a model of the same architecture"
         )
         raise InvalidModelError(msg) from error
-    # a frozen base may be large, and is mostly the same in all checkpoints
+    # a frozen base may be large, and is usually equal in all checkpoints
     pairs = list(zip(frozen(template), frozen(module), strict=True))
     fixed = tuple(ours.data if torch.equal(ours, theirs) else theirs.data for ours, theirs in pairs)
     return replace(state_of(module), fixed=fixed)

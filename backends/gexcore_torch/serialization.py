@@ -1,4 +1,4 @@
-"""States as named arrays."""
+"""Serialisation: states as named arrays."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from torch import Tensor
 from gexcore.errors import InvalidModelError
 from gexcore_torch.state import Moments, TorchState
 
-# what NumPy has no type for travels as integers of the same size
+# types that NumPy lacks are stored as integers of the same size
 CARRIERS = {1: torch.uint8, 2: torch.int16}
 
 HOST, TEXT = "host", "text"
 
 
 def to_arrays(state: TorchState) -> dict[str, NDArray[Any]]:
-    """Tensors by kind and number; of the optimiser also the settings, as text.
+    """Tensors by kind and number, and settings of the optimiser as text.
 
-    What a name has after ``!`` tells how to read the array: the type that NumPy lacks, ``text``,
-    or ``host`` for a tensor that is not where the model is.
+    The part of a name after ``!`` is a type that NumPy lacks, ``text``, or ``host`` for a tensor
+    that is not on the model's device.
 
     Raises
     ------
     InvalidModelError
-        For an optimiser that remembers what is neither a tensor nor a plain value.
+        If the memory of the optimiser has a value that is no tensor and no plain value.
     """
     device = (*state.params, *state.buffers)[0].device
     named: dict[str, Any] = {}
@@ -53,7 +53,7 @@ def to_arrays(state: TorchState) -> dict[str, NDArray[Any]]:
 
 @torch.inference_mode(False)
 def from_arrays(arrays: Mapping[str, NDArray[Any]], like: TorchState) -> TorchState:
-    """The state, its tensors laid out and placed as those of `like`."""
+    """The state, with the layouts and devices of `like`."""
     named = {}
     device = (*like.params, *like.buffers)[0].device
     for told, array in arrays.items():
@@ -133,7 +133,7 @@ def _laid_out(tensors: Sequence[Tensor], likes: Sequence[Tensor]) -> tuple[Tenso
 
 
 def _like(value: Any, like: Tensor) -> Any:
-    # some kernels take another path, with other rounding, for another layout in memory
+    # with another layout in memory, some kernels round differently
     if (
         not isinstance(value, Tensor)
         or value.shape != like.shape

@@ -11,14 +11,14 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moments:
-    """What an optimiser remembers.
+    """The memory of an optimiser.
 
     Parameters
     ----------
     slots : list of dict
-        One per trainable parameter, as in ``torch.optim.Optimizer.state``.
+        One dictionary per trainable parameter, as in ``torch.optim.Optimizer.state``.
     groups : list of dict
-        Settings of the parameter groups, where some optimisers keep numbers of their own.
+        Settings of the parameter groups, where some optimisers keep numbers.
     """
 
     slots: list[dict[str, Any]]
@@ -27,19 +27,18 @@ class Moments:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TorchState:
-    """A point of training. States may share tensors; one that is to be stepped in place is copied
-    first.
+    """A point of training. States may share tensors, so a step in place needs a copy first.
 
     Parameters
     ----------
     params : tuple of Tensor
-        Trainable parameters in the order of ``named_parameters``; tied ones once.
+        Trainable parameters in the order of ``named_parameters``. Tied ones come once.
     buffers : tuple of Tensor
-        All buffers, persistent or not; shared ones once.
+        All buffers, persistent or not. Shared ones come once.
     moments : Moments or None
-        None where the optimiser is fresh.
+        Memory of the optimiser. None if it is fresh.
     fixed : tuple of Tensor or None
-        Frozen parameters, where they are not those of θ*: of a checkpoint.
+        Frozen parameters of a checkpoint. None if they are those of θ*.
     """
 
     params: tuple[Tensor, ...]
@@ -48,22 +47,22 @@ class TorchState:
     fixed: tuple[Tensor, ...] | None = None
 
 
-# a tensor made in the caller's inference mode could never be trained
+# a tensor from the caller's inference mode could never be trained
 @torch.inference_mode(False)
 def copied(state: TorchState) -> TorchState:
-    """The same values in memory of their own."""
+    """A state with the same values in its own memory."""
     moments = state.moments and Moments(_copied(state.moments.slots), _copied(state.moments.groups))
     return TorchState(_copied(state.params), _copied(state.buffers), moments, state.fixed)
 
 
 def with_own_buffers(state: TorchState) -> TorchState:
-    """As `copied`, the parameters and moments shared: for passes that write into buffers only."""
+    """A state with copied buffers only, for passes that write only to buffers."""
     return replace(state, buffers=copied(TorchState((), state.buffers)).buffers)
 
 
 def _copied(value: Any) -> Any:
     if isinstance(value, Tensor):
-        # parameters in a group are those of the worker, which binds its own
+        # a worker puts its own parameters into a group
         return value if isinstance(value, torch.nn.Parameter) else value.detach().clone()
     if isinstance(value, dict):
         return {key: _copied(item) for key, item in value.items()}

@@ -1,4 +1,4 @@
-"""The private copies of the model that do the work."""
+"""Workers: private copies of the model that do the work."""
 
 from __future__ import annotations
 
@@ -16,20 +16,18 @@ from gexcore_torch.state import Moments, TorchState
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
-    """Parameters that are trained, by name; tied ones once."""
+    """Trained parameters by name. Tied ones come once."""
     return {name: p for name, p in module.named_parameters() if p.requires_grad}
 
 
 def frozen(module: nn.Module) -> list[nn.Parameter]:
-    """Parameters that are not trained; without subclasses (quantised), which carry more than
-    memory."""
+    """Parameters that are not trained, without subclasses such as quantised ones."""
     return [p for p in module.parameters() if not p.requires_grad and type(p) is nn.Parameter]
 
 
 def aliased(param: nn.Parameter, *, trained: bool) -> nn.Parameter:
-    """The memory of a parameter but not the object, which others may move or thaw."""
-    # by .data, since with .detach() all would share one version counter and autograd would see
-    # foreign writes
+    """A new tensor on the memory of a parameter, whose object others may change."""
+    # by .data: with .detach() all share one version counter, and autograd sees foreign writes
     return nn.Parameter(param.data, trained) if trained or type(param) is nn.Parameter else param
 
 
@@ -46,15 +44,15 @@ def unwrapped(model: Any) -> Any:
 
 @torch.inference_mode(False)
 def template_of(model: Any) -> nn.Module:
-    """A copy of the model that nobody runs: it holds θ*.
+    """A copy of the model that holds θ* and never runs.
 
-    Wrappers (``DataParallel``, ``DistributedDataParallel``, ``torch.compile``) are taken off.
-    Frozen parameters are shared with the user's model, so they take no memory.
+    Wrappers (``DataParallel``, ``DistributedDataParallel``, ``torch.compile``) are removed. Frozen
+    parameters are shared with the user's model, so they take no memory.
 
     Raises
     ------
     InvalidModelError
-        For what is no ``nn.Module``, is cut into pieces, cannot be copied, or has nothing to train.
+        If the model is no ``nn.Module``, is sharded, cannot be copied, or has nothing to train.
     """
     model = unwrapped(model)
     if not isinstance(model, nn.Module):
@@ -99,7 +97,7 @@ def template_of(model: Any) -> nn.Module:
 
 
 def _sharded(model: nn.Module) -> bool:
-    # by their marks, since the imports take long and some builds of PyTorch have none of it
+    # by attributes, because the imports are slow, and missing in some builds of PyTorch
     flat = any(type(part).__name__ == "FullyShardedDataParallel" for part in model.modules())
     return flat or any(
         hasattr(p, "device_mesh") and hasattr(p, "placements") for p in model.parameters()
@@ -113,14 +111,14 @@ def state_of(template: nn.Module) -> TorchState:
 
 
 class Worker:
-    """A copy of the model that any state can be loaded into; belongs to one thread.
+    """A copy of the model for one thread. Any state can be loaded into it.
 
-    Loading swaps pointers, and nothing at all for the state that is in already.
+    Loading swaps pointers. It does nothing for the state that is already loaded.
     """
 
     @torch.inference_mode(False)
     def __init__(self, template: nn.Module, make_optimizer: MakeOptimizer) -> None:
-        # the trainable ones alias θ* until a state that may be written into is loaded
+        # trainable parameters alias θ* until a writable state is loaded
         memo = {id(p): aliased(p, trained=p.requires_grad) for p in template.parameters()}
         self.module: nn.Module = copy.deepcopy(template, memo)
         self.named = trainable(self.module)
@@ -130,7 +128,7 @@ class Worker:
         self._owners = _owners(self.module)
         self._make_optimizer = make_optimizer
         self._optimizer = make_optimizer(self.params)
-        # what is in at present
+        # the present content
         self._state: TorchState | None = None
         self._moments: Moments | None = None
         self._training: bool | None = None
@@ -154,8 +152,7 @@ class Worker:
         return self.module
 
     def step(self, state: TorchState, losses: Tensor, lr: float) -> TorchState:
-        """One optimiser step on the mean of these losses, in the memory of the state that is
-        loaded."""
+        """One optimiser step on the mean of these losses, in the memory of the loaded state."""
         if not losses.requires_grad:
             msg = (
                 "the losses do not depend on any trainable parameter; check requires_grad, and "
@@ -175,7 +172,7 @@ class Worker:
         return self._found(state, self._moments)
 
     def _equal_weights(self, losses: Tensor) -> Tensor:
-        # the gradient of a mean, without the cost of taking one at every step
+        # the gradient of a mean, without the cost of a mean at every step
         weights = self._weights
         if weights is None or weights.shape != losses.shape or weights.dtype != losses.dtype:
             weights = self._weights = torch.full_like(
@@ -185,7 +182,7 @@ class Worker:
 
     def _load_moments(self, moments: Moments | None) -> Moments | None:
         if moments is None:
-            # made anew rather than emptied: some optimisers fill their state when they are made
+            # made anew and not emptied: some optimisers fill their state at construction
             self._optimizer = self._make_optimizer(self.params)
         elif moments is not self._moments:
             self._optimizer.state.clear()
@@ -196,7 +193,7 @@ class Worker:
         return moments
 
     def _found(self, state: TorchState, moments: Moments | None) -> TorchState:
-        # a module may assign a new tensor to a buffer instead of writing into the old one
+        # a module may assign a new tensor to a buffer instead of writing to the old one
         buffers = tuple(registry[name] for ((registry, name), *_) in self._owners)
         if moments is not state.moments or any(
             a is not b for a, b in zip(buffers, state.buffers, strict=True)
@@ -207,7 +204,7 @@ class Worker:
 
 
 def _owners(module: nn.Module) -> list[list[tuple[dict[str, Any], str]]]:
-    """Where each buffer hangs; a shared one hangs in several places."""
+    """Modules and names of each buffer. A shared buffer has several."""
     owners: dict[int, list[tuple[dict[str, Any], str]]] = {}
     for part in module.modules():
         for name, buffer in part._buffers.items():
