@@ -13,6 +13,9 @@ from gexcore.errors import InvalidModelError
 Leaves = list[Any]
 """One entry per buffer. None for an unchanged one, which takes no memory in compiled calls."""
 
+_FAR = 2.0**12
+"""An old value far from zero: the share that is kept is then exact to the last digit."""
+
 
 def updated(old: Any, new: Any) -> Leaves:
     """The new buffers that differ from the old ones. This runs while tracing.
@@ -48,8 +51,9 @@ def merged(buffers: Any, leaves: Sequence[Any]) -> Any:
 def batch_statistics(train: Callable[[Any], Any], buffers: Any) -> Leaves:
     """Contribution of one batch to the running averages. None for other buffers.
 
-    An average over batches is affine in its old value: m·old + (1 − m)·batch. Its slope m shows how
-    much of the old value stays. So the name of the layer's momentum does not matter.
+    An average over batches is affine in its old value: m·old + (1 − m)·batch. Two passes from two
+    old values show m and the part of the batch. So the name of the layer's momentum does not
+    matter. No derivative is taken, because layers may stop gradients.
 
     Parameters
     ----------
@@ -64,22 +68,24 @@ def batch_statistics(train: Callable[[Any], Any], buffers: Any) -> Leaves:
         if leaf is not None and jnp.issubdtype(leaf.dtype, jnp.floating)
     ]
 
-    def passed(values: Leaves) -> Leaves:
+    def passed(value: float) -> Leaves:
         given: Leaves = [None] * len(leaves)
-        for i, value in zip(moving, values, strict=True):
-            given[i] = value
+        for i in moving:
+            given[i] = jnp.full_like(leaves[i], value)
         out = jax.tree.leaves(train(merged(buffers, given)))
         return [out[i] for i in moving]
 
-    old = [leaves[i] for i in moving]
-    values, slopes = jax.jvp(
-        passed, ([jnp.zeros_like(a) for a in old],), ([jnp.ones_like(a) for a in old],)
-    )
     found: Leaves = [None] * len(leaves)
-    for i, before, value, slope in zip(moving, old, values, slopes, strict=True):
-        # an average has one slope for all entries, another buffer (an eigenvector) has not
-        averages = jnp.all(slope == slope.ravel()[0]) & (slope.ravel()[0] < 1)
-        found[i] = jnp.where(averages, value / jnp.where(averages, 1 - slope, 1), before)
+    for i, value, shifted in zip(moving, passed(0.0), passed(_FAR), strict=True):
+        kept = (shifted - value) / _FAR
+        # read where the batch's part is smallest, since that part rounds the share
+        m = kept.ravel()[jnp.argmin(jnp.abs(value))]
+        digit = jnp.finfo(kept.dtype).eps  # type: ignore[no-untyped-call]
+        rounding = 16 * digit * (1 + jnp.abs(value) / _FAR)
+        # one share for all, unlike that of a buffer that is no average, such as an eigenvector
+        alike = jnp.abs(kept - m) <= rounding
+        averages = jnp.all(alike) & (m < 1)
+        found[i] = jnp.where(averages, value / jnp.where(averages, 1 - m, 1), leaves[i])
     return found
 
 

@@ -111,6 +111,25 @@ def check_refresh(problem: Problem) -> None:
         )
 
 
+def check_refresh_is_of_the_batch(problem: Problem) -> None:
+    """After a refresh from a batch, evaluation on that batch is what training mode shows of it.
+
+    The stored variance may be the biased or the unbiased one, so the law is a rough one: a share
+    1 − m of the batch's mean and variance in place of all of them breaks it.
+    """
+    require(problem, SupportsBufferRefresh, SupportsTrainingLosses)
+    if problem.stochastic:
+        pytest.skip("training mode is random in this problem, and evaluation mode is not")
+    backend: Any = problem.backend
+    state, batch = problem.walk(backend.initial_state(), 2), problem.everything()
+    trained = numbers(backend.training_losses(state, batch, seed=0))
+    found = numbers(backend.forward(backend.refresh_buffers(state, [batch]), batch))
+    apart = np.abs(found - trained).mean()
+    assert apart < 0.1 * trained.std(), (
+        f"evaluation after a refresh is {apart} from training mode on the same batch"
+    )
+
+
 def check_refresh_keeps_optimizer(problem: Problem) -> None:
     """A refresh in the middle of a chain does not change the optimiser's memory."""
     require(problem, SupportsBufferRefresh)
@@ -219,6 +238,7 @@ LAWS = (
     check_copy,
     check_training_losses,
     check_refresh,
+    check_refresh_is_of_the_batch,
     check_refresh_keeps_optimizer,
     check_logits,
     check_params,

@@ -153,3 +153,48 @@ class TestModels(BackendTests):
                 made, checkpoint=lambda state: (state.params, state.buffers)
             )
         return BUILT[request.param]
+
+
+class Normalised(nnx.Module):
+    """BatchNorm, whose averages are those of the inputs, and a linear head."""
+
+    def __init__(self, momentum: float) -> None:
+        self.norm = nnx.BatchNorm(5, momentum=momentum, rngs=nnx.Rngs(0))
+        self.head = nnx.Linear(5, 3, rngs=nnx.Rngs(1))
+
+    def __call__(self, x: Any) -> Any:
+        return self.head(self.norm(x))
+
+
+def linen_normalised(momentum: float) -> JaxModel:
+    net = linen.BatchNorm(momentum=momentum)
+    variables = net.init(jax.random.key(0), jnp.ones((2, 5)), use_running_average=False)
+
+    def apply(params: Any, stats: Any, x: Any, *, training: bool, key: Any) -> tuple[Any, Any]:
+        scores, new = net.apply(
+            {"params": params, "batch_stats": stats},
+            x,
+            use_running_average=not training,
+            mutable=["batch_stats"],
+        )
+        return scores, new["batch_stats"]
+
+    return JaxModel(apply, variables["params"], variables["batch_stats"])
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9, 0.99, 0.999])
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+@pytest.mark.parametrize("make", [Normalised, linen_normalised])
+def test_a_refresh_gives_the_statistics_of_the_batches(
+    make: Any, momentum: float, scale: float
+) -> None:
+    backend = JaxBackend(make(momentum))
+    x = (RNG.normal(3.0, 2.0, (64, 5)) * scale).astype(np.float32)
+    batches = [(x[:32], np.zeros(32, int)), (x[32:], np.zeros(32, int))]
+    state = backend.refresh_buffers(backend.initial_state(), batches)
+    mean, var = jax.tree.leaves(state.buffers)[:2]
+    halves = x.reshape(2, 32, 5)
+    # the share 1 − m of the batch is known to one part in 2²³
+    rtol = 1e-5 + 1e-6 / (1 - momentum)
+    np.testing.assert_allclose(mean, halves.mean(1).mean(0), rtol=rtol)
+    np.testing.assert_allclose(var, halves.var(1).mean(0), rtol=rtol)

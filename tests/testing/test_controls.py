@@ -247,6 +247,14 @@ class RefreshForgetsOptimizer(NumpyBackend):
         return self.restart(super().refresh_buffers(state, batches))
 
 
+class ShareOfTheBatchRefresh(NumpyBackend):
+    def refresh_buffers(self, state, batches, /):
+        fresh = super().refresh_buffers(state, batches)
+        return fresh._replace(
+            statistics=tuple(Moments(0.1 * m, 0.1 * v) for m, v in fresh.statistics)
+        )
+
+
 class BiasedRefresh(NumpyBackend):
     def refresh_buffers(self, state, batches, /):
         fresh = super().refresh_buffers(state, batches)
@@ -654,6 +662,7 @@ CONTROLS = (
     Control(optional.check_training_losses, TrainingLossesMoveStatistics, BATCH_NORM),
     Control(optional.check_training_losses, IgnoredSeed, stochastic=True),
     Control(optional.check_refresh, RefreshInPlace, BATCH_NORM),
+    Control(optional.check_refresh_is_of_the_batch, ShareOfTheBatchRefresh, BATCH_NORM),
     Control(optional.check_refresh, MovingAverageRefresh, BATCH_NORM),
     Control(optional.check_refresh, NoRefresh, BATCH_NORM),
     Control(optional.check_refresh_keeps_optimizer, RefreshForgetsOptimizer, BATCH_NORM),
