@@ -94,7 +94,7 @@ class Method:
     Parameters
     ----------
     name : str
-        Of its class in `gexcore`.
+        Name of its class in `gexcore`.
     kind : {"influence", "score"}
     ways : tuple of Way
         The first is the usual one.

@@ -38,7 +38,8 @@ def summary(result: Result, outcome: Outcome) -> str:
     )
     if threshold.value is not None:
         verdict = (
-            f"{len(outcome.suspects.indices)} suspects, of {result.threshold_on} above {threshold.value:.3g}: "
+            f"{len(outcome.suspects.indices)} suspects, of {result.threshold_on} "
+            f"above {threshold.value:.3g}: "
             f"{threshold.reason}{_noise(result)}"
         )
     else:

@@ -1,4 +1,4 @@
-"""What an ensemble draws."""
+"""Draws of an ensemble."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from gexcore.evaluation.passes import Passes
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """The members of an ensemble, and what they cost.
+    """The members of an ensemble, and their cost.
 
     Parameters
     ----------
     table : LossTable
         Raw losses [members × samples], and those of θ*.
     test_table : LossTable or None
-        The same members on the test data.
+        Raw losses of the same members on the test data.
     members : Members
-        The states that were kept.
+        Members whose states were kept.
     plan : Plan
-        With every "auto" settled.
+        Plan with every "auto" settled.
     snapshots : tuple of Snapshot
         All points of all chains, members or not.
     clip : float
-        Losses count up to this much in a mean.
+        Clip of losses in a mean.
     scaled : bool
-        Whether the loss has a scale that the clip follows from.
+        Whether the loss has a scale, from which the clip follows.
     passes, planned : Passes
-        What the members cost beside the first look, and what the run was to cost at most.
+        Cost of the members without the first look, and the most expected cost of the run.
     chosen : dict
-        What was settled beside the plan.
+        Other settled numbers.
     """
 
     table: LossTable

@@ -1,4 +1,4 @@
-"""The geometric ensemble as a value: what it draws, from which settings, at which cost."""
+"""The geometric ensemble as a value: its settings, its plan and its members."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from gexcore.progress import progress_bar
 from gexcore.settings import Auto, check_choice, check_count, check_number
 
 WARMUP_FROM = {"sgd": 1e-3, "adamw": 1e-5}
-"""Learning rates at which the thermostat starts: small enough to do nothing."""
+"""First learning rates of the thermostat: too small for any effect."""
 
 COPIES = 3
-"""Vectors of parameters of a chain that runs: θ*, where it stands, and where its chunk began."""
+"""Parameter vectors of a running chain: θ*, its position, and the start of its chunk."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,21 +49,21 @@ class Geometric:
     Parameters
     ----------
     chains : int or "auto"
-        Independent runs from θ*: 2, fewer under a budget.
+        Number of independent runs from θ*. "auto" is 2, or fewer under a budget.
     snapshots : int or "auto"
-        Length of each chain, each snapshot starting from the one before: 24, or 32 where training
-        batches are the scores, fewer under a budget; the short chunks of the warm-up come on top.
-        One per chain is the independent restart of Algorithm 2, line 5.
+        Length of each chain. Each snapshot starts from the one before. "auto" is 24, or 32 if
+        training batches give the losses, or fewer under a budget. Short chunks of the warm-up are
+        extra. One snapshot per chain is the independent restart of Algorithm 2, line 5.
     lr : "auto", float or schedule
-        "auto" is feedback: see `gexcore.ensembles.thermostat.Thermostat`. A number, or a callable
-        from a member's step to its learning rate, is used as it is; with a fixed learning rate
-        the scores are often no better than plain loss, since the right one differs between
-        problems by orders of magnitude.
+        Learning rate. "auto" is feedback by `gexcore.ensembles.thermostat.Thermostat`. A number, or
+        a function from a member's step to its learning rate, is used unchanged. Scores from a fixed
+        learning rate are often no better than plain loss. The right number differs between problems
+        by orders of magnitude.
     steps_per_snapshot : int or "auto"
-        A quarter of an epoch, at least 16.
+        Steps before each snapshot. "auto" is a quarter of an epoch, and at least 16.
     scoring : {"auto", "evaluated", "training_batches"}
-        Measure each snapshot by a pass over the data, or use the losses of its training batches:
-        "auto" does where a budget does not pay for six passes.
+        Source of a snapshot's losses: a pass over the data, or its training batches. "auto" takes
+        training batches if a budget does not pay for six passes.
     optimizer : {"sgd", "adamw"} or callable
         The optimiser of the training is the best choice. A callable is the framework's own factory.
     momentum : float
@@ -73,26 +73,27 @@ class Geometric:
         more than in trainings: members forget first what was memorised. "auto" is none where you
         set `lr`. A factory, and a backend that you made, have their own decay.
     batch_size : int or "auto"
-        Small batches (8 to 128) cost least.
+        Samples per step. Small batches (8 to 128) cost least.
     chance_loss : float, optional
-        Loss of a model that knows nothing, for a loss of your own: the zero of the thermostat's
-        scale. Known for the losses with a name.
+        Loss of a model that knows nothing, for your own loss. It is the zero of the thermostat's
+        scale. For named losses it is known.
     budget : "auto", float or Budget
-        The most that a run may cost. A number counts forward passes over the data (a training step
-        counts as three); `gexcore.Budget` counts seconds or passes of single samples as well.
-        "auto" is a quarter of the pretraining where `pretraining_epochs` is known, else 34 at 5,000
-        samples, 20 from 8,500 on, and none below. What is set otherwise stays; what is "auto" is
-        fitted to it.
+        The most that a run may cost. A number counts forward passes over the data, and a training
+        step counts as three. `gexcore.Budget` also counts seconds, or passes of single samples.
+        "auto" is a quarter of the pretraining if `pretraining_epochs` is given. Else it is 34 at
+        5,000 samples, 20 from 8,500 on, and no limit below. A budget changes only settings that are
+        "auto".
     pretraining_epochs : float, optional
-        Epochs that the model was trained for.
+        Training epochs of the model.
     tolerance : float, optional
-        A chain of at least eight members ends early once its own scores have this reliability
-        (split half, see `gexcore.deviations.uncertainty.split_half`); at most 1.
+        Reliability, at most 1, at which a chain ends early. It is the split-half reliability of the
+        chain's own scores (`gexcore.deviations.uncertainty.split_half`). A chain has at least eight
+        members. Other chains do not matter.
     first_chain : int
-        Number of the first chain. The seed and the number make a chain: jobs with other numbers
-        add to one ensemble, see `gexcore.store.merge_stores`.
+        Number of the first chain. A chain depends on the seed and its number. So jobs with other
+        numbers add chains to one ensemble (`gexcore.store.merge_stores`).
     seed : int
-        Equal seeds give equal results on the same machine.
+        Seed. Equal seeds give equal results on the same machine.
 
     Examples
     --------
@@ -154,20 +155,20 @@ class Geometric:
 
     @property
     def needs(self) -> tuple[type, ...]:
-        """Capabilities that the members ask of the backend."""
+        """Capabilities that the members need."""
         if self.scoring == "training_batches":
             return (SupportsTrainingLosses, SupportsDonation)
         return ()
 
     @property
     def longest(self) -> int:
-        """Most snapshots that a chain can have."""
+        """The most snapshots that a chain can have."""
         return longest(self.snapshots)
 
     def optimizer_for(self, samples: int) -> Optimizer:
-        """The optimiser of the members for so many samples: what to give a backend that you make."""
+        """The optimiser of the members for this many samples, also for a backend that you make."""
         decay = self.weight_decay
-        if isinstance(decay, str):  # a learning rate of the user's own does not give way to it
+        if isinstance(decay, str):  # weight decay is fitted to "auto" learning rates only
             decay = (
                 decay_of(self.optimizer, samples, batch_size=self.batch_size)
                 if self.lr == "auto"
@@ -176,12 +177,11 @@ class Geometric:
         return Optimizer(name=self.optimizer, momentum=self.momentum, weight_decay=decay)
 
     def plan(self, opened: Opened) -> Plan:
-        """The plan that `draw` follows; a budget in seconds takes timings first.
+        """The plan of `draw`. A budget in seconds takes timings first.
 
         Raises
         ------
         InvalidSettingError, MissingCapabilityError
-            See `gexcore.ensembles.resolve.settle`.
         """
         backend, data, given = opened.backend, opened.data, self.budget
         if isinstance(given, str):
@@ -220,22 +220,22 @@ class Geometric:
         Parameters
         ----------
         opened : Opened
-            The model and data; the backend gets the optimiser of `optimizer_for`.
+            Model and data. The backend gets the optimiser of `optimizer_for`.
         keep : int
-            Member states that each chain hands back, at most.
+            The most member states that each chain returns.
         store : callable, optional
-            Opens what remembers the run, see `gexcore.store.stored_at`.
+            Function that opens the storage of the run, such as `gexcore.store.stored_at`.
         executor : concurrent.futures.Executor, optional
-            Runs the chains.
+            Executor of the chains.
         title : str
-            What the progress bar says.
+            Text of the progress bar.
 
         Raises
         ------
         InvalidDataError, InvalidModelError, InvalidSettingError, MissingCapabilityError
-            Before any work beyond one pass over the data.
+            If an input is wrong. Raised before any work beyond one pass over the data.
         AllMembersDivergedError
-            No member has finite losses.
+            If no member has finite losses.
         """
         if store is not None and isinstance(self.budget, Budget) and self.budget.seconds:
             msg = (

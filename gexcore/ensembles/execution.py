@@ -1,4 +1,4 @@
-"""Where the chains of a run are run: here one after another, or by whatever an executor has."""
+"""Execution of the chains of a run: one after another here, or by an executor."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gexcore.evaluation.statistics import Refresher
 
 
 def scorer_of(given: Opened, plan: Plan) -> Scorer:
-    """What measures the snapshots under this plan."""
+    """The scorer of snapshots under this plan."""
     if plan.scoring == "training_batches":
         return TrainingBatchScorer(given.backend, given.train, plan)
     refresh = Refresher(given.backend, given.data, seed=plan.seed)
@@ -33,12 +33,12 @@ def scorer_of(given: Opened, plan: Plan) -> Scorer:
 
 @dataclass(frozen=True)
 class Work:
-    """All that makes a chain what it is, save its number: what another process is sent, once.
+    """All that chains need but their number. Another process gets it once.
 
     Parameters
     ----------
     recipe : Recipe or None
-        None where the given are known only here.
+        Recipe of the inputs. None if only this process has them.
     """
 
     recipe: Recipe | None
@@ -49,18 +49,18 @@ class Work:
     tests: bool
 
     def here(self, given: Opened) -> Callable[[int], ChainResult]:
-        """What runs a chain of this work, in this process."""
+        """The function that runs a chain in this process."""
         return partial(_portable_chain, self.problem(given), self.plan, self.controller)
 
     def problem(self, given: Opened) -> Problem:
-        """What its chains share, in this process."""
+        """The shared inputs of the chains in this process."""
         tests = given.test if self.tests else None
         return Problem(
             given.backend, given.train, tests, scorer_of(given, self.plan), self.skill, self.keep
         )
 
     def elsewhere(self) -> Callable[[int], ChainResult]:
-        """The same in another process, from the recipe."""
+        """The function that runs a chain in another process, from the recipe."""
         if self.recipe is None:
             raise InvalidModelError("what was opened by hand cannot be sent to another process")
         return self.here(reopened(self.recipe))
@@ -74,21 +74,20 @@ def run_chains(
     storage: Storage,
     report: Callable[[Snapshot], object],
 ) -> list[ChainResult]:
-    """All chains of a plan, in their order; those that are stored are not run again.
+    """Run all chains of a plan, without those that are stored; results are in order.
 
-    Without an executor a chain goes on from the snapshot that was stored last, with one from its
-    start.
+    Without an executor a chain continues from its last stored snapshot. With an executor it starts
+    anew.
 
     Parameters
     ----------
     report : callable
-        Told of every snapshot; with an executor, when its chain is complete.
+        Called with every snapshot. With an executor this is when the chain is complete.
 
     Raises
     ------
     MissingCapabilityError
-        Where member states are to be kept, and the backend cannot send them from process to
-        process.
+        If member states are to be kept, and the backend cannot serialise them.
     """
     if executor is not None:
         check_portable(given.backend, work.keep, by="executor=")
@@ -126,7 +125,7 @@ def run_chains(
 
 
 def check_portable(backend: Backend[Any, Any], keep: int, *, by: str) -> None:
-    """Refuse to keep states that cannot leave the process.
+    """Refuse to keep states that cannot be sent to another process.
 
     Raises
     ------
@@ -144,7 +143,7 @@ def check_portable(backend: Backend[Any, Any], keep: int, *, by: str) -> None:
 
 
 def as_arrays(backend: Any, result: ChainResult) -> ChainResult:
-    """The result with its kept states as arrays, without what their optimisers remember."""
+    """The result with its kept states as arrays, without memories of optimisers."""
     return result._replace(
         kept=[(row, dict(backend.to_arrays(backend.restart(state)))) for row, state in result.kept]
     )

@@ -145,7 +145,7 @@ def skill_of(
     base : array, shape (samples,)
         Losses at θ*, in the mode in which members are going to be measured.
     loss : str, callable or None
-        As the user gave it.
+        Loss as the user gave it.
     given : float or None
         The user's loss of a model that knows nothing.
     steers : bool

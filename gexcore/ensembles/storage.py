@@ -1,4 +1,4 @@
-"""What remembers a run, and how it is opened."""
+"""Storage: the memory of a run, and how it is opened."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gexcore.evaluation.opening import Opened
 
 
 class Identity(NamedTuple):
-    """What the chains of a run depend on.
+    """All that the chains of a run depend on.
 
     Parameters
     ----------
@@ -25,11 +25,11 @@ class Identity(NamedTuple):
     plan : Plan
     controller : Controller
     keep : int
-        Member states that each chain hands back.
+        Number of member states that each chain returns.
     tests : bool
         Whether members are scored on the test data during the run.
     chance_loss : float or None
-        As the user gave it.
+        Chance loss as the user gave it.
     """
 
     opened: Opened
@@ -41,7 +41,7 @@ class Identity(NamedTuple):
 
 
 class Storage(Protocol):
-    """What remembers a run."""
+    """The memory of a run."""
 
     def base(
         self, measure: Callable[[], NDArray[Any]], seen: FirstLook, tests: int | None
@@ -50,16 +50,16 @@ class Storage(Protocol):
         ...
 
     def position(self, chain: int) -> Position | None:
-        """Where a chain stands; None if it is unknown."""
+        """The position of a chain. None if it is unknown."""
         ...
 
     def save(self, position: Position) -> None:
-        """Remember where a chain stands."""
+        """Store the position of a chain."""
         ...
 
 
 class NotStored:
-    """Remembers nothing."""
+    """A storage that stores nothing."""
 
     def base(
         self, measure: Callable[[], NDArray[Any]], seen: FirstLook, tests: int | None
@@ -76,9 +76,9 @@ class NotStored:
 
 
 Store = Callable[[Identity], AbstractContextManager[Storage]]
-"""Opens the storage of a run; see `gexcore.store.stored_at`."""
+"""A function that opens the storage of a run, such as `gexcore.store.stored_at`."""
 
 
 def not_stored(run: Identity) -> AbstractContextManager[Storage]:
-    """The storage of a run that nobody wants to go on with."""
+    """The storage of a run without a store."""
     return nullcontext(NotStored())

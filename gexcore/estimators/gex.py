@@ -24,26 +24,26 @@ from gexcore.store import Place, stored_at
 
 @dataclass(frozen=True, kw_only=True)
 class GEX(Geometric):
-    """Influence as the mean product of loss deviations over a geometric ensemble (paper Eq. 10).
+    """Mean product of loss deviations over a geometric ensemble (paper Eq. 10).
 
-    The ensemble is `gexcore.Geometric`, the deviation is Δ = ℓ(z, ψ) − ℓ(z, θ*), all weights are
+    The ensemble is `gexcore.Geometric`. The deviation is Δ = ℓ(z, ψ) − ℓ(z, θ*). All weights are
     equal. The defaults choose everything.
 
     Parameters
     ----------
     chains, snapshots, lr, steps_per_snapshot, scoring, optimizer, momentum, weight_decay, \
     batch_size, chance_loss, budget, pretraining_epochs, tolerance, first_chain, seed
-        Settings of the ensemble, see `gexcore.Geometric`.
+        Settings of `gexcore.Geometric`.
     floor : float
-        Lower bound of the base loss in deviations; see `gexcore.deviations.equation.deviations`.
+        Lower bound of the base loss in `gexcore.deviations.equation.deviations`.
     ceiling : "auto", float or None
-        Upper bound of every loss in deviations; "auto" is the clip of `suspicion`, None is none,
-        the paper's equation as printed.
+        Upper bound of every loss in deviations. "auto" is the clip of `suspicion`. None means no
+        bound, as in the paper's equation.
     keep : int
-        Member states kept in memory for test sets and label suggestions after the fit.
+        Number of member states in memory, for test sets and label suggestions after the fit.
     parameters : str or sequence of str, optional
-        Names, or patterns with ``*`` and ``?``, of the parameters that the members step in; all
-        trainable ones where not given.
+        Names, or patterns with ``*`` and ``?``, of the parameters that members change. All
+        trainable ones by default.
 
     Examples
     --------
@@ -73,12 +73,12 @@ class GEX(Geometric):
 
     @property
     def needs(self) -> tuple[type, ...]:
-        """Capabilities it asks of the backend before any work."""
+        """Capabilities that the method needs."""
         return (*(() if self.parameters is None else (SupportsSelection,)), *super().needs)
 
     @classmethod
     def paper(cls, *, chains: int = 32, steps: int = 800, lr: float = 0.05, **settings: Any) -> GEX:
-        """The paper's recipe: independent members, each one cosine run from θ* (Appendix E)."""
+        """The setting of the paper: independent members by cosine runs from θ* (Appendix E)."""
         check_number("lr", lr, above=True)
         defaults = {"weight_decay": 5e-4, "batch_size": 128, "ceiling": None}
         recipe = {
@@ -91,7 +91,7 @@ class GEX(Geometric):
 
     @classmethod
     def public_code(cls, *, steps: int = 800, lr: float = 0.05, **settings: Any) -> GEX:
-        """The public code on eight devices: 8 chains of 4 chained members, and its loss floor."""
+        """The setting of the public code: 8 chains of 4 chained members, with its loss floor."""
         chained = {"chains": 8, "snapshots": 4, "floor": 0.05}
         return cls.paper(steps=steps, lr=lr, **{**chained, **settings})
 
@@ -113,37 +113,37 @@ class GEX(Geometric):
         Parameters
         ----------
         model : native model or Backend
-            Never changed.
+            Trained model, which is never changed.
         data : (x, y), mapping, native dataset, or Dataset
-            The training samples as they are scored.
+            Training samples that are scored.
         train_data : same forms, optional
             The same samples, in the same order, through the training's augmentation.
         loss : str or callable, optional
             A name such as "cross_entropy" (the default), "squared_error" or
             "binary_cross_entropy", or the framework's own loss without reduction.
         test : same forms, optional
-            Other samples, for `Influence.influence`.
+            Other samples for `Influence.influence`.
         backend : str, optional
-            Only where the model's type leaves a choice.
+            Name of the backend, needed only if the model's type leaves a choice.
         store : path or fsspec URL, optional
-            Where the run is stored as it goes: stopped anywhere, the same call goes on from there.
-            A Zarr group, see `gexcore.store`; needs ``gexcore[store]``.
+            Place where the run is stored. After a stop, the same call continues from there. It is a
+            Zarr group (`gexcore.store`) and needs ``gexcore[store]``.
         executor : concurrent.futures.Executor, optional
-            Runs the chains: threads, processes, loky, Dask, MPI. Never made or shut down here; the
-            scores are the same bits.
+            Executor of the chains: threads, processes, loky, Dask, MPI. The caller makes it and
+            shuts it down. The scores have the same bits.
         progress : bool
-            Show a bar on standard error.
+            Whether to show a bar on standard error.
 
         Raises
         ------
         InvalidDataError, InvalidModelError, InvalidSettingError
-            Before any work beyond one pass over the data.
+            If an input is wrong. Raised before any work beyond one pass over the data.
         AllMembersDivergedError
-            No member has finite losses.
+            If no member has finite losses.
         StoreError, StoreMismatchError
-            A store that cannot be written, is damaged or in use; that holds another run.
+            If the store cannot be written, is damaged or in use, or holds another run.
         WorkerLostError
-            A worker of the executor died.
+            If a worker of the executor died.
         """
         given = opened(
             model,
@@ -159,7 +159,7 @@ class GEX(Geometric):
     def fit_opened(
         self, given: Opened, *, store: Place = None, executor: Executor | None = None
     ) -> LossInfluence:
-        """As `fit`, on a model and data that were opened before."""
+        """Fit the method to a model and data that are already opened."""
         given = given.selecting(self.parameters, by="GEX")
         given = given.stepping_with(self.optimizer_for(len(given.data)))
         drawn = self.draw(
@@ -179,6 +179,6 @@ class GEX(Geometric):
         )
 
     def _ceiling(self, drawn: Drawn) -> float:
-        # a loss whose scale is not known has no clip that could be trusted
+        # a loss of unknown scale has no reliable clip
         found = (drawn.clip if drawn.scaled else None) if self.ceiling == "auto" else self.ceiling
         return math.inf if found is None else found

@@ -24,20 +24,19 @@ from gexcore.store import Place, stored_at
 
 @dataclass(frozen=True, kw_only=True)
 class GEXLin(Geometric):
-    """Influence as the mean product of linear deviations over a geometric ensemble (paper Section 5).
+    """Mean product of linear deviations over a geometric ensemble (paper Section 5).
 
-    The ensemble is `gexcore.Geometric`, the deviation is Δ = gᵀ(ψ − θ*), all weights are equal. A
-    deviation is one directional derivative for each member, or where the backend has none, a
-    central difference of forward passes. Beside `GEX` it shows what the curvature of the losses
-    adds.
+    The ensemble is `gexcore.Geometric`. The deviation is Δ = gᵀ(ψ − θ*). All weights are equal. A
+    deviation is one directional derivative per member, or a central difference of forward passes.
+    The difference to `GEX` shows the effect of the losses' curvature.
 
     Parameters
     ----------
     chains, snapshots, lr, steps_per_snapshot, scoring, optimizer, momentum, weight_decay, \
     batch_size, chance_loss, budget, pretraining_epochs, tolerance, first_chain, seed
-        Settings of the ensemble, see `gexcore.Geometric`.
+        Settings of `gexcore.Geometric`.
     parameters : str or sequence of str, optional
-        As for `gexcore.GEX`.
+        Parameters of `gexcore.GEX`.
 
     Examples
     --------
@@ -56,7 +55,7 @@ class GEXLin(Geometric):
 
     @property
     def needs(self) -> tuple[type, ...]:
-        """Capabilities it asks of the backend before any work."""
+        """Capabilities that the method needs."""
         chosen = () if self.parameters is None else (SupportsSelection,)
         return (SupportsParams, *chosen, *super().needs)
 
@@ -73,12 +72,12 @@ class GEXLin(Geometric):
         executor: Executor | None = None,
         progress: bool = True,
     ) -> Influence:
-        """Score the training set of a trained model; for arguments and errors see `gexcore.GEX.fit`.
+        """Score the training set of a trained model. Arguments are those of `gexcore.GEX.fit`.
 
         Raises
         ------
         MissingCapabilityError
-            Before any work, where the backend has no flat parameters.
+            If the backend has no flat parameters. Raised before any work.
         """
         given = opened(
             model,
@@ -94,7 +93,7 @@ class GEXLin(Geometric):
     def fit_opened(
         self, given: Opened, *, store: Place = None, executor: Executor | None = None
     ) -> Influence:
-        """As `fit`, on a model and data that were opened before."""
+        """Fit the method to a model and data that are already opened."""
         require(given.backend, SupportsParams, by="GEXLin")
         given = given.selecting(self.parameters, by="GEXLin")
         given = given.stepping_with(self.optimizer_for(len(given.data)))

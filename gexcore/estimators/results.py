@@ -1,4 +1,4 @@
-"""From deviations to the result of a method: what all methods that take derivatives share."""
+"""Results of methods that take derivatives, from their deviations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gexcore.influence.record import Run, settings_of
 from gexcore.progress import progress_bar
 
 LARGEST_HESSIAN = 5000
-"""Parameters up to which a Hessian is held as a matrix."""
+"""The most parameters for which a Hessian is held as a matrix."""
 
 
 def name_of(method: Any) -> str:
@@ -73,13 +73,13 @@ def linear_tables(method: Any, given: Opened, members: Tangents) -> tuple[list[T
 def linear(
     method: Any, given: Opened, members: Tangents, passes: Sequence[Passes] = (), **chosen: Any
 ) -> Influence:
-    """The result of members that are seen through directional derivatives."""
+    """The result of members with linear deviations."""
     tables, cost = linear_tables(method, given, members)
     return influence_of(given, members, tables, record(method, given, [*passes, cost], **chosen))
 
 
 def influence_of(given: Opened, members: Source, tables: Sequence[Table], run: Run) -> Influence:
-    """The result of a method, from its deviations on the data and, if any, on the test data."""
+    """The result from the deviations on the data, and on the test data if there is any."""
     return Influence(
         table=tables[0],
         checkpoint_losses=given.seen.losses.astype(np.float64),

@@ -1,4 +1,4 @@
-"""What LOO returns: how losses differ after training without a sample."""
+"""Results of LOO: differences of losses after training without a sample."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Retrained(Result):
         return np.asarray(self.own.mean(axis=0))
 
     def scores(self) -> Scores:
-        """Self-influence as a score of all samples; NaN for those that were not removed."""
+        """Self-influence as a score of all samples; NaN for samples that were not removed."""
         own = np.full(self.run.samples, np.nan)
         own[self.indices] = self.self_influence()
         return Scores(own, self.labels, "self-influence", "mislabelled", self.run)
@@ -82,7 +82,7 @@ class Retrained(Result):
         return self.scores().ranking(k)
 
     def suspects(self, method: ThresholdMethod = "auto", *, rate: float | None = None) -> Suspects:
-        """Samples of high self-influence; see `gexcore.Scores.suspects`."""
+        """Samples of high self-influence, by `gexcore.Scores.suspects`."""
         return self.scores().suspects(method, rate=rate)
 
     @property

@@ -23,24 +23,24 @@ from gexcore.settings import check_count
 
 @dataclass(frozen=True, kw_only=True)
 class TracInRP(GradientMethod[Influence]):
-    """I(z', z) ≈ (1/C) Σ_c g'_c · g_c, from the gradients' components along R random directions.
+    """I(z', z) ≈ (1/C) Σ_c g'_c · g_c, from components along R random directions.
 
-    In the form of Theorem 4.1 the members are isotropic normal directions, the same ones at every
-    state; the mean over them is unbiased for `TracIn`. The states are checkpoints of the training
-    (paper Section 5), or the members of a geometric ensemble around θ* (Appendix F.6).
+    In the form of Theorem 4.1 the members are isotropic normal directions, the same at every state.
+    Their mean is unbiased for `TracIn`. The states are checkpoints of the training (paper Section
+    5), or members of a geometric ensemble around θ* (Appendix F.6).
 
     Parameters
     ----------
     checkpoints : sequence, optional
-        As for `gexcore.TracIn`.
+        Checkpoints of `gexcore.TracIn`.
     ensemble : Geometric, optional
-        The members of this ensemble, in place of checkpoints.
+        Ensemble whose members replace checkpoints.
     directions : int
-        R.
+        Number of directions R.
     parameters, batch_size
         See `gexcore.estimators.method.GradientMethod`.
     seed : int
-        Of the directions.
+        Seed of the directions.
 
     Examples
     --------
@@ -48,7 +48,8 @@ class TracInRP(GradientMethod[Influence]):
     >>> import gexcore as gx
     >>> from gexcore_numpy import MLP
     >>> x = np.random.default_rng(0).normal(size=(30, 2))
-    >>> early, late = (MLP([s * np.array([[-1.0, 1.0], [-1.0, 1.0]])], [np.zeros(2)]) for s in (0.1, 1.0))
+    >>> weights = np.array([[-1.0, 1.0], [-1.0, 1.0]])
+    >>> early, late = (MLP([s * weights], [np.zeros(2)]) for s in (0.1, 1.0))
     >>> method = gx.TracInRP(checkpoints=[early, late], directions=8)
     >>> method.fit(late, (x, (x[:, 0] > 0).astype(int)), progress=False).deviations().shape
     (16, 30)

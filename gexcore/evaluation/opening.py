@@ -1,4 +1,4 @@
-"""What the user gives, opened once: the one carrier that every method works on."""
+"""Opening of the user's model and data, once for every method."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gexcore.evaluation.recipe import Recipe, made
 from gexcore.evaluation.selection import Parameters, resolve
 
 BATCH_SIZE = 512
-"""Samples per evaluation call, if not told otherwise."""
+"""Samples per evaluation call by default."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,21 +32,21 @@ class Opened:
     backend : Backend
         The model, its loss and its optimiser.
     data, train : Dataset
-        The same samples: as they are scored, and as the members step on them.
+        The same samples, for scoring and for training steps.
     test : Dataset or None
-        Other samples, for influence on them.
+        Other samples, whose losses are influenced.
     loss : str, callable or None
-        As the user gave it.
+        Loss as the user gave it.
     recipe : Recipe or None
-        What all of them were made from; None where they were opened by hand.
+        Recipe of all inputs. None if they were opened by hand.
     batch_size : int
-        Samples per call in the first look.
+        Samples per call of the first look.
     progress : bool
         Whether bars are shown.
     given : bool
-        Whether the user made the backend; its optimiser then stays.
+        Whether the user made the backend. Then its optimiser stays.
     started : float
-        When the fit began, on the clock of `time.perf_counter`.
+        Start of the fit, by `time.perf_counter`.
     """
 
     backend: Backend[Any, Any]
@@ -62,18 +62,17 @@ class Opened:
 
     @cached_property
     def seen(self) -> FirstLook:
-        """What one pass over the data tells; the pass is taken when it is first asked for.
+        """The findings of one pass over the data, which is taken on first use.
 
         Raises
         ------
         InvalidDataError, InvalidModelError
-            See `gexcore.evaluation.first_look.first_look`.
         """
         return first_look(self.backend, self.data, loss=self.loss, batch_size=self.batch_size)
 
     @cached_property
     def theta(self) -> NDArray[Any]:
-        """The trainable parameters θ*, shape (p,); the backend must have `SupportsParams`."""
+        """The trainable parameters θ*, shape (p,). The backend needs `SupportsParams`."""
         return to_numpy(self.backend.ravel(self.backend.initial_state()))  # type: ignore[attr-defined]
 
     @property
@@ -87,12 +86,11 @@ class Opened:
         return time.perf_counter() - self.started
 
     def selecting(self, parameters: Parameters, *, by: str) -> Opened:
-        """The same, with only these parameters trainable; unchanged for None.
+        """The same inputs with only these parameters trainable. Unchanged for None.
 
         Raises
         ------
         InvalidSettingError, MissingCapabilityError
-            See `gexcore.evaluation.selection.resolve`.
         """
         if parameters is None:
             return self
@@ -102,7 +100,7 @@ class Opened:
         return replace(self, backend=backend, recipe=recipe)
 
     def stepping_with(self, optimizer: Optimizer) -> Opened:
-        """The same with another optimiser; a backend that the user made keeps its own."""
+        """The same inputs with another optimiser. A backend of the user keeps its own."""
         if self.recipe is None or self.recipe.optimizer == optimizer:
             return self
         recipe = replace(self.recipe, optimizer=optimizer)
@@ -115,13 +113,13 @@ class Opened:
         return replace(self, backend=backend, recipe=recipe)
 
     def without_test(self) -> Opened:
-        """The same without test data; the first look is shared."""
+        """The same inputs without test data. The first look is shared."""
         other = replace(self, test=None)
         vars(other)["seen"] = self.seen
         return other
 
     def chosen(self) -> dict[str, Any]:
-        """The weight decay of the members; a backend or a factory of the user's has its own."""
+        """The weight decay of the members. The user's own backend or factory has its own."""
         optimizer = None if self.given or self.recipe is None else self.recipe.optimizer
         if optimizer is None or callable(optimizer.name):
             return {}
@@ -140,10 +138,10 @@ def opened(
     batch_size: int = BATCH_SIZE,
     progress: bool = True,
 ) -> Opened:
-    """Find the backend of a model and wrap the data; see `gexcore.GEX.fit` for the arguments.
+    """Find the backend of a model and wrap the data. Arguments are those of `gexcore.GEX.fit`.
 
-    The model is taken apart once. `Opened.stepping_with` sets an optimiser that depends on the
-    number of samples, which only the backend may know.
+    The model is read once. `Opened.stepping_with` sets an optimiser that depends on the number of
+    samples. Only the backend may know that number.
 
     Raises
     ------
@@ -185,13 +183,13 @@ def opened(
 
 
 def reopened(recipe: Recipe) -> Opened:
-    """The model and data that a recipe tells how to make."""
+    """The model and data of a recipe."""
     parts = {name: value for name, value in vars(recipe).items() if name != "parameters"}
     return opened(**parts, progress=False).selecting(recipe.parameters, by="the recipe")
 
 
 def _created(model: Any, recipe: Recipe) -> Backend[Any, Any]:
-    # what finds plugins takes longer to import than all the rest of gexcore
+    # pluggy takes longer to import than all the rest of gexcore
     from gexcore.backend.registry import default_registry
 
     return default_registry().create(

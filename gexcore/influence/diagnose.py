@@ -161,7 +161,7 @@ def _floored(influence: Diagnosable) -> float:
         return math.nan
     moved = ~(
         influence.self_influence(floor=0.0) <= influence.floor**2
-    )  # true of what no member saw
+    )  # this also holds for samples that no member saw
     return float(((influence.base_losses < influence.floor) & ~moved).mean())
 
 

@@ -1,4 +1,4 @@
-"""Influence from losses of members: what their losses tell beyond their deviations."""
+"""Influence from losses of members, which give more scores than deviations alone."""
 
 from __future__ import annotations
 
@@ -28,34 +28,35 @@ from gexcore.influence.influence import NO_MEMBERS, Influence
 from gexcore.influence.suspicion import Suspicion
 
 MIN_AGREEMENT = 0.7
-"""Halves of an ensemble that agree less on the suspects have found parts of classes that they half
-forgot."""
+"""The least agreement of two halves on the suspects.
+
+Below it, the suspects are often parts of classes that members have half forgotten.
+"""
 
 LEAST_MEMBERS = 4
-"""Of fewer, no two halves can be told from two members."""
+"""The least members for two halves."""
 
 THRESHOLD_CLIP = 3.0
-"""Thresholds are found on losses clipped here, whatever the clip of the ranking: their modes show
-best."""
+"""Clip of losses for thresholds: at this clip the two modes show best."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class LossInfluence(Influence):
-    """Influences and scores from losses of members; in nats for cross-entropy.
+    """Influences and scores from losses of members, in nats for cross-entropy.
 
     Parameters
     ----------
     table : LossTable
         Raw losses [members × samples] and the losses of θ* measured in the same way.
     members : Members
-        Kept states.
+        Members whose states were kept.
     test_table : LossTable, optional
         Losses of the same members on the test data of the fit.
     clip : float
-        Losses count up to this much in `suspicion`.
+        Clip of losses in `suspicion`.
     floor, ceiling : float
-        Bounds of the losses in every deviation: from below those of θ* only, from above all of
-        them.
+        Bounds of losses in every deviation. `floor` applies only to losses of θ*. `ceiling` applies
+        to all losses.
     """
 
     table: LossTable
@@ -67,12 +68,12 @@ class LossInfluence(Influence):
 
     @property
     def losses(self) -> NDArray[Any]:
-        """Raw losses, shape (members, samples); NaN where a member did not see the sample."""
+        """Raw losses, shape (members, samples). NaN if a member did not see the sample."""
         return self.table.losses
 
     @property
     def base_losses(self) -> NDArray[Any]:
-        """Losses at θ*, shape (samples,), measured in the same way as those of the members."""
+        """Losses at θ*, shape (samples,), measured in the same way as the members' losses."""
         return self.table.base_losses
 
     def __repr__(self) -> str:
@@ -81,7 +82,7 @@ class LossInfluence(Influence):
         left_out = ", ".join(
             f"{n} {status}" for status, n in count.items() if status != "member" and n
         )
-        # a repr must cost nothing: findings are told where they are known already
+        # a repr must cost nothing: findings are shown only if they are already known
         known = vars(self).get("_findings")
         doubts = "" if known is None else f": {len(known)} finding{'' if len(known) == 1 else 's'}"
         return (
@@ -99,31 +100,29 @@ class LossInfluence(Influence):
         return f"mean loss (clipped at {THRESHOLD_CLIP:g})"
 
     def diagnose(self) -> list[Finding]:
-        """What is doubtful about this run, each with the number that says so and what to do; empty
-        if nothing is.
+        """All doubts about this run, with their numbers and what to do.
 
         The checks and their limits are `gexcore.influence.diagnose.CHECKS`.
         """
         return list(self._findings)
 
     def record(self) -> dict[str, Any]:
-        """What `run.json` says of the run, its findings included, in plain values."""
+        """The content of `run.json`, with findings, in plain values."""
         return {**super().record(), "findings": [finding._asdict() for finding in self.diagnose()]}
 
     def suspicion(self, *, clip: float | None = None) -> NDArray[np.float64]:
-        """Mean over members of min(loss, clip), shape (samples,), in units of the loss; high =
-        probably mislabelled.
+        """Mean over members of min(loss, clip), shape (samples,); high = probably mislabelled.
 
         Parameters
         ----------
         clip : float, optional
-            Default max(3, 2.5 ln K), of other losses three times that of a guess: a few exploding
-            losses must not decide a mean.
+            Clip, so that a few exploding losses do not decide a mean. The default is max(3, 2.5 ln
+            K), or three times the loss of a guess for other losses.
 
         Notes
         -----
-        Of fewer than eight members the missing ones count as θ*: a few members are worse than the
-        plain loss, with none it is the score. So it is for a sample that no member saw.
+        With fewer than eight members, θ* takes the places of the missing ones, because a few
+        members are worse than plain loss. A sample that no member saw has its plain loss.
         """
         return self._suspicion(self.clip if clip is None else clip).scores()
 
@@ -134,17 +133,16 @@ class LossInfluence(Influence):
         floor: float | None = None,
         ceiling: float | None = None,
     ) -> NDArray[np.float64]:
-        """The paper's E[Δ²] (Eq. 10), shape (samples,); high = memorised, NaN where no member saw
-        the sample.
+        """The paper's E[Δ²] (Eq. 10), shape (samples,); high = memorised, NaN if never seen.
 
         Parameters
         ----------
         center : {"checkpoint", "ensemble"}
-            "ensemble" is the variance of Δ over members, E[Δ²] − E[Δ]² (`mean_deviation`): what is
-            left of E[Δ²] when losses that rise at every member count nothing.
+            Point around which deviations are squared. "ensemble" gives the variance of Δ over
+            members, E[Δ²] − E[Δ]² (`mean_deviation`). It ignores a rise that all members share.
         floor, ceiling : float, optional
-            Bounds of the losses, instead of those of the run: 0 and ``numpy.inf`` are none, Eq. 10
-            as printed.
+            Bounds of losses, instead of the run's bounds. 0 and ``numpy.inf`` mean no bounds, as in
+            Eq. 10.
 
         Raises
         ------
@@ -162,25 +160,24 @@ class LossInfluence(Influence):
     def mean_deviation(
         self, *, floor: float | None = None, ceiling: float | None = None
     ) -> NDArray[np.float64]:
-        """E[Δ] over members, shape (samples,): how much the loss rises on average; NaN where none
-        saw the sample.
+        """E[Δ] over members, shape (samples,): the mean rise of the loss; NaN if never seen.
 
         Parameters
         ----------
         floor, ceiling : float, optional
-            As for `self_influence`.
+            Bounds of losses, as in `self_influence`.
         """
         return mean_over_members(self._bounded(floor, ceiling).rows(), len(self))
 
     def absolute_deviation(
         self, *, floor: float | None = None, ceiling: float | None = None
     ) -> NDArray[np.float64]:
-        """E|Δ| over members, shape (samples,): as E[Δ²], less at the mercy of a few large losses.
+        """E|Δ| over members, shape (samples,); a few large losses count less than in E[Δ²].
 
         Parameters
         ----------
         floor, ceiling : float, optional
-            As for `self_influence`.
+            Bounds of losses, as in `self_influence`.
         """
         return mean_over_members(map(np.abs, self._bounded(floor, ceiling).rows()), len(self))
 
@@ -191,12 +188,11 @@ class LossInfluence(Influence):
     def standard_error(
         self, *, of: Literal["suspicion", "self_influence"] = "suspicion"
     ) -> NDArray[np.float64]:
-        """Standard error of a score, shape (samples,), in its unit, by leaving out one chain at a
-        time.
+        """Standard error of a score over chains, shape (samples,), in the unit of the score.
 
-        Members of one chain resemble each other, so they do not count as independent. A run of
-        one chain is cut into consecutive parts instead (batch means). NaN where fewer than two
-        chains, or parts, saw the sample.
+        One chain is left out at a time, because members of one chain are not independent. A single
+        chain is cut into consecutive parts (batch means). NaN if fewer than two chains, or parts,
+        saw the sample.
         """
         if of == "suspicion":
             return self._suspicion(self.clip).standard_error()
@@ -207,12 +203,12 @@ class LossInfluence(Influence):
         return super().standard_error()
 
     def reliability(self, *, of: Literal["suspicion", "self_influence"] = "suspicion") -> float:
-        """Correlation to expect between a score and that of another run like this one; at most 1.
-        Of E[Δ²], its root.
+        """Expected correlation of a score between two such runs, at most 1.
 
-        From how well the two halves of the members agree: see
-        `gexcore.deviations.uncertainty.split_half`. It tells of the noise between runs, not of
-        whether the score finds wrong labels. NaN where it cannot be told.
+        It follows from the agreement of two halves of the members: see
+        `gexcore.deviations.uncertainty.split_half`. E[Δ²] counts with its root. The number shows
+        the noise between runs. It does not show whether the score finds wrong labels. NaN if it is
+        unknown.
         """
         if of == "suspicion":
             return self._suspicion(self.clip).reliability()
@@ -223,21 +219,19 @@ class LossInfluence(Influence):
         return super().reliability()
 
     def suspects(self, method: ThresholdMethod = "auto", *, rate: float | None = None) -> Suspects:
-        """Samples that are probably mislabelled, by a threshold found from the scores; it may
-        refuse.
+        """Samples that are probably mislabelled, above a threshold found from the scores.
 
-        A refusal means "use the ranking", not "the data is clean". The threshold is a cut on
-        ``suspicion(clip=threshold.clip)``: losses clipped at 3 (of classes), where the two modes
-        show best. "auto" also refuses where two halves of the ensemble, cut there, have too few
+        The threshold may refuse. A refusal means "use the ranking", not "the data is clean". The
+        threshold cuts ``suspicion(clip=threshold.clip)``. Losses of classes are clipped at 3, where
+        the two modes show best. "auto" also refuses if two halves of the ensemble have too few
         suspects in common.
 
         Parameters
         ----------
         method : {"auto", "valley", "otsu", "mixture", "known_rate", "quantile"}
-            "auto" is `gexcore.decisions.threshold.valley_or_refuse`; beside it are the
-            alternatives.
+            "auto" is `gexcore.decisions.threshold.valley_or_refuse`. The others are alternatives.
         rate : float, optional
-            For "known_rate", the share of wrong labels; for "quantile", the share to flag.
+            Share of wrong labels for "known_rate", or share to flag for "quantile".
         """
         if method != "auto" or rate is not None:
             return self._suspects(method, rate)
@@ -259,54 +253,54 @@ class LossInfluence(Influence):
         return Suspects(flagged[highest(self.suspicion()[flagged])], found)
 
     def noise_rate(self, method: ThresholdMethod = "auto") -> NoiseRate:
-        """The share of suspects with a bootstrap interval; NaN where the threshold was refused.
+        """The share of suspects with a bootstrap interval; NaN if the threshold was refused.
 
-        See `gexcore.decisions.noise_rate.noise_rate` for what the interval does not know.
+        The interval leaves out the bias of the scores: see
+        `gexcore.decisions.noise_rate.noise_rate`.
         """
         if not len(self.table) or (method == "auto" and self.suspects().threshold.value is None):
             return NoiseRate(math.nan, math.nan, math.nan)
         return noise_rate(self.suspicion(clip=self._threshold_clip), self.labels, method=method)
 
     def predictions(self) -> Predictions:
-        """Logits of θ* and class probabilities averaged over the kept members, both of shape
-        (samples, K).
+        """Logits of θ* and mean class probabilities of kept members, each of shape (samples, K).
 
         Raises
         ------
         MissingCapabilityError
-            Where the backend has no logits.
+            If the backend has no logits.
         """
         return self._predictions
 
     def suggested_labels(self) -> NDArray[np.intp]:
-        """The class that the kept members give most probability, shape (samples,).
+        """The most probable class by the kept members, shape (samples,).
 
         Raises
         ------
         MissingCapabilityError
-            Where the backend has no logits.
+            If the backend has no logits.
         """
         return np.asarray(self.predictions().probabilities.argmax(axis=1))
 
     def relabel(self, method: CleaningMethod = "argmax_or_drop", indices: Any = None) -> Cleaned:
-        """The training set with its suspects relabelled or dropped, as a value to train on.
+        """The training set with relabelled or dropped suspects, as a value.
 
         Parameters
         ----------
         method : {"argmax_or_drop", "argmax", "other", "eq16", "distill", "complementary", "drop"}
-            See `gexcore.decisions.clean.clean`. By default suspects get the class that the members
-            find most probable, and those for which that is the given one are left out.
+            Method of `gexcore.decisions.clean.clean`. By default suspects get the most probable
+            class by the members. A suspect whose given class this is, is left out.
         indices : integer array, optional
-            Positions to treat; those of `suspects` where not given.
+            Positions to treat. The default is `suspects`.
 
         Raises
         ------
         InvalidDataError
-            For targets that are no classes.
+            If targets are no classes.
         InvalidSettingError
-            Where the threshold was refused and no `indices` are given.
+            If the threshold was refused and no `indices` are given.
         MissingCapabilityError
-            Where the backend has no logits; "drop" needs none.
+            If the backend has no logits. "drop" needs none.
         """
         if self.labels is None:
             raise InvalidDataError(
@@ -340,7 +334,7 @@ class LossInfluence(Influence):
         }
 
     def _agreed(self, found: Threshold) -> Threshold:
-        """The threshold, or a refusal where the ensemble does not agree on who is above it."""
+        """The threshold, or a refusal if halves of the ensemble do not agree on the suspects."""
         if found.value is None:
             return found
         if len(self.table) < LEAST_MEMBERS:
@@ -351,7 +345,7 @@ class LossInfluence(Influence):
             )
             return found._replace(value=None, method="refused", reason=reason)
         agreement = self._suspicion(self._threshold_clip).agreement_above(found.value)
-        if not agreement < MIN_AGREEMENT:  # nor where nothing can be compared
+        if not agreement < MIN_AGREEMENT:  # NaN: nothing can be compared
             return found
         reason = (
             f"two halves of the ensemble have {agreement:.0%} of their suspects in common, "
@@ -362,7 +356,7 @@ class LossInfluence(Influence):
 
     @property
     def _threshold_clip(self) -> float:
-        # other losses have no scale of their own; `clip` is set by that of a guess
+        # other losses have no scale; `clip` follows from the loss of a guess
         return self.clip if self.labels is None else THRESHOLD_CLIP
 
     def _suspicion(self, clip: float) -> Suspicion:
@@ -390,8 +384,7 @@ class LossInfluence(Influence):
         return tests.bounded(self.floor, self.ceiling), train.bounded(self.floor, self.ceiling)
 
     def _raw_pair(self, test: Any) -> tuple[LossTable, LossTable]:
-        """Losses of the same members on test and training data, in evaluation mode, without missing
-        entries."""
+        """Losses of members on test and training data, in evaluation mode, without gaps."""
         evaluated = self.run.plan is None or self.run.plan.scoring == "evaluated"
         if evaluated and test is None:
             return self.table if self.test_table is None else self.test_table, self.table

@@ -1,4 +1,4 @@
-"""The one contract of everything that a fit returns."""
+"""Results: the one contract of all that a fit returns."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Result(ABC):
 
     @abstractmethod
     def suspects(self, method: ThresholdMethod = "auto", *, rate: float | None = None) -> Suspects:
-        """Samples above a threshold that is found from the scores; it may refuse."""
+        """Samples above a threshold that is found from the scores. The threshold may refuse."""
 
     @property
     @abstractmethod
@@ -50,7 +50,7 @@ class Result(ABC):
         """The quantity that thresholds are on, in words."""
 
     def so_far(self) -> Run:
-        """The record of the fit, and of the work that questions after it have cost."""
+        """The record of the fit, with the cost of later questions."""
         return self.run
 
     def record(self) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class Result(ABC):
         Raises
         ------
         MissingExtraError
-            Without pandas.
+            If pandas is not installed.
         """
         try:
             import pandas as pd
@@ -89,30 +89,29 @@ class Result(ABC):
         ----------
         path : str or Path
         data : data, or a list or array of samples, optional
-            What to show instead of the training set, such as its texts; one for each sample, in
-            order.
+            Items to show instead of the training set, such as its texts: one per sample, in order.
         renderer : callable, optional
-            From one sample to what to show of it: a text, a picture (array or PIL) or a dict of
-            values. Not needed where the sample is one of these.
+            Function from a sample to what the page shows: a text, a picture (array or PIL) or a
+            dict of values. Not needed if the samples already have such a form.
         class_names : sequence of str, optional
         title : str, optional
         limit : int
-            How many samples to list, highest score first; the histogram and all counts use every
-            one.
+            The most samples to list, highest score first. The histogram and all counts use all
+            samples.
         force : bool
-            Overwrite an existing file.
+            Whether to overwrite an existing file.
 
         Returns
         -------
         Path
-            The page.
+            Path of the page.
 
         Raises
         ------
         OutputExistsError
-            For a file that exists.
+            If the file exists.
         InvalidDataError
-            For another number of samples or classes, or a sample that cannot be shown; nothing is
+            If the number of samples or classes differs, or a sample cannot be shown. Nothing is
             written.
         MissingExtraError
         """
@@ -132,7 +131,7 @@ class Result(ABC):
         )
 
     def _shown(self) -> tuple[Dataset[Any] | None, Backend[Any, Any] | None]:
-        """The samples that a page shows, and the backend that made them, where they are known."""
+        """The samples of a page and their backend, or None."""
         return None, None
 
     def _remarks(self) -> list[str]:

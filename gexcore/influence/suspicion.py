@@ -25,20 +25,20 @@ from gexcore.errors import InvalidSettingError
 class Suspicion:
     """Mean over members of min(loss, clip), in units of the loss; high = probably mislabelled.
 
-    Where there are fewer than eight members, θ* takes the places of those that are missing: a few
-    members are worse than the plain loss.
+    With fewer than eight members, θ* takes the places of the missing ones, because a few members
+    are worse than plain loss.
 
     Parameters
     ----------
     table : LossTable
         Raw losses of members and of θ*.
     clip : float
-        Losses count up to this much.
+        Clip of the losses.
 
     Raises
     ------
     InvalidSettingError
-        For a clip that is not positive.
+        If the clip is not positive.
 
     Examples
     --------
@@ -61,7 +61,7 @@ class Suspicion:
             )
 
     def scores(self) -> NDArray[np.float64]:
-        """The mean of each sample, shape (samples,); the loss of θ* where no member saw it."""
+        """The mean of each sample, shape (samples,), or its loss at θ* if no member saw it."""
 
         def score(part: slice) -> NDArray[np.float64]:
             mean = mean_over_members(self._rows(part), part.stop - part.start)
@@ -71,7 +71,7 @@ class Suspicion:
         return by_parts(len(self.table), self.table.samples, score)
 
     def standard_error(self) -> NDArray[np.float64]:
-        """The error of each mean, shape (samples,), by leaving out one chain at a time."""
+        """Standard error of each mean over chains, shape (samples,)."""
         groups = member_groups(self.table.chains)
 
         def score(part: slice) -> NDArray[np.float64]:
@@ -80,15 +80,15 @@ class Suspicion:
         return by_parts(len(self.table), self.table.samples, score)
 
     def reliability(self) -> float:
-        """Correlation to expect with another run; see `gexcore.deviations.uncertainty.split_half`."""
+        """Expected correlation with another run, by `gexcore.deviations.uncertainty.split_half`."""
         return split_half(self._blocks(), self.table.chains)
 
     def agreement_above(self, cut: float) -> float:
-        """How far two halves of the chains agree on the samples above a cut, from 0 to 1."""
+        """Agreement of two halves of the chains on the samples above a cut, from 0 to 1."""
         return agreement_above(self._blocks(), self.table.chains, cut=cut)
 
     def _rows(self, part: slice) -> Iterator[NDArray[np.float64]]:
-        """The losses of each member that the mean is taken of."""
+        """The clipped losses of each member."""
         share = max(0, ENOUGH - len(self.table)) / ENOUGH
         base = self.table.base_losses[part].astype(np.float64)
         own = share * np.minimum(base, self.clip)
