@@ -44,4 +44,9 @@ tests/estimators tests/scores tests/theory
 tests/cli tests/decisions tests/outputs
 tests/report
 tests/backends/test_numpy.py tests/backends/test_sklearn.py
+bench/kernels --benchmark-disable
+bench/kernels --benchmark-disable --framework sklearn
+bench/kernels --benchmark-disable --framework torch
+bench/kernels --benchmark-disable --framework jax --net conv
+bench/kernels --benchmark-disable --framework tensorflow --net conv
 GROUPS
