@@ -34,6 +34,10 @@ class StoreError(GexError, OSError):
     """A store cannot be written or read, is damaged, or is in use."""
 
 
+class InUseError(StoreError):
+    """Another process writes to the store or to the folder."""
+
+
 class StoreMismatchError(GexError, ValueError):
     """A store holds another run, other files, or a newer format."""
 

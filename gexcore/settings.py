@@ -11,13 +11,29 @@ from gexcore.errors import InvalidSettingError
 Auto = Literal["auto"]
 
 
-def check_count(name: str, value: Any, *, least: int = 1, auto: bool = True) -> None:
-    """Refuse a value that is no whole number ≥ `least`, and not "auto" where that is allowed."""
+LARGEST_COUNT = 10**9
+LARGEST_SEED = 2**63 - 1
+
+
+def check_count(
+    name: str, value: Any, *, least: int = 1, most: int = LARGEST_COUNT, auto: bool = True
+) -> None:
+    """Refuse what is neither a whole number from `least` to `most` nor, where allowed, "auto"."""
     if auto and isinstance(value, str) and value == "auto":
         return
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        told = f"a whole number from {least} up" + (', or "auto"' if auto else "")
-        raise InvalidSettingError(f"{name} is {value!r}, and must be {told}")
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < least or value > most:
+        told = (
+            f"a whole number from {least} {'to ' + str(most) if whole and value > most else 'up'}"
+        )
+        told += ', or "auto"' if auto else ""
+        shown = repr(value) if not whole or abs(value) < 10**30 else "too large"
+        raise InvalidSettingError(f"{name} is {shown}, and must be {told}")
+
+
+def check_seed(seed: Any) -> None:
+    """Refuse what is no seed: a whole number from 0 to 2⁶³ − 1."""
+    check_count("seed", seed, least=0, most=LARGEST_SEED, auto=False)
 
 
 def check_number(name: str, value: Any, *, least: float = 0.0, above: bool = False) -> None:

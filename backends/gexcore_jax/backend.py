@@ -77,6 +77,7 @@ class JaxBackend:
         self._likelihood = loss
         self._loss = loss_of(loss)
         self._rule = rule_of(optimizer or Optimizer())
+        self._given = model
         self._model = functional(model)
         self._start(self._model)
 
@@ -97,6 +98,10 @@ class JaxBackend:
         self._program = Program(net.apply, self._loss.value, self._rule)
         # shapes of the outputs, for the check of labels; None until needed
         self._form: Any = None
+
+    def structure(self) -> Any:
+        """The model as it was given."""
+        return self._given
 
     def initial_state(self) -> JaxState:
         """State with θ*, its buffers and a fresh optimiser; equal on every call."""

@@ -130,6 +130,10 @@ class NumpyBackend:
             if not possible
         )
 
+    def structure(self) -> Any:
+        """The sizes of the layers, the activation and the loss."""
+        return self._network, self._loss
+
     def initial_state(self) -> NumpyState:
         """The model's parameters and running statistics, with a fresh optimiser."""
         return self._initial

@@ -97,12 +97,17 @@ class SklearnBackend:
         if names is not None and self._trainer.dtype is not None:
             del estimator.feature_names_in_  # the reader checks the inputs, once for all batches
         self._read = Reader(transformers, classes, self._trainer.dtype, width, names)
+        self._structure = (transformers, type(last), last.get_params(), classes)
         self._initial = SklearnState(estimator)
         # the training mode and memory of other estimators are unknown
         self.unsupported: frozenset[type] = frozenset(
             ([] if classifies else [SupportsLogits])
             + ([] if self._trainer.dtype else [SupportsTrainingLosses, SupportsSerialization])
         )
+
+    def structure(self) -> Any:
+        """The steps of the pipeline as they were fitted, and the estimator's settings."""
+        return self._structure
 
     def initial_state(self) -> SklearnState:
         """State of the fitted estimator, with a fresh optimiser."""

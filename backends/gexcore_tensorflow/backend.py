@@ -42,6 +42,7 @@ from gexcore_tensorflow.optimizers import Memory, rule_of
 from gexcore_tensorflow.sampling import check_drawable, drawn_targets
 from gexcore_tensorflow.selection import loaded, only
 from gexcore_tensorflow.state import TensorFlowState
+from gexcore_tensorflow.structure import structure
 from gexcore_tensorflow.tracing import Traced
 from gexcore_tensorflow.watching import checked_features, dense_layers, last_inputs
 
@@ -92,6 +93,7 @@ class TensorFlowBackend:
         loss: str | Callable[..., Any] | None = None,
         optimizer: Optimizer | None = None,
     ) -> None:
+        self._model = model
         self._network = network_of(model)
         self._loss = loss_of(loss)
         self._settings: dict[str, Any] = {"loss": loss, "optimizer": optimizer}
@@ -120,6 +122,10 @@ class TensorFlowBackend:
         self._sample_gradients = SampleGradients(self._network, self._evaluate, variables)
         self._last_inputs = Traced(partial(last_inputs, self._dense, self._evaluated), variables)
         self._moments = Traced(partial(moments, self._weights, self._evaluated), variables)
+
+    def structure(self) -> Any:
+        """The layers with their settings."""
+        return structure(self._model)
 
     def initial_state(self) -> TensorFlowState:
         """State with θ*, its buffers and a fresh optimiser; equal on every call."""

@@ -103,6 +103,10 @@ class TorchBackend:
         self._local = threading.local()
         self._worker()
 
+    def structure(self) -> Any:
+        """The tree of modules with their settings."""
+        return self._template
+
     def initial_state(self) -> TorchState:
         """State with θ*, its buffers and a fresh optimiser; equal on every call."""
         return self._initial

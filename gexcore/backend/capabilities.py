@@ -23,6 +23,7 @@ CAPABILITIES: dict[str, type] = {
     "checkpoints": protocols.SupportsCheckpoints,
     "serialization": protocols.SupportsSerialization,
     "stacked ensembles": protocols.SupportsEnsemble,
+    "structure": protocols.SupportsStructure,
     "native datasets": protocols.SupportsDatasets,
 }
 """All optional capabilities of a backend, by the name in tables and errors."""

@@ -274,6 +274,16 @@ class SupportsEnsemble(Protocol[StateIn, Batch]):
 
 
 @runtime_checkable
+class SupportsStructure(Protocol):
+    """What a pass depends on besides the parameters: a store compares it."""
+
+    def structure(self) -> Any:
+        """The model as `gexcore.backend.structure.structure_of` reads it: modules, settings,
+        functions, plain values; equal for equal models in every process."""
+        ...
+
+
+@runtime_checkable
 class SupportsDatasets(Protocol):
     """Datasets in the framework's own form."""
 

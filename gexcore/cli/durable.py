@@ -14,7 +14,7 @@ from gexcore.backend.capabilities import supports
 from gexcore.backend.protocols import SupportsSerialization
 from gexcore.backend.registry import default_registry
 from gexcore.cli.output import RUN, begin
-from gexcore.errors import AllMembersDivergedError
+from gexcore.errors import AllMembersDivergedError, InUseError
 
 STORE = "store"
 NEEDED = ("fsspec", "safetensors", "zarr")
@@ -38,23 +38,23 @@ def is_durable(method: Any, model: Any, backend: str | None, loss: str | None) -
 
 @contextmanager
 def stored_in(out: Path, command: Any, *, durable: bool) -> Iterator[dict[str, Any]]:
-    """The argument ``store`` of a fit, or None.
+    """The argument ``store`` of a fit, or none.
 
     A failed run without stored chains leaves no store.
+    The caller holds the lock of the folder (`gexcore.cli.output.only_writer`).
     """
     if not durable:
         yield {}
         return
-    new = not out.exists()
     begin(out, command)
     try:
         yield {"store": out / STORE}
+    except InUseError:  # the store is another's
+        raise
     except Exception as error:
         if isinstance(error, AllMembersDivergedError) or not list(
             (out / STORE / "checkpoints").glob("chain-*")
         ):
-            (out / RUN).unlink()
+            (out / RUN).unlink(missing_ok=True)
             shutil.rmtree(out / STORE, ignore_errors=True)
-            if new:
-                out.rmdir()
         raise

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend.files import PART, Content, part_beside
 from gexcore.decisions.threshold import Suspects
 from gexcore.errors import InvalidSettingError, OutputExistsError
+from gexcore.store.lock import LOCK, locked
+from gexcore.store.lock import NAME as WRITER
 
 SCORES, RUN = "scores.csv", "run.json"
-PART = ".part"
 
 
 def previous_command(out: Path) -> dict[str, Any] | None:
@@ -36,7 +39,7 @@ def previous_command(out: Path) -> dict[str, Any] | None:
         raise InvalidSettingError(
             f"{existing} cannot be written to; choose another folder with --out"
         )
-    if not out.exists() or all(path.name.endswith(PART) for path in out.iterdir()):
+    if not out.exists() or all(_is_passing(path.name) for path in out.iterdir()):
         return None
     try:
         command = json.loads((out / RUN).read_bytes())["command"]
@@ -75,13 +78,33 @@ def begin(out: Path, command: Mapping[str, Any]) -> None:
     write_files(out, {RUN: json.dumps({"command": command}, indent=2, ensure_ascii=False).encode()})
 
 
-def write_files(out: Path, files: Mapping[str, bytes]) -> None:
+@contextmanager
+def only_writer(out: Path) -> Iterator[None]:
+    """Make the folder and hold its lock. A new folder that stays empty is removed.
+
+    Raises
+    ------
+    InUseError
+        Where another process writes to it. Nothing was touched then.
+    """
+    new = [folder for folder in (out, *out.parents) if not folder.exists()]
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(out, f"{out}", "another folder with --out"):
+            yield
+    finally:
+        for folder in new:
+            with suppress(OSError):  # it has something in it
+                folder.rmdir()
+
+
+def write_files(out: Path, files: Mapping[str, Content]) -> None:
     """Put files into the folder, after all of them are written. The last one completes it."""
     out.mkdir(parents=True, exist_ok=True)
-    parts = {name: out / f".{name}{PART}" for name in files}
+    parts: dict[str, Path] = {}
     try:
         for name, content in files.items():
-            parts[name].write_bytes(content)
+            parts[name] = part_beside(out / name, content)
         for name, part in parts.items():
             os.replace(part, out / name)
     finally:
@@ -114,6 +137,11 @@ def _cell(value: Any) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _is_passing(name: str) -> bool:
+    """Whether a run that was stopped may leave this file behind."""
+    return name.endswith(PART) or name in (LOCK, WRITER)
 
 
 def _difference(name: str, before: Any, now: Any) -> str:

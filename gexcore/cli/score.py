@@ -89,16 +89,18 @@ def run(args: argparse.Namespace) -> None:
     show = not args.quiet and sys.stderr.isatty()
     fitted = gexcore.LastLayer(method) if args.last_layer else method
     durable = is_durable(method, source.model, args.backend, args.loss)
-    with stored_in(args.out, command, durable=durable) as stored:
-        result = fitted.fit(
-            source.model, data, loss=args.loss, backend=args.backend, progress=show, **stored
-        )
-    outcome = outcome_of(result)
-    columns, found = outcome.columns, outcome.suspects
-    files = output.result_files(outcome.record, columns, found, command, paths)
-    if isinstance(result, LossInfluence) and columns["suggested_label"][0] is not None:
-        files = {PREDICTIONS: stored_predictions(result, found), **files}
-    output.write_files(args.out, files)
+    with output.only_writer(args.out):
+        output.is_finished(args.out, command)  # another may have begun meanwhile
+        with stored_in(args.out, command, durable=durable) as stored:
+            result = fitted.fit(
+                source.model, data, loss=args.loss, backend=args.backend, progress=show, **stored
+            )
+        outcome = outcome_of(result)
+        columns, found = outcome.columns, outcome.suspects
+        files = output.result_files(outcome.record, columns, found, command, paths)
+        if isinstance(result, LossInfluence) and columns["suggested_label"][0] is not None:
+            files = {PREDICTIONS: stored_predictions(result, found), **files}
+        output.write_files(args.out, files)
     if not args.quiet:
         print(summary(result, outcome))
         print(f"the most suspect:\n{most_suspect(columns)}")

@@ -30,13 +30,17 @@ from gexcore.evaluation.opening import Opened
 from gexcore.evaluation.passes import Passes, sum_passes
 from gexcore.evaluation.statistics import Refresher
 from gexcore.progress import progress_bar
-from gexcore.settings import Auto, check_choice, check_count, check_number
+from gexcore.settings import Auto, check_choice, check_count, check_number, check_seed
 
 WARMUP_FROM = {"sgd": 1e-3, "adamw": 1e-5}
 """First learning rates of the thermostat: too small for any effect."""
 
 COPIES = 3
 """Parameter vectors of a running chain: θ*, its position, and the start of its chunk."""
+
+
+MOST_MEMBERS = 10**6
+"""The most chains of a run, and the most snapshots of a chain."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,12 +129,14 @@ class Geometric:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("chains", "snapshots", "steps_per_snapshot", "batch_size"):
+        for name in ("chains", "snapshots"):
+            check_count(name, getattr(self, name), most=MOST_MEMBERS)
+        for name in ("steps_per_snapshot", "batch_size"):
             check_count(name, getattr(self, name))
         if self.lr != "auto" and not callable(self.lr):
             check_number("lr", self.lr, above=True)
-        for name in ("first_chain", "seed"):
-            check_count(name, getattr(self, name), least=0, auto=False)
+        check_count("first_chain", self.first_chain, least=0, auto=False)
+        check_seed(self.seed)
         check_number("momentum", self.momentum)
         if self.weight_decay != "auto":
             check_number("weight_decay", self.weight_decay)

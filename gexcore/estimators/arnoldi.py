@@ -18,7 +18,7 @@ from gexcore.evaluation.opening import Opened
 from gexcore.evaluation.passes import Passes
 from gexcore.influence.influence import Influence
 from gexcore.progress import progress_bar
-from gexcore.settings import check_count, check_number
+from gexcore.settings import check_count, check_number, check_seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ class Arnoldi(GradientMethod[Influence]):
         super().__post_init__()
         for name in ("iterations", "rank", "samples"):
             check_count(name, getattr(self, name), auto=False)
-        check_count("seed", self.seed, least=0, auto=False)
+        check_seed(self.seed)
         check_number("damping", self.damping)
         check_number("weight_decay", self.weight_decay)
         if self.order not in ("size", "value"):

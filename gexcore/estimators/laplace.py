@@ -25,7 +25,7 @@ from gexcore.evaluation.passes import Passes
 from gexcore.evaluation.statistics import Refresher
 from gexcore.influence.loss_influence import LossInfluence
 from gexcore.progress import progress_bar
-from gexcore.settings import check_count, check_number
+from gexcore.settings import check_count, check_number, check_seed
 
 Losses = NDArray[Any]
 Draw = Callable[[np.random.Generator], NDArray[np.float64]]
@@ -92,8 +92,8 @@ class Laplace(GradientMethod[LossInfluence]):
         check_count("samples", self.samples, auto=False)
         check_number("damping", self.damping, above=self.structure == "kfac")
         check_number("scale", self.scale, above=True)
-        for name in ("keep", "seed"):
-            check_count(name, getattr(self, name), least=0, auto=False)
+        check_count("keep", self.keep, least=0, auto=False)
+        check_seed(self.seed)
         if self.structure not in ("kfac", "full"):
             raise InvalidSettingError(
                 f"structure is {self.structure!r}; allowed are 'kfac' and 'full'"

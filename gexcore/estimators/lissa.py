@@ -30,7 +30,7 @@ from gexcore.influence.record import Run
 from gexcore.influence.result import Result
 from gexcore.influence.scores import Scores
 from gexcore.progress import progress_bar
-from gexcore.settings import check_count, check_number
+from gexcore.settings import check_count, check_number, check_seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,7 @@ class LiSSA(GradientMethod["Solved"]):
         super().__post_init__()
         for name in ("depth", "repeats"):
             check_count(name, getattr(self, name), auto=False)
-        check_count("seed", self.seed, least=0, auto=False)
+        check_seed(self.seed)
         check_number("scale", self.scale, above=True)
         check_number("weight_decay", self.weight_decay)
         check_number("damping", self.damping)

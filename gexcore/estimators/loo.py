@@ -23,7 +23,7 @@ from gexcore.evaluation.passes import Passes
 from gexcore.evaluation.recipe import Recipe, made
 from gexcore.influence.record import Run, settings_of
 from gexcore.progress import progress_bar
-from gexcore.settings import check_count
+from gexcore.settings import check_count, check_seed
 
 Training = Callable[[Any, Any, int], Any]
 """``train(data, start, seed) -> model``, with a trained model as start, or None."""
@@ -87,7 +87,7 @@ class LOO:
     def __post_init__(self) -> None:
         for name in ("repeats", "workers", "batch_size"):
             check_count(name, getattr(self, name), auto=False)
-        check_count("seed", self.seed, least=0, auto=False)
+        check_seed(self.seed)
         if self.start not in ("warm", "cold"):
             raise InvalidSettingError(f"start is {self.start!r}; allowed are 'warm' and 'cold'")
         if not callable(self.train):

@@ -11,7 +11,7 @@ from gexcore.estimators.method import GradientMethod
 from gexcore.estimators.results import linear
 from gexcore.evaluation.opening import Opened
 from gexcore.influence.influence import Influence
-from gexcore.settings import check_count
+from gexcore.settings import check_count, check_seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class RandProj(GradientMethod[Influence]):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_count("directions", self.directions, auto=False)
-        check_count("seed", self.seed, least=0, auto=False)
+        check_seed(self.seed)
 
     def _score(self, given: Opened) -> Influence:
         moves = isotropic(given.theta, self.directions, seed=self.seed)

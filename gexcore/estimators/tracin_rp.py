@@ -18,7 +18,7 @@ from gexcore.estimators.results import linear
 from gexcore.evaluation.opening import Opened
 from gexcore.evaluation.passes import Passes
 from gexcore.influence.influence import NO_MEMBERS, Influence
-from gexcore.settings import check_count
+from gexcore.settings import check_count, check_seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ class TracInRP(GradientMethod[Influence]):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_count("directions", self.directions, auto=False)
-        check_count("seed", self.seed, least=0, auto=False)
+        check_seed(self.seed)
         if (self.checkpoints is None) == (self.ensemble is None):
             told = "both" if self.ensemble is not None else "neither"
             msg = (

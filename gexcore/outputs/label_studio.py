@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore._version import __version__
+from gexcore.backend.files import write_new
 from gexcore.errors import InvalidDataError
-from gexcore.outputs.files import write_new
 
 
 def label_studio_tasks(

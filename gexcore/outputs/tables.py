@@ -11,8 +11,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend.files import check_new, write_new
 from gexcore.errors import InvalidDataError, MissingExtraError
-from gexcore.outputs.files import check_new, write_new
 
 Columns = Mapping[str, NDArray[Any]]
 

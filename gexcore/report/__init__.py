@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gexcore.errors import InvalidSettingError, MissingExtraError, OutputExistsError
+from gexcore.backend.files import check_folder
+from gexcore.errors import MissingExtraError, OutputExistsError
 
 if TYPE_CHECKING:
     from gexcore.report.audit import Audit
@@ -47,9 +47,4 @@ def check_target(path: Path, *, force: bool) -> None:
         raise OutputExistsError(
             f"{path} exists; name another file, or overwrite it with force (--force)"
         )
-    folder = path.absolute().parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        told = "cannot be written to" if folder.is_dir() else "is no folder"
-        raise InvalidSettingError(
-            f"{folder} {told}; name a file in a folder that can be written to"
-        )
+    check_folder(path.absolute().parent)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -17,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from gexcore._version import __version__
+from gexcore.backend.files import write_whole
 from gexcore.backend.protocols import Backend
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.report import LIMIT, check_target
@@ -94,12 +94,7 @@ def write_page(
     content = page(
         payload(audit, listed, samples, class_names), title or "Label audit", facts(audit), told
     )
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(content.encode(errors="replace"))  # half a surrogate
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, content.encode(errors="replace"))  # a title may hold half a surrogate pair
     return path
 
 

@@ -19,7 +19,7 @@ from gexcore.scores.fitting import columns_of, given_labels, make_scores, open_d
 from gexcore.scores.folds import Fold, Train, hold_out, make_folds, refuse_uncovered
 from gexcore.scores.joint import checked
 from gexcore.scores.quality import Quality, check_quality, cleanlab_quality, label_quality
-from gexcore.settings import check_count
+from gexcore.settings import check_count, check_seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ class ConfidentLearning:
             )
         if not isinstance(self.folds, list | tuple):
             check_count("folds", self.folds, least=2, auto=False)
-        check_count("seed", self.seed, least=0, auto=False)
+        check_seed(self.seed)
         check_quality(self.quality, adjusted=self.adjusted)
         if self.through not in (None, "cleanlab"):
             raise InvalidSettingError(

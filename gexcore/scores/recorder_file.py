@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend.files import write_whole
 from gexcore.errors import InvalidDataError
 from gexcore.scores.batch import CURVES, Curve
 
@@ -31,20 +31,17 @@ class Recorded(NamedTuple):
 
 
 def write_recorded(path: Path, recorded: Recorded) -> None:
-    """Write a file whole or not at all. It replaces an older one."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            np.savez_compressed(
-                file,
-                allow_pickle=False,
-                epochs=recorded.numbers,
-                labels=recorded.labels,
-                **recorded.curves,
-            )
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    """Write a file whole or not at all, over an older one."""
+    write_whole(
+        path,
+        lambda file: np.savez_compressed(
+            file,
+            allow_pickle=False,
+            epochs=recorded.numbers,
+            labels=recorded.labels,
+            **recorded.curves,
+        ),
+    )
 
 
 def read_recorded(path: Path) -> Recorded:

@@ -11,7 +11,7 @@ from gexcore.decisions.cuts import Threshold
 from gexcore.decisions.threshold import Suspects
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.influence.scores import Scores
-from gexcore.settings import check_count
+from gexcore.settings import check_seed
 
 
 class ThresholdClass(NamedTuple):
@@ -52,7 +52,7 @@ def threshold_class(labels: Any, *, seed: int = 0) -> ThresholdClass:
     >>> threshold_class(np.array([0, 1, 0, 1, 0, 1])).labels
     array([0, 1, 0, 2, 2, 1])
     """
-    check_count("seed", seed, least=0, auto=False)
+    check_seed(seed)
     given = np.asarray(labels)
     if given.ndim != 1 or given.dtype.kind not in "iu" or not len(given) or given.min() < 0:
         raise InvalidDataError("the labels are no classes; give integers 0 … K−1, one per sample")

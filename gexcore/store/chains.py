@@ -6,7 +6,8 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from gexcore.store.folder import Folder, check_place, folder_at, told, zarr_stor
 from gexcore.store.lock import only_writer
 from gexcore.store.record import (
     Record,
+    chains_in,
     decoded,
     digest_of,
     kept_file,
@@ -227,12 +229,31 @@ def open_store(
         with told(place):
             check = stack.enter_context(only_writer(place, folder))
             table = Table(place, plan.most_snapshots)
-            before, fingerprint = table.fingerprint, json.loads(json.dumps(fingerprint))
+            before = table.fingerprint(begun=has_begun(folder))
+            fingerprint = json.loads(json.dumps(fingerprint))
             if before is None:
                 table.identify(fingerprint)
         if before is not None:
             check_same(place, before, fingerprint)
+            if has_begun(folder):
+                _tell_unread(place, fingerprint["not compared"])
         yield ChainStore(place, folder, table, check, plan, backend)
+
+
+def has_begun(folder: Folder) -> bool:
+    """Whether a store has records of a run."""
+    names = folder.names()
+    return BASE in names or bool(chains_in(names))
+
+
+def _tell_unread(where: str, unread: Iterable[str]) -> None:
+    if unread:
+        warnings.warn(
+            f"{where} goes on without comparing {', '.join(unread)}; make sure that nothing of "
+            "it has changed",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def check_same(where: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gexcore._version import __version__
+from gexcore.backend.capabilities import supports
 from gexcore.backend.data import ArrayDataset, MappingDataset
 from gexcore.backend.digests import columns_digest, parameters_digest
-from gexcore.backend.protocols import Dataset
+from gexcore.backend.protocols import Dataset, SupportsAugmentation, SupportsStructure
+from gexcore.backend.structure import structure_of
 from gexcore.ensembles.storage import Identity
 from gexcore.ensembles.thermostat import AnyController, OpenLoop
 
 LARGEST = 2**32
 """The most bytes of a column whose content is read for a digest."""
+
+SAMPLED = 64
+"""Samples whose batch stands for data that is not in arrays."""
 
 DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 
@@ -23,25 +30,31 @@ DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 def run_fingerprint(run: Identity) -> dict[str, Any]:
     """All that the chains of a run depend on, but not their number, as plain values.
 
-    Arrays count with the digest of their content. Data in other forms count with kind, number and
-    targets. A store also compares the losses at θ*, which depend on all the rest.
+    Arrays and code go in by the digest of their content. Data that is not in arrays goes in by a
+    sample of its batches, as the members see them. "not compared" names what no digest covers.
     """
     given, plan = run.opened, run.plan
     seen, recipe = given.seen, given.recipe
     optimizer = recipe and recipe.optimizer
-    return {
+    unread: set[str] = set()
+    tests = given.test if given.test is not None and run.tests else None
+    found = {
         "backend": given.backend.name,
         "θ*": parameters_digest(given.backend),
+        "model": _model_digest(given.backend, unread),
         "parameters": list(recipe.parameters) if recipe and recipe.parameters else None,
-        "data": _data_digest(given.data),
+        "data": _data_digest(given.data, "data", unread),
         "targets": None if seen.targets is None else columns_digest({"targets": seen.targets}),
-        "training data": None if given.train is given.data else _data_digest(given.train),
-        "test data": _data_digest(given.test) if given.test is not None and run.tests else None,
-        "loss": _named(given.loss),
+        "training data": None
+        if given.train is given.data
+        else _data_digest(given.train, "train_data", unread),
+        "augmentation": _augmented_digest(given.train, unread),
+        "test data": None if tests is None else _data_digest(tests, "test", unread),
+        "loss": _named(given.loss, unread),
         "classes": seen.classes,
         "chance_loss": run.chance_loss,
         "optimizer": optimizer
-        and [_named(optimizer.name), optimizer.momentum, optimizer.weight_decay],
+        and [_named(optimizer.name, unread), optimizer.momentum, optimizer.weight_decay],
         "lr": _schedule(run.controller, plan.steps),
         **{
             name: value
@@ -51,17 +64,61 @@ def run_fingerprint(run: Identity) -> dict[str, Any]:
         "keep": run.keep,
         **_versions(given.backend.name),
     }
+    return {**found, "not compared": sorted(unread)}
 
 
-def _data_digest(data: Dataset[Any]) -> str:
+def _model_digest(backend: Any, unread: set[str]) -> str | None:
+    if not supports(backend, SupportsStructure):
+        unread.add(f"the settings of the model (backend {backend.name!r} has no structure())")
+        return None
+    return _digest("the model", unread, backend.structure())
+
+
+def _digest(what: str, unread: set[str], *values: Any) -> str:
+    found = structure_of(*values)
+    unread.update(f"{kind} of {what}" for kind in found.unread)
+    return found.digest
+
+
+def _data_digest(data: Dataset[Any], name: str, unread: set[str]) -> str:
     columns: dict[Any, Any] = data.columns if isinstance(data, MappingDataset) else {}
     if isinstance(data, ArrayDataset):
         columns = dict(enumerate(data.columns))
-    if columns and all(
-        getattr(c, "nbytes", LARGEST) < LARGEST and _is_numeric(c) for c in columns.values()
+    own = not type(data).batch.__module__.startswith("gexcore")
+    if (
+        columns
+        and not own
+        and all(
+            getattr(c, "nbytes", LARGEST) < LARGEST and _is_numeric(c) for c in columns.values()
+        )
     ):
         return columns_digest(columns)
-    return f"{len(data)} samples of {type(data).__name__}"
+    chosen = _sample(len(data))
+    return _sampled_digest(data, name, unread, lambda: data.batch(chosen))
+
+
+def _augmented_digest(train: Any, unread: set[str]) -> str | None:
+    if not supports(train, SupportsAugmentation):
+        return None
+    chosen = _sample(len(train))
+    return _sampled_digest(
+        train, "the augmentation", unread, lambda: train.augmented(chosen, seed=1)
+    )
+
+
+def _sampled_digest(
+    data: Dataset[Any], name: str, unread: set[str], read: Callable[[], Any]
+) -> str:
+    told = f"{len(data)} samples of {type(data).__name__}"
+    first, again = (_digest(name, unread, read()) for _ in range(2))
+    if first != again:
+        unread.add(f"the content of {name} (its batches differ from call to call)")
+        return told
+    return f"{told}, {first}"
+
+
+def _sample(samples: int) -> NDArray[np.intp]:
+    return np.unique(np.linspace(0, samples - 1, min(SAMPLED, samples)).astype(np.intp))
 
 
 def _is_numeric(column: Any) -> bool:
@@ -76,10 +133,11 @@ def _schedule(controller: AnyController, steps: int) -> Any:
     return [float(rates[0]), columns_digest({"lr": rates})]
 
 
-def _named(value: Any) -> Any:
+def _named(value: Any, unread: set[str]) -> Any:
     if value is None or isinstance(value, str):
         return value
-    return getattr(value, "__qualname__", type(value).__qualname__)
+    name = getattr(value, "__qualname__", type(value).__qualname__)
+    return f"{name} {_digest(name, unread, value)}"
 
 
 def _versions(backend: str) -> dict[str, str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
+from gexcore.backend.files import write_whole
 from gexcore.errors import GexError, MissingExtraError, StoreError, StoreMismatchError
 
 
@@ -48,15 +49,7 @@ class LocalFolder:
 
     def write(self, name: str, content: bytes) -> None:
         """Create or replace a file."""
-        handle, part = tempfile.mkstemp(prefix=".", suffix=".part", dir=self._path)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            os.replace(part, self._path / name)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(part)
-            raise
+        write_whole(self._path / name, content)
 
     def delete(self, name: str) -> None:
         """Remove a file, if it is there."""
@@ -162,14 +155,17 @@ def check_place(where: str) -> None:
     if root.exists() and not root.is_dir():
         raise StoreError(f"{where} is a file; store= names a folder")
     _check_empty(where, set(os.listdir(root)) if root.exists() else set())
-    for folder in (root, root / "checkpoints"):
-        links = [path for path in folder.iterdir() if path.is_symlink()] if folder.is_dir() else []
-        if links or (folder is not root and folder.is_symlink()):
-            link = (links or [folder])[0]
-            raise StoreError(
-                f"{link} is a link, and a store must not lead out of its folder; put what it "
-                "links to there"
-            )
+    links = [
+        path
+        for folder, *names in os.walk(root)
+        for path in (Path(folder, name) for name in chain(*names))
+        if path.is_symlink()
+    ]
+    if links:
+        raise StoreError(
+            f"{links[0]} is a link, and a store must not lead out of its folder; put what it "
+            "links to there"
+        )
 
 
 def _check_empty(where: str, names: set[str]) -> None:

@@ -9,10 +9,16 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from gexcore.errors import StoreError
+from filelock import FileLock, Timeout
+
+from gexcore.backend.files import PART, write_whole
+from gexcore.errors import InUseError
 from gexcore.store.folder import Folder, is_remote
 
 NAME = "writer"
+"""The file that names the writer: its process, or a number of its own at a URL."""
+
+LOCK = ".lock"
 
 
 @contextlib.contextmanager
@@ -24,10 +30,10 @@ def only_writer(where: str, folder: Folder) -> Iterator[Callable[[], None]]:
 
     Raises
     ------
-    StoreError
+    InUseError
     """
     if not is_remote(where):
-        with _locked(where, Path(where) / "checkpoints" / NAME):
+        with locked(Path(where) / "checkpoints", f"{where}", "another store"):
             yield lambda: None
         return
     mine = uuid.uuid4().hex.encode()
@@ -35,7 +41,7 @@ def only_writer(where: str, folder: Folder) -> Iterator[Callable[[], None]]:
 
     def check() -> None:
         if folder.read(NAME) != mine:
-            raise StoreError(
+            raise InUseError(
                 f"another run has begun to write to {where}; this one stops: what it stored is safe"
             )
 
@@ -43,31 +49,39 @@ def only_writer(where: str, folder: Folder) -> Iterator[Callable[[], None]]:
 
 
 @contextlib.contextmanager
-def _locked(where: str, path: Path) -> Iterator[None]:
-    with path.open("a+b") as file:
-        try:
-            _lock(file.fileno())
-        except OSError as error:
-            file.seek(0)
-            by = file.read().decode(errors="replace") or "another run"
-            msg = (
-                f"{where} is being written to by {by}; wait until it ends, or choose another store"
-            )
-            raise StoreError(msg) from error
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {platform.node()}".encode())
-        file.flush()
-        yield
+def locked(folder: Path, what: str, instead: str) -> Iterator[None]:
+    """Hold the lock of an existing folder; its file is gone afterwards, unless the process dies.
 
+    Parameters
+    ----------
+    folder : Path
+    what, instead : str
+        What is written to, and what can be chosen in its place, for the error.
 
-def _lock(handle: int) -> None:
+    Raises
+    ------
+    InUseError
+        Where another holds it. Nothing was touched then.
+    """
+    lock, by = FileLock(folder / LOCK), folder / NAME
     try:
-        import fcntl
-    except ImportError:  # Windows
-        import msvcrt
-
-        # far beyond the text, so that others can read the text
-        os.lseek(handle, 1 << 20, os.SEEK_SET)
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-    else:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        try:
+            told = by.read_text(encoding="utf-8", errors="replace") or "another run"
+        except OSError:
+            told = "another run"
+        raise InUseError(
+            f"{what} is being written to by {told}; wait until it ends, or choose {instead}"
+        ) from error
+    try:
+        for part in folder.glob(f".*{PART}"):  # of a run that was killed
+            part.unlink()
+        write_whole(by, f"process {os.getpid()} on {platform.node()}".encode())
+        yield
+    finally:
+        # while the lock is held: who opened the file before sees that it is gone and makes another
+        for path in (by, folder / LOCK):
+            with contextlib.suppress(OSError):
+                path.unlink()
+        lock.release()

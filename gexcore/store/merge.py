@@ -7,10 +7,10 @@ import os
 from typing import Any
 
 from gexcore.errors import StoreError, StoreMismatchError
-from gexcore.store.chains import BASE, check_same
+from gexcore.store.chains import BASE, check_same, has_begun
 from gexcore.store.folder import Folder, check_place, folder_at, is_remote, told
 from gexcore.store.lock import only_writer
-from gexcore.store.record import Record, decoded, digest_of, kept_file, name_of, opened
+from gexcore.store.record import Record, chains_in, decoded, digest_of, kept_file, name_of, opened
 from gexcore.store.table import Table
 
 
@@ -41,7 +41,7 @@ def merge_stores(into: str | os.PathLike[str], *sources: str | os.PathLike[str])
                 raise StoreMismatchError(f"{source} is no store; give the stores to copy from")
             check_place(source)
             folder = folder_at(source)
-            fingerprint, most = _identity(source)
+            fingerprint, most = _identity(source, folder)
         with contextlib.ExitStack() as stack:
             stack.enter_context(only_writer(source, folder))
             copied += _copy(source, folder, Table(source, most), fingerprint, target, most)
@@ -57,12 +57,11 @@ def _copy(
         own = folder_at(target)
         with only_writer(target, own) as check:
             mine = Table(target, most)
-            if mine.fingerprint is None:
+            before = mine.fingerprint(begun=has_begun(own))
+            if before is None:
                 mine.identify(fingerprint)
-            check_same(target, mine.fingerprint or fingerprint, fingerprint)
-            chains = sorted(
-                int(n[6:10]) for n in folder.names() if n.startswith("chain-") and n[6:10].isdigit()
-            )
+            check_same(target, before or fingerprint, fingerprint)
+            chains = chains_in(folder.names())
             content = folder.read(BASE)
             if content is None or not chains:
                 return []
@@ -107,8 +106,8 @@ def _is_complete(folder: Folder, chain: int, where: str) -> bool:
     return content is not None and decoded(content, chain, where).state is None
 
 
-def _identity(where: str) -> tuple[Any, int]:
-    found = Table(where, 1).fingerprint
+def _identity(where: str, folder: Folder) -> tuple[Any, int]:
+    found = Table(where, 1).fingerprint(begun=has_begun(folder))
     if found is None:
         raise StoreMismatchError(f"{where} holds no run yet; give the store of a run")
     return found, int(found["snapshots"]) + int(found["warmups"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, get_args
 
@@ -83,6 +85,12 @@ def name_of(chain: int) -> str:
     return f"chain-{chain:04}.json"
 
 
+def chains_in(names: Iterable[str]) -> list[int]:
+    """Numbers of the chains that have a record among these files."""
+    found = (re.fullmatch(r"chain-(\d{4,})\.json", name) for name in names)
+    return sorted(int(match[1]) for match in found if match)
+
+
 def kept_file(chain: int, row: int) -> str:
     """File name of a kept member's state."""
     return f"member-{chain:04}-{row:04}.safetensors"
@@ -140,7 +148,7 @@ def opened(content: bytes) -> dict[str, Any]:
         If the content is not sealed JSON.
     """
     outer = json.loads(content)
-    parts = outer["content"]
+    parts = outer["content"] if isinstance(outer, dict) else None
     if (
         not isinstance(parts, dict)
         or digest_of(json.dumps(parts, sort_keys=True).encode()) != outer["sha256"]

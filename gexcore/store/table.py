@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -11,9 +12,9 @@ from numpy.typing import NDArray
 from gexcore.ensembles.thermostat import Status
 from gexcore.errors import StoreError, StoreMismatchError
 from gexcore.store.folder import zarr_store
-from gexcore.store.record import Record, row_digest
+from gexcore.store.record import Record, opened, row_digest, sealed
 
-FORMAT = 1
+FORMAT = 2
 ATTRIBUTE = "gexcore"
 
 STATUSES = ("not run", *get_args(Status))
@@ -58,27 +59,54 @@ class Table:
             raise StoreError(
                 f"{where}/zarr.json is damaged; put a copy back, or choose another store"
             ) from error
-        if self._group.metadata.zarr_format != 3 or ATTRIBUTE not in self._group.attrs:
-            raise StoreMismatchError(
-                f"{where} is a Zarr group that gexcore did not make; choose another store"
-            )
         found = self._described().get("format")
-        if not isinstance(found, int) or found > FORMAT:
-            msg = (
-                f"{where} was written by a newer gexcore (format {found}, and this one reads "
-                f"{FORMAT}); update gexcore"
+        if isinstance(found, int) and found != FORMAT:
+            age, remedy = (
+                ("a newer", "update gexcore")
+                if found > FORMAT
+                else ("an older", "choose another store")
             )
-            raise StoreMismatchError(msg)
+            raise StoreMismatchError(
+                f"{where} was written by {age} gexcore (format {found}, and this one reads "
+                f"{FORMAT}); {remedy}"
+            )
 
-    @property
-    def fingerprint(self) -> Mapping[str, Any] | None:
-        """The fingerprint of the run. None in a new store."""
-        found: Mapping[str, Any] | None = self._described().get("fingerprint")
-        return found
+    def fingerprint(self, *, begun: bool) -> Mapping[str, Any] | None:
+        """What identifies the run; None in a new store.
+
+        Parameters
+        ----------
+        begun : bool
+            Whether the store has records, and so is not new.
+
+        Raises
+        ------
+        StoreError
+            If a store that has begun does not say of what run, or not what was stored.
+        StoreMismatchError
+            If gexcore did not make it.
+        """
+        described = self._described()
+        try:
+            if described["format"] == FORMAT and "run" in described:
+                return opened(json.dumps(described["run"]).encode())
+            intact = not begun and described == {"format": FORMAT}
+        except (ValueError, KeyError, TypeError):
+            intact = False
+        if intact:
+            return None
+        if not begun and ATTRIBUTE not in self._group.attrs:
+            raise StoreMismatchError(
+                f"{self.where} is a Zarr group that gexcore did not make; choose another store"
+            )
+        raise StoreError(
+            f"{self.where}/zarr.json is damaged; put a copy back, or choose another store"
+        )
 
     def identify(self, fingerprint: Mapping[str, Any]) -> None:
-        """Store the fingerprint of the run."""
-        self._group.attrs[ATTRIBUTE] = {"format": FORMAT, "fingerprint": dict(fingerprint)}
+        """Tell what run this is, with a digest."""
+        run = json.loads(sealed(dict(fingerprint)))
+        self._group.attrs[ATTRIBUTE] = {"format": FORMAT, "run": run}
 
     def start(self, columns: Mapping[str, NDArray[Any]], chains: int, tests: int | None) -> None:
         """Make the arrays of a new run.

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gexcore.backend.files import write_new
 from gexcore.errors import (
     InvalidDataError,
     InvalidSettingError,
@@ -19,7 +20,6 @@ from gexcore.errors import (
     OutputExistsError,
 )
 from gexcore.outputs import write_columns
-from gexcore.outputs.files import write_new
 
 COLUMNS = {
     "count": np.array([1, -2, 3]),

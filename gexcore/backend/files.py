@@ -1,0 +1,92 @@
+"""Files that are written whole or not at all, under names that nobody can guess, never by a link."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from gexcore.errors import InvalidSettingError, OutputExistsError
+
+PART = ".part"
+"""How the name of a file ends that is not complete yet."""
+
+Content = bytes | Callable[[BinaryIO], object]
+"""What a file holds, or what writes it."""
+
+
+def part_beside(path: Path, content: Content) -> Path:
+    """A new file with this content in the same folder, for `os.replace` to put in place."""
+    part = path.with_name(f".{secrets.token_hex(8)}{PART}")
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            if isinstance(content, bytes):
+                file.write(content)
+            else:
+                content(file)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
+    return part
+
+
+def write_whole(path: Path, content: Content) -> None:
+    """Create or replace a file; whatever goes wrong, the path holds what it held or all of this.
+
+    Where the path is a link, the file takes the place of the link.
+    """
+    part = part_beside(path, content)
+    try:
+        os.replace(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that is none, or that cannot be written to.
+
+    Raises
+    ------
+    InvalidSettingError
+    """
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        told = "cannot be written to" if folder.is_dir() else "is no folder"
+        raise InvalidSettingError(
+            f"{folder} {told}; name a file in a folder that can be written to"
+        )
+
+
+def write_new(path: Path, content: Content) -> None:
+    """Write a new file, whole or not at all.
+
+    Raises
+    ------
+    OutputExistsError, InvalidSettingError
+        As `check_new`.
+    """
+    check_new(path)
+    part = part_beside(path, content)
+    try:
+        check_new(path)  # it may have appeared meanwhile
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def check_new(path: Path) -> None:
+    """Refuse a path that exists, or that no file can be made at.
+
+    Raises
+    ------
+    OutputExistsError, InvalidSettingError
+    """
+    if path.exists() or path.is_symlink():
+        raise OutputExistsError(f"{path} exists, and is never overwritten; name another file")
+    check_folder(path.absolute().parent)
