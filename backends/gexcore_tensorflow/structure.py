@@ -11,6 +11,8 @@ import keras
 FITTING = ("optimizer", "compile_config", "build_config")
 """What a configuration holds of trainings and of shapes."""
 
+PLAIN = (str, bool, int, float, tuple)
+
 
 def structure(model: Any) -> Any:
     """Types and settings of the layers, and how they are connected; a ``tf.Module`` as it is."""
@@ -21,16 +23,16 @@ def structure(model: Any) -> Any:
     for number, layer in enumerate(layers):  # "dense_3" is another name in another process
         told = told.replace(json.dumps(layer.name), json.dumps(f"layer {number}"))
     told = re.sub(r"keras_tensor(_\d+)?", "keras_tensor", told)
-    own = [vars(layer) for layer in layers if not _is_keras(type(layer))]
     constants = [
-        {name: value for name, value in each.items() if isinstance(value, str | float | int)}
-        for each in own
+        {
+            name: value
+            for name, value in vars(layer).items()
+            if not name.startswith("_") and name != "name" and isinstance(value, PLAIN)
+        }
+        for layer in layers
+        if not type(layer).__module__.startswith("keras.")
     ]
-    named = [
-        {name: value for name, value in each.items() if name not in ("_name", "name", "_lock")}
-        for each in constants
-    ]
-    return told, [type(layer) for layer in layers], named
+    return told, [type(layer) for layer in layers], constants
 
 
 def _config(layer: Any) -> Any:
@@ -39,7 +41,3 @@ def _config(layer: Any) -> Any:
     except (NotImplementedError, TypeError, ValueError):  # a layer of the user's has none
         return layer.name
     return {name: value for name, value in config.items() if name not in FITTING}
-
-
-def _is_keras(kind: type) -> bool:
-    return kind.__module__.partition(".")[0] == "keras"

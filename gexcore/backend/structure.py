@@ -25,6 +25,9 @@ import numpy as np
 from gexcore.backend.data import to_numpy
 
 CONSTANTS = (type(None), bool, int, float, complex, str, bytes)
+MEMBERS = (types.FunctionType, staticmethod, classmethod, property, *CONSTANTS)
+"""What counts of a class: its code and its constants."""
+
 PASSING = ("training",)
 """Attributes that the user may leave in any state: modes of a module."""
 
@@ -183,10 +186,12 @@ class _Walk:
             return
         self._all(value.__bases__)
         for name, part in vars(value).items():
-            code = isinstance(
-                part, types.FunctionType | staticmethod | classmethod | property | CONSTANTS
-            )
-            if code and name not in ("__module__", "__doc__", "__qualname__", "__firstlineno__"):
+            if isinstance(part, MEMBERS) and name not in (
+                "__module__",
+                "__doc__",
+                "__qualname__",
+                "__firstlineno__",
+            ):
                 self.tell("method", name)
                 self.read(part)
 
@@ -247,7 +252,7 @@ def _names(code: types.CodeType) -> set[str]:
 
 
 def _is_array(value: Any) -> bool:
-    return hasattr(value, "dtype") and isinstance(getattr(value, "shape", None), tuple)
+    return all(hasattr(value, name) for name in ("dtype", "shape", "__array__"))
 
 
 def _installed(value: Any) -> bool:

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import gexcore
+from gexcore.backend.capabilities import supports
 from gexcore.backend.digests import file_digest, parameters_digest
+from gexcore.backend.protocols import SupportsStructure
 from gexcore.backend.registry import default_registry
+from gexcore.backend.structure import structure_of
 from gexcore.cli import output
 from gexcore.cli.catalogue import Method
 from gexcore.cli.durable import is_durable, stored_in
@@ -126,10 +129,19 @@ def identity(args: argparse.Namespace, paths: list[Path], source: Source) -> dic
         "model": source.file and file_digest(source.file),
         "callable": source.callable,
         "weights": backend and parameters_digest(backend),
+        **_structure(backend),
         "backend": backend and backend.name,
         "loss": args.loss,
         "last_layer": args.last_layer,
     }
+
+
+def _structure(backend: Any) -> dict[str, Any]:
+    """The digest of the model without its weights, and what of it no digest covers."""
+    if backend is None or not supports(backend, SupportsStructure):
+        return {"structure": None}
+    found = structure_of(backend.structure())
+    return {"structure": found.digest} | ({"not compared": found.unread} if found.unread else {})
 
 
 def _asked(method: Any, extras: dict[str, Extra]) -> dict[str, Any]:

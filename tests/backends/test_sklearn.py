@@ -535,3 +535,20 @@ def test_targets_of_a_regression_are_finite_numbers() -> None:
         as_dataset((X, NAMES), backend)
     with pytest.raises(InvalidDataError, match="1 targets are not finite, the first at position 2"):
         as_dataset((X, np.where(np.arange(N) == 2, np.nan, NUMBERS)), backend)
+
+
+def test_settings_and_fitted_steps_are_the_structure() -> None:
+    from gexcore.backend.structure import structure_of
+
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    y = (x[:, 0] > 0).astype(int)
+
+    def digest(activation: str, scale: float) -> str:
+        last = MLPClassifier(4, activation=activation, random_state=0, max_iter=200, tol=1.0)
+        model = make_pipeline(StandardScaler(), last).fit(scale * x, y)
+        found = structure_of(SklearnBackend(model).structure())
+        assert not found.unread
+        return found.digest
+
+    assert digest("relu", 1.0) == digest("relu", 1.0)
+    assert len({digest("relu", 1.0), digest("tanh", 1.0), digest("relu", 2.0)}) == 3

@@ -226,3 +226,25 @@ def test_the_last_layer_is_found_by_its_names(names: list[str], last: list[str])
             return self
 
     assert last_layer(Named()) == last  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"first_chain": 2**63},
+        {"chains": 2**63},
+        {"snapshots": 2**31},
+        {"steps_per_snapshot": 10**400},
+        {"batch_size": 2**70},
+        {"keep": 2**40},
+        {"seed": 2**63},
+    ],
+    ids=lambda settings: next(iter(settings)),
+)
+def test_numbers_that_no_run_can_have(settings: dict[str, int]) -> None:
+    (name,) = settings
+    with pytest.raises(
+        InvalidSettingError, match=rf"^{name} is .*whole number from \d to \d+"
+    ) as e:
+        gx.GEX(**settings)  # type: ignore[arg-type]
+    assert len(str(e.value)) < 120
