@@ -18,7 +18,8 @@ def cases() -> Iterator[Case]:
     warnings.simplefilter("ignore", ConvergenceWarning)
     x, y = case.vectors(), case.labels()
     model = MLPClassifier(
-        case.DENSE[1:-1], solver="sgd", momentum=0.9, nesterovs_momentum=False, alpha=0.0, learning_rate_init=1e-12,
+        case.DENSE[1:-1], solver="sgd", momentum=0.9, nesterovs_momentum=False, alpha=0.0,
+            learning_rate_init=1e-12,
         batch_size=case.BATCH_SIZE, shuffle=False, max_iter=1, random_state=0,
     ).fit(x, y)  # fmt: skip
     backend = SklearnBackend(model)

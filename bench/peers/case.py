@@ -1,4 +1,4 @@
-"""What every method is given: one trained model, its data, its checkpoints and how it was trained."""
+"""The inputs of every method: one trained model, its data, its checkpoints and its training."""
 
 from __future__ import annotations
 

@@ -31,7 +31,8 @@ from bench.studies.tables import groups, markdown, spread
 from gexcore.decisions.metrics import average_precision
 
 MODULES = {
-    "with_gexcore": None, "by_hand": None, "with_captum": "captum", "with_kronfluence": "kronfluence",
+    "with_gexcore": None, "by_hand": None, "with_captum": "captum",
+        "with_kronfluence": "kronfluence",
     "with_pydvl": "pydvl", "with_dattri": "dattri", "with_cleanlab": "cleanlab",
 }  # fmt: skip
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")

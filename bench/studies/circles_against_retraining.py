@@ -28,7 +28,8 @@ PER_CIRCLE, CENTRE = 30, 10
 HIDDEN, LR = 200, 0.3
 STEPS = 3000
 HEAD = (
-    "method", "score", "AUC of the centre", "Pearson with LOO", "Spearman with LOO", "largest value",
+    "method", "score", "AUC of the centre", "Pearson with LOO", "Spearman with LOO",
+        "largest value",
 )  # fmt: skip
 LAPLACE = {"damping": (0.01, 1.0, 100.0), "rank": (50,)}
 
@@ -95,8 +96,10 @@ def run(seed: int, pictures: Path | None) -> list[Row]:
 
     def row(method: str, view: str, scores: np.ndarray, seconds: float, **more: Any) -> Row:
         return {
-            "seed": seed, "fitted": fitted, "method": method, "score": view, "auc": auc(scores, centre),
-            "pearson": correlation(scores, reference), "spearman": rank_correlation(scores, reference),
+            "seed": seed, "fitted": fitted, "method": method, "score": view,
+                "auc": auc(scores, centre),
+            "pearson": correlation(scores, reference),
+                "spearman": rank_correlation(scores, reference),
             "largest": float(np.abs(scores).max()), "seconds": seconds, **more,
         }  # fmt: skip
 

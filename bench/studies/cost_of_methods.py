@@ -67,7 +67,9 @@ def lines(model: MLP, checkpoints: Sequence[MLP]) -> list[Line]:
             "the Hessian takes p_L products over the data, and the decomposition p_L³ beside them"),
         Line("TracIn", gx.TracIn(checkpoints=checkpoints), "–", "C · N backward", "C",
             {"gradient": C * N, "copies": C}),
-        Line("TracInRP", gx.TracInRP(checkpoints=checkpoints, directions=R), "–", "C · R · N jvp", "C",
+        Line(
+            "TracInRP", gx.TracInRP(checkpoints=checkpoints, directions=R), "–", "C · R · N jvp",
+            "C",
             {"jvp": C * R * N, "copies": C},
             "from 16 directions on, one gradient of each sample serves all of them"),
         Line("Arnoldi", gx.Arnoldi(iterations=J, rank=R), "J backward", "R · N jvp", "J",
@@ -126,9 +128,8 @@ def table(rows: list[Row]) -> str:
 
 def main() -> None:
     given = parser(__doc__).parse_args()
-    print(
-        f"\n{table(read(given.table) if given.table else written(measured(), given.out))}\n\n{machine()}"
-    )
+    rows = read(given.table) if given.table else written(measured(), given.out)
+    print(f"\n{table(rows)}\n\n{machine()}")
 
 
 if __name__ == "__main__":

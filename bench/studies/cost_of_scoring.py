@@ -37,7 +37,8 @@ from gexcore.evaluation.timing import Kernel, interleaved, on_host
 
 WAYS = {"directions": 16, "by gradients": 16, "by jvp": 4, "by differences": 4}
 PAIRS = (
-    ("scoring", "bare forwards"), ("scoring more", "more bare forwards"), ("generation", "bare steps"),
+    ("scoring", "bare forwards"), ("scoring more", "more bare forwards"),
+        ("generation", "bare steps"),
 )  # fmt: skip
 HEAD = (
     "framework", "model", "scoring, one batch", "scoring, four", "steps",
@@ -64,7 +65,7 @@ def repeated(work: Callable[[], Any], times: int) -> Kernel:
 
 
 def repeated_data(case: Case, times: int) -> tuple[Any, ...]:
-    """Its batch so many times over, in the framework's own arrays where those can be put together."""
+    """Its batch, repeated, in the framework's own arrays if they can be joined."""
 
     def column_of(column: Any) -> Any:
         try:

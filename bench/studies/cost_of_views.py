@@ -1,6 +1,7 @@
 """Views of a large table of losses against the bare NumPy work that they cannot do without.
 
-    python -m bench.studies.cost_of_views [--samples 1280000] [--members 32] [--tests 10000] [--rounds 5]
+    python -m bench.studies.cost_of_views [--samples 1280000] [--members 32] [--tests 10000]
+        [--rounds 5]
     python -m bench.studies.cost_of_views --curves
 
 Losses are synthetic (gamma, float32). Every view and its bare work are timed in turn, in one

@@ -130,7 +130,8 @@ def table(rows: list[Row]) -> str:
             return f"{np.mean(values):.{digits}f}" if values else "–"
 
         decisions.append([
-            *cell, f"decided in {len(decided)} of {len(part)}", f"{max(row['flagged'] for row in part):.1%}",
+            *cell, f"decided in {len(decided)} of {len(part)}",
+                f"{max(row['flagged'] for row in part):.1%}",
             told("precision", decided, 2), told("recall", decided, 2), told("members", part),
             told("percent_of_pretraining", part), told("percent_capped", part),
             f"{told('seconds', part)} ({told('training_seconds', part)})",

@@ -5,9 +5,10 @@ questions.
     python -m bench.studies.fine_tuned_encoder --data FOLDER [--encoder FOLDER] [--size 1000]
         [--epochs 15] [--seeds 1] [--out rows.jsonl]
 
-The package is an encoder of 22.7 million parameters. Without `--encoder` that of the installed package is read. A tenth of the labels is flipped; the
-model is fine-tuned until it fits nearly all of them. Scores are those of a budget of a quarter of
-the training (`pretraining_epochs`), by AdamW and by SGD, and of the budget given by `--passes`.
+The package is an encoder of 22.7 million parameters. Without `--encoder` the installed package is
+read. A tenth of the labels is flipped. The model is fine-tuned until it fits nearly all of them.
+Scores are those of a budget of a quarter of the training (`pretraining_epochs`), by AdamW and by
+SGD, and of the budget given by `--passes`.
 """
 
 from __future__ import annotations
@@ -107,10 +108,12 @@ def run(arguments: argparse.Namespace, seed: int) -> list[Row]:
         cost = found.run.passes.epochs(len(wrong))
         rows.append(
             {
-                **about, "method": name, "ap": average_precision(scores, wrong), "auc": auc(scores, wrong),
+                **about, "method": name, "ap": average_precision(scores, wrong),
+                    "auc": auc(scores, wrong),
                 "passes": cost, "percent_of_pretraining": 100 * cost / (3 * arguments.epochs),
                 "seconds": time.process_time() - started, "snapshots": found.run.count(),
-                "threshold": found.suspects().threshold.method, "findings": [f.name for f in found.diagnose()],
+                "threshold": found.suspects().threshold.method,
+                    "findings": [f.name for f in found.diagnose()],
             }
         )  # fmt: skip
     return rows

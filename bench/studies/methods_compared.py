@@ -64,7 +64,8 @@ def measured(method: Method, t: Trained, problem: str, seed: int) -> Iterator[Ro
         wrong = t.wrong if positions is None else t.wrong[positions]
         finite = np.nan_to_num(scores, nan=float(np.nanmin(scores)), posinf=1e30, neginf=-1e30)
         yield {
-            "view": view, "auc": auc(finite, wrong), "ap": average_precision(finite, wrong) if positions is None else None,
+            "view": view, "auc": auc(finite, wrong),
+                "ap": average_precision(finite, wrong) if positions is None else None,
             "scored": len(finite), "seconds": seconds, "passes": passes, **more,
         }  # fmt: skip
 

@@ -12,7 +12,8 @@ def small_cnn(classes: int, *, colours: int, side: int) -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(colours, 16, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
         nn.Conv2d(16, 32, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU(),
-        nn.Flatten(), nn.Linear(2 * side**2, 128, bias=False), nn.BatchNorm1d(128), nn.ReLU(), nn.Linear(128, classes),
+        nn.Flatten(), nn.Linear(2 * side**2, 128, bias=False), nn.BatchNorm1d(128), nn.ReLU(),
+            nn.Linear(128, classes),
     )  # fmt: skip
 
 
@@ -47,7 +48,7 @@ class Block(nn.Module):
 
 
 def resnet8(classes: int) -> nn.Module:
-    """ResNet-8 with BatchNorm, 16-32-64 channels, its stem at half resolution, for 32 × 32 images."""
+    """ResNet-8 with BatchNorm, 16-32-64 channels, stem at half resolution, for 32 × 32 images."""
     return nn.Sequential(
         nn.Conv2d(3, 16, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
         Block(16, 16, 1), Block(16, 32, 2), Block(32, 64, 2),

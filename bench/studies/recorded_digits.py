@@ -36,7 +36,8 @@ def trained(folder: Path | None, seed: int) -> Trained:
         checkpoints=checkpoints, recorder=recorder,
         early=[early for early, _, _ in runs], early_recorders=[early for _, _, early in runs],
         train=lambda x, y, *, seed: run((x, y), seed=seed)[0],
-        finish=lambda data, start, seed: run(data, seed=seed, start=start, epochs=MORE_EPOCHS, lr=MORE_LR)[0],
+        finish=lambda data, start,
+            seed: run(data, seed=seed, start=start, epochs=MORE_EPOCHS, lr=MORE_LR)[0],
         epochs=EPOCHS, early_epochs=EARLY, recording=2.0, seconds=seconds,
     )  # fmt: skip
 

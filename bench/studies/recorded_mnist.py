@@ -39,9 +39,11 @@ def trained(folder: Path | None, seed: int) -> Trained:
         head=copy.deepcopy(model[-1]),
         features=np.asarray(backend.features(backend.initial_state(), (x, y))),
         checkpoints=checkpoints, recorder=recorder,
-        early=[early.state_dict() for early, _, _ in runs], early_recorders=[early for _, _, early in runs],
+        early=[early.state_dict() for early, _, _ in runs],
+            early_recorders=[early for _, _, early in runs],
         train=lambda x, y, *, seed: run(x, y, seed=seed)[0],
-        finish=lambda data, start, seed: train(start, *data, epochs=1, lr=0.01, batch_size=BATCH_SIZE, seed=seed),
+        finish=lambda data, start,
+            seed: train(start, *data, epochs=1, lr=0.01, batch_size=BATCH_SIZE, seed=seed),
         epochs=EPOCHS, early_epochs=EARLY, recording=0.0, seconds=seconds,
     )  # fmt: skip
 

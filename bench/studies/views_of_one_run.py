@@ -2,8 +2,8 @@
 
     python -m bench.studies.views_of_one_run [--data digits,wine,breast_cancer] [--noise 0.1,0.3]
 
-The cells of `default_on_small_data`, memorised and stopped early, trained by SGD. Prints one line per run as it
-finishes, then mean ± standard deviation of the average precision of every view.
+The cells of `default_on_small_data`, memorised and stopped early, trained by SGD. Prints one line
+per run as it finishes, then mean ± standard deviation of the average precision of every view.
 """
 
 from __future__ import annotations

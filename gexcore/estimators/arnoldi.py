@@ -26,9 +26,9 @@ class Arnoldi(GradientMethod[Influence]):
     """I(z', z) = Σ_i (u_iᵀg')(u_iᵀg) / λ_i over R dominant eigenvalues (Schioppa et al. 2022).
 
     In the form of Theorem 4.1 the members are the points √R · abs(λ_i)^(−½) · u_i. Their weights
-    are sign(λ_i). All products use the Hessian of one fixed sample of the training data. Eigenvalues
-    are ordered by size. The paper's public code takes another mini-batch for each product and the
-    algebraically largest eigenvalues. It gives NaN if one of them is negative.
+    are sign(λ_i). All products use the Hessian of one fixed sample of the training data.
+    Eigenvalues are ordered by size. The paper's public code takes another mini-batch for each
+    product and the algebraically largest eigenvalues. It gives NaN if one of them is negative.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Models to backends: by type, without importing a framework, and only if the backend can be used."""
+"""From models to backends: by type, without an import of a framework, and only if usable."""
 
 from __future__ import annotations
 

@@ -233,15 +233,22 @@ class TestCheckpoints:
     @pytest.mark.parametrize(
         ("model", "checkpoint", "message"),
         [
-            (Net(), Net(width=6), r"it has an array of shape \(6,\) for 'layers.0.bias', where the model has an "
+            (Net(), Net(width=6),
+                r"it has an array of shape \(6,\) for 'layers.0.bias', where the model has an "
 r"array of shape \(4,\)"),
-            (Alone(), Net(), "it has nothing for 'head.bias', where the model has an array of shape"),
+            (Alone(), Net(),
+                "it has nothing for 'head.bias', where the model has an array of shape"),
             (mlp(), Alone(), "it has nothing for 'layers.0.weight'"),
-            ((dense, arrays()), {**arrays(), "more": 1.0}, r"it has an array of shape \(\) for 'more', where the model has nothing"),
-            ((dense, arrays()), {**arrays(), "head": "text"}, "it has str for 'head', where the model has an array"),
-            ((dense, arrays()), "weights.npz", "does not fit the model: it has nothing for 'head'.*; give the parameters of"),
-            (JaxModel(moving, ONES, np.zeros(5)), ONES, r"has no batch statistics.*; give \(params, buffers\)"),
-            (JaxModel(moving, ONES, np.zeros(5)), (ONES, np.zeros(4)), r"shape \(4,\) for 'params'"),
+            ((dense, arrays()), {**arrays(), "more": 1.0},
+                r"it has an array of shape \(\) for 'more', where the model has nothing"),
+            ((dense, arrays()), {**arrays(), "head": "text"},
+                "it has str for 'head', where the model has an array"),
+            ((dense, arrays()), "weights.npz",
+                "does not fit the model: it has nothing for 'head'.*; give the parameters of"),
+            (JaxModel(moving, ONES, np.zeros(5)), ONES,
+                r"has no batch statistics.*; give \(params, buffers\)"),
+            (JaxModel(moving, ONES, np.zeros(5)), (ONES, np.zeros(4)),
+                r"shape \(4,\) for 'params'"),
         ],
     )  # fmt: skip
     def test_that_do_not_fit(self, model: Any, checkpoint: Any, message: str) -> None:

@@ -249,30 +249,39 @@ SHAPES = {"w": (5, 5), "b": (5,), "head": (5, 3)}
     ("apply", "shapes", "expected"),
     [
         # what else the output is used for goes past the bias
-        (lambda p, x: (jax.nn.relu((h := x @ p["w"]) + p["b"]) + h) @ p["head"], SHAPES, {"w": 5, "head": 5}),
-        (lambda p, x: (jnp.tanh(x @ p["w"] + p["b"]) + p["b"]) @ p["head"], SHAPES, {"w": 5, "head": 5}),
+        (lambda p, x: (jax.nn.relu((h := x @ p["w"]) + p["b"]) + h) @ p["head"], SHAPES,
+            {"w": 5, "head": 5}),
+        (lambda p, x: (jnp.tanh(x @ p["w"] + p["b"]) + p["b"]) @ p["head"], SHAPES,
+            {"w": 5, "head": 5}),
         (lambda p, x: jnp.tanh(x @ p["w"] + 2 * p["b"]) @ p["head"], SHAPES, {"w": 5, "head": 5}),
         (lambda p, x: jnp.tanh(x @ p["w"] + p["b"][0]) @ p["head"], SHAPES, {"w": 5, "head": 5}),
         (lambda p, x: jnp.tanh(p["b"] + x @ p["w"]) @ p["head"], SHAPES, {"w": 6, "head": 5}),
-        (lambda p, x: reversed_gradient(jax.nn.relu(x @ p["w"] + p["b"])) @ p["head"], SHAPES, {"w": 6, "head": 5}),
+        (lambda p, x: reversed_gradient(jax.nn.relu(x @ p["w"] + p["b"])) @ p["head"], SHAPES,
+            {"w": 6, "head": 5}),
         # used twice
-        (lambda p, x: jnp.tanh(jnp.tanh(x @ p["w"]) @ p["w"]) @ p["head"] + p["b"][:3], SHAPES, {"head": 5}),
-        (lambda p, x: jnp.tanh(p["table"][x[:, 0].astype(int)]) @ p["table"].T, {"table": (3, 4)}, {}),
+        (lambda p, x: jnp.tanh(jnp.tanh(x @ p["w"]) @ p["w"]) @ p["head"] + p["b"][:3], SHAPES,
+            {"head": 5}),
+        (lambda p, x: jnp.tanh(p["table"][x[:, 0].astype(int)]) @ p["table"].T, {"table": (3, 4)},
+            {}),
         # not the parameter itself
         (lambda p, x: jnp.tanh(x @ (2 * p["w"]) + p["b"]) @ p["head"], SHAPES, {"head": 5}),
         (lambda p, x: x @ (p["w"] @ p["head"]) + p["b"][:3], SHAPES, {}),
-        (lambda p, x: jnp.tanh(x @ jax.lax.stop_gradient(p["w"]) + p["b"]) @ p["head"], SHAPES, {"head": 5}),
+        (lambda p, x: jnp.tanh(x @ jax.lax.stop_gradient(p["w"]) + p["b"]) @ p["head"], SHAPES,
+            {"head": 5}),
         # a derivative of the user's own
         (lambda p, x: own_product(jnp.tanh(x @ p["w"] + p["b"]), p["head"]), SHAPES, {"w": 6}),
         # not for every sample
-        (lambda p, x: (x + jnp.tanh(jnp.ones((B, 5)) @ p["w"] + p["b"]).sum(0)) @ p["head"], SHAPES, {"head": 5}),
+        (lambda p, x: (x + jnp.tanh(jnp.ones((B, 5)) @ p["w"] + p["b"]).sum(0)) @ p["head"], SHAPES,
+            {"head": 5}),
         (scanned, {"stack": (2, 5, 5), "head": (5, 3)}, {"head": 5}),
         (
-            lambda p, x: conv(x.reshape(-1, 5, 1, 1).repeat(2, 3), p["w"], feature_group_count=2)[:, 0, 0] @ p["head"],
+            lambda p, x: conv(x.reshape(-1, 5, 1, 1).repeat(2, 3), p["w"], feature_group_count=2)[:,
+                0, 0] @ p["head"],
             {"w": (5, 1, 1, 4), "head": (4, 3)},
             {"head": 4},
         ),
-        (lambda p, x: [jax.debug.callback(lambda v: None, x), x @ p["head"] + p["b"][:3]][1], SHAPES, {"head": 5}),
+        (lambda p, x: [jax.debug.callback(lambda v: None, x), x @ p["head"] + p["b"][:3]][1],
+            SHAPES, {"head": 5}),
         # nobody asks for it
         (lambda p, x: [x @ p["w"] + p["b"], x @ p["head"]][1], SHAPES, {"head": 5}),
     ],
@@ -585,8 +594,10 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("apply", "message"),
         [
-            (lambda p, x: (x[:, :, None] * p["w"]).sum(1), "no linear layer is found .*; choose a method that does without"),
-            (lambda p, x: jax.lax.map(lambda row: row @ p["w"], x), "no linear layer is found in the model"),
+            (lambda p, x: (x[:, :, None] * p["w"]).sum(1),
+                "no linear layer is found .*; choose a method that does without"),
+            (lambda p, x: jax.lax.map(lambda row: row @ p["w"], x),
+                "no linear layer is found in the model"),
             (lambda p, x: (x.repeat(8, 0) @ p["w"]).reshape(-1, 8, 3).mean(1),
              r"gets an input of shape \(64, 5\), where no axis is that of the 8 samples; "
 r"reshape it"),

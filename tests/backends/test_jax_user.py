@@ -1,4 +1,4 @@
-"""What is the user's stays as it was, and decides: arrays, modes, devices, precision, optimisers."""
+"""The user's arrays, modes, devices, precision and optimisers decide, and do not change."""
 
 from __future__ import annotations
 
@@ -223,31 +223,36 @@ ELSEWHERE = """
     params, mean = jax.device_put((np.ones((5, 3)), np.zeros(5)), there)
     backend = JaxBackend(JaxModel(apply, params, mean))
     x, y = np.ones((8, 5)), np.arange(8) % 3
-    for batch in ((x, y), jax.device_put((x, y), here), (jnp.asarray(x), jnp.asarray(y)), (x[:3].astype(np.uint8), y[:3])):
+    elsewhere, own = jax.device_put((x, y), here), (jnp.asarray(x), jnp.asarray(y))
+    for batch in ((x, y), elsewhere, own, (x[:3].astype(np.uint8), y[:3])):
         state = backend.copy(backend.initial_state())
         state, losses = backend.sgd_step_(state, batch, lr=0.1, seed=0)
         state = backend.unravel(backend.refresh_buffers(state, [batch]), np.ones(15))
         state, losses = backend.sgd_step_(backend.copy(state), batch, lr=0.1, seed=0)
         flat = backend.ravel(state)
         many = backend.forward_many(backend.stack([state, state]), batch)
-        found = [losses, backend.forward(state, batch), backend.jvp(state, flat, batch), backend.hvp(state, flat, batch), many]
+        found = [losses, backend.forward(state, batch), many]
+        found += [backend.jvp(state, flat, batch), backend.hvp(state, flat, batch)]
         found += [backend.sample_gradients(state, batch), backend.features(state, batch)]
-        found += [a for seed in (None, 0) for block in backend.kronecker(state, batch, seed=seed) for a in block[2:]]
+        for seed in (None, 0):
+            found += [a for block in backend.kronecker(state, batch, seed=seed) for a in block[2:]]
         loaded = backend.load((np.ones((5, 3)), np.zeros(5)))
         for array in (*jax.tree.leaves(state), *jax.tree.leaves(loaded), *found):
             assert array.devices() == {there}, array
             assert array.dtype == np.float32, array
 
     mesh = jax.sharding.Mesh(np.array(jax.devices()), ("i",))
-    split = jax.device_put(np.ones((4, 3)), jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("i")))
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("i"))
+    split = jax.device_put(np.ones((4, 3)), sharding)
+    x = x[:, :4]
     backend = JaxBackend((lambda params, x: x @ params, split))
-    state, losses = backend.sgd_step_(backend.copy(backend.initial_state()), (x[:, :4], y), lr=0.1, seed=0)
+    state, losses = backend.sgd_step_(backend.copy(backend.initial_state()), (x, y), lr=0.1, seed=0)
     state = backend.load(np.asarray(state.params))
     assert state.params.devices() == set(jax.devices())
-    assert backend.sample_gradients(state, (x[:, :4], y)).shape == (8, 12)
-    assert [block.inputs.shape for block in backend.kronecker(state, (x[:, :4], y), seed=0)] == [(4, 4)]
-    backend.features(state, (x[:, :4], y))
-    backend.forward(backend.unravel(state, backend.ravel(state)), jax.device_put((x[:, :4], y), here))
+    assert backend.sample_gradients(state, (x, y)).shape == (8, 12)
+    assert [block.inputs.shape for block in backend.kronecker(state, (x, y), seed=0)] == [(4, 4)]
+    backend.features(state, (x, y))
+    backend.forward(backend.unravel(state, backend.ravel(state)), jax.device_put((x, y), here))
     assert jax.config.values == before
 """
 
@@ -266,7 +271,8 @@ def test_finding_the_backend_imports_no_jax() -> None:
         registry = BackendRegistry()
         assert registry.find((print, {"w": np.ones(3)})) == "jax"
         assert registry.find(gexcore_jax.JaxModel(print, np.ones(3))) == "jax"
-        for foreign in ((print, {}), (print, "text"), (print, [1.0]), ("text", np.ones(3)), (np.ones(3), np.ones(3))):
+        ones = np.ones(3)
+        for foreign in ((print, {}), (print, "text"), (print, [1.0]), ("text", ones), (ones, ones)):
             assert not gexcore_jax.plugin.recognises(foreign), foreign
         assert not {"jax", "flax", "equinox", "optax"} & set(sys.modules)
     """)

@@ -63,7 +63,8 @@ def fitted(estimator: Any, x: Any = X, y: Any = LABELS) -> Any:
 def network(toy: Toy) -> MLPClassifier | MLPRegressor:
     """The toy's model in scikit-learn."""
     settings: dict[str, Any] = {
-        "hidden_layer_sizes": toy.model.sizes[1:-1], "activation": toy.model.activation, "alpha": 0.0, "max_iter": 1,
+        "hidden_layer_sizes": toy.model.sizes[1:-1], "activation": toy.model.activation,
+            "alpha": 0.0, "max_iter": 1,
     }  # fmt: skip
     model = MLPClassifier(**settings) if toy.loss == "cross_entropy" else MLPRegressor(**settings)
     fitted(model, toy.x, toy.y)

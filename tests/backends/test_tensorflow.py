@@ -1,4 +1,4 @@
-"""The tensorflow backend against the shipped laws: the oracle's toys, and the models people have."""
+"""The tensorflow backend against the shipped laws: the oracle's toys, and real models."""
 
 from __future__ import annotations
 

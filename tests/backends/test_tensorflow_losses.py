@@ -1,4 +1,4 @@
-"""Losses and optimisers of the tensorflow backend: values, forms of targets, Keras' own, refusals."""
+"""Losses and optimisers of the tensorflow backend: values, targets, Keras' own, refusals."""
 
 from __future__ import annotations
 

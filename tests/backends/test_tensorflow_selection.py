@@ -249,11 +249,15 @@ class TestCheckpoints:
     @pytest.mark.parametrize(
         ("given", "message"),
         [
-            (keras.Sequential([layers.Input((5,)), layers.Dense(3)]), r"\(it has 2 arrays for 8 weights\); give the weights"),
+            (keras.Sequential([layers.Input((5,)), layers.Dense(3)]),
+                r"\(it has 2 arrays for 8 weights\); give the weights"),
             (keras.Sequential([layers.Dense(3)]), r"\(it has 0 arrays for 8 weights\)"),
-            ([np.zeros((5, 3)), *network().get_weights()[1:]], r"hidden/kernel has shape \(5, 4\), and \(5, 3\) in it\)"),
-            ([*network().get_weights()[:-1], "zero"], "what it has for .*head/bias is no array of numbers"),
-            ([[[1.0], [1.0, 2.0]], *network().get_weights()[1:]], "what it has for .*hidden/kernel is no array of numbers"),
+            ([np.zeros((5, 3)), *network().get_weights()[1:]],
+                r"hidden/kernel has shape \(5, 4\), and \(5, 3\) in it\)"),
+            ([*network().get_weights()[:-1], "zero"],
+                "what it has for .*head/bias is no array of numbers"),
+            ([[[1.0], [1.0, 2.0]], *network().get_weights()[1:]],
+                "what it has for .*hidden/kernel is no array of numbers"),
         ],
     )  # fmt: skip
     def test_what_does_not_fit_is_refused_in_one_sentence(self, given: Any, message: str) -> None:

@@ -193,12 +193,16 @@ class TestCheckpoints:
     @pytest.mark.parametrize(
         ("given", "message"),
         [
-            (nn.Linear(5, 3), r"does not fit Sequential \(Missing key\(s\) in state_dict: .0.weight., .*same "
+            (nn.Linear(5, 3),
+                r"does not fit Sequential \(Missing key\(s\) in state_dict: .0.weight., .*same "
 r"architecture"),
-            ({**network().state_dict(), "head": X}, r"\(Unexpected key\(s\) in state_dict: .head.\); give the state"),
-            ({**network().state_dict(), "3.bias": torch.zeros(4)}, r"\(size mismatch for 3.bias: copying a param"),
+            ({**network().state_dict(), "head": X},
+                r"\(Unexpected key\(s\) in state_dict: .head.\); give the state"),
+            ({**network().state_dict(), "3.bias": torch.zeros(4)},
+                r"\(size mismatch for 3.bias: copying a param"),
             ({"model": network().state_dict(), "epoch": 3}, r"Missing key\(s\)"),
-            ({**network().state_dict(), "3.bias": "zero"}, r"does not fit Sequential \(While copying .*3.bias"),
+            ({**network().state_dict(), "3.bias": "zero"},
+                r"does not fit Sequential \(While copying .*3.bias"),
         ],
     )  # fmt: skip
     def test_what_does_not_fit_is_refused_in_one_sentence(self, given: Any, message: str) -> None:

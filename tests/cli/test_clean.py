@@ -1,4 +1,4 @@
-"""`gexcore clean`: a new file, the old one untouched, and one sentence for what cannot be cleaned."""
+"""`gexcore clean`: a new file, an unchanged old one, and one sentence for each refusal."""
 
 from __future__ import annotations
 

@@ -20,7 +20,8 @@ import numpy as np
 from gexcore_numpy import MLP, NumpyBackend
 
 def checkpoints():
-    return [MLP([scale * np.array([[-1.0, 1.0], [-1.0, 1.0]])], [np.zeros(2)]) for scale in (0.1, 0.5)]
+    weights = np.array([[-1.0, 1.0], [-1.0, 1.0]])
+    return [MLP([scale * weights], [np.zeros(2)]) for scale in (0.1, 0.5)]
 
 def retrain(data, start, seed):
     backend = NumpyBackend(start)

@@ -35,7 +35,8 @@ def test_every_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "influence": gx.GEX(chains=2, snapshots=4, lr=0.01).fit(model, (x, y), progress=False),
         "x": x, "y": y, "train": recipe, "recipe": recipe, "x_test": x, "y_test": true,
         "test_accuracy": lambda model: accuracy(model, (x, true)),
-        "sources": np.arange(300) % 2, "annotators": np.array(["ann", "bob", "eve"])[np.arange(300) % 3], "texts": list(map(str, x)),
+        "sources": np.arange(300) % 2, "annotators": np.array(["ann", "bob",
+            "eve"])[np.arange(300) % 3], "texts": list(map(str, x)),
     }  # fmt: skip
     blocks = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     assert len(blocks) == 7

@@ -1,4 +1,4 @@
-"""The arithmetic of influence and Otsu's cut, on array libraries that bring no framework with them."""
+"""The arithmetic of influence and Otsu's cut, on array libraries without a framework."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHECKS = [laws.check_gram_laws, laws.check_streaming_laws, laws.check_bounds, la
 
 @pytest.fixture(params=["numpy", "strict", "strictest"])
 def xp(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Array namespaces; the strictest has neither boolean indexing nor shapes that depend on data."""
+    """Array namespaces. The strictest has no boolean indexing and no shapes that depend on data."""
     if request.param == "numpy":
         yield np
     elif request.param == "strict":

@@ -52,7 +52,7 @@ class Counting(NumpyBackend):
 
 
 def explodes() -> list[bool]:
-    """Whether a step of each snapshot blows up, chain after chain, from the order of batches alone."""
+    """Whether a step of each snapshot blows up, by the order of batches alone."""
     found = []
     for chain in range(3):
         order = training_order(96, 16, seed=0, chain=chain)

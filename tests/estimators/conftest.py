@@ -1,4 +1,4 @@
-"""A tiny network with its gradients and its Hessian written out, by derivatives along unit vectors."""
+"""A tiny network with explicit gradients and Hessian, from derivatives along unit vectors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The passes on record are those that the table of methods states, and those that the backend saw."""
+"""Recorded passes equal those in the table of methods, and those that the backend saw."""
 
 from __future__ import annotations
 

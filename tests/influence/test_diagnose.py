@@ -21,7 +21,7 @@ LIMITS = {check.name: (check.limit, check.least) for check in CHECKS}
 
 
 def memorise(*, steps: int = 1500, noise: float = 0.1) -> tuple[MLP, Data]:
-    """A network with batch normalisation and 300 samples of four classes, some with a wrong label."""
+    """A network with batch normalisation, and 300 samples of four classes with wrong labels."""
     rng = np.random.default_rng(3)
     true = np.arange(300) % 4
     x = 1.5 * rng.normal(size=(4, 16))[true] + rng.normal(size=(300, 16))

@@ -110,7 +110,8 @@ def test_the_diff_counts_every_change(seed: int, soft: bool, shown: int) -> None
 def test_the_diff_of_a_pruned_regression_names_positions() -> None:
     cleaned = Cleaned(np.array([0, 2]), np.array([0.5, 1.5]), np.array([1]), "prune")
     assert diff(cleaned, None).splitlines() == [
-        "3 samples: 1 left out, 0 relabelled, 2 as they were", "most frequent:", "  left out: 1", "by position:", "  1: left out",
+        "3 samples: 1 left out, 0 relabelled, 2 as they were", "most frequent:", "  left out: 1",
+            "by position:", "  1: left out",
     ]  # fmt: skip
 
 

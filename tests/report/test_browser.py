@@ -322,7 +322,8 @@ def test_marks_are_exported_and_no_cell_is_a_formula(
     cards(page).nth(1).get_by_role("button", name="fine").click()
     rows = list(csv.DictReader(io.StringIO(exported(page, "Export CSV"))))
     assert list(rows[0]) == [
-        "index", "label", "label_name", "suggested_label", "suggested_label_name", "suspicion", "mark"
+        "index", "label", "label_name", "suggested_label", "suggested_label_name", "suspicion",
+            "mark"
     ]  # fmt: skip
     assert [(int(row["index"]), row["mark"]) for row in rows] == sorted(
         [(order[0], "wrong"), (order[1], "fine")]

@@ -98,7 +98,8 @@ def test_arrays_of_another_library_are_taken() -> None:
     xp = array_api_strict
     recorder = Recorder(samples=2)
     recorder.add(
-        xp.asarray([1, 0]), losses=xp.asarray([2.0, 1.0]), logits=xp.asarray([[0.0, 1.0], [3.0, 0.0]]), labels=xp.asarray([1, 0])
+        xp.asarray([1, 0]), losses=xp.asarray([2.0, 1.0]),
+            logits=xp.asarray([[0.0, 1.0], [3.0, 0.0]]), labels=xp.asarray([1, 0])
     )  # fmt: skip
     recorder.epoch()
     assert recorder.curve("losses").tolist() == [[1.0, 2.0]]
@@ -149,25 +150,37 @@ def test_pickles_and_other_arrays_are_refused(tmp_path: Path, history: Any) -> N
 
 
 BAD_BATCHES: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
-    "outside": (([0, 3],), {"losses": [1.0, 1.0]}, "index 3 is outside 0 … 2; give positions in the training set of 3 samples"),
+    "outside": (([0, 3],), {"losses": [1.0, 1.0]},
+        "index 3 is outside 0 … 2; give positions in the training set of 3 samples"),
     "negative": (([-1],), {"losses": [1.0]}, "index -1 is outside 0 … 2"),
-    "twice in a batch": (([1, 1],), {"losses": [1.0, 1.0]}, "sample 1 is in one batch twice; add each sample once per epoch"),
-    "float positions": (([0.0],), {"losses": [1.0]}, "indices have shape (1,) and type float64; give the integer position"),
+    "twice in a batch": (([1, 1],), {"losses": [1.0, 1.0]},
+        "sample 1 is in one batch twice; add each sample once per epoch"),
+    "float positions": (([0.0],), {"losses": [1.0]},
+        "indices have shape (1,) and type float64; give the integer position"),
     "no samples": (([],), {"losses": []}, "indices have shape (0,)"),
-    "reduced": (([0, 1],), {"losses": 1.0}, "losses have shape () for 2 indices; give one number per sample, shape (2,): leave the "
+    "reduced": (([0, 1],), {"losses": 1.0},
+        "losses have shape () for 2 indices; give one number per sample, shape (2,): leave the "
 "reduction out"),
     "nothing": (([0],), {}, "a batch was added with neither losses nor logits; give at least one"),
     "no labels": (([0],), {"logits": [[1.0, 0.0]]}, "logits were added without labels"),
-    "too few labels": (([0, 1],), {"losses": [1.0, 1.0], "labels": [0]}, "labels have shape (1,) for 2 indices; give one class per sample"),
-    "soft labels": (([0],), {"losses": [1.0], "labels": [[0.5, 0.5]]}, "labels have shape (1, 2) for 1 indices"),
-    "no classes": (([0],), {"losses": [1.0], "labels": [0.5]}, "some labels are no classes; give integers from 0 up"),
+    "too few labels": (([0, 1],), {"losses": [1.0, 1.0], "labels": [0]},
+        "labels have shape (1,) for 2 indices; give one class per sample"),
+    "soft labels": (([0],), {"losses": [1.0], "labels": [[0.5, 0.5]]},
+        "labels have shape (1, 2) for 1 indices"),
+    "no classes": (([0],), {"losses": [1.0], "labels": [0.5]},
+        "some labels are no classes; give integers from 0 up"),
     "unknown class": (([0],), {"losses": [1.0], "labels": [np.nan]}, "some labels are no classes"),
-    "names of classes": (([0],), {"losses": [1.0], "labels": ["cat"]}, "some labels are no classes"),
+    "names of classes": (([0],), {"losses": [1.0], "labels": ["cat"]},
+        "some labels are no classes"),
     "negative label": (([0],), {"losses": [1.0], "labels": [-1]}, "some labels are no classes"),
-    "too few logits": (([0, 1],), {"logits": [[1.0, 0.0]], "labels": [0, 1]}, "logits have shape (1, 2) for 2 indices; give one row of class scores"),
-    "too few classes": (([0],), {"logits": [[1.0, 0.0]], "labels": [2]}, "label 2 is outside 0 … 1, the 2 classes of the logits"),
-    "NaN loss": (([2, 0],), {"losses": [1.0, np.nan]}, "the losses of 1 samples are not finite, first of sample 0"),
-    "infinite logits": (([2],), {"logits": [[np.inf, np.inf]], "labels": [0]}, "the logits of 1 samples are not finite, first of sample 2"),
+    "too few logits": (([0, 1],), {"logits": [[1.0, 0.0]], "labels": [0, 1]},
+        "logits have shape (1, 2) for 2 indices; give one row of class scores"),
+    "too few classes": (([0],), {"logits": [[1.0, 0.0]], "labels": [2]},
+        "label 2 is outside 0 … 1, the 2 classes of the logits"),
+    "NaN loss": (([2, 0],), {"losses": [1.0, np.nan]},
+        "the losses of 1 samples are not finite, first of sample 0"),
+    "infinite logits": (([2],), {"logits": [[np.inf, np.inf]], "labels": [0]},
+        "the logits of 1 samples are not finite, first of sample 2"),
 }  # fmt: skip
 
 

@@ -223,7 +223,8 @@ CHANGES: dict[str, Callable[[Any, Any], Any]] = {
     "data": lambda model, data: ((model, (data[0] + 1e-9, data[1])), {}),
     "targets": lambda model, data: ((model, (data[0], np.roll(data[1], 1))), {}),
     "θ\\*": lambda model, data: ((NumpyBackend(model).to_model(
-        NumpyBackend(model).sgd_step(NumpyBackend(model).initial_state(), data, lr=1e-6, seed=0)), data), {}),
+        NumpyBackend(model).sgd_step(NumpyBackend(model).initial_state(), data, lr=1e-6, seed=0)),
+            data), {}),
     "steps": lambda model, data: ((model, data), {"steps_per_snapshot": 9}),
     "lr": lambda model, data: ((model, data), {"lr": 0.1}),
     "keep": lambda model, data: ((model, data), {"keep": 3}),
@@ -438,7 +439,9 @@ from gexcore.errors import StoreError
 import gexcore.store.chains
 gexcore.store.chains.SHARE = 1e9
 model, data = train_for_workers()
-method = gx.GEX(chains=2, snapshots=14, steps_per_snapshot=8, batch_size=16, keep=2, weight_decay=0.0)
+method = gx.GEX(
+    chains=2, snapshots=14, steps_per_snapshot=8, batch_size=16, keep=2, weight_decay=0.0
+)
 if sys.argv[3] == "unprivileged":
     libc = ctypes.CDLL(None, use_errno=True)
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
@@ -458,7 +461,8 @@ except StoreError as error:
 def in_a_process(store: Path, limit: str) -> str:
     # compiles nothing: Python would leave modules cut off at the limit for those that come after
     done = subprocess.run(
-        [sys.executable, "-B", "-P", "-c", LIMITED, str(store), str(Path(__file__).parents[2]), limit],
+        [sys.executable, "-B", "-P", "-c", LIMITED, str(store), str(Path(__file__).parents[2]),
+            limit],
         capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     return done.stdout

@@ -36,7 +36,8 @@ class TestMine(BackendTests):
     @pytest.fixture
     def problem(self):
         rng = np.random.default_rng(0)
-        return Problem(NumpyBackend(MLP.init((4, 6, 3), seed=0)), (rng.normal(size=(20, 4)), np.arange(20) % 3))
+        data = rng.normal(size=(20, 4)), np.arange(20) % 3
+        return Problem(NumpyBackend(MLP.init((4, 6, 3), seed=0)), data)
 """
 
 BROKEN = """
