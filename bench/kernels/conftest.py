@@ -46,7 +46,7 @@ def case(request: pytest.FixtureRequest, cases: dict[str, Case]) -> Case:
 
 @pytest.fixture(scope="session")
 def given(cases: dict[str, Case]) -> dict[str, np.ndarray]:
-    """Losses by hand of the nets as they were made: steps by hand move the averages of BatchNorm."""
+    """Losses by hand of the new nets, because steps by hand move the averages of BatchNorm."""
     return {name: to_numpy(case.forward()) for name, case in cases.items()}
 
 
