@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, under names that nobody can guess, never by a link."""
+"""Files that are written whole or not at all, under secret names, and never through a link."""
 
 from __future__ import annotations
 

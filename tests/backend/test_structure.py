@@ -38,7 +38,12 @@ class Net:
         self.act = functools.partial(lambda x, y: x + y, y={shift})
 """
 HELPER = "def bend(x):\n    return x + {bend}\n"
-ASK = "import sys; sys.path.insert(0, sys.argv[1])\nimport net\nfrom gexcore.backend.structure import structure_of\nprint(*structure_of(net.Net()))"
+ASK = """
+import sys; sys.path.insert(0, sys.argv[1])
+import net
+from gexcore.backend.structure import structure_of
+print(*structure_of(net.Net()))
+"""
 
 
 def digest(folder: Path, *, hashes: int = 0, **how: Any) -> str:
