@@ -232,12 +232,11 @@ def plot_convergence(
 ) -> Axes:
     """Correlations of suspicion by the number of members: would more members change the scores?
 
-    The curve *between halves* is Pearson's correlation of suspicion from m members of one half of
-    the chains with m members of the other half. It is a mean over random draws. A single chain is
-    cut into its first and second part. Their members are related, so that curve is too good. The
-    curve *with all members* is the correlation of suspicion from m random members with the
-    suspicion of the run. It always ends at 1. If the first curve still rises at its end, take more
-    chains or snapshots.
+    The curve *between halves* is Pearson's correlation of suspicion between halves of the chains,
+    with m members from each half. It is a mean over random draws. A single chain is cut into its
+    first and second part. Their members are related, so that curve is too good. The curve *with all
+    members* is the correlation of suspicion from m random members with the suspicion of the run. It
+    always ends at 1. If the first curve still rises at its end, take more chains or snapshots.
 
     Parameters
     ----------

@@ -148,8 +148,8 @@ def loss_of(loss: str | Callable[..., Any] | None) -> Loss:
     Parameters
     ----------
     loss : str, callable or None
-        A callable takes the model's output (its ``logits`` where it has them) and the target, and
-        returns losses of shape (b,); it is traced.
+        A callable takes the model's output (or its ``logits``) and the target. It returns losses of
+        shape (b,). It is traced.
 
     Raises
     ------

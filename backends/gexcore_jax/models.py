@@ -13,8 +13,8 @@ from gexcore.errors import InvalidModelError
 class JaxModel:
     """A network as a pure function, its trained parameters and its buffers.
 
-    A model without buffers, and without a training mode, can be a plain tuple ``(apply, params)``
-    with ``apply(params, x) -> scores``.
+    A model without buffers and training mode can be a tuple ``(apply, params)`` with
+    ``apply(params, x) -> scores``.
 
     Parameters
     ----------

@@ -79,10 +79,10 @@ class NumpyBackend:
 
     Notes
     -----
-    A batch is (x, y), with x of shape (b, ...). The flat vector of `ravel` holds, layer by layer:
-    weight (in, out) in C order, bias, then scale and offset of its batch normalisation; their
-    names are "weight0", "bias0", "scale0", "offset0", "weight1", …
-    Nothing in training mode is random, so seeds have no effect.
+    A batch is (x, y), with x of shape (b, ...). The flat vector of `ravel` holds each layer in
+    turn: weight (in, out) in C order, bias, scale and offset. Their names are "weight0", "bias0",
+    "scale0", "offset0", "weight1" and so on. Nothing in training mode is random, so seeds have no
+    effect.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """The arithmetic of the network on one flat vector, and its hand-derived gradient.
 
-The vector holds, layer by layer: weight (in, out) in C order, bias, and for a layer with batch
-normalisation its scale and offset. Batch normalisation follows PyTorch: a step normalises with
-the biased variance of its batch and averages the unbiased one into the running statistics.
+The vector holds each layer in turn: weight (in, out) in C order, bias, and scale and offset of its
+batch normalisation. Batch normalisation follows PyTorch. A step normalises with the biased variance
+of its batch. The running statistics average the unbiased variance.
 """
 
 from __future__ import annotations

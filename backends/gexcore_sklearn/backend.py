@@ -37,10 +37,10 @@ class SklearnBackend:
     Parameters
     ----------
     model : estimator
-        MLPClassifier, MLPRegressor, SGDClassifier, SGDRegressor, any estimator with ``partial_fit``
-        and a learning rate, or a Pipeline that ends in one of them. Other steps of a pipeline are
-        applied unchanged. The model is copied and never changed. Classifiers need ``predict_proba``
-        or ``decision_function``.
+        An MLPClassifier, MLPRegressor, SGDClassifier, SGDRegressor, or any estimator with
+        ``partial_fit`` and a learning rate. A Pipeline may end in one of them. Other steps of a
+        pipeline are applied unchanged. The model is copied and never changed. Classifiers need
+        ``predict_proba`` or ``decision_function``.
     loss : {"cross_entropy", "squared_error"}, optional
         Cross-entropy of a classifier is −log p of the given class. p is from ``predict_proba`` (at
         least its machine epsilon), or from the softmax of the decisions. Squared error of a

@@ -186,8 +186,8 @@ class PartialFitTrainer:
     """Steps by the estimator's own ``partial_fit``.
 
     Linear models of scikit-learn go through the batch sample by sample. Their learning rate is
-    divided by the number of samples. So the pass is one step on the mean loss of the batch, up to
-    terms of second order in the learning rate.
+    divided by the number of samples. To first order in the learning rate, the pass is one step on
+    the mean loss of the batch.
     """
 
     def __init__(

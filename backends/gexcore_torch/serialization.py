@@ -23,8 +23,8 @@ HOST, TEXT = "host", "text"
 def to_arrays(state: TorchState) -> dict[str, NDArray[Any]]:
     """Tensors by kind and number, and settings of the optimiser as text.
 
-    The part of a name after ``!`` is a type that NumPy lacks, ``text``, or ``host`` for a tensor
-    that is not on the model's device.
+    The part of a name after ``!`` is a type that NumPy lacks, ``text``, or ``host``. ``host`` marks
+    a tensor that is not on the model's device.
 
     Raises
     ------

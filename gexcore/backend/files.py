@@ -12,14 +12,14 @@ from typing import BinaryIO
 from gexcore.errors import InvalidSettingError, OutputExistsError
 
 PART = ".part"
-"""How the name of a file ends that is not complete yet."""
+"""Suffix of the name of an incomplete file."""
 
 Content = bytes | Callable[[BinaryIO], object]
-"""What a file holds, or what writes it."""
+"""The content of a file, or a function that writes it."""
 
 
 def part_beside(path: Path, content: Content) -> Path:
-    """A new file with this content in the same folder, for `os.replace` to put in place."""
+    """A new file with this content in the same folder, for a later `os.replace`."""
     part = path.with_name(f".{secrets.token_hex(8)}{PART}")
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:
@@ -36,9 +36,9 @@ def part_beside(path: Path, content: Content) -> Path:
 
 
 def write_whole(path: Path, content: Content) -> None:
-    """Create or replace a file; whatever goes wrong, the path holds what it held or all of this.
+    """Create or replace a file. After an error the path has its old content.
 
-    Where the path is a link, the file takes the place of the link.
+    If the path is a link, the file replaces the link.
     """
     part = part_beside(path, content)
     try:
@@ -50,7 +50,7 @@ def write_whole(path: Path, content: Content) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder that is none, or that cannot be written to.
+    """Refuse a path that is no folder, or cannot be written to.
 
     Raises
     ------
@@ -69,19 +69,19 @@ def write_new(path: Path, content: Content) -> None:
     Raises
     ------
     OutputExistsError, InvalidSettingError
-        As `check_new`.
+        If `check_new` refuses the path.
     """
     check_new(path)
     part = part_beside(path, content)
     try:
-        check_new(path)  # it may have appeared meanwhile
+        check_new(path)  # the path may have appeared meanwhile
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
 
 
 def check_new(path: Path) -> None:
-    """Refuse a path that exists, or that no file can be made at.
+    """Refuse a path that exists, or where no file can be made.
 
     Raises
     ------

@@ -275,11 +275,14 @@ class SupportsEnsemble(Protocol[StateIn, Batch]):
 
 @runtime_checkable
 class SupportsStructure(Protocol):
-    """What a pass depends on besides the parameters: a store compares it."""
+    """The content of a model besides its parameters, which a store compares."""
 
     def structure(self) -> Any:
-        """The model as `gexcore.backend.structure.structure_of` reads it: modules, settings,
-        functions, plain values; equal for equal models in every process."""
+        """The parts of the model for `gexcore.backend.structure.structure_of`.
+
+        They are modules, settings, functions and plain values. Equal models have equal parts in
+        every process.
+        """
         ...
 
 

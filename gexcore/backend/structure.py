@@ -1,7 +1,7 @@
-"""Digests of models, datasets and callables by what they are made of, not by their names.
+"""Digests of models, datasets and callables by their content, not by their names.
 
-Equal objects have equal digests in every process. Code counts, wherever it is the user's: functions
-by their bytecode, classes by their methods. Code of installed packages counts by its name.
+Equal objects have equal digests in every process. Code of the user counts: functions by their
+bytecode, classes by their methods. Code of installed packages counts by its name.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from gexcore.backend.data import to_numpy
 
 CONSTANTS = (type(None), bool, int, float, complex, str, bytes)
 MEMBERS = (types.FunctionType, staticmethod, classmethod, property, *CONSTANTS)
-"""What counts of a class: its code and its constants."""
+"""Types of members of a class that count: code and constants."""
 
 PASSING = ("training",)
-"""Attributes that the user may leave in any state: modes of a module."""
+"""Attributes that do not count, as the user may leave them in any state."""
 
 WHOLE = 2**24
-"""Bytes of an array up to which all of it is read; of a larger one every n-th number is."""
+"""The most bytes of an array that is read whole. A larger array gives every n-th number."""
 
 UNCOUNTED = (np.random.Generator, np.random.RandomState, random.Random, weakref.ref)
 """Types whose content is not a setting."""
 
 OURS = ("gexcore", "builtins")
-"""Packages whose code counts by its name: their version is compared beside."""
+"""Packages whose code counts by its name, because their versions are compared elsewhere."""
 
 
 class Structure(NamedTuple):
-    """What an object is made of.
+    """The content of an object.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class _Walk:
         self.digest = hashlib.sha256()
         self.unread: set[str] = set()
         self._known: dict[int, bytes] = {}
-        self._kept: list[Any] = []  # an object that is gone could lend its id to another
+        self._kept: list[Any] = []  # the id of a deleted object could be used again
 
     def tell(self, *words: Any) -> None:
         self.digest.update("\0".join(map(str, words)).encode(errors="surrogatepass") + b"\1")
@@ -134,7 +134,7 @@ class _Walk:
             self._all((value.fget, value.fset))
         elif isinstance(value, types.FunctionType):
             self._function(value)
-        elif callable(getattr(value, "__wrapped__", None)):  # what jax.jit and others return
+        elif callable(getattr(value, "__wrapped__", None)):  # results of jax.jit and others
             self.read(inspect.unwrap(value))
         elif callable(getattr(value, "to_numpy", None)):  # a frame, or a column of one
             self.tell("frame", list(getattr(value, "columns", ())))
@@ -229,7 +229,7 @@ class _Walk:
 
 
 def _parts(value: Any) -> dict[str, Any] | None:
-    """The attributes of an object; None where it has none that can be read."""
+    """The attributes of an object. None if none can be read."""
     if dataclasses.is_dataclass(value):
         return {field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)}
     names = [

@@ -53,9 +53,9 @@ class Way:
     settings : mapping
         Others that make the difference.
     passes : mapping of str to str
-        Kind of pass, as in `gexcore.evaluation.passes.Passes`, to the number of passes over all
-        samples, as a Python expression in `SYMBOLS`; without test data, and without BatchNorm's
-        statistics.
+        Number of passes over all samples, by kind of `gexcore.evaluation.passes.Passes`. Each
+        number is a Python expression in `SYMBOLS`. Test data and statistics of BatchNorm are left
+        out.
     trainings : str
         Full trainings beside, as such an expression; empty for none.
     """

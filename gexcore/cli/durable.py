@@ -23,8 +23,8 @@ NEEDED = ("fsspec", "safetensors", "zarr")
 def is_durable(method: Any, model: Any, backend: str | None, loss: str | None) -> bool:
     """Whether the run can be resumed.
 
-    Four kinds of runs cannot be resumed: methods without chains, budgets in seconds, backends that
-    cannot serialise states, and runs without ``gexcore[store]``.
+    A run needs chains, a budget that is not in seconds, states that can be serialised, and
+    ``gexcore[store]``.
     """
     if "store" not in inspect.signature(method.fit).parameters or getattr(
         method.budget, "seconds", None

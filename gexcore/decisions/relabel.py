@@ -31,8 +31,8 @@ def relabel_eq16(logits: Array, labels: Array, *, renormalize: bool = False) -> 
     labels : integer array, shape (samples,)
         Given classes.
     renormalize : bool
-        Whether every row sums to one. By default 0 ≤ ỹ_k ≤ 1/(K − 1). A sample that the model would
-        confidently put elsewhere then counts about 1/(K − 1), almost as if it were dropped.
+        Whether every row sums to one. By default 0 ≤ ỹ_k ≤ 1/(K − 1). A sample that the model
+        confidently puts elsewhere then counts about 1/(K − 1): it is almost dropped.
 
     Raises
     ------

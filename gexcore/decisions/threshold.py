@@ -53,10 +53,10 @@ def valley_or_refuse(scores: NDArray[Any], labels: NDArray[Any] | None = None) -
     It works on the square roots of the scores, in four steps. First, cut at the valley right of the
     main mode, if the bump beyond it is real. Second, take Otsu's cut if the two parts are far apart
     (Ashman's D ≥ 3.4 and η ≥ 0.74). Third, with 500 scores or more, cut like `mixture_cut` if the
-    two distributions are clearly apart (Ashman's D ≥ 2.9). Fourth, refuse. It also refuses in three
-    other cases: more than half of a given class would be flagged; more than a quarter of one class
-    and hardly any sample of another would be flagged; or there are fewer than 50 scores, where one
-    mode often looks like two.
+    two distributions are clearly apart (Ashman's D ≥ 2.9). Fourth, refuse. It also refuses if more
+    than half of a given class would be flagged. It refuses if more than a quarter of one class, and
+    hardly any other sample, would be flagged. It refuses fewer than 50 scores, where one mode often
+    looks like two.
 
     Parameters
     ----------

@@ -4,7 +4,7 @@ Only `submit` and `as_completed` are used. The caller makes and shuts down the e
 this process uses the inputs of this process. A task in another process needs a parcel with the
 inputs. Its first attempt returns undone. The second attempt names a file with the parcel, for
 processes on this machine. The third attempt carries the parcel itself. A worker opens the parcel
-once and keeps it until the next run, so that the model is not sent with every task.
+once and keeps it until the next run. So the model is not sent with every task.
 """
 
 from __future__ import annotations

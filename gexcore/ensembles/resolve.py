@@ -34,7 +34,7 @@ EPOCHS_PER_SNAPSHOT = 0.25
 SNAPSHOTS: dict[Scoring, int] = {"evaluated": 24, "training_batches": 32}
 """Snapshots of a chain.
 
-Training batches need more: their snapshot holds a quarter of the samples, and a threshold needs
+Training batches need more, because their snapshot holds a quarter of the samples. A threshold needs
 several losses of each sample.
 """
 

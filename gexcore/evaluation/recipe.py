@@ -12,8 +12,8 @@ from gexcore.backend.optimizer import Optimizer
 class Factory:
     """A function that makes a model or data in the process that needs it.
 
-    It can stand for `model`, `data`, `train_data` and `test` of a fit. It serves what cannot be
-    pickled, what a worker loads from its own disk, or what it places on its own device.
+    It can stand for `model`, `data`, `train_data` and `test` of a fit. It serves for objects that
+    cannot be pickled. A worker can also load from its own disk, or use its own device.
 
     Parameters
     ----------

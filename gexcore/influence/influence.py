@@ -144,8 +144,8 @@ class Influence(Result):
     def influence(self, test: Any = None) -> NDArray[np.float64]:
         """E[Δ(z')·Δ(z)], shape (tests, samples).
 
-        A positive value means that the losses of z' and z move together: removing z would raise the
-        loss of z'. A negative value means that they move against each other.
+        A positive value means that the losses of z' and z move together. Removing z would then
+        raise the loss of z'. A negative value means that they move against each other.
 
         Parameters
         ----------

@@ -121,8 +121,8 @@ class LossInfluence(Influence):
 
         Notes
         -----
-        With fewer than eight members, θ* takes the places of the missing ones, because a few
-        members are worse than plain loss. A sample that no member saw has its plain loss.
+        With fewer than eight members, θ* takes the places of the missing ones. A few members alone
+        are worse than plain loss. A sample that no member saw has its plain loss.
         """
         return self._suspicion(self.clip if clip is None else clip).scores()
 

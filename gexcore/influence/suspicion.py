@@ -25,8 +25,8 @@ from gexcore.errors import InvalidSettingError
 class Suspicion:
     """Mean over members of min(loss, clip), in units of the loss; high = probably mislabelled.
 
-    With fewer than eight members, θ* takes the places of the missing ones, because a few members
-    are worse than plain loss.
+    With fewer than eight members, θ* takes the places of the missing ones. A few members alone are
+    worse than plain loss.
 
     Parameters
     ----------

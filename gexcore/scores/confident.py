@@ -34,8 +34,9 @@ class ConfidentLearning:
     probabilities : array, shape (samples, K)
         Probabilities from models that were not trained on the sample.
     train : callable
-        Recipe ``train(x, y) -> model`` or ``train(x, y, *, seed) -> model`` for cross-validation on
-        (x, y) arrays, instead of probabilities. Its models may be of any framework with a backend.
+        Recipe ``train(x, y) -> model`` or ``train(x, y, *, seed) -> model``, instead of
+        probabilities. It is used for cross-validation on (x, y) arrays. Its models may be of any
+        framework with a backend.
     folds : int, or list of integer arrays
         Number of models, or the positions that each model scores and is not trained on.
     quality : {"self_confidence", "normalized_margin", "confidence_weighted_entropy"}

@@ -28,8 +28,8 @@ class Sweep:
     Parameters
     ----------
     method : dataclass
-        Whose fit it is; it says what it ``needs``, and may have ``checkpoints`` in the framework's
-        own form: θ* where there are none.
+        Method of the fit, with its ``needs``. It may have ``checkpoints`` in the framework's form.
+        Without them θ* is evaluated.
     model, data, loss, backend, progress
         The arguments of `gexcore.GEX.fit`.
 

@@ -114,8 +114,8 @@ def check_refresh(problem: Problem) -> None:
 def check_refresh_is_of_the_batch(problem: Problem) -> None:
     """After a refresh from a batch, evaluation on that batch is what training mode shows of it.
 
-    The stored variance may be the biased or the unbiased one, so the law is a rough one: a share
-    1 − m of the batch's mean and variance in place of all of them breaks it.
+    The stored variance may be biased or unbiased, so the law is a rough one. Only a share 1 − m of
+    the batch's mean and variance breaks it.
     """
     require(problem, SupportsBufferRefresh, SupportsTrainingLosses)
     if problem.stochastic:

@@ -33,8 +33,8 @@ class Curvature:
         Their eigenvectors, as columns.
     gradients : array, shape (samples, p)
     tolerance : float
-        Share of the largest value below which an eigenvalue of H, or a singular value of the
-        gradients, counts as zero.
+        Share of the largest value below which a value counts as zero. Values are eigenvalues of H,
+        or singular values of the gradients.
     """
 
     hessian: Floats
