@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
+
 from gexcore.cli.files import Columns
 from gexcore.cli.scored_folder import Scored, add_rate, add_scored, open_scored
 from gexcore.decisions.clean import RELABELLINGS, Cleaned, clean
+from gexcore.decisions.marks import read_marks
 from gexcore.decisions.targets import new_targets
 from gexcore.outputs.diff import diff
 from gexcore.outputs.tables import check_columns, write_columns
@@ -17,6 +20,9 @@ DESCRIPTION = (
     "left out, "
     "and says what changed. The data itself is never touched."
 )
+
+
+NOBODY = np.empty(0, np.intp)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +44,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_output(parser)
     add_rate(parser)
+    parser.add_argument(
+        "--marks",
+        metavar="FILE",
+        type=Path,
+        help="the marks.csv of a review: a mark beats the suggestion",
+    )
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
@@ -55,9 +67,17 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Choose, print and write the cleaned data."""
     scored = open_scored(args)
-    labels, suspects = scored.labels, scored.suspects(args.rate)
+    labels = scored.labels
+    if args.marks is None:
+        suspects = scored.suspects(args.rate)
+        predictions = None if args.method == "drop" else scored.predictions(suspects)
+        deliver(clean(labels, suspects, args.method, predictions), scored, args)
+        return
+    marks = read_marks(args.marks, labels, scored.classes)
+    found = scored.suspects(args.rate) if args.rate or scored.audit.suspect.any() else NOBODY
+    suspects = marks.chosen(found)
     predictions = None if args.method == "drop" else scored.predictions(suspects)
-    deliver(clean(labels, suspects, args.method, predictions), scored, args)
+    deliver(marks.applied(clean(labels, suspects, args.method, predictions), labels), scored, args)
 
 
 def deliver(cleaned: Cleaned, scored: Scored, args: argparse.Namespace) -> None:

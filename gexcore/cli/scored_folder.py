@@ -62,6 +62,11 @@ class Scored:
             )
         return self.audit.labels
 
+    @property
+    def classes(self) -> int:
+        """Number of classes K."""
+        return int(self.audit.run.get("classes") or self.labels.max() + 1)
+
     def suspects(self, rate: float | None) -> NDArray[np.intp]:
         """Positions of the suspects, or of the round(rate · N) most suspicious samples.
 
@@ -114,7 +119,7 @@ class Scored:
         if len(rows) and (at.max() >= len(index) or not np.array_equal(index[at], rows)):
             msg = (
                 f"{path} holds the predictions of the {len(index)} suspects only; leave --rate "
-                "out, or use --drop"
+                "out, give marked samples a label, or use --drop"
             )
             raise InvalidDataError(msg)
         return found.at(at)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from gexcore.backend.protocols import SupportsLogits
 from gexcore.decisions.clean import RELABELLINGS, Cleaned, Predictions, clean, positions
 from gexcore.decisions.clean import Method as CleaningMethod
 from gexcore.decisions.cuts import Threshold
+from gexcore.decisions.marks import read_marks
 from gexcore.decisions.noise_rate import NoiseRate, noise_rate
 from gexcore.decisions.threshold import Method as ThresholdMethod
 from gexcore.decisions.threshold import Suspects, find_threshold
@@ -282,7 +284,13 @@ class LossInfluence(Influence):
         """
         return np.asarray(self.predictions().probabilities.argmax(axis=1))
 
-    def relabel(self, method: CleaningMethod = "argmax_or_drop", indices: Any = None) -> Cleaned:
+    def relabel(
+        self,
+        method: CleaningMethod = "argmax_or_drop",
+        indices: Any = None,
+        *,
+        marks: str | Path | None = None,
+    ) -> Cleaned:
         """The training set with relabelled or dropped suspects, as a value.
 
         Parameters
@@ -292,6 +300,9 @@ class LossInfluence(Influence):
             class by the members. A suspect whose given class this is, is left out.
         indices : integer array, optional
             Positions to treat. The default is `suspects`.
+        marks : str or Path, optional
+            The ``marks.csv`` of a review. A mark beats a suggestion: a sample marked wrong gets the
+            reviewer's label, one marked fine or unsure keeps its label.
 
         Raises
         ------
@@ -306,17 +317,24 @@ class LossInfluence(Influence):
             raise InvalidDataError(
                 "relabelling needs one class per sample, and the targets are no classes"
             )
+        reviewed = None
+        if marks is not None:
+            classes = self.run.classes or int(self.labels.max()) + 1
+            reviewed = read_marks(marks, self.labels, classes)
         if indices is None:
             indices, threshold = self.suspects()
-            if threshold.value is None:
+            if threshold.value is None and reviewed is None:
                 msg = (
                     f"no threshold: {threshold.reason}; give indices, such as those of "
                     "suspects('known_rate', rate=0.1)"
                 )
                 raise InvalidSettingError(msg)
         chosen = positions(indices, len(self))
+        if reviewed is not None:
+            chosen = reviewed.chosen(chosen)
         predictions = self.predictions().at(chosen) if method in RELABELLINGS else None
-        return clean(self.labels, chosen, method, predictions)
+        found = clean(self.labels, chosen, method, predictions)
+        return found if reviewed is None else reviewed.applied(found, self.labels)
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """The columns of `scores.csv`, one row per sample in the data's order."""

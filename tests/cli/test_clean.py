@@ -299,3 +299,23 @@ def test_large_runs_store_predictions_of_their_suspects(three):
     np.testing.assert_array_equal(
         every["probabilities"].argmax(axis=1), influence.suggested_labels()
     )
+
+
+def test_marks_of_a_review_beat_the_suggestions(cleanable, run, three):
+    fine, other = suspects()[0], 1
+    Path("marks.csv").write_text(
+        "index,label,suspicion,mark,new_label\n"
+        f"{fine},{three.given[fine]},3.0,fine,\n{other},{three.given[other]},0.1,wrong,0\n"
+    )
+    outcome = run("clean", "audit", "--relabel=argmax", "--marks", "marks.csv", "--out", "c.npz")
+    assert (outcome.code, outcome.err) == (0, "")
+    with np.load("c.npz") as found:
+        expected = three.true.copy()
+        expected[fine], expected[other] = three.given[fine], 0
+        np.testing.assert_array_equal(found["y"], expected)
+
+
+def test_marks_of_other_data_are_refused(refused, three):
+    Path("marks.csv").write_text(f"index,label,mark\n0,{(three.given[0] + 1) % 3},fine\n")
+    told = refused("clean", "audit", "--drop", "--marks", "marks.csv", "--out", "c.npz")
+    assert "another label for sample 0 than the data" in told

@@ -18,6 +18,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from gexcore.decisions.clean import clean
+from gexcore.decisions.marks import read_marks
 from gexcore.report import write_report
 from gexcore.report.audit import Audit
 
@@ -177,7 +179,9 @@ def test_a_refusal_flags_nothing_until_the_reader_does(
     visit: Open, make_audit: MakeAudit, tmp_path: Path
 ) -> None:
     page = visit(write_report(make_audit(refused=True), tmp_path / "audit.html"))
-    assert flagged(page) == 0
+    expect(page.locator("#flagged")).to_have_text("No clear cut")
+    expect(page.locator("#share")).to_have_text("Look at the top of the ranking.")
+    expect(page.locator("#breakdown")).to_be_hidden()
     expect(page.get_by_label("Notes")).to_contain_text(
         "No threshold: no separate mode; use the scores as a ranking."
     )
@@ -284,8 +288,7 @@ def test_marks_by_mouse_stay_over_a_reload_and_can_be_taken_back(
 def test_the_whole_review_works_from_the_keyboard(visit: Open, pictures: Path) -> None:
     page = visit(pictures)
     order = positions(page)
-    page.locator("#export-json").focus()
-    choice(page, "Order").focus()
+    page.locator("#import").focus()
     page.keyboard.press("Tab")
     expect(cards(page).first).to_be_focused()
     for key in ("w", "F", "u"):
@@ -323,7 +326,7 @@ def test_marks_are_exported_and_no_cell_is_a_formula(
     rows = list(csv.DictReader(io.StringIO(exported(page, "Export CSV"))))
     assert list(rows[0]) == [
         "index", "label", "label_name", "suggested_label", "suggested_label_name", "suspicion",
-            "mark"
+        "mark", "new_label", "new_label_name",
     ]  # fmt: skip
     assert [(int(row["index"]), row["mark"]) for row in rows] == sorted(
         [(order[0], "wrong"), (order[1], "fine")]
@@ -336,6 +339,119 @@ def test_marks_are_exported_and_no_cell_is_a_formula(
     assert {row["label_name"] for row in found["marks"]} == {"=1+1"}
     for row in found["marks"]:
         assert row["suspicion"] == pytest.approx(audit.suspicion[row["index"]], rel=1e-3)
+
+
+def test_a_label_is_corrected_by_mouse_and_stays(visit: Open, pictures: Path, audit: Audit) -> None:
+    page = visit(pictures)
+    assert audit.labels is not None
+    card, position = cards(page).nth(1), positions(page)[1]
+    right = (int(audit.labels[position]) + 2) % 5
+    chooser = card.get_by_role("combobox", name=f"The right label of sample {position}")
+    chooser.focus()
+    expect(chooser.locator("option").nth(1)).to_have_text(NAMES[audit.suggested[position]])  # type: ignore[index]
+    chooser.select_option(NAMES[right])
+    assert marks(page) == {position: "wrong"}
+    page.reload()
+    expect(cards(page).nth(1).locator(".correct")).to_have_value(str(right))
+    rows = list(csv.DictReader(io.StringIO(exported(page, "Export CSV"))))
+    assert [(row["mark"], row["new_label"]) for row in rows] == [("wrong", str(right))]
+    cards(page).nth(1).get_by_role("button", name="fine").click()
+    expect(cards(page).nth(1).locator(".correct")).to_have_value("")
+
+
+def test_a_number_chooses_a_label_and_undo_takes_it_back(
+    visit: Open, pictures: Path, audit: Audit
+) -> None:
+    page = visit(pictures)
+    order = positions(page)
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
+    cards(page).first.focus()
+    page.keyboard.press("1")
+    expect(cards(page).nth(1)).to_be_focused()
+    assert audit.suggested is not None
+    expect(cards(page).first.locator(".correct")).to_have_value(str(audit.suggested[order[0]]))
+    page.keyboard.press("w")
+    expect(page.locator("#reviewed")).to_have_text("2 of 30 flagged samples reviewed")
+    page.get_by_role("button", name="Undo").click()
+    assert marks(page) == {order[0]: "wrong"}
+    page.get_by_role("button", name="Undo").click()
+    assert marks(page) == {}
+
+
+def test_marks_in_bulk_leave_single_ones_alone(visit: Open, pictures: Path) -> None:
+    page = visit(pictures)
+    order = positions(page)
+    cards(page).nth(1).get_by_role("button", name="wrong").click()
+    choice(page, "Show").select_option("flagged")
+    choice(page, "Mark all shown that have no mark").select_option("as fine")
+    expect(page.locator("#marked")).to_have_text("Marked: 1 wrong, 29 fine")
+    assert marks(page)[order[1]] == "wrong"
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("#marked")).to_have_text("Marked: 1 wrong")
+
+
+def test_marks_of_a_colleague_come_in_and_those_of_other_data_do_not(
+    visit: Open, pictures: Path, tmp_path: Path
+) -> None:
+    page = visit(pictures)
+    order = positions(page)
+    cards(page).first.focus()
+    page.keyboard.press("1")
+    told = json.loads(exported(page, "Export JSON"))
+    page.get_by_role("button", name="Undo").click()
+    assert marks(page) == {}
+    (tmp_path / "marks.json").write_text(json.dumps(told))
+    page.get_by_label("Take in marks.json").set_input_files(tmp_path / "marks.json")
+    expect(page.locator("#taken")).to_have_text("Took in 1 mark.")
+    assert marks(page) == {order[0]: "wrong"}
+    for bad, said in (
+        ("{", "The file is no marks.json."),
+        (json.dumps({**told, "samples": 7}), "The marks are of 7 samples, and this page has 300."),
+        (
+            json.dumps({**told, "marks": [{**told["marks"][0], "label": 99}]}),
+            "The marks are of other data.",
+        ),
+    ):
+        (tmp_path / "bad.json").write_text(bad)
+        page.get_by_label("Take in marks.json").set_input_files(tmp_path / "bad.json")
+        expect(page.locator("#taken")).to_have_text(said)
+    assert marks(page) == {order[0]: "wrong"}
+
+
+def test_the_arrows_move_up_and_down(visit: Open, pictures: Path) -> None:
+    page = visit(pictures)
+    cards(page).first.focus()
+    page.keyboard.press("ArrowDown")
+    below = page.locator(".card:focus")
+    here = cards(page).first.bounding_box()
+    there = below.bounding_box()
+    assert here is not None
+    assert there is not None
+    assert there["y"] > here["y"]
+    assert abs(there["x"] - here["x"]) < 1
+    page.keyboard.press("ArrowUp")
+    expect(cards(page).first).to_be_focused()
+
+
+def test_the_marks_of_the_page_clean_the_data(
+    visit: Open, pictures: Path, audit: Audit, tmp_path: Path
+) -> None:
+    page = visit(pictures)
+    order = positions(page)
+    cards(page).nth(0).get_by_role("button", name="fine").click()
+    cards(page).nth(1).focus()
+    page.keyboard.press("1")
+    (tmp_path / "marks.csv").write_text(exported(page, "Export CSV"))
+    assert audit.labels is not None
+    assert audit.suggested is not None
+    found = read_marks(tmp_path / "marks.csv", audit.labels, classes=5)
+    cleaned = found.applied(
+        clean(audit.labels, found.chosen(np.array(order[:3])), "drop"), audit.labels
+    )
+    after = dict(zip(cleaned.indices.tolist(), cleaned.targets.tolist(), strict=True))
+    assert after[order[0]] == audit.labels[order[0]]
+    assert after[order[1]] == audit.suggested[order[1]]
+    assert order[2] not in after
 
 
 # ── for everyone ───────────────────────────────────────────────────────────────

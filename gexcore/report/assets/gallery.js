@@ -9,7 +9,7 @@ let drawn = 0;
 
 function matches(row) {
   const position = data.listed.position[row];
-  const mark = marks.get(position);
+  const mark = kindOf(position);
   if (state.given !== "" && columns.given[position] !== state.given) return false;
   if (state.suggestion !== "" && columns.suggested[position] !== state.suggestion) return false;
   if (state.search && !(texts[row] ?? "").includes(state.search)) return false;
@@ -22,7 +22,8 @@ function drawGallery(onMark) {
   rows = Array.from({ length: rowCount }, (_, row) => row).filter(matches);
   const values = data.listed[state.order];
   if (state.order === "position") rows.sort((a, b) => values[a] - values[b]);
-  if (state.order === "selfInfluence") rows.sort((a, b) => (values[b] ?? -1) - (values[a] ?? -1) || a - b);
+  if (state.order === "selfInfluence" || state.order === "error") rows.sort((a, b) => (values[b] ?? -1) - (values[a] ?? -1) || a - b);
+  if (state.order === "class") rows.sort((a, b) => columns.given[data.listed.position[a]] - columns.given[data.listed.position[b]] || a - b);
   byId("gallery").replaceChildren();
   drawn = 0;
   drawMore(onMark);
@@ -45,7 +46,8 @@ function drawMore(onMark) {
 function card(row, onMark) {
   const position = data.listed.position[row];
   const [given, suggested] = [columns.given[position], columns.suggested[position]];
-  const made = element("li", { class: "card", tabindex: "-1", "data-position": position },
+  const made = element("li", { class: "card", tabindex: "-1", "data-position": position });
+  made.append(...[
     sample(data.shown[row], position),
     given === NO_CLASS ? null : element("p", { class: "labels" },
       element("span", { class: "visually-hidden", text: "given " }), element("bdi", { class: "given", text: nameOf(given) }),
@@ -57,16 +59,54 @@ function card(row, onMark) {
       element("span", { title: "position in the data", text: `#${position}` }),
       element("span", { class: "self", text: `self-influence ${number(data.listed.selfInfluence[row])}` })),
     element("div", { class: "mark", role: "group", "aria-label": `The label of sample ${position} is` },
-      ...KINDS.map((kind) => element("button", { type: "button", "data-kind": kind, text: kind, onclick: () => onMark(made, kind) }))));
+      ...KINDS.map((kind) => element("button", { type: "button", "data-kind": kind, text: kind, onclick: () => onMark(made, kind) }))),
+    hasClasses ? chooser(made, position, onMark) : null,
+  ].filter((part) => part !== null));
   refreshCard(made);
   return made;
 }
 
+// The classes a reviewer can choose from, the suggestion first.
+function choicesOf(position) {
+  const [given, suggested] = [columns.given[position], columns.suggested[position]];
+  const others = classes.map((_, code) => code).filter((code) => code !== suggested && code !== given);
+  return suggested === NO_CLASS || suggested === given ? others : [suggested, ...others];
+}
+
+// Filled when it is first used: a page lists thousands of cards, and there may be many classes.
+function chooser(made, position, onMark) {
+  const select = element("select", { class: "correct", "aria-label": `The right label of sample ${position}` },
+    element("option", { value: "", text: "right label …" }));
+  const fill = () => {
+    if (select.length > 1 && select.dataset.full) return;
+    const chosen = select.value;
+    select.replaceChildren(element("option", { value: "", text: "right label …" }),
+      ...choicesOf(position).map((code) => element("option", { value: code, text: nameOf(code) })));
+    select.value = chosen;
+    select.dataset.full = "yes";
+  };
+  for (const name of ["focus", "pointerdown"]) select.addEventListener(name, fill);
+  select.addEventListener("change", () => onMark(made, null, select.value === "" ? null : Number(select.value)));
+  select.addEventListener("keydown", (event) => event.stopPropagation());
+  return select;
+}
+
+function refreshChooser(made, label) {
+  const select = made.querySelector(".correct");
+  if (!select) return;
+  const value = label === null ? "" : String(label);
+  if (![...select.options].some((option) => option.value === value)) {
+    select.append(element("option", { value, text: nameOf(label) }));
+  }
+  select.value = value;
+}
+
 function refreshCard(made) {
   const position = Number(made.dataset.position);
-  const mark = marks.get(position);
+  const [mark, label] = [kindOf(position), labelOf(position)];
+  refreshChooser(made, label);
   made.classList.toggle("flagged", isFlagged(position));
-  made.setAttribute("aria-label", [`Sample ${position}`, isFlagged(position) && "flagged", mark && `marked ${mark}`].filter(Boolean).join(", "));
+  made.setAttribute("aria-label", [`Sample ${position}`, isFlagged(position) && "flagged", mark && `marked ${mark}`, label !== null && `label ${nameOf(label)}`].filter(Boolean).join(", "));
   if (mark) made.dataset.mark = mark;
   else delete made.dataset.mark;
   for (const button of made.querySelectorAll(".mark button")) {
@@ -80,7 +120,11 @@ function refreshCards() {
 
 function sample(shown, position) {
   if (!shown) return null;
-  if ("image" in shown) return element("img", { src: shown.image, alt: `Sample ${position}`, decoding: "async" });
+  if ("image" in shown) {
+    const picture = element("img", { src: shown.image, alt: `Sample ${position}`, decoding: "async", title: "Click to zoom" });
+    picture.addEventListener("click", () => picture.closest(".card").classList.toggle("zoomed"));
+    return picture;
+  }
   if ("text" in shown) {
     return textOf(shown);
   }
@@ -113,14 +157,26 @@ function focusCard(made) {
   made.focus();
 }
 
+// Cards stand in rows: up and down move to the card above and below.
+function vertical(made, step) {
+  const cards = [...byId("gallery").children];
+  const wide = cards.findIndex((card) => card.offsetTop !== cards[0].offsetTop);
+  return cards[cards.indexOf(made) + step * (wide < 0 ? cards.length : wide)];
+}
+
 function onGalleryKey(event, onMark) {
   const made = event.target.closest(".card");
   if (!made || event.ctrlKey || event.metaKey || event.altKey) return;
+  const position = Number(made.dataset.position);
   const kind = KINDS.find((name) => name[0] === event.key.toLowerCase());
+  const choice = /^[1-9]$/.test(event.key) && hasClasses ? choicesOf(position)[Number(event.key) - 1] : undefined;
   if (kind) onMark(made, kind);
-  if (kind ? marks.has(Number(made.dataset.position)) : event.key === "ArrowRight") {
+  if (choice !== undefined) onMark(made, null, labelOf(position) === choice ? null : choice);
+  const moves = { ArrowLeft: () => made.previousElementSibling, ArrowUp: () => vertical(made, -1), ArrowDown: () => vertical(made, 1) };
+  if (kind || choice !== undefined ? marks.has(position) : event.key === "ArrowRight") {
     focusCard(made.nextElementSibling ?? drawMore(onMark));
-  } else if (event.key === "ArrowLeft") focusCard(made.previousElementSibling);
-  else if (!kind) return;
+  } else if (event.key in moves) focusCard(moves[event.key]());
+  else if (event.key === "z") made.classList.toggle("zoomed");
+  else if (!kind && choice === undefined) return;
   event.preventDefault();
 }

@@ -11,11 +11,14 @@ function drawCut() {
   const counts = tally();
   const above = number(data.edges[state.cut]);
   histogram.signal("cut", state.cut).run();
-  byId("flagged").textContent = whole.format(counts.total);
-  byId("share").textContent = `${percent(counts.total, data.samples)} of ${whole.format(data.samples)} samples: suspicion above ${above}`;
+  const refused = data.found === null && state.cut === steps;
+  document.body.classList.toggle("refused", refused);
+  byId("flagged").textContent = refused ? "No clear cut" : whole.format(counts.total);
+  byId("share").textContent = refused ? "Look at the top of the ranking." : `${percent(counts.total, data.samples)} of ${whole.format(data.samples)} samples: suspicion above ${above}`;
   byId("reset").hidden = data.found === null || state.cut === data.found;
   slider.setAttribute("aria-valuetext", `suspicion above ${above}: ${counts.total} flagged`);
   drawTables(counts, pick);
+  drawMarked();
   if (state.show === "flagged" || state.show === "open") drawGallery(mark);
   else refreshCards();
 }
@@ -28,16 +31,33 @@ function pick(given, suggestion) {
   byId("samples").focus({ preventScroll: true });
 }
 
-function mark(card, kind) {
-  setMark(Number(card.dataset.position), kind);
+// A kind toggles; without one, the label is set, or taken back for null.
+function mark(card, kind, label) {
+  const position = Number(card.dataset.position);
+  if (kind) setMark(position, kind);
+  else setLabel(position, label);
   refreshCard(card);
   drawMarked();
 }
 
+function markShown(kind) {
+  change(rows.map((row) => data.listed.position[row]).filter((position) => !marks.has(position)).map((position) => [position, { kind, label: null }]));
+  redrawMarks();
+}
+
+function redrawMarks() {
+  refreshCards();
+  drawMarked();
+}
+
 function drawMarked() {
-  const counts = KINDS.map((kind) => [kind, [...marks.values()].filter((given) => given === kind).length]);
+  const counts = KINDS.map((kind) => [kind, [...marks.values()].filter((mark) => mark.kind === kind).length]);
   const told = counts.filter(([, n]) => n).map(([kind, n]) => `${whole.format(n)} ${kind}`);
   byId("marked").textContent = told.length ? `Marked: ${told.join(", ")}` : "Nothing marked yet";
+  const flagged = data.listed.position.filter(isFlagged);
+  const reviewed = flagged.filter((position) => marks.has(position)).length;
+  byId("reviewed").textContent = flagged.length ? `${whole.format(reviewed)} of ${whole.format(flagged.length)} flagged samples reviewed` : "";
+  byId("undo").disabled = !past.length;
   for (const id of ["export-csv", "export-json"]) byId(id).disabled = !marks.size;
 }
 
@@ -67,6 +87,20 @@ byId("gallery").addEventListener("keydown", (event) => onGalleryKey(event, mark)
 byId("reset").addEventListener("click", () => {
   setCut(data.found);
   slider.focus();
+});
+byId("undo").addEventListener("click", () => {
+  undo();
+  redrawMarks();
+});
+byId("bulk").addEventListener("input", ({ target }) => {
+  if (target.value) markShown(target.value);
+  target.value = "";
+});
+byId("import").addEventListener("change", async ({ target }) => {
+  const [file] = target.files;
+  if (file) byId("taken").textContent = takeIn(await file.text());
+  target.value = "";
+  redrawMarks();
 });
 byId("export-csv").addEventListener("click", () => download("marks.csv", "text/csv", marksAsCsv(markedRows())));
 byId("export-json").addEventListener("click", () => download("marks.json", "application/json", marksAsJson(markedRows())));
