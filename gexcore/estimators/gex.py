@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gexcore.backend.protocols import SupportsSelection
+from gexcore.deviations.outputs import output_of
 from gexcore.ensembles.drawn import Drawn
 from gexcore.ensembles.ensemble import Geometric
 from gexcore.ensembles.plan import Cosine
@@ -173,6 +174,7 @@ class GEX(Geometric):
             data=given.data,
             members=drawn.members,
             clip=drawn.clip,
+            output=output_of(given.seen, given.loss),
             floor=self.floor,
             ceiling=self._ceiling(drawn),
             run=Run.drawn("GEX", settings_of(self), given, drawn),

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.backend.protocols import Dataset, SupportsHvp, SupportsKronecker, SupportsParams
+from gexcore.deviations.outputs import output_of
 from gexcore.deviations.table import LossTable, parts
 from gexcore.ensembles.kronecker import kronecker_posterior
 from gexcore.ensembles.members import Members
@@ -152,6 +153,7 @@ class Laplace(GradientMethod[LossInfluence]):
             run=record(self, given, [cost, passes], diverged=self.samples - len(losses)),
             test_table=tables[1] if len(tables) > 1 else None,
             clip=default_clip(given.seen.classes),
+            output=output_of(given.seen, given.loss),
         )
 
     def _draws(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,12 @@ from gexcore.decisions.marks import read_marks
 from gexcore.decisions.noise_rate import NoiseRate, noise_rate
 from gexcore.decisions.threshold import Method as ThresholdMethod
 from gexcore.decisions.threshold import Suspects, find_threshold
+from gexcore.deviations.outputs import Output
 from gexcore.deviations.ranking import highest
-from gexcore.deviations.table import LossTable
+from gexcore.deviations.table import LossTable, MemberTable
 from gexcore.deviations.uncertainty import mean_over_members
+from gexcore.deviations.weighting import Center, Weighting, Weights
+from gexcore.deviations.weights import STRENGTH
 from gexcore.ensembles.members import Members
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.influence.diagnose import Finding, diagnose
@@ -59,6 +62,10 @@ class LossInfluence(Influence):
     floor, ceiling : float
         Bounds of losses in every deviation. `floor` applies only to losses of θ*. `ceiling` applies
         to all losses.
+    weighting : Weighting
+        How deviations become influence.
+    output : {"margin", "root", "loss"}
+        Output of the model behind the loss, for a ridge.
     """
 
     table: LossTable
@@ -67,6 +74,8 @@ class LossInfluence(Influence):
     clip: float = 3.0
     floor: float = 0.0
     ceiling: float = math.inf
+    weighting: Weighting = field(default_factory=Weighting)
+    output: Output = "loss"
 
     @property
     def losses(self) -> NDArray[Any]:
@@ -100,6 +109,47 @@ class LossInfluence(Influence):
     def threshold_on(self) -> str:
         """The quantity that thresholds are on."""
         return f"mean loss (clipped at {THRESHOLD_CLIP:g})"
+
+    def weighted(
+        self,
+        weights: Weights = "ridge",
+        *,
+        center: Center = "chains",
+        strength: float = STRENGTH,
+    ) -> Self:
+        """The same run with other weights in `influence` and all that follows from it.
+
+        Scores such as `suspicion` and `self_influence` stay as they are.
+
+        Parameters
+        ----------
+        weights : {"ridge", "mean"}
+            "mean" is E[ΔΔ']. "ridge" is the influence function of Gauss-Newton in the space that
+            the members span. It has no unit of the loss: compare values of one test sample.
+        center : {"chains", "ensemble", "checkpoint"}
+            What deviations are from: the mean over each chain, over all members, or θ*. With
+            "ensemble" a mean is the covariance of losses.
+        strength : float
+            Strength λ of the ridge, above 0.
+
+        Raises
+        ------
+        InvalidSettingError
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gexcore as gx
+        >>> from gexcore_numpy import MLP
+        >>> x = np.random.default_rng(0).normal(size=(60, 2))
+        >>> model = MLP([np.array([[-1.0, 1.0], [-1.0, 1.0]])], [np.zeros(2)])
+        >>> data = x, (x[:, 0] > 0).astype(int)
+        >>> found = gx.GEX(chains=2, snapshots=4, lr=0.1).fit(model, data, progress=False)
+        >>> found.weighted("ridge").influence().shape
+        (60, 60)
+        """
+        how = Weighting(weights=weights, center=center, strength=strength)
+        return replace(self, weighting=how)
 
     def diagnose(self) -> list[Finding]:
         """All doubts about this run, with their numbers and what to do.
@@ -397,9 +447,13 @@ class LossInfluence(Influence):
             )
         return self.table.bounded(floor, ceiling)
 
-    def _pair(self, test: Any) -> tuple[LossTable, LossTable]:
-        tests, train = self._raw_pair(test)
-        return tests.bounded(self.floor, self.ceiling), train.bounded(self.floor, self.ceiling)
+    def _pair(self, test: Any) -> tuple[MemberTable, MemberTable]:
+        tests, train = (table.bounded(self.floor, self.ceiling) for table in self._raw_pair(test))
+        how = self.weighting
+        solved = (
+            self._solved if train.losses is self.table.losses else how.solve(train, self.output)
+        )
+        return how.tests(tests, solved, self.output), how.train(train, self.output)
 
     def _raw_pair(self, test: Any) -> tuple[LossTable, LossTable]:
         """Losses of members on test and training data, in evaluation mode, without gaps."""
@@ -419,6 +473,11 @@ class LossInfluence(Influence):
         if test is not None:
             return self.members.evaluate(test), train
         return train if self.test_table is None else self.test_table, train
+
+    @cached_property
+    def _solved(self) -> NDArray[np.float64] | None:
+        """The solve of the ridge over all members."""
+        return self.weighting.solve(self.table, self.output)
 
     @cached_property
     def _kept_on_data(self) -> LossTable:

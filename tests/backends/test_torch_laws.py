@@ -10,11 +10,18 @@ import torch
 
 from gexcore.backend.data import to_numpy
 from gexcore.testing import laws
+from gexcore.testing.ridge_laws import check_ridge_laws
 
 
 @pytest.mark.parametrize(
     "check",
-    [laws.check_gram_laws, laws.check_streaming_laws, laws.check_bounds, laws.check_otsu_laws],
+    [
+        laws.check_gram_laws,
+        laws.check_streaming_laws,
+        laws.check_bounds,
+        laws.check_otsu_laws,
+        check_ridge_laws,
+    ],
 )
 def test_laws(check: Any) -> None:
     check(torch)

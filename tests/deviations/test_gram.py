@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import array_api_strict
-import numpy as np
 import pytest
 
 from gexcore.testing import laws
 
 CHECKS = [laws.check_gram_laws, laws.check_streaming_laws, laws.check_bounds, laws.check_otsu_laws]
-
-
-@pytest.fixture(params=["numpy", "strict", "strictest"])
-def xp(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Array namespaces. The strictest has no boolean indexing and no shapes that depend on data."""
-    if request.param == "numpy":
-        yield np
-    elif request.param == "strict":
-        yield array_api_strict
-    else:
-        with array_api_strict.ArrayAPIStrictFlags(
-            boolean_indexing=False, data_dependent_shapes=False
-        ):
-            yield array_api_strict
 
 
 @pytest.mark.parametrize("check", CHECKS)

@@ -1,0 +1,206 @@
+"""The weights of members as a value, and the tables that it makes of losses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.deviations import weights as w
+from gexcore.deviations.outputs import Output, curvatures, output, slopes
+from gexcore.deviations.table import LossTable, MemberTable, parts
+from gexcore.errors import InvalidSettingError
+from gexcore.settings import check_choice, check_number
+
+Weights = Literal["mean", "ridge"]
+Center = Literal["checkpoint", "ensemble", "chains"]
+
+LEAST_MEMBERS = 3
+"""Members that a ridge needs."""
+
+PART = 4096
+"""Samples in one product of the ridge."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weighting:
+    """How deviations of members become influence.
+
+    Parameters
+    ----------
+    weights : {"mean", "ridge"}
+        "mean" is the paper's E[ΔΔ']. "ridge" divides the covariance of the members out: the
+        result is the influence function of Gauss-Newton in the space that they span.
+    center : {"checkpoint", "ensemble", "chains"}
+        What deviations are from: θ*, the mean over all members, or the mean over each chain. The
+        ridge takes no "checkpoint".
+    strength : float
+        Strength λ of the ridge, above 0.
+
+    Raises
+    ------
+    InvalidSettingError
+
+    Examples
+    --------
+    >>> from gexcore.deviations.weighting import Weighting
+    >>> Weighting(weights="ridge", center="chains").strength
+    0.3
+    """
+
+    weights: Weights = "mean"
+    center: Center = "checkpoint"
+    strength: float = w.STRENGTH
+
+    def __post_init__(self) -> None:
+        check_choice("weights", self.weights, ("mean", "ridge"))
+        check_choice("center", self.center, ("checkpoint", "ensemble", "chains"))
+        check_number("strength", self.strength, above=True)
+        if self.weights == "ridge" and self.center == "checkpoint":
+            raise InvalidSettingError(
+                "center is 'checkpoint', and a ridge is over deviations from a mean; choose "
+                "center='ensemble' or center='chains'"
+            )
+
+    @property
+    def is_papers(self) -> bool:
+        """Whether influence is E[ΔΔ'] of deviations from θ*."""
+        return self.weights == "mean" and self.center == "checkpoint"
+
+    def train(self, table: LossTable, kind: Output) -> MemberTable:
+        """The table of the training samples. Its product with that of `tests` is influence."""
+        if self.is_papers:
+            return table
+        matrix = self._centring(table)
+        if self.weights == "mean":
+            return OutputTable(table, matrix)
+        return OutputTable(table, matrix, kind, self._slopes(table, kind))
+
+    def tests(
+        self, table: LossTable, solved: NDArray[np.float64] | None, kind: Output
+    ) -> MemberTable:
+        """The table of test samples, for the product with that of `train`.
+
+        Parameters
+        ----------
+        table : LossTable
+        solved : array, shape (members, members), or None
+            What `solve` gave for the training samples; a mean needs none.
+        kind : {"margin", "root", "loss"}
+        """
+        if self.is_papers:
+            return table
+        matrix = self._centring(table)
+        return (
+            OutputTable(table, matrix)
+            if solved is None
+            else OutputTable(table, solved @ matrix, kind)
+        )
+
+    def solve(self, table: LossTable, kind: Output) -> NDArray[np.float64] | None:
+        """M (A + λ tr(A)/N)⁻¹, shape (members, members): the one solve of a ridge.
+
+        Parameters
+        ----------
+        table : LossTable
+            Losses on the training samples.
+        kind : {"margin", "root", "loss"}
+            Output behind the losses.
+
+        Returns
+        -------
+        array or None
+            None for a mean.
+
+        Raises
+        ------
+        InvalidSettingError
+            If members are fewer than three, or did not see all samples.
+        """
+        if self.weights == "mean":
+            return None
+        _check_members(table)
+        matrix, slope = self._centring(table), self._slopes(table, kind)
+        weight = np.asarray(curvatures(slope, kind))
+        rows, total = OutputTable(table, matrix, kind), np.zeros((len(table), len(table)))
+        for part in parts(table.samples, PART):
+            total += w.gram(rows.block(part.start, part.stop), weight[part])
+        inverse = w.ridge(total, samples=table.samples, strength=self.strength)
+        return len(table) * np.asarray(inverse)
+
+    def _centring(self, table: LossTable) -> NDArray[np.float64]:
+        if self.center == "chains":
+            names, groups = np.unique(table.chains, return_inverse=True)
+        else:
+            names, groups = np.zeros(1, np.intp), np.zeros(len(table), np.intp)
+        return np.asarray(w.centring(groups, len(names), np.ones(1)))
+
+    def _slopes(self, table: LossTable, kind: Output) -> NDArray[np.float64]:
+        found = np.empty(table.samples)
+        for part in parts(table.samples, PART):
+            rows = table.losses[:, part].astype(np.float64)
+            found[part] = np.asarray(slopes(rows, kind)).mean(axis=0)
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class OutputTable(MemberTable):
+    """Deviations of outputs: a matrix times the rows of a table of losses, block by block.
+
+    Parameters
+    ----------
+    source : LossTable
+    matrix : array, shape (members, members)
+    kind : {"margin", "root", "loss"}, optional
+        Output that the rows are. Without it they are bounded deviations of the losses.
+    scale : array, shape (samples,), optional
+        Factor of each sample.
+    chains, weights : None
+        The rows are no draws, and count equally.
+    """
+
+    source: LossTable
+    matrix: NDArray[np.float64]
+    kind: Output | None = None
+    scale: NDArray[np.float64] | None = None
+    chains: None = None
+    weights: None = None
+
+    @property
+    def samples(self) -> int:
+        """How many samples."""
+        return self.source.samples
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def rows(self) -> Iterator[NDArray[np.float64]]:
+        """Deviations of each member."""
+        return iter(self.block(0, self.samples))
+
+    def block(self, start: int, stop: int, /) -> NDArray[np.float64]:
+        """Deviations of the samples start … stop − 1, shape (members, stop − start)."""
+        if self.kind is None:
+            rows = self.source.block(start, stop)
+        else:
+            rows = np.asarray(
+                output(self.source.losses[:, start:stop].astype(np.float64), self.kind)
+            )
+        found = self.matrix @ rows
+        return found if self.scale is None else found * self.scale[start:stop]
+
+
+def _check_members(table: LossTable) -> None:
+    if len(table) < LEAST_MEMBERS:
+        raise InvalidSettingError(
+            f"the run has {len(table)} members, and a ridge needs at least {LEAST_MEMBERS}; give "
+            "more snapshots, restarts or budget"
+        )
+    if np.isnan(table.losses).any():
+        raise InvalidSettingError(
+            "some members did not see all samples, and a ridge needs every loss; fit with "
+            "scoring='evaluated'"
+        )
