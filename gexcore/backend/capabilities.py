@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from gexcore.backend import protocols
 from gexcore.errors import MissingCapabilityError
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+Capability = TypeVar("Capability")
 
 CAPABILITIES: dict[str, type] = {
     "donated steps": protocols.SupportsDonation,
@@ -61,7 +66,7 @@ def _depth(cls: type, method: str) -> int:
     )
 
 
-def supports(obj: object, capability: type) -> bool:
+def supports(obj: object, capability: type[Capability]) -> TypeIs[Capability]:
     """Whether `obj` has the methods of `capability` and has not opted out.
 
     Parameters
@@ -83,8 +88,12 @@ def supports(obj: object, capability: type) -> bool:
     return _declares(type(obj), capability) and capability not in getattr(obj, "unsupported", ())
 
 
-def require(backend: Any, *capabilities: type, by: str) -> None:
-    """Refuse a backend that lacks capabilities, and name all of them.
+@overload
+def require(backend: Any, capability: type[Capability], /, *, by: str) -> Capability: ...
+@overload
+def require(backend: Any, /, *capabilities: type, by: str) -> Any: ...
+def require(backend: Any, /, *capabilities: type, by: str) -> Any:
+    """The backend, refused if it lacks capabilities. The error names all of them.
 
     Raises
     ------
@@ -103,6 +112,7 @@ def require(backend: Any, *capabilities: type, by: str) -> None:
             "lists them)"
         )
         raise MissingCapabilityError(msg)
+    return backend
 
 
 def describe(cls: type) -> dict[str, bool]:

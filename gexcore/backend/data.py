@@ -124,7 +124,7 @@ def as_dataset(data: Any, backend: Backend[Any, Any] | None = None) -> Dataset[A
 def _wrap(data: Any, backend: Backend[Any, Any] | None) -> Dataset[Any]:
     # natives first: tf.data and Hugging Face datasets also have __len__ and another batch
     if backend is not None and supports(backend, SupportsDatasets):
-        native: Dataset[Any] | None = backend.dataset(data)  # type: ignore[attr-defined]
+        native: Dataset[Any] | None = backend.dataset(data)
         if native is not None:
             return native
     if type(data).__module__.partition(".")[0] == "datasets":

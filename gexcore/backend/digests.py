@@ -24,12 +24,12 @@ def parameters_digest(backend: Backend[Any, Any]) -> str | None:
     """SHA-256 of the trainable parameters θ* and their dtype; None without `SupportsParams`."""
     state = backend.initial_state()
     if supports(backend, SupportsParams):
-        flat = to_numpy(backend.ravel(state))  # type: ignore[attr-defined]
+        flat = to_numpy(backend.ravel(state))
         return hashlib.sha256(
             str(flat.dtype).encode() + np.ascontiguousarray(flat).tobytes()
         ).hexdigest()
     if supports(backend, SupportsSerialization):
-        return columns_digest(backend.to_arrays(state))  # type: ignore[attr-defined]
+        return columns_digest(backend.to_arrays(state))
     return None
 
 

@@ -124,7 +124,7 @@ def accuracy(model: Any, data: Any, *, backend: str | None = None, batch_size: i
         If the backend has no logits.
     """
     engine = default_registry().create(model, backend=backend)
-    require(engine, SupportsLogits, by="measuring the accuracy")
+    able = require(engine, SupportsLogits, by="measuring the accuracy")
     dataset, state, hits = as_dataset(data, engine), engine.initial_state(), 0
     for indices in in_order(len(dataset), batch_size):
         batch = dataset.batch(indices)
@@ -133,7 +133,7 @@ def accuracy(model: Any, data: Any, *, backend: str | None = None, batch_size: i
             raise InvalidDataError(
                 "the test data has no integer labels, and accuracy is measured on them; give (x, y)"
             )
-        scores = to_numpy(engine.logits(state, batch)).reshape(len(indices), -1)  # type: ignore[attr-defined]
+        scores = to_numpy(able.logits(state, batch)).reshape(len(indices), -1)
         predicted = scores.argmax(axis=1) if scores.shape[1] > 1 else scores[:, 0] > 0
         hits += int((predicted == labels).sum())
     return hits / len(dataset)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend.capabilities import require
 from gexcore.backend.data import to_numpy
-from gexcore.backend.protocols import Backend, Dataset, Floats, Indices
+from gexcore.backend.protocols import Backend, Dataset, Floats, Indices, SupportsSampleGradients
 from gexcore.deviations import equation as dv
 from gexcore.deviations.ranking import Top, strongest
 from gexcore.deviations.table import Blocks, block_size
@@ -80,7 +81,7 @@ class GradientTable:
         for indices in in_order(self.samples, self.step):
             batch = self.data.batch(indices)
             for state in self.states:
-                gradients = to_numpy(self.backend.sample_gradients(state, batch)).astype(np.float64)  # type: ignore[attr-defined]
+                gradients = self._gradients(state, batch)
                 total[indices] += np.einsum("np,np->n", gradients, gradients)
                 on_batch()
         return replace(self, squares=total / len(self.states))
@@ -125,5 +126,8 @@ class GradientTable:
         """Positions and gradients, shape (b, p), of the samples start … stop − 1."""
         for first in range(start, stop, self.step):
             indices = np.arange(first, min(first + self.step, stop))
-            found = self.backend.sample_gradients(state, self.data.batch(indices))  # type: ignore[attr-defined]
-            yield indices, to_numpy(found).astype(np.float64)
+            yield indices, self._gradients(state, self.data.batch(indices))
+
+    def _gradients(self, state: Any, batch: Any) -> Floats:
+        able = require(self.backend, SupportsSampleGradients, by="a table of gradients")
+        return to_numpy(able.sample_gradients(state, batch)).astype(np.float64)

@@ -30,8 +30,8 @@ def load_states(backend: Backend[Any, Any], checkpoints: Sequence[Any], *, by: s
             "checkpoints=[state_1, state_2], and got none"
         )
         raise InvalidSettingError(msg)
-    require(backend, SupportsCheckpoints, by=by)
-    return [backend.load(checkpoint) for checkpoint in checkpoints]  # type: ignore[attr-defined]
+    able = require(backend, SupportsCheckpoints, by=by)
+    return [able.load(checkpoint) for checkpoint in checkpoints]
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend.capabilities import require
 from gexcore.backend.data import to_numpy
-from gexcore.backend.protocols import Backend, Dataset, Floats
+from gexcore.backend.protocols import Backend, Dataset, Floats, SupportsKronecker
 from gexcore.errors import InvalidModelError
 from gexcore.evaluation.losses import in_order
 
@@ -83,12 +84,13 @@ def kronecker_posterior(
     InvalidModelError
         If the model has no linear or convolutional layer.
     """
+    able = require(backend, SupportsKronecker, by='structure="kfac"')
     seeds = None if seed is None else np.random.default_rng([seed, 0xFA])
     found: dict[str, tuple[NDArray[np.intp], Floats, Floats]] = {}
     for indices in in_order(len(data), batch_size):
         drawn = None if seeds is None else int(seeds.integers(2**32))
         share = len(indices) / len(data)
-        for block in backend.kronecker(state, data.batch(indices), seed=drawn):  # type: ignore[attr-defined]
+        for block in able.kronecker(state, data.batch(indices), seed=drawn):
             _, inputs, outputs = found.get(block.name, (None, 0.0, 0.0))
             found[block.name] = (
                 np.asarray(block.positions),

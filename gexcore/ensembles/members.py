@@ -56,12 +56,12 @@ class Members:
         MissingCapabilityError
             Where the backend has no logits.
         """
-        require(self.backend, SupportsLogits, by="the label suggestion")
+        able = require(self.backend, SupportsLogits, by="the label suggestion")
         states = self.refresh.many(self.states or [self.backend.initial_state()])
         parts = []
         for indices in in_order(len(data), self.batch_size):
             batch = data.batch(indices)
-            logits = [to_numpy(self.backend.logits(state, batch)) for state in states]  # type: ignore[attr-defined]
+            logits = [to_numpy(able.logits(state, batch)) for state in states]
             parts.append(
                 sum(softmax(class_scores(scores, len(indices))) for scores in logits) / len(states)
             )
@@ -75,9 +75,7 @@ class Members:
         MissingCapabilityError
             Where the backend has none.
         """
-        require(self.backend, SupportsLogits, by="relabelling from the trained model")
-        return self._logits(self.backend.initial_state(), data)
-
-    def _logits(self, state: Any, data: Dataset[Any]) -> NDArray[np.float64]:
-        found = outputs(self.backend.logits, state, data, batch_size=self.batch_size)  # type: ignore[attr-defined]
+        able = require(self.backend, SupportsLogits, by="relabelling from the trained model")
+        state = self.backend.initial_state()
+        found = outputs(able.logits, state, data, batch_size=self.batch_size)
         return class_scores(found, len(data))

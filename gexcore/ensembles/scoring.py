@@ -7,7 +7,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.backend.protocols import Backend, Dataset, Indices
+from gexcore.backend.capabilities import require
+from gexcore.backend.protocols import Backend, Dataset, Indices, SupportsTrainingLosses
 from gexcore.ensembles.plan import Plan, steering_size
 from gexcore.ensembles.stepper import Trail, training_batches
 from gexcore.evaluation.losses import checked, evaluate, gather
@@ -138,11 +139,12 @@ class TrainingBatchScorer:
         # the last batch overlaps the one before it: a tiny batch has poor statistics
         starts = [*range(0, n - size, size), n - size]
         state, seen = self._backend.initial_state(), training_batches(self._train)
+        able = require(self._backend, SupportsTrainingLosses, by='scoring="training_batches"')
         losses: NDArray[Any] | None = None
         for seed, start in enumerate(starts):
             indices = order[start : start + size]
             batch = seen(indices, seed)
-            part = gather([checked(self._backend.training_losses(state, batch, seed=seed), size)])  # type: ignore[attr-defined]
+            part = gather([checked(able.training_losses(state, batch, seed=seed), size)])
             losses = np.empty(n, part.dtype) if losses is None else losses
             losses[indices] = part
         assert losses is not None

@@ -48,7 +48,8 @@ class Trail(NamedTuple):
 def training_batches(train: Dataset[Any]) -> Callable[[Indices, int], Any]:
     """A function from positions and a seed to training samples, augmented if the dataset can."""
     if supports(train, SupportsAugmentation):
-        return lambda indices, seed: train.augmented(indices, seed=seed)  # type: ignore[attr-defined]
+        augmented = train.augmented
+        return lambda indices, seed: augmented(indices, seed=seed)
     return lambda indices, seed: train.batch(indices)
 
 
@@ -76,7 +77,7 @@ class Stepper:
         self._backend = backend
         self._batch = training_batches(train)
         self._order = training_order(len(train), plan.batch_size, seed=plan.seed, chain=chain)
-        self._owned = supports(backend, SupportsDonation)
+        self._owner = backend if supports(backend, SupportsDonation) else None
         for _ in range(done):
             next(self._order)
         self.state = self.snapshot(state if done else backend.initial_state())
@@ -90,8 +91,8 @@ class Stepper:
             indices, seed = next(self._order)
             batch = self._batch(indices, seed)
             trail.indices.append(indices)
-            if self._owned:
-                self.state, losses = self._backend.sgd_step_(  # type: ignore[attr-defined]
+            if self._owner is not None:
+                self.state, losses = self._owner.sgd_step_(
                     self.state, batch, lr=schedule(step), seed=seed
                 )
                 trail.losses.append(checked(losses, len(indices)))
@@ -113,4 +114,4 @@ class Stepper:
 
     def snapshot(self, state: Any) -> Any:
         """A copy of a state that no later step changes."""
-        return self._backend.copy(state) if self._owned else state  # type: ignore[attr-defined]
+        return state if self._owner is None else self._owner.copy(state)

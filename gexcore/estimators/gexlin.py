@@ -104,10 +104,13 @@ class GEXLin(Geometric):
             executor=executor,
             title="GEXLin",
         )
-        ravel, trained = given.backend.ravel, given.backend.initial_state()  # type: ignore[attr-defined]
+        able, trained = (
+            require(given.backend, SupportsParams, by="GEXLin"),
+            given.backend.initial_state(),
+        )
         moves = np.empty((len(drawn.members.states), given.size), given.theta.dtype)
         for row, state in zip(moves, drawn.members.states, strict=True):
-            row[:] = to_numpy(ravel(state)) - given.theta
+            row[:] = to_numpy(able.ravel(state)) - given.theta
         members = Tangents(
             given.backend, [trained], moves, drawn.plan.scoring_batch_size, drawn.table.chains
         )

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend.capabilities import require
 from gexcore.backend.protocols import Dataset, SupportsHvp, SupportsKronecker, SupportsParams
 from gexcore.deviations.outputs import output_of
 from gexcore.deviations.table import LossTable, parts
@@ -163,12 +164,13 @@ class Laplace(GradientMethod[LossInfluence]):
         losses: list[list[Losses]] = []
         kept: list[Any] = []
         rng, trained = np.random.default_rng([self.seed, 0x1A]), given.backend.initial_state()
+        able = require(given.backend, SupportsParams, by=name_of(self))
         with progress_bar(
             self.samples, title=name_of(self), show=given.progress, unit="draw"
         ) as bar:
             for part in parts(self.samples, max(1, STATE_BUDGET // given.size)):
                 states = [
-                    given.backend.unravel(trained, given.theta + draw(rng))  # type: ignore[attr-defined]
+                    able.unravel(trained, given.theta + draw(rng))
                     for _ in range(part.start, part.stop)
                 ]
                 scored = refresh.many(states)

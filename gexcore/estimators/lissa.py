@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend.capabilities import require
 from gexcore.backend.data import as_dataset, to_numpy
 from gexcore.backend.protocols import (
     Dataset,
@@ -284,9 +285,9 @@ class Solved(Result):
 
     def _solved(self, dataset: Dataset[Any]) -> Iterator[tuple[Floats, Floats]]:
         """Gradients of samples and their solutions, both of shape (b, p)."""
+        able = require(self.given.backend, SupportsSampleGradients, by="LiSSA")
         size = min(self.method.batch_size, max(1, GRADIENT_BUDGET // self.given.size))
         for start in range(0, len(dataset), size):
             batch = dataset.batch(np.arange(start, min(start + size, len(dataset))))
-            found = self.given.backend.sample_gradients(self._state, batch)  # type: ignore[attr-defined]
-            gradients = to_numpy(found).astype(np.float64)
+            gradients = to_numpy(able.sample_gradients(self._state, batch)).astype(np.float64)
             yield gradients, self.method.solve(self.given, gradients)

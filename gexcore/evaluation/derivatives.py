@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.backend.capabilities import supports
+from gexcore.backend.capabilities import require, supports
 from gexcore.backend.data import to_numpy
 from gexcore.backend.protocols import (
     Array,
     Backend,
     Dataset,
     Indices,
+    SupportsHvp,
     SupportsJvp,
     SupportsSampleGradients,
 )
@@ -61,12 +62,12 @@ def directional(
     """
     derive: Callable[..., Array] = partial(difference, backend)
     if supports(backend, SupportsJvp):
-        derive = backend.jvp  # type: ignore[attr-defined]
-    by_gradients = _by_gradients(backend, tangents.shape, batch_size)
+        derive = backend.jvp
+    able = _by_gradients(backend, tangents.shape, batch_size)
 
     def at(state: Any, batch: Any, size: int) -> NDArray[np.float64]:
-        if by_gradients:
-            gradients = to_numpy(backend.sample_gradients(state, batch))  # type: ignore[attr-defined]
+        if able is not None:
+            gradients = to_numpy(able.sample_gradients(state, batch))
             return np.asarray(tangents.astype(gradients.dtype) @ gradients.T)
         rows = [checked(derive(state, tangent, batch), size) for tangent in tangents]
         host = [to_numpy(row).astype(np.float64) for row in rows]
@@ -86,15 +87,17 @@ def directional_passes(
     backend: Backend[Any, Any], shape: tuple[int, ...], samples: int, *, batch_size: int
 ) -> Passes:
     """Passes of `directional` for tangents of this shape."""
-    if _by_gradients(backend, shape, batch_size):
+    if _by_gradients(backend, shape, batch_size) is not None:
         return Passes(gradient=samples)
     count = shape[0] * samples
     return Passes(jvp=count) if supports(backend, SupportsJvp) else Passes(forward=2 * count)
 
 
-def _by_gradients(backend: Backend[Any, Any], shape: tuple[int, ...], batch_size: int) -> bool:
+def _by_gradients(
+    backend: Backend[Any, Any], shape: tuple[int, ...], batch_size: int
+) -> SupportsSampleGradients[Any, Any] | None:
     fits = shape[0] >= FEWEST_DIRECTIONS and shape[1] * batch_size <= GRADIENT_BUDGET
-    return fits and supports(backend, SupportsSampleGradients)
+    return backend if fits and supports(backend, SupportsSampleGradients) else None
 
 
 def difference(backend: Any, state: Any, tangent: NDArray[Any], batch: Any) -> NDArray[np.float64]:
@@ -144,10 +147,12 @@ def hessian_product(
         positions[start : start + batch_size] for start in range(0, len(positions), batch_size)
     ]
 
+    able = require(backend, SupportsHvp, by="a product with the Hessian")
+
     def product(vector: NDArray[Any]) -> NDArray[np.float64]:
         total = weight_decay * vector.astype(np.float64)
         for part in parts:
-            moved = to_numpy(backend.hvp(state, vector, data.batch(part)))  # type: ignore[attr-defined]
+            moved = to_numpy(able.hvp(state, vector, data.batch(part)))
             total += len(part) / len(positions) * moved.astype(np.float64)
         return total
 

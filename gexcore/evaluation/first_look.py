@@ -58,7 +58,7 @@ def first_look(
         if by_class and target is not None:
             _check_kind(target)
         if number == 0 and supports(backend, SupportsLogits):
-            width = _width(backend.logits(state, batch), len(indices))  # type: ignore[attr-defined]
+            width = _width(backend.logits(state, batch), len(indices))
         if target is not None:
             if by_class:
                 _check_range(target, width)

@@ -86,8 +86,8 @@ def evaluate_many(
 ) -> NDArray[Any]:
     """Losses of several states in one pass over the data, shape (states, samples)."""
     if supports(backend, SupportsEnsemble):
-        stacked = backend.stack(states)  # type: ignore[attr-defined]
-        score = partial(backend.forward_many, stacked)  # type: ignore[attr-defined]
+        stacked = backend.stack(states)
+        score = partial(backend.forward_many, stacked)
         parts = [score(data.batch(indices)) for indices in in_order(len(data), batch_size)]
         return np.concatenate([to_numpy(part) for part in parts], axis=1)
     rows: list[list[Array]] = [[] for _ in states]

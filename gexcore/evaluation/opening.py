@@ -10,10 +10,16 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from gexcore.backend.capabilities import supports
+from gexcore.backend.capabilities import require, supports
 from gexcore.backend.data import as_dataset, to_numpy
 from gexcore.backend.optimizer import Optimizer
-from gexcore.backend.protocols import Backend, Dataset, SupportsOptimizer
+from gexcore.backend.protocols import (
+    Backend,
+    Dataset,
+    SupportsOptimizer,
+    SupportsParams,
+    SupportsSelection,
+)
 from gexcore.errors import InvalidDataError
 from gexcore.evaluation.first_look import FirstLook, first_look
 from gexcore.evaluation.recipe import Recipe, made
@@ -73,7 +79,8 @@ class Opened:
     @cached_property
     def theta(self) -> NDArray[Any]:
         """The trainable parameters θ*, shape (p,). The backend needs `SupportsParams`."""
-        return to_numpy(self.backend.ravel(self.backend.initial_state()))  # type: ignore[attr-defined]
+        state = self.backend.initial_state()
+        return to_numpy(require(self.backend, SupportsParams, by="the vector θ*").ravel(state))
 
     @property
     def size(self) -> int:
@@ -96,7 +103,7 @@ class Opened:
             return self
         names = resolve(self.backend, parameters, by=by)
         recipe = self.recipe and replace(self.recipe, parameters=tuple(names))
-        backend = self.backend.select(names)  # type: ignore[attr-defined]
+        backend = require(self.backend, SupportsSelection, by=by).select(names)
         return replace(self, backend=backend, recipe=recipe)
 
     def stepping_with(self, optimizer: Optimizer) -> Opened:
@@ -107,7 +114,7 @@ class Opened:
         if self.given:
             backend = self.backend
         elif supports(self.backend, SupportsOptimizer):
-            backend = self.backend.with_optimizer(optimizer)  # type: ignore[attr-defined]
+            backend = self.backend.with_optimizer(optimizer)
         else:
             backend = _created(made(recipe.model), recipe)
         return replace(self, backend=backend, recipe=recipe)

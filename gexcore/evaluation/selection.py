@@ -26,8 +26,8 @@ def resolve(backend: Backend[Any, Any], parameters: str | Sequence[str], *, by: 
     MissingCapabilityError
         If the backend's parameters have no names.
     """
-    require(backend, SupportsSelection, by=f"{by} with parameters=")
-    names = list(backend.parameter_names())  # type: ignore[attr-defined]
+    able = require(backend, SupportsSelection, by=f"{by} with parameters=")
+    names = list(able.parameter_names())
     patterns = [parameters] if isinstance(parameters, str) else list(parameters)
     # a name may itself look like a pattern
     fits = {p: [name for name in names if name == p or fnmatchcase(name, p)] for p in patterns}
@@ -52,8 +52,7 @@ def last_layer(backend: Backend[Any, Any]) -> list[str]:
     MissingCapabilityError
         If the backend's parameters have no names.
     """
-    require(backend, SupportsSelection, by="the last layer")
-    names = list(backend.parameter_names())  # type: ignore[attr-defined]
+    names = list(require(backend, SupportsSelection, by="the last layer").parameter_names())
     return [name for name in names if _layer_of(name) == _layer_of(names[-1])]
 
 

@@ -26,9 +26,9 @@ class Refresher:
     """
 
     def __init__(self, backend: Backend[Any, Any], data: Dataset[Any], *, seed: int) -> None:
-        self._backend = backend
         self._data = data
-        self.active = supports(backend, SupportsBufferRefresh)
+        self._able = backend if supports(backend, SupportsBufferRefresh) else None
+        self.active = self._able is not None
         order = np.random.default_rng([seed, 0xB4]).permutation(len(data))
         size = max(1, min(REFRESH_BATCH_SIZE, len(data)))
         self._batches = [order[i : i + size] for i in range(0, len(order) - size + 1, size)][
@@ -41,7 +41,7 @@ class Refresher:
 
     def many(self, states: Sequence[Any]) -> list[Any]:
         """The states with refreshed statistics. Batches are made once for all states."""
-        if not self.active:
+        if self._able is None:
             return list(states)
         batches = [self._data.batch(indices) for indices in self._batches]
-        return [self._backend.refresh_buffers(state, batches) for state in states]  # type: ignore[attr-defined]
+        return [self._able.refresh_buffers(state, batches) for state in states]

@@ -153,7 +153,7 @@ def _train(train: Train, x: Any, y: Any, *, seed: int, fold: int) -> Any:
 
 
 def _probabilities(engine: Backend[Any, Any], data: Any) -> Floats:
-    require(engine, SupportsLogits, by="ConfidentLearning")
+    able = require(engine, SupportsLogits, by="ConfidentLearning")
     dataset, state = as_dataset(data, engine), engine.initial_state()
-    logits = outputs(engine.logits, state, dataset, batch_size=BATCH_SIZE)  # type: ignore[attr-defined]
+    logits = outputs(able.logits, state, dataset, batch_size=BATCH_SIZE)
     return softmax(class_scores(logits, len(dataset)))

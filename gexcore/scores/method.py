@@ -73,6 +73,8 @@ class RecordedScore(ABC):
 class EitherScore(RecordedScore):
     """A score of recorded runs if ``recorder`` is set, or else of a model on the data."""
 
+    recorder: Any
+
     def fit(
         self,
         model: Any = None,
@@ -88,7 +90,7 @@ class EitherScore(RecordedScore):
         ------
         MissingCapabilityError, InvalidModelError, InvalidDataError
         """
-        if self.recorder is not None:  # type: ignore[attr-defined]
+        if self.recorder is not None:
             return super().fit(model, data, backend=backend)
         return self._from_model(
             Sweep(self, model, data, loss=loss, backend=backend, progress=progress)

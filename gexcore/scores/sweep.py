@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from gexcore.backend.capabilities import require
 from gexcore.backend.classes import class_scores
 from gexcore.backend.data import to_numpy
-from gexcore.backend.protocols import Backend, Floats
+from gexcore.backend.protocols import (
+    Backend,
+    Floats,
+    SupportsCheckpoints,
+    SupportsFeatures,
+    SupportsLogits,
+    SupportsParams,
+    SupportsSampleGradients,
+)
 from gexcore.errors import InvalidDataError, InvalidModelError
 from gexcore.evaluation.derivatives import GRADIENT_BUDGET
 from gexcore.evaluation.losses import evaluate, in_order, outputs
@@ -105,7 +113,7 @@ class Sweep:
         if not self._checkpoints:
             yield self.engine.initial_state()
         for checkpoint in self._checkpoints:
-            yield self.engine.load(checkpoint)  # type: ignore[attr-defined]
+            yield require(self.engine, SupportsCheckpoints, by=self._name).load(checkpoint)
 
     def losses(self, state: Any) -> NDArray[Any]:
         """Losses of a state, shape (samples,)."""
@@ -114,11 +122,13 @@ class Sweep:
 
     def logits(self, state: Any) -> Floats:
         """Class scores of a state, shape (samples, K) with K ≥ 2."""
-        return class_scores(self._outputs(self.engine.logits, state), len(self.data))  # type: ignore[attr-defined]
+        able = require(self.engine, SupportsLogits, by=self._name)
+        return class_scores(self._outputs(able.logits, state), len(self.data))
 
     def features(self, state: Any) -> Floats:
         """Inputs of the last layer for every sample, shape (samples, h)."""
-        return self._outputs(self.engine.features, state)  # type: ignore[attr-defined]
+        able = require(self.engine, SupportsFeatures, by=self._name)
+        return self._outputs(able.features, state)
 
     def _outputs(self, method: Callable[[Any, Any], Any], state: Any) -> Floats:
         """Results of a forward method for every sample, shape (samples, …)."""
@@ -128,12 +138,14 @@ class Sweep:
     def gradient_norms(self, state: Any) -> Floats:
         """‖∇ℓ‖₂ of every sample's loss by the trainable parameters, shape (samples,)."""
         self._passes.append(Passes(gradient=len(self.data)))
-        size = max(1, int(np.prod(np.shape(self.engine.ravel(state)))))  # type: ignore[attr-defined]
+        flat = require(self.engine, SupportsParams, by=self._name).ravel(state)
+        size = max(1, int(np.prod(np.shape(flat))))
         at_once = max(1, min(BATCH_SIZE, GRADIENT_BUDGET // size))
-        gradients = self.engine.sample_gradients  # type: ignore[attr-defined]
+        able = require(self.engine, SupportsSampleGradients, by=self._name)
         parts = [
             np.linalg.norm(
-                to_numpy(gradients(state, self.data.batch(i))).astype(np.float64), axis=1
+                to_numpy(able.sample_gradients(state, self.data.batch(i))).astype(np.float64),
+                axis=1,
             )
             for i in in_order(len(self.data), at_once)
         ]

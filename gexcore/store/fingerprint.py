@@ -97,13 +97,11 @@ def _data_digest(data: Dataset[Any], name: str, unread: set[str]) -> str:
     return _sampled_digest(data, name, unread, lambda: data.batch(chosen))
 
 
-def _augmented_digest(train: Any, unread: set[str]) -> str | None:
+def _augmented_digest(train: Dataset[Any], unread: set[str]) -> str | None:
     if not supports(train, SupportsAugmentation):
         return None
-    chosen = _sample(len(train))
-    return _sampled_digest(
-        train, "the augmentation", unread, lambda: train.augmented(chosen, seed=1)
-    )
+    chosen, augmented = _sample(len(train)), train.augmented
+    return _sampled_digest(train, "the augmentation", unread, lambda: augmented(chosen, seed=1))
 
 
 def _sampled_digest(

@@ -86,7 +86,7 @@ class Problem:
     def settled_losses(self, state: Any) -> NDArray[np.float64]:
         """Losses of all samples, with statistics refreshed if the backend has any."""
         if supports(self.backend, SupportsBufferRefresh):
-            state = self.backend.refresh_buffers(state, [self.everything()])  # type: ignore[attr-defined]
+            state = self.backend.refresh_buffers(state, [self.everything()])
         return numbers(self.backend.forward(state, self.everything()))
 
     def observe(self, state: Any) -> list[NDArray[np.float64]]:
@@ -97,7 +97,7 @@ class Problem:
             self.backend.forward(after, self.everything()),
         ]
         if supports(self.backend, SupportsParams):
-            seen.append(self.backend.ravel(state))  # type: ignore[attr-defined]
+            seen.append(self.backend.ravel(state))
         # a copy, because the backend may later write into its results
         return [numbers(array).copy() for array in seen]
 

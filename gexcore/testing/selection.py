@@ -116,10 +116,11 @@ def check_checkpoints(problem: Problem) -> None:
     problem.walk(backend.load(checkpoint), 2)
     problem.assert_seen(backend.load(checkpoint), before)
     problem.assert_seen(backend.restart(state), before)
+    expected = backend.forward(state, problem.everything())
     if supports(backend, SupportsSelection):
         selected: Any = backend.select(list(backend.parameter_names())[-1:])
         losses = selected.forward(selected.load(checkpoint), problem.everything())
-        assert_close(losses, backend.forward(state, problem.everything()), problem.tolerance)
+        assert_close(losses, expected, problem.tolerance)
 
 
 def _choices(names: Mapping[str, int]) -> list[list[str]]:
