@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1
 rm -rf dist
 "$bin/pip" wheel -q --no-deps --no-build-isolation -w dist .
 wheel=$(ls dist/gexcore-*.whl)
-"$bin/pip" install -q -c constraints.txt "$wheel[torch,jax,tensorflow,sklearn,store,distributed,report,testing]"
+"$bin/pip" install -q -c constraints.txt "$wheel[all]"
 
 # What others compute alike, in an environment of its own: their requirements are not ours.
 python3 -m venv --clear "$environment-peers"
@@ -27,6 +27,7 @@ OMP_NUM_THREADS=1 "$environment-peers/bin/pytest" tests/peers
 
 "$bin/ruff" check .
 "$bin/ruff" format --check .
+"$bin/codespell"
 "$bin/mypy"
 "$bin/lint-imports"
 
@@ -38,7 +39,7 @@ xargs -P "$(env -u OMP_NUM_THREADS nproc)" -L 1 sh -c "$run" "$bin" <<'GROUPS'
 tests/backends/test_tensorflow*.py
 tests/backends/test_jax*.py
 tests/backends/test_torch*.py
-tests/test_layout.py tests/backend tests/evaluation tests/deviations tests/influence tests/testing tests/docs
+tests/test_*.py tests/backend tests/evaluation tests/deviations tests/influence tests/testing tests/docs
 tests/ensembles tests/store
 tests/estimators tests/scores tests/theory
 tests/cli tests/decisions tests/outputs

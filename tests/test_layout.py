@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import gexcore
 
+ROOT = Path(__file__).parents[1]
 FRAMEWORKS = {
     "torch",
     "jax",
@@ -71,3 +75,57 @@ def test_every_public_name_is_found_when_asked_for_and_no_other() -> None:
         assert name in dir(gexcore)
     with pytest.raises(AttributeError, match="has no attribute 'GEXX'"):
         gexcore.GEXX  # noqa: B018
+
+
+def run_at_root(*command: str) -> subprocess.CompletedProcess[str]:
+    """A Python module, run at the root of the repository."""
+    return subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_the_picture_of_the_architecture_is_that_of_the_code() -> None:
+    done = run_at_root("bench.architecture", "--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_folder_is_explained_and_drawn() -> None:
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    picture = (ROOT / "docs/architecture.svg").read_text(encoding="utf-8")
+    for path in (ROOT / "gexcore").iterdir():
+        if path.is_dir() and (path / "__init__.py").exists():
+            assert f"`{path.name}`" in page
+            assert f">{path.name}</text>" in picture
+
+
+@pytest.mark.parametrize(
+    ("importer", "line", "contract"),
+    [
+        ("deviations/table.py", "from gexcore.estimators.gex import GEX", "Imports go down"),
+        ("backend/data.py", "import torch", "The core imports no framework"),
+        (
+            "deviations/equation.py",
+            "from gexcore.deviations.table import LossTable",
+            "No circle between the modules of a folder",
+        ),
+    ],
+)
+def test_a_reversed_import_breaks_its_contract(
+    tmp_path: Path, importer: str, line: str, contract: str
+) -> None:
+    for name in ("gexcore", *(path.name for path in (ROOT / "backends").glob("gexcore_*"))):
+        source = ROOT / name if name == "gexcore" else ROOT / "backends" / name
+        shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    with (tmp_path / "gexcore" / importer).open("a", encoding="utf-8") as file:
+        file.write(f"\n{line}\n")
+    done = subprocess.run(
+        [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    broken = [told for told in done.stdout.splitlines() if " BROKEN" in told]
+    assert [told.startswith(contract) for told in broken] == [True], done.stdout

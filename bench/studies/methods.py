@@ -117,6 +117,14 @@ def folds(t: Trained) -> float:
     return (FOLDS - 1) * t.epochs * 3
 
 
+def paper(seed: int) -> gx.Geometric:
+    """The members of `GEX.paper(chains=5, steps=50)`."""
+    return gx.Geometric(
+        chains=5, snapshots=1, lr=gx.Cosine(0.05, 50), steps_per_snapshot=50, weight_decay=5e-4,
+        batch_size=128, scoring="evaluated", seed=seed,
+    )  # fmt: skip
+
+
 CHECKPOINTS = "5 checkpoints of the training"
 RECORDED = "the training's own curves"
 EARLY = f"{EARLY_RUNS} early trainings"
@@ -133,12 +141,12 @@ METHODS = [
     Method("LastLayer(GEX(chains=1))", lambda t, s: gx.LastLayer(gx.GEX(chains=1, seed=s))),
     Method("RandProj(directions=10)", lambda t, s: gx.RandProj(directions=10, seed=s)),
     Method(
-        "TracInRP(ensemble=GEX.paper(chains=5, steps=50), directions=5)",
+        "TracInRP(ensemble=Geometric(chains=5, snapshots=1, …), directions=5)",
         lambda t,
-            s: gx.TracInRP(ensemble=gx.GEX.paper(chains=5, steps=50, seed=s), directions=5, seed=s),
+            s: gx.TracInRP(ensemble=paper(s), directions=5, seed=s),
     ),
     Method(
-        "TracInRP(ensemble=GEX(chains=1), directions=5)",
+        "TracInRP(ensemble=Geometric(chains=1), directions=5)",
         lambda t, s: gx.TracInRP(ensemble=gx.Geometric(chains=1, seed=s), directions=5, seed=s),
         only="digits", instead="40 states of 5 directions, beyond this study's time",
     ),

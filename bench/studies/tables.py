@@ -21,7 +21,9 @@ import numpy as np
 from bench.studies.rows import Row, read
 
 DOCS = Path(__file__).parents[2] / "docs"
-MARKS = re.compile(r"(<!-- rows: (\w+)(?: by (\w+))? -->\n).*?(<!-- end of rows -->)", re.DOTALL)
+MARKS = re.compile(
+    r"(^<!-- rows: (\w+)(?: by (\w+))? -->\n).*?(^<!-- end of rows -->)", re.DOTALL | re.MULTILINE
+)
 
 
 def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -37,7 +37,7 @@ def test_a_number_that_was_put_in_by_hand_is_found():
 
 
 def test_every_row_says_when_it_was_measured_and_is_shown():
-    shown = set(re.findall(r"<!-- rows: (\w+)", "".join(PAGES.values())))
+    shown = set(re.findall(r"^<!-- rows: (\w+)", "".join(PAGES.values()), re.MULTILINE))
     files = {path.stem: path for path in (ROOT / "docs/rows").glob("*.jsonl")}
     assert shown == files.keys()
     for path in files.values():
@@ -48,5 +48,6 @@ def test_every_row_says_when_it_was_measured_and_is_shown():
 @pytest.mark.parametrize("name", PAGES)
 def test_commands_of_studies_are_there(name):
     for module in re.findall(r"python -m (bench\.[\w.]*\w)", PAGES[name]):
-        assert (ROOT / f"{module.replace('.', '/')}.py").exists(), module
+        if not module.endswith(".NAME"):
+            assert (ROOT / f"{module.replace('.', '/')}.py").exists(), module
     assert not re.search(r"python bench/", PAGES[name])
