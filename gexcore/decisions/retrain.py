@@ -13,8 +13,9 @@ from gexcore.backend.protocols import SupportsLogits
 from gexcore.backend.registry import default_registry
 from gexcore.decisions.clean import Cleaned
 from gexcore.decisions.targets import new_targets
-from gexcore.errors import InvalidDataError, InvalidModelError, InvalidSettingError
+from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.evaluation.losses import in_order
+from gexcore.evaluation.recipe import trained
 
 Recipe = Callable[..., Any]
 """``train(x, y, *, seed) -> model``, where y holds classes or rows of soft targets."""
@@ -92,16 +93,15 @@ def retrain(
         versions[name] = (x[cleaned.indices], new_targets(y, labels, cleaned))
     for seed in range(seeds):
         for name, (inputs, targets) in versions.items():
-            try:
-                model = train(inputs, targets, seed=seed)
-            except Exception as error:
-                told = f"{type(error).__name__}: {error}".splitlines()[0]
-                kind = "one row of soft targets per sample" if np.ndim(targets) == 2 else "classes"
-                msg = (
-                    f"the recipe failed on {name!r} with seed {seed} ({told}); it is called as "
-                    f"train(x, y, seed={seed}), y being {kind}"
-                )
-                raise InvalidModelError(msg) from error
+            kind = "one row of soft targets per sample" if np.ndim(targets) == 2 else "classes"
+            model = trained(
+                train,
+                inputs,
+                targets,
+                where=f"on {name!r} with seed {seed}",
+                call=f"train(x, y, seed={seed}), y being {kind}",
+                seed=seed,
+            )
             yield Trial(name, seed, len(targets), accuracy(model, test, backend=backend))
 
 

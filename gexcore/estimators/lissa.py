@@ -19,8 +19,6 @@ from gexcore.backend.protocols import (
     SupportsParams,
     SupportsSampleGradients,
 )
-from gexcore.decisions.threshold import Method as ThresholdMethod
-from gexcore.decisions.threshold import Suspects
 from gexcore.errors import InvalidSettingError
 from gexcore.estimators.method import GradientMethod
 from gexcore.estimators.results import name_of, record
@@ -28,8 +26,7 @@ from gexcore.evaluation.derivatives import GRADIENT_BUDGET, directional, hessian
 from gexcore.evaluation.opening import Opened
 from gexcore.evaluation.passes import Passes, sum_passes
 from gexcore.influence.record import Run
-from gexcore.influence.result import Result
-from gexcore.influence.scores import Scores
+from gexcore.influence.scores import Scored, Scores
 from gexcore.progress import progress_bar
 from gexcore.settings import check_count, check_number, check_seed
 
@@ -163,7 +160,7 @@ class LiSSA(GradientMethod["Solved"]):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Solved(Result):
+class Solved(Scored):
     """Influences that are solved on demand.
 
     Parameters
@@ -253,23 +250,6 @@ class Solved(Result):
             return self.run
         passes = sum_passes([self.run.passes, self.passes(len(self))])
         return replace(self.run, passes=passes)
-
-    def columns(self) -> dict[str, NDArray[Any]]:
-        """The columns of `scores`; this is where it solves."""
-        return self.scores().columns()
-
-    def ranking(self, k: int | None = None) -> NDArray[np.intp]:
-        """Positions of the samples, or of the first `k`, highest self-influence first."""
-        return self.scores().ranking(k)
-
-    def suspects(self, method: ThresholdMethod = "auto", *, rate: float | None = None) -> Suspects:
-        """Samples of high self-influence; see `gexcore.Scores.suspects`."""
-        return self.scores().suspects(method, rate=rate)
-
-    @property
-    def threshold_on(self) -> str:
-        """The quantity that thresholds are on."""
-        return "suspicion"
 
     @cached_property
     def _solved_self(self) -> Floats:

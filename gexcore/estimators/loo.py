@@ -20,7 +20,7 @@ from gexcore.estimators.retrained import Retrained
 from gexcore.evaluation.losses import evaluate
 from gexcore.evaluation.opening import Opened, opened, reopened
 from gexcore.evaluation.passes import Passes
-from gexcore.evaluation.recipe import Recipe, made
+from gexcore.evaluation.recipe import Recipe, made, trained
 from gexcore.influence.record import Run, settings_of
 from gexcore.progress import progress_bar
 from gexcore.settings import check_count, check_seed
@@ -185,17 +185,16 @@ class LOO:
     ) -> tuple[Floats, float]:
         """Losses of the test data and of sample i after a training without sample i."""
         kept = np.delete(np.arange(len(given.data)), i)
-        try:
-            start = copy.deepcopy(made(recipe.model)) if self.start == "warm" else None
-            trained = self.train(subset(given.data, kept), start, seed)
-        except Exception as error:
-            told = f"{type(error).__name__}: {error}".splitlines()[0]
-            msg = (
-                f"train failed without sample {i} ({told}); it is called as train(data, start, "
-                f"seed={seed})"
-            )
-            raise InvalidModelError(msg) from error
-        engine = opened(trained, given.data, loss=recipe.loss, backend=recipe.backend).backend
+        start = copy.deepcopy(made(recipe.model)) if self.start == "warm" else None
+        model = trained(
+            self.train,
+            subset(given.data, kept),
+            start,
+            seed,
+            where=f"without sample {i}",
+            call=f"train(data, start, seed={seed})",
+        )
+        engine = opened(model, given.data, loss=recipe.loss, backend=recipe.backend).backend
         tests = given.data if given.test is None else given.test
         state = engine.initial_state()
         losses = evaluate(engine, state, tests, batch_size=self.batch_size).astype(np.float64)

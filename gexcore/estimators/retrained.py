@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.backend.protocols import Floats, Indices
-from gexcore.decisions.threshold import Method as ThresholdMethod
-from gexcore.decisions.threshold import Suspects
 from gexcore.influence.record import Run
-from gexcore.influence.result import Result
-from gexcore.influence.scores import Scores
+from gexcore.influence.scores import Scored, Scores
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Retrained(Result):
+class Retrained(Scored):
     """Differences of losses after training without a sample.
 
     Parameters
@@ -72,20 +68,3 @@ class Retrained(Result):
         own = np.full(self.run.samples, np.nan)
         own[self.indices] = self.self_influence()
         return Scores(own, self.labels, "self-influence", "mislabelled", self.run)
-
-    def columns(self) -> dict[str, NDArray[Any]]:
-        """The columns of `scores`."""
-        return self.scores().columns()
-
-    def ranking(self, k: int | None = None) -> NDArray[np.intp]:
-        """Positions of the samples, or of the first `k`, highest self-influence first."""
-        return self.scores().ranking(k)
-
-    def suspects(self, method: ThresholdMethod = "auto", *, rate: float | None = None) -> Suspects:
-        """Samples of high self-influence, by `gexcore.Scores.suspects`."""
-        return self.scores().suspects(method, rate=rate)
-
-    @property
-    def threshold_on(self) -> str:
-        """The quantity that thresholds are on."""
-        return "suspicion"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gexcore.backend.optimizer import Optimizer
+from gexcore.errors import InvalidModelError
 
 
 class Factory:
@@ -41,6 +42,29 @@ class Factory:
 def made(value: Any) -> Any:
     """The value, or the result of its factory."""
     return value() if isinstance(value, Factory) else value
+
+
+def trained(train: Callable[..., Any], *args: Any, where: str, call: str, **settings: Any) -> Any:
+    """The model that a user's training gives.
+
+    Parameters
+    ----------
+    train : callable
+    *args, **settings
+        The arguments of the training.
+    where, call : str
+        Where the training is, and how it is called, for the message of an error.
+
+    Raises
+    ------
+    InvalidModelError
+        If the training fails.
+    """
+    try:
+        return train(*args, **settings)
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise InvalidModelError(f"train failed {where} ({told}); it is called as {call}") from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from gexcore._version import versions_of
 from gexcore.ensembles.chain import Snapshot
 from gexcore.ensembles.drawn import Drawn
 from gexcore.ensembles.plan import Plan
@@ -106,7 +107,7 @@ class Run:
             **({"planned": self._cost(self.planned)} if self.planned else {}),
             "passes": self._cost(self.passes),
             "seconds": round(self.seconds, 3),
-            "versions": {"python": platform.python_version(), **_versions()},
+            "versions": {"python": platform.python_version(), **versions_of(REPORTED)},
         }
 
     def _chains(self) -> dict[str, Any]:
@@ -139,15 +140,3 @@ def _plain(value: Any) -> Any:
         plain = all(isinstance(item, str | int | float) for item in value) and len(value) <= 32
         return list(value) if plain else f"{len(value)} items"
     return repr(value) if is_dataclass(value) else getattr(value, "__name__", type(value).__name__)
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {}
-    for name in REPORTED:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -137,3 +138,28 @@ class Scores(Result):
             "value": self.values,
             "suspect": suspect,
         }
+
+
+class Scored(Result):
+    """A result whose samples are judged by one score, such as its self-influence."""
+
+    @abstractmethod
+    def scores(self) -> Scores:
+        """The score of every sample."""
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """The columns of `scores`, one row per sample in the data's order."""
+        return self.scores().columns()
+
+    def ranking(self, k: int | None = None) -> NDArray[np.intp]:
+        """Positions of the samples, or of the first `k`, highest score first."""
+        return self.scores().ranking(k)
+
+    def suspects(self, method: Method = "auto", *, rate: float | None = None) -> Suspects:
+        """Samples of high scores; see `gexcore.Scores.suspects`."""
+        return self.scores().suspects(method, rate=rate)
+
+    @property
+    def threshold_on(self) -> str:
+        """The quantity that thresholds are on."""
+        return "suspicion"

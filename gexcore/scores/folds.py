@@ -18,6 +18,7 @@ from gexcore.errors import InvalidDataError, InvalidModelError, InvalidSettingEr
 from gexcore.evaluation.losses import outputs
 from gexcore.evaluation.opening import BATCH_SIZE
 from gexcore.evaluation.passes import Passes
+from gexcore.evaluation.recipe import trained
 from gexcore.progress import progress_bar
 
 Train = Callable[..., Any]
@@ -142,14 +143,9 @@ def hold_out(
 
 def _train(train: Train, x: Any, y: Any, *, seed: int, fold: int) -> Any:
     seeded = "seed" in inspect.signature(train).parameters
-    try:
-        return train(x, y, seed=seed) if seeded else train(x, y)
-    except Exception as error:
-        told = f"{type(error).__name__}: {error}".splitlines()[0]
-        call = f"train(x, y, seed={seed})" if seeded else "train(x, y)"
-        raise InvalidModelError(
-            f"the recipe failed on fold {fold} ({told}); it is called as {call}"
-        ) from error
+    settings = {"seed": seed} if seeded else {}
+    call = f"train(x, y, seed={seed})" if seeded else "train(x, y)"
+    return trained(train, x, y, where=f"on fold {fold}", call=call, **settings)
 
 
 def _probabilities(engine: Backend[Any, Any], data: Any) -> Floats:

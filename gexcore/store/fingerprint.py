@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore._version import __version__
+from gexcore._version import __version__, versions_of
 from gexcore.backend.capabilities import supports
 from gexcore.backend.data import ArrayDataset, MappingDataset
 from gexcore.backend.digests import columns_digest, parameters_digest
@@ -147,10 +146,7 @@ def _versions(backend: str) -> dict[str, str]:
         needed = default_registry().spec(backend).requires
     except UnknownBackendError:  # a backend that the user made
         needed = ()
-    found = {"gexcore": __version__}
-    for name in ("numpy", *needed):
-        try:
-            found[name] = version(DISTRIBUTIONS.get(name, name))
-        except PackageNotFoundError:
-            continue
-    return found
+    return {
+        "gexcore": __version__,
+        **versions_of(DISTRIBUTIONS.get(name, name) for name in ("numpy", *needed)),
+    }

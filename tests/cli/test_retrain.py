@@ -87,7 +87,7 @@ def test_a_recipe_that_fails_is_one_sentence_after_what_was_found(project, run):
         "argmax, seed 0",
     ]
     assert outcome.err == (
-        "gexcore: the recipe failed on 'eq16' with seed 0 (ValueError: one label per sample, "
+        "gexcore: train failed on 'eq16' with seed 0 (ValueError: one label per sample, "
         "please); "
         "it is called as train(x, y, seed=0), y being one row of soft targets per sample\n"
     )
@@ -158,7 +158,7 @@ def test_what_cannot_be_retrained(three):
     with pytest.raises(InvalidSettingError, match="seeds is 0"):
         list(retrain(lambda x, y, *, seed: MODEL, data, {}, data, seeds=0))
     with pytest.raises(
-        InvalidModelError, match=r"the recipe failed on 'as given' with seed 0 \(TypeError"
+        InvalidModelError, match=r"train failed on 'as given' with seed 0 \(TypeError"
     ):
         list(retrain(lambda x, y: MODEL, data, {}, data))
     with pytest.raises(InvalidModelError, match=r"no backend takes a model of type builtins\.int"):
