@@ -230,13 +230,14 @@ def plot_gallery(
 def plot_convergence(
     influence: LossInfluence, *, draws: int = 8, seed: int = 0, ax: Axes | None = None
 ) -> Axes:
-    """Correlations of suspicion by the number of members: would more members change the scores?
+    """Correlations of mean clipped losses by the number of members: would more change the scores?
 
-    The curve *between halves* is Pearson's correlation of suspicion between halves of the chains,
-    with m members from each half. It is a mean over random draws. A single chain is cut into its
-    first and second part. Their members are related, so that curve is too good. The curve *with all
-    members* is the correlation of suspicion from m random members with the suspicion of the run. It
-    always ends at 1. If the first curve still rises at its end, take more chains or snapshots.
+    The curve *between halves* is Pearson's correlation of the means over m members of one half of
+    the chains with those over m members of the other half. It is a mean over random draws. A single
+    chain is cut into its first and second part. Their members are related, so that curve is too
+    good. The curve *with all members* is the correlation of the means over m random members with
+    the means over all. It always ends at 1. If the first curve still rises at its end, take more
+    chains or snapshots.
 
     Parameters
     ----------
@@ -284,7 +285,7 @@ def plot_convergence(
         sizes = sorted(found)
         means = [float(np.mean(found[size])) for size in sizes]
         ax.plot(sizes, means, marker="o", markersize=4, color=color, label=name)
-    ax.set(xlabel="members", ylabel="correlation of suspicion", ylim=(None, 1.0))
+    ax.set(xlabel="members", ylabel="correlation of mean losses", ylim=(None, 1.0))
     ax.legend(frameon=False)
     return ax
 

@@ -22,7 +22,7 @@ import gexcore as gx
 from bench.studies import data, small
 from bench.studies.rows import Row, machine, parser, read, written
 from bench.studies.tables import groups, markdown, spread
-from gexcore.decisions.threshold import find_threshold
+from gexcore.decisions.threshold import above, find_threshold
 from gexcore.influence.loss_influence import THRESHOLD_CLIP
 
 METHODS = ("auto", "valley", "otsu", "mixture")
@@ -102,7 +102,7 @@ def judged(problem: Scored) -> Iterator[Row]:
     """What every threshold flags, against the truth."""
     for method in METHODS:
         found = find_threshold(problem.scores, problem.labels, method=method)
-        flagged = problem.scores > (np.inf if found.value is None else found.value)
+        flagged = above(problem.scores, problem.labels, found)
         hits = int((flagged & problem.wrong).sum())
         yield {
             "data": problem.name,

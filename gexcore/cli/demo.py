@@ -23,7 +23,7 @@ from gexcore.cli.text import aligned, most_suspect
 from gexcore.decisions.metrics import auc, average_precision
 from gexcore.decisions.threshold import Suspects
 from gexcore.errors import InvalidSettingError, MissingExtraError, OutputExistsError
-from gexcore.influence.loss_influence import THRESHOLD_CLIP, LossInfluence
+from gexcore.influence.loss_influence import LossInfluence
 from gexcore.influence.record import settings_of
 from gexcore.plots import plot_histogram
 
@@ -174,11 +174,8 @@ def histogram(influence: LossInfluence, flipped: NDArray[np.bool_], found: Suspe
     from matplotlib.figure import Figure  # without pyplot no display is needed
 
     figure = Figure(figsize=(7, 4), layout="constrained")
-    scores = influence.suspicion(clip=THRESHOLD_CLIP)
-    axes = plot_histogram(
-        scores, threshold=found.threshold.value, wrong=flipped, ax=figure.subplots()
-    )
-    axes.set_xlabel(f"suspicion (mean loss, clipped at {THRESHOLD_CLIP:g})")
+    scores = influence.suspicion(clip=found.threshold.clip)
+    plot_histogram(scores, threshold=found.threshold.value, wrong=flipped, ax=figure.subplots())
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=120)
     return picture.getvalue()

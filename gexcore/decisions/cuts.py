@@ -41,12 +41,15 @@ class Threshold(NamedTuple):
     clip : float or None
         Clip of the losses of the scores that `value` cuts, lower than for the published ranking.
         None means scores as they were given.
+    withheld : tuple of int
+        Given classes without suspects: the cut would flag most of each, without two modes in it.
     """
 
     value: float | None
     method: Literal["valley", "otsu", "mixture", "known_rate", "quantile", "refused"]
     reason: str
     clip: float | None = None
+    withheld: tuple[int, ...] = ()
 
 
 Cut = Callable[[NDArray[np.float64]], Threshold]

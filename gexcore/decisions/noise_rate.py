@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.decisions.threshold import TOLD_A_RATE, Method, find_threshold
+from gexcore.decisions.threshold import TOLD_A_RATE, Method, above, find_threshold
 from gexcore.errors import InvalidSettingError
 
 
@@ -80,8 +80,9 @@ def noise_rate(
 
     def share(chosen: Any) -> float:
         drawn = scores[chosen]
-        found = find_threshold(drawn, None if labels is None else labels[chosen], method=method)
-        return math.nan if found.value is None else float((drawn > found.value).mean())
+        given = None if labels is None else labels[chosen]
+        found = find_threshold(drawn, given, method=method)
+        return math.nan if found.value is None else float(above(drawn, given, found).mean())
 
     estimate = share(slice(None))
     if math.isnan(estimate):

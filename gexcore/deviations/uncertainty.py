@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import combinations
 from typing import NamedTuple, Self
 
@@ -71,6 +71,17 @@ class Correlation(NamedTuple):
 RowBlocks = Iterable[tuple[slice, Iterable[NDArray[np.float64]]]]
 """Rows, one per member, in blocks of samples: pairs of a slice and the rows of those samples."""
 
+OfMeans = Callable[[slice, NDArray[np.float64]], NDArray[np.float64]]
+"""A score that is no mean itself, but a function of means over members, for a part of the samples.
+
+The means have shape (…, samples of the part).
+"""
+
+
+def themselves(part: slice, means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The means as they are."""
+    return means
+
 
 def member_groups(chains: NDArray[np.intp]) -> NDArray[np.intp]:
     """A group 0 … G − 1 for each member; groups count as independent of each other.
@@ -95,7 +106,11 @@ def mean_over_members(rows: Iterable[NDArray[np.float64]], samples: int) -> NDAr
 
 
 def jackknife(
-    rows: Iterable[NDArray[np.float64]], groups: NDArray[np.intp], samples: int
+    rows: Iterable[NDArray[np.float64]],
+    groups: NDArray[np.intp],
+    samples: int,
+    *,
+    of: Callable[[NDArray[np.float64]], NDArray[np.float64]] = np.asarray,
 ) -> NDArray[np.float64]:
     """Standard error of the mean of `rows` (jackknife): one group is left out at a time.
 
@@ -104,6 +119,8 @@ def jackknife(
     rows : iterable of arrays, shape (samples,)
         One row per member; NaN if missing.
     groups : integer array, shape (members,)
+    of : callable
+        The score as a function of means, of shape (groups, samples); the mean itself by default.
 
     Returns
     -------
@@ -116,13 +133,19 @@ def jackknife(
     usable = informed.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         without = (total - sums) / (weight - seen)
-        without = np.where(informed, without, np.nan)
+        without = of(np.where(informed, without, np.nan))
         centre = np.nansum(without, axis=0) / usable
         variance = (usable - 1) / usable * np.nansum((without - centre) ** 2, axis=0)
     return np.where(usable >= 2, np.sqrt(variance), np.nan)
 
 
-def split_half(blocks: RowBlocks, chains: NDArray[np.intp], *, squares: bool = False) -> float:
+def split_half(
+    blocks: RowBlocks,
+    chains: NDArray[np.intp],
+    *,
+    squares: bool = False,
+    of: OfMeans = themselves,
+) -> float:
     """Reliability of a score: its expected correlation with another run of the same size.
 
     Pearson's r is taken between the means over two halves of the chains. It is averaged over at
@@ -140,6 +163,8 @@ def split_half(blocks: RowBlocks, chains: NDArray[np.intp], *, squares: bool = F
     squares : bool
         Whether the rows are squares. If so, roots of the means are compared, so that the
         largest values do not decide.
+    of : callable
+        The score as a function of the slice of a block and its means; the mean itself by default.
 
     Returns
     -------
@@ -158,14 +183,16 @@ def split_half(blocks: RowBlocks, chains: NDArray[np.intp], *, squares: bool = F
     True
     """
     found: dict[int, Correlation] = {}
-    for number, one, other in _means_of_halves(blocks, chains):
+    for number, one, other in _scores_of_halves(blocks, chains, of):
         pair = (np.sqrt(one), np.sqrt(other)) if squares else (one, other)
         found[number] = found.get(number, Correlation()).update(*pair)
     r = float(np.mean([each.correlation() for each in found.values()])) if found else math.nan
     return 2 * r / (1 + r) if r > 0 else r
 
 
-def agreement_above(blocks: RowBlocks, chains: NDArray[np.intp], *, cut: float) -> float:
+def agreement_above(
+    blocks: RowBlocks, chains: NDArray[np.intp], *, cut: float, of: OfMeans = themselves
+) -> float:
     """Agreement of two halves on the samples above a cut: Dice's 2|A ∩ B| / (|A| + |B|).
 
     It is averaged over halves as in `split_half`, and not stepped up. The whole ensemble is surer.
@@ -177,7 +204,9 @@ def agreement_above(blocks: RowBlocks, chains: NDArray[np.intp], *, cut: float) 
     chains : integer array, shape (members,)
         The chain of each member.
     cut : float
-        Cut of the mean of the rows.
+        Cut of the score.
+    of : callable
+        The score as for `split_half`.
 
     Returns
     -------
@@ -194,17 +223,17 @@ def agreement_above(blocks: RowBlocks, chains: NDArray[np.intp], *, cut: float) 
     0.6666666666666666
     """
     counts = np.zeros((SPLITS, 2), dtype=np.intp)
-    for number, one, other in _means_of_halves(blocks, chains):
+    for number, one, other in _scores_of_halves(blocks, chains, of):
         a, b = one > cut, other > cut
         counts[number] += np.count_nonzero(a & b), np.count_nonzero(a) + np.count_nonzero(b)
     common, flagged = counts[counts[:, 1] > 0].T
     return float(np.mean(2 * common / flagged)) if len(flagged) else math.nan
 
 
-def _means_of_halves(
-    blocks: RowBlocks, chains: NDArray[np.intp]
+def _scores_of_halves(
+    blocks: RowBlocks, chains: NDArray[np.intp], of: OfMeans
 ) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
-    """The number of each way to halve, and the means over both halves, for each block."""
+    """The number of each way to halve, and the scores of both halves, for each block."""
     groups = member_groups(chains)
     halves = list(_halves(int(groups.max(initial=-1)) + 1, related=len(np.unique(chains)) == 1))
     for part, rows in blocks if halves else ():
@@ -213,7 +242,7 @@ def _means_of_halves(
             weights = [_total(seen[side]) for side in (half, ~half)]
             known = (weights[0] > 0) & (weights[1] > 0)
             one, other = (
-                _total(sums[side])[known] / weight[known]
+                of(part, _total(sums[side]) / np.maximum(weight, 1.0))[known]
                 for side, weight in zip((half, ~half), weights, strict=True)
             )
             yield number, one, other

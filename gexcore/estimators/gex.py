@@ -170,6 +170,7 @@ class GEX(Geometric):
             table=drawn.table,
             test_table=drawn.test_table,
             checkpoint_losses=given.seen.losses.astype(np.float64),
+            likelihood=given.seen.likelihood,
             labels=given.seen.labels,
             data=given.data,
             members=drawn.members,

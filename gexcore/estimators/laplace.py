@@ -148,6 +148,7 @@ class Laplace(GradientMethod[LossInfluence]):
         return LossInfluence(
             table=tables[0],
             checkpoint_losses=given.seen.losses.astype(np.float64),
+            likelihood=given.seen.likelihood,
             labels=given.seen.labels,
             data=given.data,
             members=members,

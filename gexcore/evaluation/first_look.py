@@ -9,10 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.backend.capabilities import supports
+from gexcore.backend.classes import class_scores, softmax
 from gexcore.backend.data import targets_of, to_numpy
 from gexcore.backend.protocols import Backend, Dataset, SupportsLogits
 from gexcore.errors import InvalidDataError, InvalidModelError
 from gexcore.evaluation.losses import checked, gather, in_order
+
+NEAR = 0.02
+"""A probability may differ this much from exp(−loss): losses can be of half precision."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +33,15 @@ class FirstLook:
         Given classes, if the targets are classes. A soft label counts as its most probable class.
     classes : int or None
         Number of classes K: the width of the logits, or the largest label plus one.
+    likelihood : bool
+        Whether exp(−loss) is the probability of the given class. Without logits it is taken to be.
     """
 
     losses: NDArray[Any]
     targets: NDArray[Any] | None
     labels: NDArray[np.intp] | None
     classes: int | None
+    likelihood: bool = True
 
 
 def first_look(
@@ -51,14 +58,15 @@ def first_look(
     """
     state = backend.initial_state()
     by_class = loss == "cross_entropy" or (loss is None and supports(backend, SupportsLogits))
-    parts, targets, width = [], [], None
+    parts, targets, width, logits = [], [], None, None
     for number, indices in enumerate(in_order(len(data), batch_size)):
         batch = data.batch(indices)
         target = targets_of(batch)
         if by_class and target is not None:
             _check_kind(target)
         if number == 0 and supports(backend, SupportsLogits):
-            width = _width(backend.logits(state, batch), len(indices))
+            logits = backend.logits(state, batch)
+            width = _width(logits, len(indices))
         if target is not None:
             if by_class:
                 _check_range(target, width)
@@ -81,7 +89,19 @@ def first_look(
     classes = width if labels is not None else None
     if labels is not None and width is None:
         classes = int(labels.max()) + 1
-    return FirstLook(losses, everything, labels, classes)
+    likelihood = labels is None or logits is None or _is_likelihood(logits, labels, losses)
+    return FirstLook(losses, everything, labels, classes, likelihood)
+
+
+def _is_likelihood(logits: Any, labels: NDArray[np.intp], losses: NDArray[Any]) -> bool:
+    """Whether exp(−loss) is the probability of the given class, for the samples of the logits."""
+    first = len(to_numpy(logits))
+    scores = class_scores(to_numpy(logits), first)
+    given = labels[:first]
+    if given.max() >= scores.shape[1]:
+        return False
+    p = softmax(scores)[np.arange(first), given]
+    return bool(np.allclose(p, np.exp(-losses[:first].astype(np.float64)), rtol=0.0, atol=NEAR))
 
 
 def _width(logits: Any, size: int) -> int | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gexcore.backend.protocols import Backend, Dataset
 from gexcore.decisions.cuts import Threshold
 from gexcore.decisions.threshold import Method as ThresholdMethod
-from gexcore.decisions.threshold import Suspects, find_threshold
+from gexcore.decisions.threshold import Suspects, above, find_threshold
 from gexcore.deviations.ranking import Top, highest
 from gexcore.deviations.table import Blocks, Table
 from gexcore.errors import InvalidDataError, InvalidSettingError
@@ -138,7 +138,7 @@ class Influence(Result):
         found = find_threshold(np.maximum(scores, 0.0), self.labels, method=method, rate=rate)
         if found.value is None:
             return Suspects(np.empty(0, np.intp), found)
-        flagged = np.flatnonzero(scores > found.value)
+        flagged = np.flatnonzero(above(scores, self.labels, found))
         return Suspects(flagged[highest(scores[flagged])], found)
 
     def influence(self, test: Any = None) -> NDArray[np.float64]:

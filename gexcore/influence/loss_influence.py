@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.backend.capabilities import supports
+from gexcore.backend.classes import softmax
 from gexcore.backend.protocols import SupportsLogits
 from gexcore.decisions.clean import RELABELLINGS, Cleaned, Predictions, clean, positions
 from gexcore.decisions.clean import Method as CleaningMethod
@@ -19,7 +20,7 @@ from gexcore.decisions.cuts import Threshold
 from gexcore.decisions.marks import read_marks
 from gexcore.decisions.noise_rate import NoiseRate, noise_rate
 from gexcore.decisions.threshold import Method as ThresholdMethod
-from gexcore.decisions.threshold import Suspects, find_threshold
+from gexcore.decisions.threshold import Suspects, above, find_threshold
 from gexcore.deviations.outputs import Output
 from gexcore.deviations.ranking import highest
 from gexcore.deviations.table import LossTable, MemberTable
@@ -30,7 +31,16 @@ from gexcore.ensembles.members import Members
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.influence.diagnose import Finding, diagnose
 from gexcore.influence.influence import NO_MEMBERS, Influence
-from gexcore.influence.suspicion import Suspicion
+from gexcore.influence.rival import rival_offsets
+from gexcore.influence.suspicion import ClippedLoss, Odds, PlainLoss, Score, Suspicion
+from gexcore.influence.transition import (
+    SHARE,
+    offsets_by_class,
+    transition_matrix,
+    transition_offsets,
+    with_given,
+)
+from gexcore.settings import Auto, check_choice
 
 MIN_AGREEMENT = 0.7
 """The least agreement of two halves on the suspects.
@@ -42,7 +52,18 @@ LEAST_MEMBERS = 4
 """The least members for two halves."""
 
 THRESHOLD_CLIP = 3.0
-"""Clip of losses for thresholds: at this clip the two modes show best."""
+"""Clip of losses for thresholds on clipped losses: at this clip the two modes show best."""
+
+LARGEST = 2**27
+"""The most class probabilities (samples × K) that a score holds in memory: 1 GiB."""
+
+SAID = {
+    "transition": "odds of a wrong label by the data's own confusions",
+    "rival": "odds of the most probable other class",
+    "clipped_loss": "mean clipped loss",
+    "plain_loss": "loss of the trained model",
+}
+"""What each score is, in words."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -66,6 +87,8 @@ class LossInfluence(Influence):
         How deviations become influence.
     output : {"margin", "root", "loss"}
         Output of the model behind the loss, for a ridge.
+    likelihood : bool
+        Whether exp(−loss) is the probability of the given class.
     """
 
     table: LossTable
@@ -76,6 +99,7 @@ class LossInfluence(Influence):
     ceiling: float = math.inf
     weighting: Weighting = field(default_factory=Weighting)
     output: Output = "loss"
+    likelihood: bool = True
 
     @property
     def losses(self) -> NDArray[Any]:
@@ -100,7 +124,7 @@ class LossInfluence(Influence):
             f"<Influence by {self.run.method}: {len(self)} samples × {len(self.table)} members "
             f"of {chains} chains"
             f"{f' ({left_out} left out)' if left_out else ''}; "
-            "suspicion(): mean clipped loss, high = probably mislabelled; self_influence(): "
+            f"suspicion(): {SAID[self.score]}, high = probably mislabelled; self_influence(): "
             "E[Δ²], high = memorised; "
             f"influence(test): E[Δ·Δ'], + = losses move together; diagnose(){doubts}>"
         )
@@ -108,7 +132,16 @@ class LossInfluence(Influence):
     @property
     def threshold_on(self) -> str:
         """The quantity that thresholds are on."""
-        return f"mean loss (clipped at {THRESHOLD_CLIP:g})"
+        if self.score == "clipped_loss":
+            return f"mean loss (clipped at {self._threshold_clip:g})"
+        return "suspicion"
+
+    @cached_property
+    def score(self) -> Score:
+        """The score of `suspicion` by default: see there."""
+        if not len(self.table):
+            return "plain_loss"
+        return "transition" if self.labels is not None and self.likelihood else "clipped_loss"
 
     def weighted(
         self,
@@ -162,21 +195,46 @@ class LossInfluence(Influence):
         """The content of `run.json`, with findings, in plain values."""
         return {**super().record(), "findings": [finding._asdict() for finding in self.diagnose()]}
 
-    def suspicion(self, *, clip: float | None = None) -> NDArray[np.float64]:
-        """Mean over members of min(loss, clip), shape (samples,); high = probably mislabelled.
+    def suspicion(
+        self, score: Score | Auto = "auto", *, clip: float | None = None
+    ) -> NDArray[np.float64]:
+        """How probably each label is wrong, shape (samples,); high = probably mislabelled.
 
         Parameters
         ----------
+        score : {"auto", "transition", "rival", "clipped_loss", "plain_loss"}
+            - "transition" compares each label with the confusions of the data set: a label is more
+              suspicious if many samples of its most probable class are labelled so. It is
+              log (1 + odds) of a wrong label, in nats; with equal confusions it is −log p.
+            - "rival" is log (1 + q ÷ p), in nats, for the probabilities p of the given class and q
+              of the most probable other class.
+            - "clipped_loss" is the mean over members of min(loss, clip), in units of the loss.
+            - "plain_loss" is the loss of θ*, the baseline.
+
+            "auto" is "transition" where exp(−loss) is the probability of the given class,
+            "clipped_loss" for other losses, and "plain_loss" without a member.
         clip : float, optional
-            Clip, so that a few exploding losses do not decide a mean. The default is max(3, 2.5 ln
-            K), or three times the loss of a guess for other losses.
+            Clip of "clipped_loss", which is then the default, so that a few exploding losses do not
+            decide a mean. It is max(3, 2.5 ln K) if not given, or three times the loss of a guess
+            for other losses.
+
+        Raises
+        ------
+        InvalidSettingError
+            For another score, for a clip of a score without one, and for "transition" and "rival"
+            where exp(−loss) is no probability of a class.
 
         Notes
         -----
-        With fewer than eight members, θ* takes the places of the missing ones. A few members alone
-        are worse than plain loss. A sample that no member saw has its plain loss.
+        "transition" and "rival" need class probabilities: one pass over the data for each kept
+        member and one for θ*, at the first call. Without logits, or with more than 2²⁷
+        probabilities, "transition" uses losses alone, and "rival" is −log p. With fewer than eight
+        members, θ* takes the places of the missing ones. A few members alone are worse than plain
+        loss. A sample that no member saw has the score of θ* alone.
         """
-        return self._suspicion(self.clip if clip is None else clip).scores()
+        if clip is not None and score == "auto":
+            score = "clipped_loss"
+        return self._view(score, clip).scores()
 
     def self_influence(
         self,
@@ -235,7 +293,8 @@ class LossInfluence(Influence):
 
     def ranking(self, k: int | None = None) -> NDArray[np.intp]:
         """Positions of the samples, or of the first `k`, most suspicious first."""
-        return highest(self.suspicion(), k)
+        # equal scores, such as those of a clip, are in the order of the loss of θ*
+        return np.lexsort((-self.base_losses.astype(np.float64), -self.suspicion()))[:k]
 
     def standard_error(
         self, *, of: Literal["suspicion", "self_influence"] = "suspicion"
@@ -247,7 +306,7 @@ class LossInfluence(Influence):
         saw the sample.
         """
         if of == "suspicion":
-            return self._suspicion(self.clip).standard_error()
+            return self._view().standard_error()
         if of != "self_influence":
             raise InvalidSettingError(
                 f"no standard error of {of!r}; allowed are 'suspicion' and 'self_influence'"
@@ -263,7 +322,7 @@ class LossInfluence(Influence):
         unknown.
         """
         if of == "suspicion":
-            return self._suspicion(self.clip).reliability()
+            return self._view().reliability()
         if of != "self_influence":
             raise InvalidSettingError(
                 f"no reliability of {of!r}; allowed are 'suspicion' and 'self_influence'"
@@ -274,9 +333,8 @@ class LossInfluence(Influence):
         """Samples that are probably mislabelled, above a threshold found from the scores.
 
         The threshold may refuse. A refusal means "use the ranking", not "the data is clean". The
-        threshold cuts ``suspicion(clip=threshold.clip)``. Losses of classes are clipped at 3, where
-        the two modes show best. "auto" also refuses if two halves of the ensemble have too few
-        suspects in common.
+        threshold cuts ``suspicion(clip=threshold.clip)``: the score of the ranking, or clipped
+        losses. "auto" also refuses if two halves of the ensemble have too few suspects in common.
 
         Parameters
         ----------
@@ -293,15 +351,15 @@ class LossInfluence(Influence):
     def _suspects(self, method: ThresholdMethod, rate: float | None) -> Suspects:
         if not len(self.table):
             return Suspects(np.empty(0, np.intp), Threshold(None, "refused", NO_MEMBERS))
-        scores = self.suspicion(clip=self._threshold_clip)
+        scores = self._for_thresholds.scores()
         found = find_threshold(scores, self.labels, method=method, rate=rate)._replace(
             clip=self._threshold_clip
         )
         if method == "auto":
-            found = self._agreed(found)
+            found = self._sure(self._agreed(found), scores)
         if found.value is None:
             return Suspects(np.empty(0, np.intp), found)
-        flagged = np.flatnonzero(scores > found.value)
+        flagged = np.flatnonzero(above(scores, self.labels, found))
         return Suspects(flagged[highest(self.suspicion()[flagged])], found)
 
     def noise_rate(self, method: ThresholdMethod = "auto") -> NoiseRate:
@@ -312,7 +370,7 @@ class LossInfluence(Influence):
         """
         if not len(self.table) or (method == "auto" and self.suspects().threshold.value is None):
             return NoiseRate(math.nan, math.nan, math.nan)
-        return noise_rate(self.suspicion(clip=self._threshold_clip), self.labels, method=method)
+        return noise_rate(self._for_thresholds.scores(), self.labels, method=method)
 
     def predictions(self) -> Predictions:
         """Logits of θ* and mean class probabilities of kept members, each of shape (samples, K).
@@ -412,7 +470,7 @@ class LossInfluence(Influence):
                 "use the scores as a ranking, or raise the budget"
             )
             return found._replace(value=None, method="refused", reason=reason)
-        agreement = self._suspicion(self._threshold_clip).agreement_above(found.value)
+        agreement = self._for_thresholds.agreement_above(found.value)
         if not agreement < MIN_AGREEMENT:  # NaN: nothing can be compared
             return found
         reason = (
@@ -422,13 +480,80 @@ class LossInfluence(Influence):
         )
         return found._replace(value=None, method="refused", reason=reason)
 
+    def _sure(self, found: Threshold, scores: NDArray[np.float64]) -> Threshold:
+        """The threshold, or a refusal if resampled data without classes may have none."""
+        if found.value is None or self.labels is not None or noise_rate(scores).low > 0:
+            return found
+        reason = (
+            "some resampled data have no threshold, so that the interval of the noise rate reaches "
+            "0; use the scores as a ranking"
+        )
+        return found._replace(value=None, method="refused", reason=reason)
+
     @property
-    def _threshold_clip(self) -> float:
-        # other losses have no scale; `clip` follows from the loss of a guess
+    def _threshold_clip(self) -> float | None:
+        if self.score != "clipped_loss":
+            return None
+        # other losses have no scale of their own; `clip` is set by that of a guess
         return self.clip if self.labels is None else THRESHOLD_CLIP
 
-    def _suspicion(self, clip: float) -> Suspicion:
-        return Suspicion(self.table, clip)
+    @property
+    def _for_thresholds(self) -> Suspicion:
+        clip = self._threshold_clip
+        return self._view() if clip is None else ClippedLoss(self.table, clip)
+
+    def _view(self, score: Score | Auto = "auto", clip: float | None = None) -> Suspicion:
+        check_choice("score", score, ("auto", *SAID))
+        name = self.score if score == "auto" else score
+        if clip is not None and name != "clipped_loss":
+            raise InvalidSettingError(
+                f"score {name!r} has no clip; leave clip out, or take score='clipped_loss'"
+            )
+        if name == "clipped_loss":
+            return ClippedLoss(self.table, self.clip if clip is None else clip)
+        if name == "plain_loss":
+            return PlainLoss(self.table)
+        if self.labels is None or not self.likelihood:
+            raise InvalidSettingError(
+                f"score {name!r} needs a loss that is −log of the probability of one given class, "
+                "and this loss is not; take score='clipped_loss'"
+            )
+        return self._transition if name == "transition" else self._rival
+
+    @cached_property
+    def _transition(self) -> Odds:
+        labels, q = self._labels_and_probabilities
+        if q is None:
+            classes = self.run.classes or int(labels.max()) + 1
+            return self._odds(offsets_by_class(labels, self._given, max(2, classes)))
+        return self._odds(transition_offsets(labels, q, transition_matrix(labels, q)))
+
+    @cached_property
+    def _rival(self) -> Odds:
+        labels, q = self._labels_and_probabilities
+        return self._odds(np.zeros(len(self)) if q is None else rival_offsets(labels, q))
+
+    def _odds(self, offsets: NDArray[np.float64]) -> Odds:
+        return Odds(self.table, offsets)
+
+    @cached_property
+    def _given(self) -> NDArray[np.float64]:
+        return self._odds(np.zeros(len(self))).given()
+
+    @property
+    def _labels_and_probabilities(
+        self,
+    ) -> tuple[NDArray[np.intp], NDArray[np.float64] | None]:
+        """Given classes, and class probabilities of the ensemble where they are known."""
+        assert self.labels is not None
+        classes = self.run.classes or 0
+        if not supports(self.members.backend, SupportsLogits) or classes * len(self) > LARGEST:
+            return self.labels, None
+        logits, kept = self.predictions()
+        trained = softmax(logits)
+        return self.labels, with_given(
+            self.labels, self._given, (1 - SHARE) * kept + SHARE * trained
+        )
 
     def _remarks(self) -> list[str]:
         return []

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.decisions.cuts import Threshold
-from gexcore.decisions.threshold import Method, Suspects, find_threshold
+from gexcore.decisions.threshold import Method, Suspects, above, find_threshold
 from gexcore.influence.record import Run
 from gexcore.influence.result import Result
 
@@ -122,10 +122,8 @@ class Scores(Result):
         found = find_threshold(raised[known], labels, method=method, rate=rate)
         if found.value is None:
             return Suspects(np.empty(0, np.intp), found)
-        ranking = self.ranking()
-        return Suspects(
-            ranking[raised[ranking] > found.value], found._replace(value=found.value + start)
-        )
+        ranking, flagged = self.ranking(), above(raised, self.labels, found)
+        return Suspects(ranking[flagged[ranking]], found._replace(value=found.value + start))
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """The columns of a table, one row per sample in the data's order."""

@@ -1,9 +1,11 @@
-"""Suspicion: the mean clipped loss over members, as one more view of their table."""
+"""Suspicion: how probably a label is wrong, as views of one table of losses."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +21,15 @@ from gexcore.deviations.uncertainty import (
     split_half,
 )
 from gexcore.errors import InvalidSettingError
+from gexcore.influence.transition import SHARE, TINY
+
+Score = Literal["transition", "rival", "clipped_loss", "plain_loss"]
+"""Names of the scores of suspicion."""
 
 
 @dataclass(frozen=True, eq=False)
-class Suspicion:
-    """Mean over members of min(loss, clip), in units of the loss; high = probably mislabelled.
+class Suspicion(ABC):
+    """A score that is a function of means over members.
 
     With fewer than eight members, θ* takes the places of the missing ones. A few members alone are
     worse than plain loss.
@@ -32,26 +38,90 @@ class Suspicion:
     ----------
     table : LossTable
         Raw losses of members and of θ*.
+    """
+
+    table: LossTable
+
+    @abstractmethod
+    def _of_losses(self, losses: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What the mean is taken of."""
+
+    @abstractmethod
+    def _of_means(self, part: slice, means: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The score of means, of shape (…, samples of the part)."""
+
+    def scores(self) -> NDArray[np.float64]:
+        """The score of each sample, shape (samples,); that of θ* where no member saw it."""
+
+        def score(part: slice) -> NDArray[np.float64]:
+            mean = mean_over_members(self._rows(part), part.stop - part.start)
+            base = self._of_losses(self._base(part))
+            return self._of_means(part, np.where(np.isnan(mean), base, mean))
+
+        return by_parts(len(self.table), self.table.samples, score)
+
+    def standard_error(self) -> NDArray[np.float64]:
+        """The error of each score, shape (samples,), by leaving out one chain at a time."""
+        groups = member_groups(self.table.chains)
+
+        def score(part: slice) -> NDArray[np.float64]:
+            return jackknife(
+                self._rows(part),
+                groups,
+                part.stop - part.start,
+                of=lambda means: self._of_means(part, means),
+            )
+
+        return by_parts(len(self.table), self.table.samples, score)
+
+    def reliability(self) -> float:
+        """Expected correlation with another run: `gexcore.deviations.uncertainty.split_half`."""
+        return split_half(self._blocks(), self.table.chains, of=self._of_means)
+
+    def agreement_above(self, cut: float) -> float:
+        """How far two halves of the chains agree on the samples above a cut, from 0 to 1."""
+        return agreement_above(self._blocks(), self.table.chains, cut=cut, of=self._of_means)
+
+    def _base(self, part: slice) -> NDArray[np.float64]:
+        return self.table.base_losses[part].astype(np.float64)
+
+    def _rows(self, part: slice) -> Iterator[NDArray[np.float64]]:
+        """The numbers of each member that the mean is taken of."""
+        share = max(0, ENOUGH - len(self.table)) / ENOUGH
+        own = share * self._of_losses(self._base(part))
+        for row in self.table.losses[:, part]:
+            yield (1 - share) * self._of_losses(row.astype(np.float64)) + own
+
+    def _blocks(self) -> RowBlocks:
+        parts = cached_parts(len(self.table), self.table.samples)
+        return ((part, self._rows(part)) for part in parts)
+
+
+@dataclass(frozen=True, eq=False)
+class ClippedLoss(Suspicion):
+    """Mean over members of min(loss, clip), in units of the loss; high = probably mislabelled.
+
+    Parameters
+    ----------
     clip : float
-        Clip of the losses.
+        Losses count up to this much.
 
     Raises
     ------
     InvalidSettingError
-        If the clip is not positive.
+        For a clip that is not positive.
 
     Examples
     --------
     >>> import numpy as np
     >>> from gexcore.deviations.table import LossTable
-    >>> from gexcore.influence.suspicion import Suspicion
+    >>> from gexcore.influence.suspicion import ClippedLoss
     >>> losses = np.tile([[0.1, 9.0]], (8, 1))
     >>> table = LossTable(losses, np.zeros(2), np.arange(8))
-    >>> Suspicion(table, clip=3.0).scores()
+    >>> ClippedLoss(table, clip=3.0).scores()
     array([0.1, 3. ])
     """
 
-    table: LossTable
     clip: float
 
     def __post_init__(self) -> None:
@@ -60,41 +130,68 @@ class Suspicion:
                 f"clip is {self.clip}, and must be positive; leave it out for the default"
             )
 
-    def scores(self) -> NDArray[np.float64]:
-        """The mean of each sample, shape (samples,), or its loss at θ* if no member saw it."""
+    def _of_losses(self, losses: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.minimum(losses, self.clip)
+
+    def _of_means(self, part: slice, means: NDArray[np.float64]) -> NDArray[np.float64]:
+        return means
+
+
+@dataclass(frozen=True, eq=False)
+class Odds(Suspicion):
+    """log (1 + odds) of a wrong label, in nats; high = probably mislabelled.
+
+    The probability p of the given class is a mean of exp(−loss): 0.9 of the members and 0.1 of θ*.
+    The log odds are log (1 − p) − log p, plus an offset for each sample. They rank labels; they are
+    not calibrated.
+
+    Parameters
+    ----------
+    offsets : array, shape (samples,)
+        What is known of the other classes: see `gexcore.influence.transition`. Zero gives
+        −log p.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gexcore.deviations.table import LossTable
+    >>> from gexcore.influence.suspicion import Odds
+    >>> losses = np.full((8, 2), np.log(2.0))
+    >>> table = LossTable(losses, losses[0], np.arange(8))
+    >>> Odds(table, np.log([1.0, 3.0])).scores().round(3)
+    array([0.693, 1.386])
+    """
+
+    offsets: NDArray[np.float64]
+
+    def _of_losses(self, losses: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.exp(-losses)
+
+    def given(self) -> NDArray[np.float64]:
+        """The probability of the given class, shape (samples,)."""
 
         def score(part: slice) -> NDArray[np.float64]:
             mean = mean_over_members(self._rows(part), part.stop - part.start)
-            base = np.minimum(self.table.base_losses[part], self.clip)
-            return np.asarray(np.where(np.isnan(mean), base, mean))
+            base = self._of_losses(self._base(part))
+            return self._mixed(part, np.where(np.isnan(mean), base, mean))
 
         return by_parts(len(self.table), self.table.samples, score)
 
-    def standard_error(self) -> NDArray[np.float64]:
-        """Standard error of each mean over chains, shape (samples,)."""
-        groups = member_groups(self.table.chains)
+    def _of_means(self, part: slice, means: NDArray[np.float64]) -> NDArray[np.float64]:
+        p = np.clip(self._mixed(part, means), TINY, 1 - TINY)
+        odds = np.log1p(-p) - np.log(p) + self.offsets[part]
+        return np.asarray(np.logaddexp(0.0, odds))
 
-        def score(part: slice) -> NDArray[np.float64]:
-            return jackknife(self._rows(part), groups, part.stop - part.start)
+    def _mixed(self, part: slice, means: NDArray[np.float64]) -> NDArray[np.float64]:
+        return (1 - SHARE) * means + SHARE * self._of_losses(self._base(part))
 
-        return by_parts(len(self.table), self.table.samples, score)
 
-    def reliability(self) -> float:
-        """Expected correlation with another run, by `gexcore.deviations.uncertainty.split_half`."""
-        return split_half(self._blocks(), self.table.chains)
+@dataclass(frozen=True, eq=False)
+class PlainLoss(Suspicion):
+    """The loss of θ*, shape (samples,): the baseline. No member counts."""
 
-    def agreement_above(self, cut: float) -> float:
-        """Agreement of two halves of the chains on the samples above a cut, from 0 to 1."""
-        return agreement_above(self._blocks(), self.table.chains, cut=cut)
+    def _of_losses(self, losses: NDArray[np.float64]) -> NDArray[np.float64]:
+        return losses
 
-    def _rows(self, part: slice) -> Iterator[NDArray[np.float64]]:
-        """The clipped losses of each member."""
-        share = max(0, ENOUGH - len(self.table)) / ENOUGH
-        base = self.table.base_losses[part].astype(np.float64)
-        own = share * np.minimum(base, self.clip)
-        for row in self.table.losses[:, part]:
-            yield (1 - share) * np.minimum(row.astype(np.float64), self.clip) + own
-
-    def _blocks(self) -> RowBlocks:
-        parts = cached_parts(len(self.table), self.table.samples)
-        return ((part, self._rows(part)) for part in parts)
+    def _of_means(self, part: slice, means: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.broadcast_to(self._base(part), means.shape)

@@ -94,7 +94,7 @@ class Audit:
     def cut(self) -> float | None:
         """The suspicion with as many samples above it as there are suspects, or None.
 
-        The threshold itself is found on losses with a lower clip than the ranking. A few samples
+        The threshold may be found on losses with a lower clip than the ranking. A few samples
         near it may have another order there.
         """
         count = int(self.suspect.sum())
@@ -117,7 +117,8 @@ def read_audit(folder: Path) -> Audit:
             raise InvalidDataError(f"{folder} has no {name}; {FINISHED}")
     try:
         run = json.loads((folder / RUN).read_text(encoding="utf-8"))
-        threshold = Threshold(**run["threshold"])
+        stored = run["threshold"]
+        threshold = Threshold(**{**stored, "withheld": tuple(stored.get("withheld", ()))})
         columns = _read_columns(folder / SCORES)
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         told = (str(error).splitlines() or [type(error).__name__])[0]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gexcore.decisions.cuts import MIN_SAMPLES
-from gexcore.decisions.threshold import find_threshold, valley_or_refuse
+from gexcore.decisions.noise_rate import noise_rate
+from gexcore.decisions.threshold import above, find_threshold, valley_or_refuse
 from gexcore.decisions.valley import valley
 from gexcore.errors import InvalidDataError
 
@@ -141,9 +142,43 @@ def test_a_class_that_would_be_mostly_flagged_makes_it_refuse() -> None:
     scores = np.concatenate([rng.gamma(2.0, 0.05, 400), rng.normal(2.5, 0.2, 60)])
     even, hard = np.arange(460) % 4, np.repeat([0, 1, 2], [200, 200, 60])
     assert valley_or_refuse(scores, even).value is not None
+    assert valley_or_refuse(scores, even).withheld == ()
     found = valley_or_refuse(scores, hard)
     assert (found.value, found.method) == (None, "refused")
     assert "flag 100% of given class 2, of which at most half can be wrong" in found.reason
+
+
+def test_a_rare_class_that_would_be_flagged_is_withheld() -> None:
+    rng = np.random.default_rng(0)
+    scores = np.concatenate([rng.gamma(2.0, 0.05, 800), rng.normal(2.5, 0.2, 130)])
+    labels = np.append(np.arange(900) % 3, np.full(30, 7))  # 100 wrong, and a forgotten class
+    found = valley_or_refuse(scores, labels)
+    assert found.withheld == (7,)
+    assert found.reason.endswith("; without given class 7, most of which it would flag")
+    flagged = above(scores, labels, found)
+    np.testing.assert_array_equal(flagged, np.repeat([False, True, False], [800, 100, 30]))
+    assert noise_rate(scores, labels).estimate == pytest.approx(100 / 930)
+    # without another group nothing is left, and the class is the reason
+    alone = valley_or_refuse(
+        np.append(scores[:800], scores[-30:]), np.append(labels[:800], labels[-30:])
+    )
+    assert alone.method == "refused"
+    assert "flag 100% of given class 7" in alone.reason
+
+
+def test_nothing_is_above_a_threshold_that_was_refused() -> None:
+    refused = valley_or_refuse(np.linspace(0.0, 1.0, 100))
+    assert not above(np.linspace(0.0, 1.0, 100), None, refused).any()
+
+
+def test_auto_flags_at_most_a_third_without_classes() -> None:
+    rng = np.random.default_rng(0)
+    scores = np.concatenate([rng.normal(0.3, 0.01, 240), rng.normal(2.5, 0.01, 160)])
+    found = valley_or_refuse(scores)
+    assert found.method == "refused"
+    assert "flag 40% of the samples, and at most 33% is allowed" in found.reason
+    assert find_threshold(scores, method="valley").method == "valley"
+    assert valley_or_refuse(scores, np.arange(400) % 4).method == "valley"
 
 
 def test_more_than_half_of_all_samples_is_refused_without_classes_too() -> None:
@@ -212,14 +247,14 @@ def halves(
     return scores, labels
 
 
-def test_much_of_one_class_and_nothing_of_another_is_refused_unless_a_method_is_named() -> None:
+def test_much_of_one_class_and_nothing_of_another_needs_two_modes_in_that_class() -> None:
     scores, labels = halves(90, 3)
-    found = valley_or_refuse(scores, labels)
-    assert found.method == "refused"
-    assert "30% of given class 0 and hardly any other" in found.reason
-    assert find_threshold(scores, labels, method="valley").method == "valley"
+    assert valley_or_refuse(scores, labels).method == "valley"
     for both in ((90, 40), (40, 0), (40, 40)):
         assert valley_or_refuse(*halves(*both)).method == "valley"
+    forgotten = np.random.default_rng(1).normal(1.5, 0.1, 300) ** 2  # one mode of class 0
+    found = valley_or_refuse(np.append(forgotten, scores[300:]), labels)
+    assert found.method == "refused"
 
 
 def test_a_class_of_few_samples_does_not_decide() -> None:

@@ -11,11 +11,12 @@ from gexcore.decisions.metrics import correlation
 from gexcore.deviations.table import parts
 from gexcore.deviations.uncertainty import (
     BATCHES,
-    _means_of_halves,
+    _scores_of_halves,
     agreement_above,
     jackknife,
     member_groups,
     split_half,
+    themselves,
 )
 
 
@@ -190,7 +191,7 @@ def test_blocks_of_samples_tell_the_same(
     rows = rng.gamma(0.3, 1.0, (40, 60)) + rng.gamma(0.3, 1.0, 60)
     rows[rng.random(rows.shape) < missing] = np.nan
     of = np.arange(40) * chains // 40
-    for cut in next(iter(_means_of_halves(blocks_of(rows), of)))[1][
+    for cut in next(iter(_scores_of_halves(blocks_of(rows), of, themselves)))[1][
         :5
     ]:  # where the last bit decides
         whole = agreement_above(blocks_of(rows), of, cut=cut)

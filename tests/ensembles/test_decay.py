@@ -58,10 +58,15 @@ def test_members_that_decay_forget_wrong_labels_that_others_believe(optimizer: N
     believing = gx.GEX(optimizer=optimizer, weight_decay=0.0).fit(model, data, progress=False)
     plain, without, ours = (
         1 - average_precision(scores, wrong)
-        for scores in (found.checkpoint_losses, believing.suspicion(), found.suspicion())
+        for scores in (
+            found.checkpoint_losses,
+            believing.suspicion("clipped_loss"),
+            found.suspicion("clipped_loss"),
+        )
     )
     assert ours < 0.5 * without < 0.5 * plain
     assert ours < 0.02
+    assert 1 - average_precision(found.suspicion(), wrong) < 0.02
     threshold = found.suspects()
     assert wrong[threshold.indices].mean() > 0.85
     assert wrong[threshold.indices].sum() > 0.85 * wrong.sum()

@@ -114,7 +114,8 @@ def test_a_run_that_never_warmed_up_still_ranks_by_the_loss(
     )
     assert found.run.count() == {"member": 0, "cold": 56, "melted": 0, "diverged": 0}
     assert "0 members of 0 chains (56 cold left out)" in repr(found)
-    np.testing.assert_array_equal(found.suspicion(), np.minimum(found.base_losses, 3.0))
+    np.testing.assert_array_equal(found.suspicion(), found.base_losses)
+    np.testing.assert_array_equal(found.ranking(), np.argsort(-found.base_losses, kind="stable"))
     assert np.isnan(found.self_influence()).all()
     assert np.isnan(found.standard_error()).all()
     assert found.suspects().threshold.reason == "the run has no usable member"

@@ -1,0 +1,108 @@
+"""The scores of suspicion by name: which is the default, what each needs, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gexcore as gx
+from gexcore.backend.protocols import SupportsLogits
+from gexcore.errors import InvalidSettingError
+from gexcore.influence import loss_influence
+from gexcore_numpy import MLP, NumpyBackend
+
+RUN = {"chains": 2, "snapshots": 4, "lr": 0.1, "steps_per_snapshot": 4, "batch_size": 16}
+
+
+def fit(model: Any, data: Any, **settings: Any) -> gx.LossInfluence:
+    return gx.GEX(**{**RUN, "scoring": "evaluated", **settings}).fit(model, data, progress=False)
+
+
+class Mute(NumpyBackend):
+    """Has no logits."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__(model)
+        self.unsupported |= {SupportsLogits}
+
+
+def test_classes_are_ranked_by_the_transition_score(trained: Any) -> None:
+    found = fit(trained.model, trained.data)
+    assert found.score == found.threshold_on.replace("suspicion", "transition") == "transition"
+    np.testing.assert_array_equal(found.suspicion(), found.suspicion("transition"))
+    scores = {name: found.suspicion(name) for name in ("transition", "rival", "clipped_loss")}
+    assert len({score.tobytes() for score in scores.values()}) == 3
+    np.testing.assert_array_equal(found.suspicion("plain_loss"), found.base_losses)
+    np.testing.assert_array_equal(found.suspicion(clip=3.0), scores["clipped_loss"])
+    assert found.suspects("otsu").threshold.clip is None
+    again = fit(trained.model, trained.data)
+    np.testing.assert_array_equal(again.suspicion(), found.suspicion())
+
+
+def test_the_rival_score_compares_two_probabilities(trained: Any) -> None:
+    found = fit(trained.model, trained.data)
+    rows, y = np.arange(96), found.labels
+    assert y is not None
+    logits, kept = found.predictions()
+    trained_p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    q = 0.9 * kept + 0.1 * trained_p / trained_p.sum(axis=1, keepdims=True)
+    p = 0.9 * np.exp(-found.losses).mean(axis=0) + 0.1 * np.exp(-found.base_losses)
+    q[rows, y] = 0.0
+    q *= ((1 - p) / q.sum(axis=1))[:, None]
+    np.testing.assert_allclose(
+        found.suspicion("rival"), np.log1p(q.max(axis=1) / p), rtol=1e-6, atol=1e-11
+    )
+
+
+def test_without_logits_losses_alone_decide(trained: Any) -> None:
+    found = fit(Mute(trained.model), trained.data)
+    with_logits = fit(trained.model, trained.data)
+    assert found.score == "transition"
+    assert not np.array_equal(found.suspicion(), with_logits.suspicion())
+    p = 0.9 * np.exp(-found.losses).mean(axis=0) + 0.1 * np.exp(-found.base_losses)
+    np.testing.assert_allclose(found.suspicion("rival"), -np.log(p), atol=1e-11)
+
+
+def test_two_classes_do_not_need_logits(trained: Any) -> None:
+    x, y = trained.data
+    two = MLP(
+        [*trained.model.weights[:-1], trained.model.weights[-1][:, :2]],
+        [*trained.model.biases[:-1], trained.model.biases[-1][:2]],
+    )
+    data = x[y < 2], y[y < 2]
+    found, mute = fit(two, data), fit(Mute(two), data)
+    np.testing.assert_allclose(found.suspicion(), mute.suspicion(), rtol=1e-9)
+
+
+def test_more_probabilities_than_fit_into_memory_are_not_made(
+    trained: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loss_influence, "LARGEST", 96 * 3 - 1)
+    found = fit(trained.model, trained.data)
+    mute = fit(Mute(trained.model), trained.data)
+    np.testing.assert_allclose(found.suspicion(), mute.suspicion())
+    assert "_predictions" not in vars(found)
+
+
+def test_numbers_are_ranked_by_the_clipped_loss(trained: Any) -> None:
+    x, _ = trained.data
+    weights, noise = np.eye(5)[:, :1], np.random.default_rng(0).normal(size=(96, 1))
+    found = gx.GEX(**{**RUN, "lr": 0.01}).fit(
+        MLP([weights], [np.zeros(1)]),
+        (x, x @ weights + 0.1 * noise),
+        loss="squared_error",
+        progress=False,
+    )
+    assert found.score == "clipped_loss"
+    with pytest.raises(InvalidSettingError, match="score 'transition' needs a loss that is −log"):
+        found.suspicion("transition")
+
+
+def test_a_score_refuses_what_it_has_not(trained: Any) -> None:
+    found = fit(trained.model, trained.data)
+    with pytest.raises(InvalidSettingError, match="'rival' has no clip; leave clip out, or take"):
+        found.suspicion("rival", clip=3.0)
+    with pytest.raises(InvalidSettingError, match="score is 'best'; allowed are 'auto', 'trans"):
+        found.suspicion("best")  # type: ignore[arg-type]
