@@ -189,10 +189,10 @@ def check_otsu_laws(xp: Any) -> None:
     is_the_best_cut()
     is_invariant()
     separates_any_floats()
-    for dtype in ("float32", "float64"):
+    for dtype in (np.float32, np.float64):
         for steps in range(4):  # no number lies between these two
-            low = np.asarray(1, dtype) + steps * np.spacing(np.asarray(1, dtype))
-            pair = np.array([low, np.nextafter(low, np.asarray(2, dtype))], dtype)
+            low = dtype(1) + dtype(steps) * np.spacing(dtype(1))
+            pair = np.array([low, np.nextafter(low, dtype(2))], dtype)
             cut = otsu(xp.asarray(pair))
             assert cut is not None
             assert cut.value == low
