@@ -72,7 +72,9 @@ def measured(rows: list[Row]) -> str:
     (usual,), _ = parts[0]
     lines = [f"*Measured: {usual}.*"]
     for (note,), part in parts[1:]:
-        names = ", ".join(dict.fromkeys(str(next(iter(row.values()))) for row in part))
+        names = ", ".join(
+            dict.fromkeys(str(row.get("method", next(iter(row.values())))) for row in part)
+        )
         lines.append(f"*Measured: {note}: {names}.*")
     return "\n".join(lines)
 
