@@ -22,6 +22,7 @@ from gexcore_jax.models import JaxModel
 from gexcore_jax.names import named
 from gexcore_jax.optimizers import rule_of
 from gexcore_jax.program import Program
+from gexcore_jax.reading import Closing, closing_of
 from gexcore_jax.state import JaxState, Stacked, copied, stacked
 
 
@@ -79,6 +80,7 @@ class JaxBackend:
         self._rule = rule_of(optimizer or Optimizer())
         self._given = model
         self._model = functional(model)
+        self._closing: Closing | None = None
         self._start(self._model)
 
     def _start(self, net: JaxModel) -> None:
@@ -95,7 +97,7 @@ class JaxBackend:
             )
         )
         self._sizes = {name: int(leaf.size) for name, leaf in named(net.params).items()}
-        self._program = Program(net.apply, self._loss.value, self._rule)
+        self._program = Program(net.apply, self._loss.value, self._rule, self._closing)
         # shapes of the outputs, for the check of labels; None until needed
         self._form: Any = None
 
@@ -251,6 +253,20 @@ class JaxBackend:
         """The same model and loss with another optimiser."""
         other = copy.copy(self)
         other._rule = rule_of(optimizer)
+        other._start(self._net)
+        return other
+
+    def reading(self, batch: Any, /) -> JaxBackend:
+        """The same backend; outputs that are probabilities are read as such."""
+        if self._closing is not None:
+            return self
+        call, state = self._placement.call(batch), self._initial
+        outputs = self._padded(self._program.outputs, state, call._replace(target=()))
+        closing = closing_of(outputs, call.target, self._likelihood, self._loss)
+        if closing is None:
+            return self
+        other = copy.copy(self)
+        other._closing = closing
         other._start(self._net)
         return other
 

@@ -15,6 +15,7 @@ from gexcore_jax.kronecker import Factors, factors
 from gexcore_jax.losses import scores_of
 from gexcore_jax.models import checked
 from gexcore_jax.optimizers import Rule
+from gexcore_jax.reading import Closing, opened_up
 from gexcore_jax.state import Stacked
 
 
@@ -28,6 +29,8 @@ class Program:
     loss : callable
         Function from model output and target to losses of shape (b,).
     rule : Rule
+    closing : {"softmax", "sigmoid"}, optional
+        Last operation of the model, see `gexcore_jax.reading`.
 
     Attributes
     ----------
@@ -55,7 +58,9 @@ class Program:
         apply: Callable[..., tuple[Any, Any]],
         loss: Callable[[Any, Any], jax.Array],
         rule: Rule,
+        closing: Closing | None = None,
     ) -> None:
+        self._closing = closing
         self._apply = apply
         self._loss = loss
         self._rule = rule
@@ -86,7 +91,7 @@ class Program:
                 key=jax.random.key(seed),
             )
         )
-        return scores_of(scores), new
+        return opened_up(scores_of(scores), self._closing), new
 
     def _outputs(self, params: Any, buffers: Any, call: Call) -> Any:
         return self._run(params, buffers, call, training=False)[0]

@@ -92,9 +92,11 @@ class SklearnBackend:
         self._value = cross_entropy if classifies else squared_error
         self._classes = classes
         self._trainer = trainer_of(estimator, optimizer or Optimizer(), classes)
-        names = getattr(estimator, "feature_names_in_", None)
+        # the first step of a pipeline reads the data
+        reader = transformers[0] if transformers else estimator
+        names = getattr(reader, "feature_names_in_", None)
         width = getattr(estimator, "n_features_in_", None)
-        if names is not None and self._trainer.dtype is not None:
+        if hasattr(estimator, "feature_names_in_") and self._trainer.dtype is not None:
             del estimator.feature_names_in_  # the reader checks the inputs, once for all batches
         self._read = Reader(transformers, classes, self._trainer.dtype, width, names)
         self._structure = (transformers, type(last), last.get_params(), classes)

@@ -85,13 +85,13 @@ class Reader:
 
     def _inputs(self, x: Any) -> Any:
         try:
+            x = self._in_order(x)
             if self.transformers and hasattr(x, "copy"):
                 x = x.copy()  # some transformers write to their inputs
             for transformer in self.transformers:
                 x = transformer.transform(x)
             if self.dtype is None:
                 return x
-            names = [str(name) for name in getattr(x, "columns", ())]
             x = check_array(
                 x, accept_sparse="csr", dtype=self.dtype, ensure_min_samples=0, input_name="x"
             )
@@ -107,15 +107,25 @@ class Reader:
                 f"{self.width}; give those"
             )
             raise InvalidDataError(msg)
-        if names and self.names is not None and names != self.names.tolist():
-            wrong = next(a for a, b in zip(names, self.names.tolist(), strict=True) if a != b)
-            msg = (
-                f"column {wrong!r} of the inputs is not where it was when the estimator was "
-                "fitted; "
-                f"order the columns as {', '.join(self.names[:SHOWN])}"
-            )
-            raise InvalidDataError(msg)
         return x
+
+    def _in_order(self, x: Any) -> Any:
+        """A data frame with the columns of the fit, in the order of the fit."""
+        if self.names is None or not hasattr(x, "columns"):
+            return x
+        names, wanted = list(x.columns), self.names.tolist()
+        if names == wanted:
+            return x
+        missing = [name for name in wanted if name not in names]
+        if missing or len(set(names)) < len(names):
+            told = (
+                f"column {missing[0]!r} is missing from the inputs"
+                if missing
+                else "two columns of the inputs have the same name"
+            )
+            msg = f"{told}; give the columns of the fit: {', '.join(map(str, wanted[:SHOWN]))}"
+            raise InvalidDataError(msg)
+        return x[wanted]
 
     def _targets(self, y: NDArray[Any]) -> NDArray[Any]:
         if self.classes is None:

@@ -158,11 +158,10 @@ def _read(data: Any) -> Dataset[Any]:
             "dataset.apply(tf.data.experimental.assert_cardinality(n))"
         )
         raise InvalidDataError(msg)
-    if _reshuffles(data):
+    if _shuffles(data):
         msg = (
-            "the tf.data.Dataset is shuffled anew whenever it is read, so that positions "
-            "mean nothing; leave shuffle out "
-            "(members shuffle by themselves), or set reshuffle_each_iteration=False"
+            "the tf.data.Dataset is shuffled, so position i is not your sample i; leave shuffle "
+            "out: the members shuffle by themselves"
         )
         raise InvalidDataError(msg)
     sizes = {leaf.shape[0] if leaf.shape.rank else 0 for leaf in leaves}
@@ -196,7 +195,5 @@ def _columns(elements: Iterable[Any], count: int, *, batched: bool) -> list[NDAr
     return columns
 
 
-def _reshuffles(data: Any) -> bool:
-    if type(data).__name__ == "_ShuffleDataset" and data._reshuffle_each_iteration is not False:
-        return True
-    return any(_reshuffles(source) for source in data._inputs())
+def _shuffles(data: Any) -> bool:
+    return type(data).__name__ == "_ShuffleDataset" or any(map(_shuffles, data._inputs()))

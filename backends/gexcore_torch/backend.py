@@ -27,9 +27,17 @@ from gexcore_torch.batchnorm import estimating_anew, tracking
 from gexcore_torch.curvature import differentiating
 from gexcore_torch.data import Call, Placement, dataset_of, full
 from gexcore_torch.gradients import SampleGradients
-from gexcore_torch.losses import Loss, loss_of, scores_of
+from gexcore_torch.losses import Loss, loss_of
 from gexcore_torch.optimizers import factory
 from gexcore_torch.randomness import Draws
+from gexcore_torch.reading import (
+    Reading,
+    Untouched,
+    closing_of,
+    duplicate,
+    reading_of,
+    unshifted,
+)
 from gexcore_torch.sampling import with_drawn_targets
 from gexcore_torch.selection import loaded, only
 from gexcore_torch.state import TorchState, copied, with_own_buffers
@@ -88,6 +96,8 @@ class TorchBackend:
         # some models draw in evaluation mode too; one seed makes them deterministic
         self._evaluation = Draws(self._placement.device)
         self._has_forward_mode = True
+        self._reading = reading_of(self._template, loss)
+        self._untouched = Untouched()
         self._sample_gradients = SampleGradients(self._losses, self._evaluation)
         self.unsupported: frozenset[type] = frozenset(
             ([] if tracking(self._template) else [SupportsBufferRefresh])
@@ -125,7 +135,7 @@ class TorchBackend:
         with torch.no_grad():
             module = self._worker().ready(state, training=False)
             losses: Tensor = self._evaluation.run(
-                0, self._losses, module, self._placement.call(batch)
+                0, self._untouched, self._losses, module, self._call(batch)
             )
             return losses
 
@@ -135,18 +145,23 @@ class TorchBackend:
 
     def forward_many(self, stacked: Sequence[TorchState], batch: Any, /) -> Tensor:
         """Losses of shape (m, b), with the same bits as `forward`. The batch is placed once."""
-        call, worker = self._placement.call(batch), self._worker()
+        call, worker = self._call(batch), self._worker()
         with torch.no_grad():
             modules = (worker.ready(state, training=False) for state in stacked)
             return torch.stack(
-                [self._evaluation.run(0, self._losses, module, call) for module in modules]
+                [
+                    self._evaluation.run(0, self._untouched, self._losses, module, call)
+                    for module in modules
+                ]
             )
 
     def logits(self, state: TorchState, batch: Any, /) -> Tensor:
         """The model's output in evaluation mode, detached; shape (b, K) for a classifier."""
         with torch.no_grad():
             module = self._worker().ready(state, training=False)
-            return full(self._evaluation.run(0, _scores, module, self._placement.call(batch)))
+            return full(
+                self._evaluation.run(0, self._untouched, self._scores, module, self._call(batch))
+            )
 
     def training_losses(self, state: TorchState, batch: Any, /, *, seed: int) -> Tensor:
         """Losses of shape (b,) in training mode, detached; no step."""
@@ -154,7 +169,7 @@ class TorchBackend:
             # training mode writes to buffers
             module = self._worker().ready(with_own_buffers(state), training=True)
             losses: Tensor = self._training.run(
-                seed, self._losses, module, self._placement.call(batch)
+                seed, self._untouched, self._losses, module, self._call(batch)
             )
             return losses
 
@@ -169,7 +184,9 @@ class TorchBackend:
         """State after a step in the memory of `state`, and the losses before the update."""
         worker = self._worker()
         module = worker.ready(state, training=True)
-        losses: Tensor = self._training.run(seed, self._losses, module, self._placement.call(batch))
+        losses: Tensor = self._training.run(
+            seed, self._untouched, self._losses, module, self._call(batch)
+        )
         return worker.step(state, losses, lr), losses.detach()
 
     def refresh_buffers(self, state: TorchState, batches: Sequence[Any], /) -> TorchState:
@@ -187,7 +204,9 @@ class TorchBackend:
             module = self._worker().ready(refreshed, training=False)
             with estimating_anew(module):
                 for batch in batches:
-                    self._evaluation.run(0, _scores, module, self._placement.call(batch))
+                    self._evaluation.run(
+                        0, self._untouched, self._scores, module, self._call(batch)
+                    )
         return refreshed
 
     def ravel(self, state: TorchState, /) -> Tensor:
@@ -225,14 +244,16 @@ class TorchBackend:
         """Gradients of each loss, shape (b, p), in evaluation mode."""
         losses, worker = self.forward(state, batch), self._worker()
         module = worker.ready(state, training=False)
-        return self._sample_gradients(module, worker.named, self._placement.call(batch), losses)
+        return self._sample_gradients(module, worker.named, self._call(batch), losses)
 
     def features(self, state: TorchState, batch: Any, /) -> Tensor:
         """Inputs of the last ``nn.Linear`` that runs, flattened to (b, h), in evaluation mode."""
-        call = self._placement.call(batch)
+        call = self._call(batch)
         with torch.no_grad():
             module = self._worker().ready(state, training=False)
-            return hooks.features(module, lambda run: self._evaluation.run(0, _scores, run, call))
+            return hooks.features(
+                module, lambda run: self._evaluation.run(0, self._scores, run, duplicate(call))
+            )
 
     @differentiating
     def kronecker(
@@ -242,12 +263,15 @@ class TorchBackend:
 
         Layers with a shared weight are left out.
         """
-        call, loss = self._placement.call(batch), self._loss
+        call, loss = self._call(batch), self._loss
         if seed is not None:
             loss = with_drawn_targets(loss, self._loss_given, seed)
         module = self._worker().ready(state, training=False)
         return kronecker.blocks(
-            module, lambda run: loss(self._evaluation.run(0, _scores, run, call), call.target)
+            module,
+            lambda run: loss(
+                self._evaluation.run(0, self._scores, run, duplicate(call)), call.target
+            ),
         )
 
     def parameter_names(self) -> Mapping[str, int]:
@@ -256,14 +280,38 @@ class TorchBackend:
 
     def select(self, names: Collection[str], /) -> TorchBackend:
         """The same backend, with only these parameters trainable. Nothing else changes."""
-        return TorchBackend(
+        other = TorchBackend(
             only(self._template, names), loss=self._loss_given, optimizer=self._optimizer
         )
+        return other._reading_as(self._reading)
 
     def with_optimizer(self, optimizer: Optimizer, /) -> TorchBackend:
         """The same model and loss with another optimiser."""
         other = copy.copy(self)
         other._start(optimizer)
+        return other
+
+    def reading(self, batch: Any, /) -> TorchBackend:
+        """The same backend; outputs that are probabilities are read as such.
+
+        The labels of a causal language model of ``transformers`` are shifted, unless this batch
+        shows that they were shifted beforehand.
+        """
+        call = self._placement.call(batch)
+        reading = unshifted(replace(self._reading, closing=None), call)
+        call = reading.call(call)
+        with torch.no_grad():
+            module = self._worker().ready(self._initial, training=False)
+            output = self._evaluation.run(0, self._untouched, reading.scores, module, call)
+            closing, axis = closing_of(output, call.target, self._loss_given, self._loss)
+        return self._reading_as(replace(reading, closing=closing, axis=axis))
+
+    def _reading_as(self, reading: Reading) -> TorchBackend:
+        if reading == self._reading:
+            return self
+        other = copy.copy(self)
+        other._reading = reading
+        other._sample_gradients = SampleGradients(other._losses, other._evaluation)
         return other
 
     def load(self, checkpoint: Any, /) -> TorchState:
@@ -288,13 +336,15 @@ class TorchBackend:
             worker = self._local.worker = Worker(self._template, self._make_optimizer)
         return worker
 
+    def _call(self, batch: Any) -> Call:
+        return self._reading.call(self._placement.call(batch))
+
+    def _scores(self, run: Callable[..., Any], call: Call) -> Any:
+        return self._reading.scores(run, call)
+
     def _losses(self, run: Callable[..., Any], call: Call) -> Tensor:
-        return self._loss(_scores(run, call), call.target)
+        return self._loss(self._scores(run, call), call.target)
 
     def _losses_of(self, batch: Any) -> curvature.LossesOf:
-        call = self._placement.call(batch)
-        return lambda run: self._evaluation.run(0, self._losses, run, call)
-
-
-def _scores(run: Callable[..., Any], call: Call) -> Any:
-    return scores_of(run(*call.args, **call.kwargs))
+        call = self._call(batch)
+        return lambda run: self._evaluation.run(0, self._losses, run, duplicate(call))

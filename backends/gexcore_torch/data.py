@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,7 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, TensorDataset, default_collate
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    DistributedSampler,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    TensorDataset,
+    default_collate,
+)
 from torch.utils.data import Dataset as NativeDataset
 
 from gexcore.backend.data import TARGET_KEYS, ArrayDataset, as_slice
@@ -170,6 +179,7 @@ def dataset_of(data: Any) -> Dataset[Any] | None:
     collate: Callable[[list[Any]], Any] = default_collate
     if isinstance(data, DataLoader):
         # without batching, the collate function of a loader takes a single sample
+        _check_positions(data)
         collate = data.collate_fn if data.batch_sampler is not None else default_collate
         data = data.dataset
     elif (
@@ -190,6 +200,47 @@ def dataset_of(data: Any) -> Dataset[Any] | None:
     if type(data) is TensorDataset and collate is default_collate:
         return TensorColumns(*data.tensors)
     return TorchDataset(data, collate)
+
+
+def _check_positions(loader: DataLoader[Any]) -> None:
+    """Refuse a loader whose sampler leaves samples out or repeats them.
+
+    Raises
+    ------
+    InvalidDataError
+    """
+    batches = loader.batch_sampler
+    sampler: Any = loader.sampler if batches is None else batches
+    if type(batches) is BatchSampler:
+        sampler = batches.sampler
+    if isinstance(loader.dataset, IterableDataset) or type(sampler) is DistributedSampler:
+        return
+    n = len(loader.dataset)  # type: ignore[arg-type]
+    whole = not getattr(sampler, "replacement", False) and len(sampler) == n
+    if whole and isinstance(sampler, SequentialSampler | RandomSampler):
+        return
+    with seeded(0):
+        drawn = np.array([int(i) for i in _flat(sampler)])
+    distinct = np.unique(drawn)
+    if len(distinct) == len(drawn) == n:
+        return
+    name = type(sampler).__name__
+    if len(distinct) == len(drawn):
+        msg = (
+            f"the loader's {name} gives {len(drawn)} of the dataset's {n} samples; give "
+            "torch.utils.data.Subset(dataset, positions) with the positions to score"
+        )
+    else:
+        msg = (
+            f"the loader's {name} draws some samples several times and others never; give "
+            "DataLoader(dataset, collate_fn=...) without a sampler: every sample is scored once"
+        )
+    raise InvalidDataError(msg)
+
+
+def _flat(sampler: Any) -> Iterator[Any]:
+    for item in sampler:
+        yield from item if isinstance(item, list | tuple) else (item,)
 
 
 def plain(tensor: Tensor) -> Tensor:

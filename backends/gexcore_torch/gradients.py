@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from gexcore_torch.curvature import exclusive, ravel
 from gexcore_torch.data import Call
 from gexcore_torch.randomness import Draws
+from gexcore_torch.reading import duplicate
 
 Losses = Callable[[Callable[..., Any], Call], Tensor]
 """A function from a callable in place of the module, and its call, to losses (b,)."""
@@ -62,13 +63,15 @@ class SampleGradients:
         with exclusive():
             for route in quick:
                 try:
-                    found = self._draws.run(0, route, self._losses, module, params, call, out)
+                    found = self._draws.run(
+                        0, route, self._losses, module, params, duplicate(call), out
+                    )
                 except Exception:  # the last route raises the error of a wrong batch
                     continue
                 if torch.allclose(found, expected, rtol=0.0, atol=error, equal_nan=True):
                     self._routes = routes[routes.index(route) :]
                     return out
-            self._draws.run(0, sure, self._losses, module, params, call, out)
+            self._draws.run(0, sure, self._losses, module, params, duplicate(call), out)
         self._routes = (sure,)
         return out
 

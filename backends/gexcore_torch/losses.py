@@ -30,7 +30,8 @@ def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
     target : Tensor
         Labels 0..K-1 of shape (b,), (b, t) or (b, h, w, …); or probabilities of shape (b, K).
         A sample's loss is the mean over its positions that are not -100. Labels are compared
-        position by position: those of a causal language model must be shifted beforehand.
+        position by position. The backend shifts those of a causal language model of
+        ``transformers``; of other models they must be shifted beforehand.
 
     Raises
     ------

@@ -25,6 +25,7 @@ CAPABILITIES: dict[str, type] = {
     "Kronecker factors": protocols.SupportsKronecker,
     "parameter selection": protocols.SupportsSelection,
     "another optimizer": protocols.SupportsOptimizer,
+    "readings of outputs": protocols.SupportsReading,
     "checkpoints": protocols.SupportsCheckpoints,
     "serialization": protocols.SupportsSerialization,
     "stacked ensembles": protocols.SupportsEnsemble,

@@ -20,6 +20,16 @@ def class_scores(logits: NDArray[Any], samples: int) -> Floats:
     return np.hstack([np.zeros_like(scores), scores]) if scores.shape[1] == 1 else scores
 
 
+def closed_by(outputs: NDArray[Any], axis: int | None = None) -> bool:
+    """Whether outputs look like probabilities: in 0 … 1, and of sum 1 along an axis if given."""
+    if outputs.dtype.kind != "f" or not outputs.size or not np.isfinite(outputs).all():
+        return False
+    if outputs.min() < 0 or outputs.max() > 1 + 1e-6:
+        return False
+    digits = 1e-4 if outputs.dtype.itemsize >= 4 else 4e-3
+    return axis is None or bool(np.abs(outputs.sum(axis=axis) - 1).max() <= digits)
+
+
 def softmax(scores: Floats) -> Floats:
     """Class probabilities, shape (samples, K)."""
     p = np.exp(scores - scores.max(axis=1, keepdims=True))

@@ -233,6 +233,19 @@ class SupportsOptimizer(Protocol):
 
 
 @runtime_checkable
+class SupportsReading(Protocol[Batch]):
+    """Outputs that are read as what they are: scores, or probabilities of a closing softmax."""
+
+    def reading(self, batch: Batch, /) -> Backend[Any, Any]:
+        """The same backend, which reads the outputs of θ* on this batch as they are meant.
+
+        Where a named loss takes scores and the outputs are probabilities, the scores are their
+        logarithms (or log-odds). Backends whose outputs are scores return themselves.
+        """
+        ...
+
+
+@runtime_checkable
 class SupportsCheckpoints(Protocol[StateOut]):
     """States from checkpoints in the framework's own form."""
 

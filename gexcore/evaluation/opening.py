@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.backend.capabilities import require, supports
@@ -18,6 +19,7 @@ from gexcore.backend.protocols import (
     Dataset,
     SupportsOptimizer,
     SupportsParams,
+    SupportsReading,
     SupportsSelection,
 )
 from gexcore.errors import InvalidDataError
@@ -166,7 +168,11 @@ def opened(
     )
     value = made(model)
     engine = _created(value, recipe)
+    given_backend = engine is value
     dataset = as_dataset(made(data), engine)
+    if supports(engine, SupportsReading):
+        few = np.arange(min(len(dataset), batch_size))
+        engine = engine.reading(dataset.batch(few))  # type: ignore[attr-defined]
     train = dataset if train_data is None else as_dataset(made(train_data), engine)
     if len(train) != len(dataset):
         msg = (
@@ -184,7 +190,7 @@ def opened(
         recipe=recipe,
         batch_size=batch_size,
         progress=progress,
-        given=engine is value,
+        given=given_backend,
         started=started,
     )
 

@@ -17,6 +17,7 @@ from gexcore.backend.protocols import (
     SupportsLogits,
     SupportsOptimizer,
     SupportsParams,
+    SupportsReading,
     SupportsTrainingLosses,
 )
 from gexcore.testing._hypothesis import SEEDS, law, pytest
@@ -231,7 +232,20 @@ def check_another_optimizer(problem: Problem) -> None:
     problem.assert_seen(problem.walk(start, 2), before)
 
 
+def check_reading(problem: Problem) -> None:
+    """A model that returns scores is read as it is; nothing is read twice or changed."""
+    require(problem, SupportsReading)
+    backend: Any = problem.backend
+    state, batch = backend.initial_state(), problem.everything()
+    expected = numbers(backend.forward(state, batch)).copy()
+    once = backend.reading(batch)
+    for reader in (once, once.reading(batch), backend):
+        start = reader.initial_state()
+        assert_close(reader.forward(start, batch), expected, problem.tolerance)
+
+
 LAWS = (
+    check_reading,
     check_another_optimizer,
     check_donated_step,
     check_copy,

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from gexcore.errors import InvalidDataError, InvalidModelError
+from gexcore.evaluation.opening import opened
 from gexcore_jax.backend import JaxBackend
 from gexcore_jax.losses import LOSSES, loss_of
 
@@ -153,3 +154,25 @@ def test_binary_targets_are_checked() -> None:
 def test_names() -> None:
     assert list(LOSSES) == ["cross_entropy", "squared_error", "binary_cross_entropy"]
     assert loss_of(None) is LOSSES["cross_entropy"]
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy"])
+def test_a_closed_model_is_read_as_what_it_is(loss: str) -> None:
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 2
+    x = (rng.normal(size=(60, 4)) + 3 * y[:, None] - 1.5).astype(np.float32)
+    weights = np.array([[-1.0, 1.0]] * 4, np.float32)
+    close = jax.nn.softmax if loss == "cross_entropy" else jax.nn.sigmoid
+    target = y if loss == "cross_entropy" else np.eye(2, dtype=np.float32)[y]
+    plain = opened((lambda p, x: x @ p, weights), (x, target), loss=loss)
+    closed = opened((lambda p, x: close(x @ p), weights), (x, target), loss=loss)
+    np.testing.assert_allclose(closed.seen.losses, plain.seen.losses, rtol=1e-3, atol=1e-4)
+    blind = JaxBackend((lambda p, x: close(x @ p), weights), loss=loss)
+    state = blind.initial_state()
+    assert np.abs(blind.forward(state, (x, target)) - plain.seen.losses).mean() > 0.1
+    twice = closed.backend.reading((x, target)).forward(state, (x, target))
+    np.testing.assert_array_equal(twice, closed.seen.losses)
+    steps = [
+        b.sgd_step(state, (x, target), lr=0.1, seed=0) for b in (plain.backend, closed.backend)
+    ]
+    np.testing.assert_allclose(steps[1].params, steps[0].params, rtol=1e-3, atol=1e-3)

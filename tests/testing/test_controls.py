@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import time
@@ -228,6 +229,19 @@ class RefreshInPlace(NumpyBackend):
         for old, new in zip(state.statistics, fresh.statistics, strict=True):
             old.mean[:], old.var[:] = new
         return fresh
+
+
+class ReadsScoresAsProbabilities(NumpyBackend):
+    _read = False
+
+    def reading(self, batch, /):
+        other = copy.copy(self)
+        other._read = True
+        return other
+
+    def forward(self, state, batch, /):
+        losses = super().forward(state, batch)
+        return 2 * losses if self._read else losses
 
 
 class MovingAverageRefresh(NumpyBackend):
@@ -672,6 +686,7 @@ CONTROLS = (
     Control(optional.check_params, UnravelTransposes),
     Control(optional.check_ensemble, ReversedRows),
     Control(optional.check_ensemble, StackedBatches),
+    Control(optional.check_reading, ReadsScoresAsProbabilities),
     Control(optional.check_another_optimizer, KeepsItsOptimizer),
     Control(optional.check_another_optimizer, ChangesItsOptimizer),
     Control(derivatives.check_jvp, WrongSignJvp),
