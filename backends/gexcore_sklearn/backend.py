@@ -23,6 +23,7 @@ from gexcore.backend.protocols import (
 )
 from gexcore.errors import InvalidModelError
 from gexcore_sklearn.data import Batch, Reader, dataset_of
+from gexcore_sklearn.linear import stepping
 from gexcore_sklearn.losses import check_loss, cross_entropy, outputs_of, squared_error
 from gexcore_sklearn.optimizers import SklearnState, trainer_of
 from gexcore_sklearn.serialization import from_arrays, to_arrays
@@ -79,6 +80,8 @@ class SklearnBackend:
     """
 
     name = "sklearn"
+    reads_tables = True
+    """Data frames, and labels of any type, are read by the estimator."""
 
     def __init__(
         self, model: Any, *, loss: str | None = None, optimizer: Optimizer | None = None
@@ -88,9 +91,11 @@ class SklearnBackend:
         check_loss(loss, classifies=classifies)
         estimator = copy.deepcopy(last)
         classes = _classes(estimator) if classifies else None
+        estimator = stepping(estimator, classes)
         self._outputs = outputs_of(estimator, classifies=classifies)
         self._value = cross_entropy if classifies else squared_error
         self._classes = classes
+        self.default_loss = "cross_entropy" if classifies else "squared_error"
         self._trainer = trainer_of(estimator, optimizer or Optimizer(), classes)
         # the first step of a pipeline reads the data
         reader = transformers[0] if transformers else estimator
@@ -110,6 +115,12 @@ class SklearnBackend:
     def structure(self) -> Any:
         """The steps of the pipeline as they were fitted, and the estimator's settings."""
         return self._structure
+
+    @property
+    def class_names(self) -> tuple[Any, ...] | None:
+        """Labels in the order of their numbers, unless they are these numbers."""
+        known = None if self._classes is None else self._classes.tolist()
+        return None if known is None or known == list(range(len(known))) else tuple(known)
 
     def initial_state(self) -> SklearnState:
         """State of the fitted estimator, with a fresh optimiser."""
@@ -173,7 +184,10 @@ class SklearnBackend:
 def _unpack(model: Any) -> tuple[tuple[Any, ...], Any]:
     """The transformers of a pipeline, and its last step."""
     transformers: list[Any] = []
-    while isinstance(model, Pipeline):
+    while isinstance(model, Pipeline) or hasattr(model, "best_estimator_"):
+        if hasattr(model, "best_estimator_"):
+            model = model.best_estimator_
+            continue
         # steps without transform ("passthrough", samplers) do nothing in predictions
         transformers += [step for _, step in model.steps[:-1] if hasattr(step, "transform")]
         model = model.steps[-1][1]

@@ -91,11 +91,16 @@ def trainer_of(estimator: Any, settings: Optimizer, classes: NDArray[Any] | None
     rate = next((name for name in RATES if isinstance(params.get(name), int | float)), None)
     if rate is None or not hasattr(estimator, "partial_fit"):
         lacks = "no learning rate" if hasattr(estimator, "partial_fit") else "no partial_fit"
+        offer = (
+            f"gexcore.ConfidentLearning(train={kind}()).fit(data=(x, y)) scores its labels without "
+            "them; "
+            if hasattr(estimator, "predict_proba")
+            else ""
+        )
         msg = (
-            f"{kind} cannot take optimiser steps, since it has {lacks}; allowed are "
-            "MLPClassifier, MLPRegressor, "
-            "SGDClassifier, SGDRegressor, a Pipeline that ends in one of them, and "
-            "estimators with partial_fit and a "
+            f"{kind} cannot take optimiser steps, since it has {lacks}; {offer}GEX takes "
+            "MLPClassifier, MLPRegressor, SGDClassifier, SGDRegressor, linear models, a Pipeline "
+            "that ends in one of them, and estimators with partial_fit and a "
             f"parameter named {', '.join(RATES[:-1])} or {RATES[-1]}"
         )
         raise InvalidModelError(msg)

@@ -15,6 +15,7 @@ from gexcore.deviations.outputs import output_of
 from gexcore.ensembles.drawn import Drawn
 from gexcore.ensembles.ensemble import Geometric
 from gexcore.ensembles.plan import Cosine
+from gexcore.evaluation.given import together
 from gexcore.evaluation.opening import Opened, opened
 from gexcore.evaluation.selection import Parameters
 from gexcore.influence.loss_influence import LossInfluence
@@ -100,7 +101,9 @@ class GEX(Geometric):
         self,
         model: Any,
         data: Any,
+        y: Any = None,
         *,
+        label: str | None = None,
         train_data: Any = None,
         loss: str | Callable[..., Any] | None = None,
         test: Any = None,
@@ -115,8 +118,13 @@ class GEX(Geometric):
         ----------
         model : native model or Backend
             Trained model, which is never changed.
-        data : (x, y), mapping, native dataset, or Dataset
+        data : x, (x, y), table, mapping, list of samples, native dataset, or Dataset
             Training samples that are scored.
+        y : array of labels, optional
+            Targets, where `data` is x alone. Labels that are no numbers are numbered in sorted
+            order; results show them as they were given.
+        label : str, optional
+            Column of the labels, where `data` is a data frame.
         train_data : same forms, optional
             The same samples, in the same order, through the training's augmentation.
         loss : str or callable, optional
@@ -148,7 +156,7 @@ class GEX(Geometric):
         """
         given = opened(
             model,
-            data,
+            together(data, y, label),
             train_data=train_data,
             test=test,
             loss=loss,

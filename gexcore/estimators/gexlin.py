@@ -15,6 +15,7 @@ from gexcore.backend.protocols import SupportsParams, SupportsSelection
 from gexcore.ensembles.directions import Tangents
 from gexcore.ensembles.ensemble import Geometric
 from gexcore.estimators.results import influence_of, linear_tables
+from gexcore.evaluation.given import together
 from gexcore.evaluation.opening import Opened, opened
 from gexcore.evaluation.selection import Parameters
 from gexcore.influence.influence import Influence
@@ -63,7 +64,9 @@ class GEXLin(Geometric):
         self,
         model: Any,
         data: Any,
+        y: Any = None,
         *,
+        label: str | None = None,
         train_data: Any = None,
         loss: str | Callable[..., Any] | None = None,
         test: Any = None,
@@ -81,7 +84,7 @@ class GEXLin(Geometric):
         """
         given = opened(
             model,
-            data,
+            together(data, y, label),
             train_data=train_data,
             test=test,
             loss=loss,

@@ -8,6 +8,7 @@ from typing import Any
 
 from gexcore.backend.protocols import SupportsSelection
 from gexcore.errors import InvalidSettingError
+from gexcore.evaluation.given import together
 from gexcore.evaluation.opening import Opened, opened
 from gexcore.evaluation.selection import last_layer
 
@@ -54,7 +55,9 @@ class LastLayer:
         self,
         model: Any,
         data: Any,
+        y: Any = None,
         *,
+        label: str | None = None,
         train_data: Any = None,
         loss: str | Callable[..., Any] | None = None,
         test: Any = None,
@@ -65,7 +68,7 @@ class LastLayer:
         """The result of the method's own `fit`; `more` are arguments that it takes beside these."""
         given = opened(
             model,
-            data,
+            together(data, y, label),
             train_data=train_data,
             loss=loss,
             test=test,

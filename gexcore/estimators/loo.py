@@ -17,6 +17,7 @@ from gexcore.backend.protocols import Dataset, Floats, Indices
 from gexcore.ensembles.executors import completed
 from gexcore.errors import InvalidModelError, InvalidSettingError
 from gexcore.estimators.retrained import Retrained
+from gexcore.evaluation.given import together
 from gexcore.evaluation.losses import evaluate
 from gexcore.evaluation.opening import Opened, opened, reopened
 from gexcore.evaluation.passes import Passes
@@ -99,7 +100,9 @@ class LOO:
         self,
         model: Any,
         data: Any,
+        y: Any = None,
         *,
+        label: str | None = None,
         loss: str | Callable[..., Any] | None = None,
         test: Any = None,
         backend: str | None = None,
@@ -119,7 +122,7 @@ class LOO:
         """
         given = opened(
             model,
-            data,
+            together(data, y, label),
             test=test,
             loss=loss,
             backend=backend,

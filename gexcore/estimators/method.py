@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from gexcore.backend.capabilities import require
 from gexcore.backend.protocols import SupportsParams, SupportsSelection
+from gexcore.evaluation.given import together
 from gexcore.evaluation.opening import Opened, opened
 from gexcore.evaluation.selection import Parameters
 from gexcore.settings import check_count
@@ -39,7 +40,9 @@ class GradientMethod(ABC, Generic[Result]):
         self,
         model: Any,
         data: Any,
+        y: Any = None,
         *,
+        label: str | None = None,
         loss: str | Callable[..., Any] | None = None,
         test: Any = None,
         backend: str | None = None,
@@ -51,8 +54,13 @@ class GradientMethod(ABC, Generic[Result]):
         ----------
         model : native model or Backend
             Trained model, which is never changed.
-        data : (x, y), mapping, native dataset, or Dataset
+        data : x, (x, y), table, mapping, list of samples, native dataset, or Dataset
             The training samples.
+        y : array of labels, optional
+            Targets, where `data` is x alone. Labels that are no numbers are numbered in sorted
+            order; results show them as they were given.
+        label : str, optional
+            Column of the labels, where `data` is a data frame.
         loss : str or callable, optional
             A name such as "cross_entropy" (the default), "squared_error" or
             "binary_cross_entropy", or the framework's own loss without reduction.
@@ -72,7 +80,7 @@ class GradientMethod(ABC, Generic[Result]):
         """
         given = opened(
             model,
-            data,
+            together(data, y, label),
             test=test,
             loss=loss,
             backend=backend,

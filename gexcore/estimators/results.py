@@ -55,6 +55,7 @@ def record(method: Any, given: Opened, passes: Sequence[Passes], **chosen: Any) 
         passes=sum_passes([Passes(forward=len(given.data)), *passes]),
         seconds=given.seconds,
         chosen={"parameters": given.size, **chosen},
+        names=given.names,
     )
 
 

@@ -24,7 +24,8 @@ from gexcore.backend.protocols import (
 )
 from gexcore.errors import InvalidDataError
 from gexcore.evaluation.first_look import FirstLook, first_look
-from gexcore.evaluation.recipe import Recipe, made
+from gexcore.evaluation.given import NO_NAMES, Given, Names, together, understood
+from gexcore.evaluation.recipe import Factory, Recipe, made
 from gexcore.evaluation.selection import Parameters, resolve
 
 BATCH_SIZE = 512
@@ -45,6 +46,8 @@ class Opened:
         Other samples, whose losses are influenced.
     loss : str, callable or None
         Loss as the user gave it.
+    names : Names
+        Names of samples and classes in the user's data.
     recipe : Recipe or None
         Recipe of all inputs. None if they were opened by hand.
     batch_size : int
@@ -62,6 +65,7 @@ class Opened:
     train: Dataset[Any]
     test: Dataset[Any] | None = None
     loss: Any = None
+    names: Names = NO_NAMES
     recipe: Recipe | None = None
     batch_size: int = BATCH_SIZE
     progress: bool = True
@@ -76,7 +80,15 @@ class Opened:
         ------
         InvalidDataError, InvalidModelError
         """
-        return first_look(self.backend, self.data, loss=self.loss, batch_size=self.batch_size)
+        seen = first_look(self.backend, self.data, loss=self.loss, batch_size=self.batch_size)
+        named = self.names.classes
+        if named is not None and seen.classes is not None and len(named) < seen.classes:
+            msg = (
+                f"the labels have {len(named)} names and the model {seen.classes} classes, so "
+                "their numbers are not known; give the labels as the model's numbers 0 … K−1"
+            )
+            raise InvalidDataError(msg)
+        return seen
 
     @cached_property
     def theta(self) -> NDArray[Any]:
@@ -169,24 +181,44 @@ def opened(
     value = made(model)
     engine = _created(value, recipe)
     given_backend = engine is value
-    dataset = as_dataset(made(data), engine)
+    tables = bool(getattr(engine, "reads_tables", False))
+    loss = getattr(engine, "default_loss", None) if loss is None else loss
+    columns, names = understood(made(data), reads_tables=tables)
+    if not isinstance(data, Factory):
+        recipe = replace(recipe, data=columns)
+    dataset = as_dataset(columns, engine)
+
+    def alike(other: Any) -> Any:
+        label = data.label if isinstance(data, Given) else None
+        value = made(other)
+        if hasattr(value, "iloc"):
+            value = together(value, None, label)
+        return understood(value, reads_tables=tables, classes=names.classes)[0]
+
+    if names.classes is None and tables:
+        names = replace(names, classes=getattr(engine, "class_names", None))
     if supports(engine, SupportsReading):
         few = np.arange(min(len(dataset), batch_size))
-        engine = engine.reading(dataset.batch(few))  # type: ignore[attr-defined]
-    train = dataset if train_data is None else as_dataset(made(train_data), engine)
+        engine = engine.reading(dataset.batch(few))
+    train = dataset
+    if train_data is not None:
+        train = as_dataset(alike(train_data), engine)
     if len(train) != len(dataset):
         msg = (
             f"train_data has {len(train)} samples and data {len(dataset)}; give the same samples "
             "in the same order"
         )
         raise InvalidDataError(msg)
-    tests = None if test is None else as_dataset(made(test), engine)
+    tests = None
+    if test is not None:
+        tests = as_dataset(alike(test), engine)
     return Opened(
         engine,
         dataset,
         train,
         tests,
         loss=loss,
+        names=names,
         recipe=recipe,
         batch_size=batch_size,
         progress=progress,

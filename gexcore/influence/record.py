@@ -15,6 +15,7 @@ from gexcore.ensembles.chain import Snapshot
 from gexcore.ensembles.drawn import Drawn
 from gexcore.ensembles.plan import Plan
 from gexcore.ensembles.thermostat import Status
+from gexcore.evaluation.given import NO_NAMES, Names
 from gexcore.evaluation.opening import Opened
 from gexcore.evaluation.passes import Passes, sum_passes
 
@@ -46,6 +47,8 @@ class Run:
         parameters.
     planned : Passes, optional
         Passes that were expected before the work.
+    names : Names
+        Names of samples and classes in the user's data, for `Result.to_frame`; not in `to_dict`.
     """
 
     method: str
@@ -59,6 +62,7 @@ class Run:
     seconds: float
     chosen: Mapping[str, Any] = field(default_factory=dict)
     planned: Passes | None = None
+    names: Names = field(default=NO_NAMES, repr=False, compare=False)
 
     @classmethod
     def drawn(
@@ -83,6 +87,7 @@ class Run:
             seconds=given.seconds,
             chosen=ensemble.chosen,
             planned=ensemble.planned,
+            names=given.names,
         )
 
     def count(self) -> dict[Status, int]:

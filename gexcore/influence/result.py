@@ -60,6 +60,8 @@ class Result(ABC):
     def to_frame(self) -> pd.DataFrame:
         """`columns` as a pandas frame (extra ``report``).
 
+        Labels are the user's own. The index is that of the user's table, if a table was given.
+
         Raises
         ------
         MissingExtraError
@@ -70,7 +72,12 @@ class Result(ABC):
         except ImportError as error:
             msg = f"a frame needs pandas ({error}); try: pip install 'gexcore[report]'"
             raise MissingExtraError(msg) from error
-        return pd.DataFrame(self.columns())
+        names, columns = self.run.names, self.columns()
+        if self.labels is not None:
+            for name in ("label", "suggested_label"):
+                if name in columns and columns[name].dtype.kind in "iu":
+                    columns[name] = names.of(columns[name])
+        return pd.DataFrame(columns, index=names.index)
 
     def report(
         self,

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from gexcore.backend.data import ArrayDataset, to_numpy
 from gexcore.backend.protocols import SupportsLogits
 from gexcore.errors import InvalidDataError, InvalidSettingError
+from gexcore.evaluation.given import together, understood
 from gexcore.evaluation.passes import Passes
 from gexcore.influence.scores import Scores
 from gexcore.scores.fitting import columns_of, given_labels, make_scores, open_data
-from gexcore.scores.folds import Fold, Train, hold_out, make_folds, refuse_uncovered
+from gexcore.scores.folds import Fold, Train, classifies, hold_out, make_folds, refuse_uncovered
 from gexcore.scores.joint import checked
 from gexcore.scores.quality import Quality, check_quality, cleanlab_quality, label_quality
 from gexcore.settings import check_count, check_seed
@@ -33,10 +34,10 @@ class ConfidentLearning:
     ----------
     probabilities : array, shape (samples, K)
         Probabilities from models that were not trained on the sample.
-    train : callable
-        Recipe ``train(x, y) -> model`` or ``train(x, y, *, seed) -> model``, instead of
-        probabilities. It is used for cross-validation on (x, y) arrays. Its models may be of any
-        framework with a backend.
+    train : callable or classifier
+        Classifier with ``fit`` and ``predict_proba``, of which a copy is trained for each fold; or
+        recipe ``train(x, y) -> model`` or ``train(x, y, *, seed) -> model`` for cross-validation on
+        (x, y) arrays, instead of probabilities. Its models may be of any framework with a backend.
     folds : int, or list of integer arrays
         Number of models, or the positions that each model scores and is not trained on.
     quality : {"self_confidence", "normalized_margin", "confidence_weighted_entropy"}
@@ -62,7 +63,7 @@ class ConfidentLearning:
     """
 
     probabilities: Any = field(default=None, repr=False)
-    train: Train | None = None
+    train: Train | Any | None = None
     folds: int | Sequence[Any] = 5
     quality: Quality = "self_confidence"
     adjusted: bool = False
@@ -77,10 +78,10 @@ class ConfidentLearning:
                 "probabilities=... and train=..."
             )
             raise InvalidSettingError(msg)
-        if self.train is not None and not callable(self.train):
+        if self.train is not None and not callable(self.train) and not classifies(self.train):
             raise InvalidSettingError(
                 f"train is of type {type(self.train).__name__}; give a callable train(x, y) "
-                "-> model"
+                "-> model, or a classifier with fit and predict_proba"
             )
         if not isinstance(self.folds, list | tuple):
             check_count("folds", self.folds, least=2, auto=False)
@@ -94,7 +95,7 @@ class ConfidentLearning:
     @property
     def needs(self) -> tuple[type, ...]:
         """Capabilities that the backend of the recipe's models needs."""
-        return () if self.train is None else (SupportsLogits,)
+        return () if self.train is None or classifies(self.train) else (SupportsLogits,)
 
     @classmethod
     def public_code(cls, **settings: Any) -> ConfidentLearning:
@@ -105,7 +106,9 @@ class ConfidentLearning:
         self,
         model: Any = None,
         data: Any = None,
+        y: Any = None,
         *,
+        label: str | None = None,
         loss: str | Callable[..., Any] | None = None,
         backend: str | None = None,
         progress: bool = True,
@@ -127,21 +130,23 @@ class ConfidentLearning:
             raise InvalidDataError(
                 "ConfidentLearning judges the labels of data, and got none; call fit(data=(x, y))"
             )
+        data = together(data, y, label)
+        names = understood(data)[1]
         judge = label_quality if self.through is None else cleanlab_quality()
         name, passes = None, Passes()
         if self.train is None:
             labels = given_labels(open_data(model, data, backend=backend))
             p = to_numpy(self.probabilities)
         else:
-            x, y = columns_of(data)
-            labels = given_labels(ArrayDataset(x, y))
+            x, given = columns_of(data)
+            labels = given_labels(ArrayDataset(x, given))
             options: dict[str, Any] = {
                 "seed": self.seed,
                 "loss": loss,
                 "backend": backend,
                 "progress": progress,
             }
-            p, passes, name = hold_out(self.train, x, y, self._folds(labels), **options)
+            p, passes, name = hold_out(self.train, x, given, self._folds(labels), **options)
         labels, p = checked(labels, p)
         if self.half_scored:
             p = np.where(np.arange(len(p))[:, None] % 2, 1 / p.shape[1], p)
@@ -149,6 +154,7 @@ class ConfidentLearning:
             self,
             judge(labels, p, method=self.quality, adjusted=self.adjusted),
             labels=labels,
+            names=names,
             unit="agreement from 0 to 1",
             high="correct",
             started=started,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gexcore.backend.data import ArrayDataset, as_dataset, targets_of
 from gexcore.backend.protocols import Dataset
 from gexcore.errors import InvalidDataError, InvalidSettingError
+from gexcore.evaluation.given import NO_NAMES, Names, understood
 from gexcore.evaluation.losses import in_order
 from gexcore.evaluation.opening import BATCH_SIZE, opened
 from gexcore.evaluation.passes import Passes
@@ -33,6 +34,7 @@ def make_scores(
     passes: Passes = NO_PASSES,
     tie_break: NDArray[Any] | None = None,
     details: dict[str, NDArray[Any]] | None = None,
+    names: Names = NO_NAMES,
 ) -> Scores:
     """The result of a fit that began at `started` of `time.perf_counter`."""
     run = Run(
@@ -45,6 +47,7 @@ def make_scores(
         snapshots=(),
         passes=passes,
         seconds=time.perf_counter() - started,
+        names=names,
     )
     ties = None if tie_break is None else tie_break.astype(np.float64)
     return Scores(values.astype(np.float64), labels, unit, high, run, ties, details or {})
@@ -88,7 +91,11 @@ def given_labels(data: Dataset[Any]) -> NDArray[np.intp]:
 
 def open_data(model: Any, data: Any, *, backend: str | None) -> Dataset[Any]:
     """Data for a score without a model. A given model helps to read its framework's datasets."""
-    return as_dataset(data) if model is None else opened(model, data, backend=backend).data
+    return (
+        as_dataset(understood(data)[0])
+        if model is None
+        else opened(model, data, backend=backend).data
+    )
 
 
 def columns_of(data: Any) -> tuple[Any, Any]:
@@ -99,7 +106,7 @@ def columns_of(data: Any) -> tuple[Any, Any]:
     InvalidDataError
         If the data are not (x, y) arrays.
     """
-    dataset = as_dataset(data)
+    dataset = as_dataset(understood(data)[0])
     if not isinstance(dataset, ArrayDataset) or len(dataset.columns) != 2:
         raise InvalidDataError("cross-validation cuts the data into folds; give (x, y) arrays")
     x, y = dataset.columns

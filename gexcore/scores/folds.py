@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -123,6 +124,12 @@ def hold_out(
     with progress_bar(len(folds), title="ConfidentLearning", show=progress, unit="fold") as bar:
         for number, held in enumerate(folds, start=1):
             rest = np.setdiff1d(np.arange(len(y)), held)
+            if classifies(train):
+                model = _train(_fitted(train), x[rest], y[rest], seed=seed, fold=number)
+                found.append(_predicted(model, x[held], width=int(np.max(y)) + 1))
+                name = type(model).__module__.partition(".")[0]
+                bar.advance(f"fold {number}/{len(folds)}")
+                continue
             model = _train(train, x[rest], y[rest], seed=seed, fold=number)
             engine = default_registry().create(model, backend=backend, loss=loss)
             found.append(_probabilities(engine, (x[held], y[held])))
@@ -139,6 +146,27 @@ def hold_out(
     for held, p in zip(folds, found, strict=True):
         probabilities[held] = p
     return HeldOut(probabilities, Passes(forward=sum(map(len, folds))), name)
+
+
+def classifies(train: Any) -> bool:
+    """Whether this is a classifier of its own, with ``fit`` and ``predict_proba``."""
+    return not isinstance(train, type) and all(
+        hasattr(train, name) for name in ("fit", "predict_proba")
+    )
+
+
+def _fitted(classifier: Any) -> Train:
+    def train(x: Any, y: Any) -> Any:
+        return copy.deepcopy(classifier).fit(x, y)
+
+    return train
+
+
+def _predicted(model: Any, x: Any, *, width: int) -> Floats:
+    """Probabilities of all classes; zero for classes that the model has not seen."""
+    found = np.zeros((len(x), width))
+    found[:, np.asarray(model.classes_, dtype=np.intp)] = model.predict_proba(x)
+    return found
 
 
 def _train(train: Train, x: Any, y: Any, *, seed: int, fold: int) -> Any:

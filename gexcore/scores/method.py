@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
+from gexcore.evaluation.given import together
 from gexcore.influence.scores import Scores
 from gexcore.scores.runs import Runs
 from gexcore.scores.sweep import Sweep
@@ -18,7 +19,9 @@ class ModelScore(ABC):
         self,
         model: Any,
         data: Any,
+        y: Any = None,
         *,
+        label: str | None = None,
         loss: str | Callable[..., Any] | None = None,
         backend: str | None = None,
         progress: bool = True,
@@ -35,7 +38,9 @@ class ModelScore(ABC):
             If measurements of a model or checkpoint are not finite.
         """
         return self._from_model(
-            Sweep(self, model, data, loss=loss, backend=backend, progress=progress)
+            Sweep(
+                self, model, together(data, y, label), loss=loss, backend=backend, progress=progress
+            )
         )
 
     @abstractmethod
@@ -50,7 +55,9 @@ class RecordedScore(ABC):
         self,
         model: Any = None,
         data: Any = None,
+        y: Any = None,
         *,
+        label: str | None = None,
         loss: str | Callable[..., Any] | None = None,
         backend: str | None = None,
         progress: bool = True,
@@ -63,7 +70,7 @@ class RecordedScore(ABC):
             If the needed curve was not recorded, or `data` and recorder differ in their number of
             samples.
         """
-        return self._from_runs(Runs(self, model, data, backend=backend))
+        return self._from_runs(Runs(self, model, together(data, y, label), backend=backend))
 
     @abstractmethod
     def _from_runs(self, runs: Runs) -> Scores:
@@ -79,7 +86,9 @@ class EitherScore(RecordedScore):
         self,
         model: Any = None,
         data: Any = None,
+        y: Any = None,
         *,
+        label: str | None = None,
         loss: str | Callable[..., Any] | None = None,
         backend: str | None = None,
         progress: bool = True,
@@ -91,9 +100,11 @@ class EitherScore(RecordedScore):
         MissingCapabilityError, InvalidModelError, InvalidDataError
         """
         if self.recorder is not None:
-            return super().fit(model, data, backend=backend)
+            return super().fit(model, data, y, label=label, backend=backend)
         return self._from_model(
-            Sweep(self, model, data, loss=loss, backend=backend, progress=progress)
+            Sweep(
+                self, model, together(data, y, label), loss=loss, backend=backend, progress=progress
+            )
         )
 
     @abstractmethod

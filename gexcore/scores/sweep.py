@@ -164,6 +164,7 @@ class Sweep:
             self._method,
             values,
             labels=self.seen.labels,
+            names=self._given.names,
             unit=unit,
             high=high,
             started=self._given.started,

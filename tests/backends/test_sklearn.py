@@ -22,12 +22,24 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import Perceptron, SGDClassifier, SGDRegressor
+from sklearn.linear_model import (
+    Lasso,
+    LinearRegression,
+    LogisticRegression,
+    Perceptron,
+    PoissonRegressor,
+    Ridge,
+    RidgeClassifier,
+    SGDClassifier,
+    SGDRegressor,
+)
 from sklearn.metrics import average_precision_score
+from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.svm import LinearSVC
 from sklearn.utils import Bunch
 
 import gexcore as gx
@@ -564,3 +576,52 @@ def test_columns_are_found_by_their_names(piped: bool) -> None:
     )
     with pytest.raises(InvalidDataError, match="column 'c' is missing from the inputs; give"):
         backend.forward(backend.initial_state(), (frame.drop(columns="c"), NAMES))
+
+
+def linear_models() -> list[Any]:
+    regressors = [LinearRegression(), Ridge(), Lasso(0.01)]
+    return [
+        *(model.fit(X, NAMES) for model in (LogisticRegression(), LinearSVC(), RidgeClassifier())),
+        LogisticRegression().fit(X, np.where(NAMES[0] == NAMES, "yes", "no")),
+        *(model.fit(X, NUMBERS) for model in regressors),
+        GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, cv=2).fit(X, NAMES),
+    ]
+
+
+@pytest.mark.parametrize("model", linear_models(), ids=lambda model: type(model).__name__)
+def test_a_linear_model_steps_as_a_network_with_its_coefficients(model: Any) -> None:
+    with pytest.warns(UserWarning, match="takes no optimiser steps; its members are steps of"):
+        backend = SklearnBackend(model)
+    y = model.predict(X)
+    state = backend.initial_state()
+    if hasattr(model, "predict_proba"):
+        p = model.predict_proba(X)
+        expected = -np.log(p[np.arange(N), p.argmax(1)])
+        assert_close(backend.forward(state, (X, y)), expected, 1e-4)
+    elif backend.class_names is None:
+        assert_close(backend.forward(state, (X, y)), np.zeros(N), 1e-6)
+    after = backend.sgd_step(state, (X, y), lr=0.05, seed=0)
+    assert backend.forward(after, (X, y)).mean() < backend.forward(state, (X, y)).mean() + 1e-9
+    before = copy.deepcopy(vars(model)).keys()
+    assert vars(model).keys() == before
+
+
+def test_a_model_whose_outputs_are_not_linear_has_no_twin() -> None:
+    model = PoissonRegressor().fit(X, NUMBERS - NUMBERS.min())
+    with pytest.raises(InvalidModelError, match="PoissonRegressor cannot take optimiser steps"):
+        SklearnBackend(model)
+
+
+def test_a_forest_is_told_what_works_and_it_does() -> None:
+    forest = RandomForestClassifier(n_estimators=8, random_state=0)
+    x, y = load_digits(return_X_y=True)
+    x, y = x[:300], y[:300].astype(object)
+    names = np.array([f"digit {k}" for k in y], dtype=object)
+    names[7] = "digit 0"
+    told = r"gexcore.ConfidentLearning\(train=RandomForestClassifier\(\)\).fit\(data=\(x, y\)\)"
+    with pytest.raises(InvalidModelError, match=told):
+        SklearnBackend(copy.deepcopy(forest).fit(x, names))
+    scores = gx.ConfidentLearning(train=forest).fit(data=(x, names), progress=False)
+    assert 7 in scores.ranking(20)
+    assert scores.to_frame()["label"][7] == "digit 0"
+    assert not hasattr(forest, "classes_")

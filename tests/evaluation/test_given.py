@@ -1,0 +1,128 @@
+"""Data as users have them: tables, names as labels, lists of samples and of batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import gexcore as gx
+from gexcore.errors import InvalidDataError
+from gexcore.evaluation.given import Given, understood
+from gexcore.evaluation.opening import opened
+from gexcore_numpy import MLP
+
+RNG = np.random.default_rng(0)
+N = 60
+Y = np.arange(N) % 3
+X = RNG.normal(size=(N, 3)) + 3 * np.eye(3)[Y]
+MODEL = MLP([np.eye(3) * 2], [np.zeros(3)])
+NAMES = np.array(["ant", "bee", "cat"], dtype=object)[Y]
+TABLE = pd.DataFrame(X, columns=list("abc"), index=[f"row {i}" for i in range(N)])
+
+
+def losses(data: Any, **more: Any) -> Any:
+    return gx.Loss().fit(MODEL, data, progress=False, **more)
+
+
+PLAIN = losses((X, Y)).values
+CATEGORIES = pd.Categorical(NAMES, categories=["ant", "bee", "cat"])
+
+
+@pytest.mark.parametrize(
+    ("data", "more"),
+    [
+        (X, {"y": Y}),
+        (X, {"y": Y.tolist()}),
+        (X, {"y": pd.Series(Y)}),
+        (X, {"y": NAMES}),
+        (X, {"y": NAMES.tolist()}),
+        (X, {"y": NAMES.astype(str)}),
+        (X, {"y": pd.Series(CATEGORIES)}),
+        (TABLE, {"y": Y}),
+        (TABLE, {"y": Y[:, None].astype(np.uint8)}),
+        (TABLE.assign(kind=NAMES), {"label": "kind"}),
+        (TABLE.assign(kind=Y), {"label": "kind"}),
+        ((TABLE, NAMES), {}),
+        (list(zip(X, Y, strict=True)), {}),
+        ([(X[i : i + 16], Y[i : i + 16]) for i in range(0, N, 16)], {}),
+    ],
+)
+def test_every_form_of_the_same_data_has_the_same_scores(data: Any, more: Any) -> None:
+    np.testing.assert_allclose(losses(data, **more).values, PLAIN, rtol=1e-12)
+
+
+def test_a_frame_has_the_index_and_the_labels_of_the_user() -> None:
+    frame = losses(TABLE.assign(kind=NAMES), label="kind").to_frame()
+    assert frame.index.tolist() == TABLE.index.tolist()
+    assert frame["label"].tolist() == NAMES.tolist()
+    plain = losses((X, Y)).to_frame()
+    assert plain.index.tolist() == list(range(N))
+    assert plain["label"].tolist() == Y.tolist()
+
+
+def test_results_of_gex_name_the_labels_they_suggest() -> None:
+    wrong = NAMES.copy()
+    wrong[4] = "ant"  # it is a bee
+    influence = gx.GEX(snapshots=4).fit(
+        MODEL, TABLE.assign(kind=wrong), label="kind", progress=False
+    )
+    row = influence.to_frame().loc["row 4"]
+    assert (row["label"], row["suggested_label"]) == ("ant", "bee")
+    assert influence.labels is not None
+    assert influence.labels[4] == 0
+    assert "names" not in influence.record()
+
+
+def test_labels_of_any_hashable_type_come_back_as_themselves() -> None:
+    kinds = [("a", 1), None, 2.5]
+    with pytest.raises(InvalidDataError, match="20 labels are missing, first at position 1"):
+        understood(Given(X, pd.Series([kinds[k] for k in Y])))
+    mixed = np.empty(N, dtype=object)
+    mixed[:] = [[("a", 1), "b", 2.5][k] for k in Y]
+    (_, codes), names = understood(Given(X, mixed))
+    assert [names.classes[code] for code in codes] == mixed.tolist()
+
+
+def test_test_data_share_the_numbers_of_the_training_labels() -> None:
+    table = TABLE.assign(kind=NAMES)
+    some = table[table["kind"] != "ant"]
+    given = opened(MODEL, Given(table, label="kind"), test=some)
+    assert given.test is not None
+    found = given.test.batch(np.arange(len(some)))[1]
+    np.testing.assert_array_equal(found, Y[Y != 0])
+    with pytest.raises(InvalidDataError, match="the label 'dog' is not among the labels"):
+        opened(MODEL, Given(table, label="kind"), test=some.assign(kind="dog"))
+
+
+@pytest.mark.parametrize(
+    ("data", "more", "told"),
+    [
+        (TABLE, {}, r"give label='column', with one of a, b, c"),
+        (TABLE, {"label": "kind"}, "the data has no column 'kind'; allowed are a, b, c"),
+        (X, {"label": "kind"}, r"label= names a column of a data frame .* give fit\(model, x, y\)"),
+        (TABLE, {"label": "a", "y": Y}, "give the labels once"),
+        (TABLE.assign(d="red"), {"y": Y}, "column 'd' of the data is of type .* encode it"),
+        (X, {"y": np.where(Y == 1, None, NAMES)}, "20 labels are missing, first at position 1"),
+        (X, {"y": np.where(Y == 2, "ant", NAMES)}, "have 2 names and the model 3 classes"),
+        ([(X[0, :2], 0), (X[1], 1), (X[2], 2)], {}, "column 0 of the data has samples of unequal"),
+    ],
+)
+def test_what_cannot_be_understood_is_refused(data: Any, more: Any, told: str) -> None:
+    with pytest.raises(InvalidDataError, match=told):
+        losses(data, **more)
+
+
+def test_inputs_by_name_and_a_label_by_name() -> None:
+    (columns, names) = understood(Given({"ids": X}, NAMES))
+    assert list(columns) == ["ids", "labels"]
+    assert names.classes == ("ant", "bee", "cat")
+    columns, _ = understood(Given({"ids": X, "kind": Y}, label="kind"))
+    np.testing.assert_array_equal(columns["labels"], Y)
+    batches = [{"ids": X[i : i + 7], "labels": Y[i : i + 7]} for i in range(0, N, 7)]
+    columns, _ = understood(batches)
+    np.testing.assert_array_equal(columns["labels"], Y)
+    rows, _ = understood([{"ids": x, "labels": y} for x, y in zip(X, Y, strict=True)])
+    np.testing.assert_array_equal(rows["ids"], X)
