@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from gexcore.backend.optimizer import Optimizer
 from gexcore.backend.protocols import Dataset, KroneckerBlock, SupportsBufferRefresh, SupportsLogits
-from gexcore.errors import InvalidDataError, InvalidModelError
+from gexcore.backend.refusals import check_batches
+from gexcore.errors import InvalidModelError
 from gexcore_jax import buffers as kept
 from gexcore_jax import curvature, gradients, kronecker, sampling, selection, serialization
 from gexcore_jax.adapters import functional
@@ -173,9 +174,7 @@ class JaxBackend:
         InvalidDataError
             If there are no batches.
         """
-        if not batches:
-            msg = "no batches to estimate BatchNorm statistics from; give at least one"
-            raise InvalidDataError(msg)
+        check_batches(batches)
         parts = [
             self._program.statistics(state.params, state.buffers, self._placement.call(batch))
             for batch in batches

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from gexcore.errors import InvalidDataError
+from gexcore.backend.refusals import check_vector
 from gexcore_jax.data import full
 
 LossesOf = Callable[[Any], jax.Array]
@@ -32,13 +32,7 @@ def split(flat: Any, params: Any) -> Any:
         If the shape differs.
     """
     size = sum(leaf.size for leaf in jax.tree.leaves(params))
-    if np.shape(flat) != (size,):
-        msg = (
-            f"a vector over the parameters has shape ({size},) for this model, not "
-            f"{np.shape(flat)}; "
-            "take one of the size that ravel gives"
-        )
-        raise InvalidDataError(msg)
+    check_vector(np.shape(flat), size)
     vector = flat if isinstance(flat, jax.Array) else np.asarray(flat)
     pieces = _pieces(vector, params)
     return jax.tree.map(

@@ -12,6 +12,7 @@ import numpy as np
 
 from gexcore.backend.data import TARGET_KEYS, ArrayDataset, to_numpy
 from gexcore.backend.protocols import Dataset, Indices
+from gexcore.backend.refusals import no_target
 from gexcore.errors import InvalidDataError
 
 ARRAYS = (jax.Array, np.ndarray)
@@ -127,12 +128,7 @@ class Placement:
             if key is not None:
                 inputs = {name: self._placed(item) for name, item in batch.items() if name != key}
                 return Call((), inputs, self._placed(batch[key], target=True))
-        msg = (
-            f"a batch of type {type(batch).__name__} has no target; give (x, y), or a "
-            "mapping with one of "
-            f"{', '.join(TARGET_KEYS)}"
-        )
-        raise InvalidDataError(msg)
+        raise no_target(batch)
 
     def _placed(self, value: Any, *, target: bool = False) -> Any:
         if isinstance(value, ARRAYS):

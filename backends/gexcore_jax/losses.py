@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from numpy.typing import NDArray
 
-from gexcore.errors import InvalidDataError, InvalidModelError
+from gexcore.backend import losses as shared
+from gexcore.backend.losses import IGNORED
 from gexcore_jax.data import full
-
-IGNORED = -100
-"""Label of an ignored position, as in PyTorch and Hugging Face's models."""
 
 
 class Loss(NamedTuple):
@@ -54,20 +52,11 @@ def cross_entropy(output: Any, target: Any) -> jax.Array:
     """
     output, target = _arrays(output, target, "cross_entropy")
     if output.ndim < 2 or (output.ndim == 2 and output.shape[1] < 2):
-        msg = (
-            "cross_entropy needs scores of shape (b, K), two classes or more, and the model "
-            f"returned {output.shape}; "
-            "use loss='binary_cross_entropy' for a single score, 'squared_error' for regression"
-        )
-        raise InvalidModelError(msg)
+        raise shared.one_score(output.shape)
     if jnp.issubdtype(target.dtype, jnp.floating):
         return _soft_cross_entropy(output, target)
     if target.shape != output.shape[:-1]:
-        msg = (
-            f"cross_entropy got labels of shape {target.shape} for scores of shape {output.shape}; "
-            "give one label per sample, or one per position"
-        )
-        raise InvalidDataError(msg)
+        raise shared.wrong_labels(target.shape, output.shape)
     labels = jnp.clip(target, 0, output.shape[-1] - 1).astype(jnp.int32)
     losses = -jnp.take_along_axis(jax.nn.log_softmax(output), labels[..., None], axis=-1)[..., 0]
     counted = target != IGNORED
@@ -102,21 +91,7 @@ def check_labels(output: Any, target: NDArray[Any]) -> None:
     InvalidDataError
         If a label is outside. The error names the first one.
     """
-    if target.dtype.kind not in "iu":  # probabilities
-        return
-    classes = output.shape[-1]
-    if (
-        target.size and target.min() >= 0 and target.max() < classes
-    ):  # the usual case, in two passes
-        return
-    bad = ((target < 0) | (target >= classes)) & (target != IGNORED)
-    if bad.any():
-        msg = (
-            f"label {target[bad][0]} is outside 0 … {classes - 1}, the {classes} classes of "
-            "the model; "
-            "recode the labels"
-        )
-        raise InvalidDataError(msg)
+    shared.check_labels(target, output.shape[-1])
 
 
 def check_probabilities(output: Any, target: NDArray[Any]) -> None:
@@ -126,12 +101,7 @@ def check_probabilities(output: Any, target: NDArray[Any]) -> None:
     ------
     InvalidDataError
     """
-    if not ((target >= 0) & (target <= 1)).all():
-        msg = (
-            "binary_cross_entropy got targets outside 0 … 1; only 0, 1 and probabilities are "
-            "allowed: map -1 to 0"
-        )
-        raise InvalidDataError(msg)
+    shared.check_probabilities(target)
 
 
 LOSSES = {
@@ -156,48 +126,24 @@ def loss_of(loss: str | Callable[..., Any] | None) -> Loss:
     InvalidModelError
         If the name is unknown. Later, if a callable does not return one loss per sample.
     """
-    if loss is None:
-        return LOSSES["cross_entropy"]
-    if isinstance(loss, str) and loss in LOSSES:
-        return LOSSES[loss]
-    if not callable(loss):
-        msg = (
-            f"no loss named {loss!r}; allowed are {', '.join(LOSSES)}, "
-            "and a function (output, target) -> losses of shape (b,)"
-        )
-        raise InvalidModelError(msg)
+    named = shared.named(loss, LOSSES)
+    if named is not None:
+        return named
+    own: Any = loss
 
     def checked(output: Any, target: Any) -> jax.Array:
-        losses = loss(output, target)
+        losses = own(output, target)
         b = jax.tree.leaves((target, output))[0].shape[0]
         if jnp.shape(losses) != (b,):
-            found = f"shape {jnp.shape(losses)}" if jnp.ndim(losses) else "one number"
-            msg = (
-                f"the loss returned {found} for {b} samples; it must return shape ({b},), as "
-                "without the mean"
-            )
-            raise InvalidModelError(msg)
+            raise shared.wrong_losses(jnp.shape(losses) if jnp.ndim(losses) else None, b)
         return full(losses)
 
     return Loss(checked)
 
 
-def scores_of(output: Any) -> Any:
-    """The model's output, or its `logits` if it has them."""
-    if isinstance(output, Mapping) and "logits" in output:
-        return output["logits"]
-    return getattr(output, "logits", output)
-
-
 def _soft_cross_entropy(output: jax.Array, target: jax.Array) -> jax.Array:
     if output.ndim != 2 or target.shape != output.shape:
-        msg = (
-            f"cross_entropy got {target.dtype} targets of shape {target.shape} for scores of "
-            f"shape {output.shape}; "
-            "give integer labels or probabilities of shape (b, K), or use "
-            "loss='squared_error' for regression"
-        )
-        raise InvalidDataError(msg)
+        raise shared.wrong_probabilities(target.dtype, target.shape, output.shape)
     return -(target.astype(output.dtype) * jax.nn.log_softmax(output)).sum(1)
 
 
@@ -207,26 +153,13 @@ def _aligned(output: Any, target: Any, name: str) -> tuple[jax.Array, jax.Array]
     # (b, 1) against (b,) is one output; broadcasting would make b x b outputs
     sizes = [[d for d in array.shape[1:] if d != 1] for array in (output, target)]
     if target.ndim == 0 or len(target) != b or sizes[0] != sizes[1]:
-        msg = (
-            f"{name} got targets of shape {target.shape} for outputs of shape {output.shape}; "
-            "give one target per output"
-        )
-        raise InvalidDataError(msg)
+        raise shared.wrong_targets(name, target.shape, output.shape)
     return output.reshape(b, -1), target.reshape(b, -1).astype(output.dtype)
 
 
 def _arrays(output: Any, target: Any, name: str) -> tuple[jax.Array, jax.Array]:
     if not isinstance(output, jax.Array):
-        msg = (
-            f"the model returned {type(output).__name__}, and {name} needs an array or an "
-            "object with .logits; "
-            "wrap the model, or give loss= a function of that output"
-        )
-        raise InvalidModelError(msg)
+        raise shared.no_scores(output, name)
     if not isinstance(target, jax.Array):
-        msg = (
-            f"the targets are of type {type(target).__name__}, and {name} needs an array; give "
-            "arrays"
-        )
-        raise InvalidDataError(msg)
+        raise shared.no_targets(type(target).__name__, name)
     return full(output), target

@@ -7,12 +7,12 @@ from typing import Any
 
 import jax
 
+from gexcore.backend.losses import scores_of
 from gexcore_jax import curvature, gradients
 from gexcore_jax.buffers import Leaves, batch_statistics, merged, updated
 from gexcore_jax.data import Call
 from gexcore_jax.features import features
 from gexcore_jax.kronecker import Factors, factors
-from gexcore_jax.losses import scores_of
 from gexcore_jax.models import checked
 from gexcore_jax.optimizers import Rule
 from gexcore_jax.reading import Closing, opened_up

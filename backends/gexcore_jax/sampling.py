@@ -9,8 +9,8 @@ import numpy as np
 
 from gexcore.backend.data import to_numpy
 from gexcore.backend.drawing import DRAWABLE, not_drawable, sample_targets
+from gexcore.backend.losses import IGNORED
 from gexcore_jax.data import Call
-from gexcore_jax.losses import IGNORED
 
 
 def with_drawn_target(call: Call, loss: object, logits: Callable[[], Any], seed: int) -> Call:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
 from dataclasses import replace
@@ -12,7 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gexcore.errors import InvalidModelError, InvalidSettingError
+from gexcore.backend.refusals import check_names
+from gexcore.errors import InvalidModelError
 from gexcore_jax.adapters import functional, is_model
 from gexcore_jax.models import JaxModel, checked
 from gexcore_jax.names import named
@@ -27,16 +27,7 @@ def chosen(known: Iterable[str], names: Collection[str]) -> tuple[str, ...]:
         If a name is unknown, or there is none.
     """
     known = list(known)
-    unknown = sorted(repr(name) for name in set(names) - set(known))
-    if unknown or not names:
-        told = (
-            f"no trainable parameter is named {unknown[0]}"
-            if unknown
-            else "no parameters were chosen"
-        )
-        allowed = textwrap.shorten(", ".join(map(repr, known)), 200, placeholder=" …")
-        msg = f"{told}; choose from {allowed}"
-        raise InvalidSettingError(msg)
+    check_names(names, known)
     return tuple(name for name in known if name in names)
 
 

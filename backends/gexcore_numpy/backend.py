@@ -19,6 +19,7 @@ from gexcore.backend.protocols import (
     SupportsBufferRefresh,
     SupportsLogits,
 )
+from gexcore.backend.refusals import check_batches, check_vector
 from gexcore.backend.rules import Memory, Reals, advance, check_optimizer
 from gexcore.errors import InvalidModelError, InvalidSettingError
 from gexcore_numpy import network as net
@@ -211,11 +212,7 @@ class NumpyBackend:
     @_quiet
     def refresh_buffers(self, state: NumpyState, batches: Sequence[Any], /) -> NumpyState:
         """State whose running statistics are the average over the batches."""
-        if not batches:
-            msg = (
-                "refresh_buffers got no batches; give at least one to estimate the statistics from"
-            )
-            raise InvalidSettingError(msg)
+        check_batches(batches)
         seen = [
             net.batch_moments(self._pass(state, batch, training=True).traces) for batch in batches
         ]
@@ -373,11 +370,5 @@ class NumpyBackend:
 
     def _vector(self, flat: Array) -> Reals:
         vector = to_numpy(flat).astype(self._initial.params.dtype, copy=False)
-        p = sum(self._names.values())
-        if vector.shape != (p,):
-            msg = (
-                f"a vector of shape {vector.shape} was given for the {p} parameters; give shape "
-                f"({p},)"
-            )
-            raise InvalidSettingError(msg)
+        check_vector(vector.shape, sum(self._names.values()))
         return vector

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend import losses as shared
 from gexcore.backend.drawing import sample_targets
 from gexcore.backend.rules import Reals
-from gexcore.errors import InvalidDataError, InvalidModelError
 
 
 class Loss(NamedTuple):
@@ -51,26 +51,15 @@ def _classes(y: NDArray[Any], f: Reals) -> Reals:
     if y.shape == (b, k):
         return y.astype(f.dtype, copy=False)
     if y.shape != (b,):
-        msg = (
-            f"labels of shape {y.shape} do not fit {b} samples and {k} classes; give integers "
-            f"({b},) or soft labels ({b}, {k})"
-        )
-        raise InvalidDataError(msg)
+        if y.dtype.kind in "iub":
+            raise shared.wrong_labels(y.shape, f.shape)
+        raise shared.wrong_probabilities(y.dtype, y.shape, f.shape)
     if y.dtype.kind not in "iub":
-        msg = (
-            f"cross-entropy needs integer labels 0 … {k - 1}, but these are {y.dtype}; convert "
-            "them with y.astype(int)"
-        )
-        raise InvalidDataError(msg)
+        raise shared.wrong_probabilities(y.dtype, y.shape, f.shape)
     places = y.astype(np.intp, copy=False)
     # a negative label is large as an unsigned number: one pass instead of two
     if places.view(np.uintp).max() >= k:
-        wrong = y[(y < 0) | (y >= k)].tolist()
-        msg = (
-            f"label {min(wrong)} is outside 0 … {k - 1}, the {k} classes of the model; recode "
-            "the labels"
-        )
-        raise InvalidDataError(msg)
+        shared.check_labels(y.astype(np.int64), k, ignored=None)
     one_hot = np.zeros_like(f)
     one_hot[np.arange(b), places] = 1
     return one_hot
@@ -79,11 +68,7 @@ def _classes(y: NDArray[Any], f: Reals) -> Reals:
 def _numbers(y: NDArray[Any], f: Reals) -> Reals:
     targets = y.reshape(-1, 1) if y.ndim == 1 else y
     if targets.shape != f.shape:
-        msg = (
-            f"targets of shape {y.shape} do not fit outputs of shape {f.shape}; give one number "
-            "per output"
-        )
-        raise InvalidDataError(msg)
+        raise shared.wrong_targets("squared_error", y.shape, f.shape)
     return targets.astype(f.dtype, copy=False)
 
 
@@ -148,6 +133,8 @@ LOSSES = {
 }
 """Losses by name. Squared error is summed over outputs."""
 
+OWN = "a gexcore_numpy.losses.Loss"
+
 
 def find_loss(loss: object) -> Loss:
     """The named loss, the default for None, or the given `Loss`.
@@ -159,16 +146,7 @@ def find_loss(loss: object) -> Loss:
     """
     if isinstance(loss, Loss):
         return loss
-    found = (
-        LOSSES.get("cross_entropy" if loss is None else loss)
-        if loss is None or isinstance(loss, str)
-        else None
-    )
+    found = shared.named(loss, LOSSES, own=OWN)
     if found is None:
-        told = repr(loss) if isinstance(loss, str) else f"of type {type(loss).__name__}"
-        msg = (
-            f"the loss is {told}; NumPy knows 'cross_entropy' and 'squared_error', or give a "
-            "gexcore_numpy.losses.Loss"
-        )
-        raise InvalidModelError(msg)
+        raise shared.unknown_loss(loss, LOSSES, own=OWN)
     return found

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.errors import InvalidSettingError
+from gexcore.backend.refusals import check_names
 
 
 def mask(sizes: Mapping[str, int], names: Collection[str]) -> NDArray[np.bool_]:
@@ -24,13 +24,5 @@ def mask(sizes: Mapping[str, int], names: Collection[str]) -> NDArray[np.bool_]:
     InvalidSettingError
         If a name is unknown, or there is none.
     """
-    unknown = sorted(map(repr, set(names) - set(sizes)))
-    if unknown or not names:
-        told = (
-            f"the model has no parameter {', '.join(unknown)}"
-            if unknown
-            else "no parameters were chosen"
-        )
-        msg = f"{told}; choose among {', '.join(map(repr, sizes))}"
-        raise InvalidSettingError(msg)
+    check_names(names, sizes)
     return np.repeat([name in names for name in sizes], list(sizes.values()))

@@ -22,7 +22,7 @@ from gexcore.backend.protocols import (
     SupportsKronecker,
     SupportsLogits,
 )
-from gexcore.errors import InvalidDataError
+from gexcore.backend.refusals import check_batches
 from gexcore_tensorflow import curvature, serialization
 from gexcore_tensorflow.batchnorm import batch_statistics, normalising
 from gexcore_tensorflow.data import Call, Placement, dataset_of
@@ -196,9 +196,7 @@ class TensorFlowBackend:
         Each batch counts equally. Only these layers are in training mode meanwhile. The variance is
         unbiased.
         """
-        if not batches:
-            msg = "no batches to estimate BatchNorm statistics from; give at least one"
-            raise InvalidDataError(msg)
+        check_batches(batches)
         parts = [self._run(self._statistics, state, batch) for batch in batches]
         buffers = list(state.buffers)
         for number in parts[0]:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from gexcore.backend.data import to_numpy
-from gexcore.errors import InvalidDataError
+from gexcore.backend.refusals import check_vector
 
 LossesOf = Callable[[], tf.Tensor]
 """A function without arguments that returns the losses of a batch, shape (b,)."""
@@ -36,13 +36,7 @@ def split(flat: Any, params: Sequence[tf.Tensor]) -> tuple[tf.Tensor, ...]:
     """
     vector = to_numpy(flat)
     sizes = [size(p) for p in params]
-    if vector.shape != (sum(sizes),):
-        msg = (
-            f"a vector over the parameters has shape ({sum(sizes)},) for this model, not "
-            f"{vector.shape}; "
-            "take one of the size that ravel gives"
-        )
-        raise InvalidDataError(msg)
+    check_vector(vector.shape, sum(sizes))
     pieces = np.split(vector, np.cumsum(sizes)[:-1])
     # a copy, because TensorFlow may share the memory of an array
     return tuple(

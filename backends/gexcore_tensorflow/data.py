@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gexcore.backend.data import TARGET_KEYS, ArrayDataset, MappingDataset, to_numpy
 from gexcore.backend.protocols import Dataset
+from gexcore.backend.refusals import no_target
 from gexcore.errors import InvalidDataError
 
 
@@ -74,12 +75,7 @@ class Placement:
             entries = {name: self.place(item) for name, item in batch.items() if name != key}
             inputs = entries if len(entries) != 1 else next(iter(entries.values()))
             return Call(inputs, self.place(batch[key], target=True))
-        msg = (
-            f"a batch of type {type(batch).__name__} has no target; give (x, y), or a "
-            "mapping with one of "
-            f"{', '.join(TARGET_KEYS)}"
-        )
-        raise InvalidDataError(msg)
+        raise no_target(batch)
 
     def place(self, value: Any, *, target: bool = False) -> Any:
         """Arrays as tensors on the device, also in containers."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
@@ -11,10 +11,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from gexcore.errors import InvalidDataError, InvalidModelError
-
-IGNORED = -100
-"""Label of an ignored position, as in PyTorch and Hugging Face's models."""
+from gexcore.backend import losses as shared
+from gexcore.backend.losses import IGNORED
+from gexcore.errors import InvalidModelError
 
 
 class Loss(NamedTuple):
@@ -54,21 +53,11 @@ def cross_entropy(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     output, target = _tensors(scores_of(output), target, "cross_entropy")
     rank = output.shape.rank
     if rank < 2 or (rank == 2 and output.shape[1] == 1):
-        msg = (
-            "cross_entropy needs scores of shape (b, K), two classes or more, and the model "
-            f"returned {_shape(output)}; "
-            "use loss='binary_cross_entropy' for a single score, 'squared_error' for regression"
-        )
-        raise InvalidModelError(msg)
+        raise shared.one_score(_shape(output))
     if target.dtype.is_floating:
         return _soft_cross_entropy(output, target)
     if not target.shape.is_compatible_with(output.shape[:-1]):
-        msg = (
-            f"cross_entropy got labels of shape {_shape(target)} for scores of shape "
-            f"{_shape(output)}; "
-            "give one label per sample, or one per position"
-        )
-        raise InvalidDataError(msg)
+        raise shared.wrong_labels(_shape(target), _shape(output))
     target = tf.cast(target, tf.int64)
     labels = tf.clip_by_value(target, 0, tf.shape(output, tf.int64)[-1] - 1)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, output)
@@ -105,7 +94,7 @@ def check_scores(scores: Any) -> None:
     InvalidModelError
     """
     if not isinstance(scores, np.ndarray):
-        raise _no_scores(scores, "cross_entropy")
+        raise shared.no_scores(scores, "cross_entropy")
     if (
         scores.shape[-1] > 1
         and (scores >= 0).all()
@@ -120,35 +109,24 @@ def check_scores(scores: Any) -> None:
 
 
 def check_labels(classes: int, target: NDArray[Any]) -> None:
-    """Refuse integer labels outside 0..K-1 that are not -100.
+    """Refuse integer labels outside 0 … K−1 that are not -100.
 
     Raises
     ------
     InvalidDataError
         If a label is outside. The error names the first one.
     """
-    bad = ((target < 0) | (target >= classes)) & (target != IGNORED)
-    if target.dtype.kind in "iu" and bad.any():
-        msg = (
-            f"label {target[bad][0]} is outside 0..{classes - 1}, the classes the model has; "
-            "number the labels from 0, or give a model with more outputs"
-        )
-        raise InvalidDataError(msg)
+    shared.check_labels(target, classes)
 
 
 def check_probabilities(classes: int, target: NDArray[Any]) -> None:
-    """Refuse targets outside 0..1.
+    """Refuse targets outside 0 … 1.
 
     Raises
     ------
     InvalidDataError
     """
-    if not ((target >= 0) & (target <= 1)).all():
-        msg = (
-            "binary_cross_entropy got targets outside 0..1; only 0, 1 and probabilities are "
-            "allowed: map -1 to 0"
-        )
-        raise InvalidDataError(msg)
+    shared.check_probabilities(target)
 
 
 LOSSES = {
@@ -175,16 +153,10 @@ def loss_of(loss: str | Callable[..., Any] | None) -> Loss:
         If the name is unknown, or a Keras loss has a reduction. Later, if a callable does not
         return one loss per sample.
     """
-    if loss is None:
-        return LOSSES["cross_entropy"]
-    if isinstance(loss, str) and loss in LOSSES:
-        return LOSSES[loss]
-    if not callable(loss):
-        msg = (
-            f"no loss named {loss!r}; allowed are {', '.join(LOSSES)}, "
-            "and a function (output, target) -> losses of shape (b,)"
-        )
-        raise InvalidModelError(msg)
+    named = shared.named(loss, LOSSES)
+    if named is not None:
+        return named
+    own: Any = loss
     reduction = getattr(loss, "reduction", None)
     if isinstance(loss, keras.losses.Loss) and reduction not in (None, "none"):
         msg = (
@@ -193,21 +165,13 @@ def loss_of(loss: str | Callable[..., Any] | None) -> Loss:
             "make it with reduction=None"
         )
         raise InvalidModelError(msg)
-    swapped = next(iter(inspect.signature(loss).parameters), None) == "y_true"
+    swapped = next(iter(inspect.signature(own).parameters), None) == "y_true"
 
     def checked(output: Any, target: Any) -> tf.Tensor:
-        losses = loss(target, output) if swapped else loss(output, target)
+        losses = own(target, output) if swapped else own(output, target)
         if not tf.is_tensor(losses) or losses.shape.rank != 1:
-            found = (
-                f"shape {_shape(losses)}"
-                if tf.is_tensor(losses) and losses.shape.rank
-                else "one number"
-            )
-            msg = (
-                f"the loss returned {found} for b samples; it must return shape (b,): leave the "
-                "mean out"
-            )
-            raise InvalidModelError(msg)
+            several = tf.is_tensor(losses) and losses.shape.rank
+            raise shared.wrong_losses(_shape(losses) if several else None, "b")
         return losses
 
     return Loss(checked, None)
@@ -215,9 +179,7 @@ def loss_of(loss: str | Callable[..., Any] | None) -> Loss:
 
 def scores_of(output: Any) -> Any:
     """The model's output, or its entry "logits", without a final softmax."""
-    if isinstance(output, Mapping) and "logits" in output:
-        output = output["logits"]
-    return _before("Softmax", output)
+    return _before("Softmax", shared.scores_of(output))
 
 
 def full(tensor: tf.Tensor) -> tf.Tensor:
@@ -238,13 +200,7 @@ def _before(activation: str, output: Any) -> Any:
 
 def _soft_cross_entropy(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     if output.shape.rank != 2 or not target.shape.is_compatible_with(output.shape):
-        msg = (
-            f"cross_entropy got {target.dtype.name} targets of shape {_shape(target)} for "
-            f"scores of shape {_shape(output)}; "
-            "give integer labels or probabilities of shape (b, K), or use "
-            "loss='squared_error' for regression"
-        )
-        raise InvalidDataError(msg)
+        raise shared.wrong_probabilities(target.dtype.name, _shape(target), _shape(output))
     # TensorFlow's own op needs rows that sum to one, and relabelled rows need not
     return -tf.reduce_sum(tf.cast(target, output.dtype) * tf.nn.log_softmax(output), axis=1)
 
@@ -254,34 +210,20 @@ def _aligned(output: Any, target: Any, name: str) -> tuple[tf.Tensor, tf.Tensor]
     # (b, 1) against (b,) is one output; broadcasting would make b x b outputs
     sizes = [[d for d in tensor.shape[1:] if d != 1] for tensor in (output, target)]
     if not target.shape.rank or sizes[0] != sizes[1]:
-        msg = (
-            f"{name} got targets of shape {_shape(target)} for outputs of shape {_shape(output)}; "
-            "give one target per output"
-        )
-        raise InvalidDataError(msg)
+        raise shared.wrong_targets(name, _shape(target), _shape(output))
     rows = [tf.shape(output)[0], -1]
     return tf.reshape(output, rows), tf.cast(tf.reshape(target, rows), output.dtype)
 
 
 def _tensors(output: Any, target: Any, name: str) -> tuple[tf.Tensor, tf.Tensor]:
     if not tf.is_tensor(output):
-        raise _no_scores(output, name)
+        raise shared.no_scores(output, name)
     if not tf.is_tensor(target) or not (
         target.dtype.is_floating or target.dtype.is_integer or target.dtype.is_bool
     ):
         found = target.dtype.name if tf.is_tensor(target) else type(target).__name__
-        msg = f"the targets are of type {found}, and {name} needs numbers; give one array of them"
-        raise InvalidDataError(msg)
+        raise shared.no_targets(found, name)
     return full(output), target
-
-
-def _no_scores(output: Any, name: str) -> InvalidModelError:
-    msg = (
-        f"the model returned {type(output).__name__}, and {name} needs a tensor or a mapping "
-        "with 'logits'; "
-        "wrap the model, or give loss= a function of that output"
-    )
-    return InvalidModelError(msg)
 
 
 def _shape(tensor: tf.Tensor) -> str:

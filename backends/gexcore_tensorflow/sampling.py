@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.backend.drawing import not_drawable, sample_targets
-from gexcore_tensorflow.losses import IGNORED, Loss, cross_entropy, squared_error
+from gexcore.backend.losses import IGNORED
+from gexcore_tensorflow.losses import Loss, cross_entropy, squared_error
 
 
 def check_drawable(loss: Loss, name: object) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Collection
 from typing import Any
 
@@ -10,7 +9,8 @@ import keras
 import tensorflow as tf
 
 from gexcore.backend.data import to_numpy
-from gexcore.errors import InvalidModelError, InvalidSettingError
+from gexcore.backend.refusals import check_names
+from gexcore.errors import InvalidModelError
 from gexcore_tensorflow.network import Network, Tensors
 
 
@@ -22,14 +22,7 @@ def only(network: Network, names: Collection[str]) -> Network:
     InvalidSettingError
         If there are no names, or a name is no trainable parameter.
     """
-    allowed = textwrap.shorten(", ".join(map(repr, network.names)), 200, placeholder=" …")
-    if not names:
-        msg = f"no parameters were chosen; choose at least one of {allowed}"
-        raise InvalidSettingError(msg)
-    unknown = [name for name in names if name not in network.names]
-    if unknown:
-        msg = f"no trainable parameter is named {unknown[0]!r}; choose from {allowed}"
-        raise InvalidSettingError(msg)
+    check_names(names, network.names)
     chosen = network.twin()
     parts = list(zip(chosen.names, chosen.trainable, chosen.params, strict=True))
     kept, fixed = (

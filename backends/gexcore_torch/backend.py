@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gexcore.backend.losses import scores_of
 from gexcore.backend.optimizer import Optimizer
 from gexcore.backend.protocols import (
     Dataset,
@@ -21,7 +22,7 @@ from gexcore.backend.protocols import (
     SupportsKronecker,
     SupportsLogits,
 )
-from gexcore.errors import InvalidSettingError
+from gexcore.backend.refusals import check_batches
 from gexcore_torch import curvature, hooks, kronecker, serialization
 from gexcore_torch.batchnorm import estimating_anew, tracking
 from gexcore_torch.curvature import differentiating
@@ -194,11 +195,7 @@ class TorchBackend:
 
         Only these layers are in training mode meanwhile.
         """
-        if not batches:
-            msg = (
-                "refresh_buffers got no batches; give at least one to estimate the statistics from"
-            )
-            raise InvalidSettingError(msg)
+        check_batches(batches)
         refreshed = with_own_buffers(state)
         with torch.no_grad():
             module = self._worker().ready(refreshed, training=False)

@@ -15,7 +15,7 @@ from torch.autograd import forward_ad
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from gexcore.errors import InvalidSettingError
+from gexcore.backend.refusals import check_vector
 from gexcore_torch.data import from_numpy, full, plain
 
 LossesOf = Callable[[Callable[..., Any]], Tensor]
@@ -52,18 +52,12 @@ def split(flat: Any, params: Sequence[Tensor]) -> tuple[Tensor, ...]:
 
     Raises
     ------
-    InvalidSettingError
+    InvalidDataError
         If the shape differs.
     """
     vector = plain(flat) if isinstance(flat, Tensor) else from_numpy(np.asarray(flat))
     sizes = [p.numel() for p in params]
-    if vector.shape != (sum(sizes),):
-        msg = (
-            f"a vector of shape {tuple(vector.shape)} was given for the {sum(sizes)} "
-            "trainable parameters; "
-            f"give shape ({sum(sizes)},)"
-        )
-        raise InvalidSettingError(msg)
+    check_vector(vector.shape, sum(sizes))
     pieces = zip(torch.split(vector, sizes), params, strict=True)
     return tuple(piece.reshape(p.shape).to(p.device, p.dtype) for piece, p in pieces)
 

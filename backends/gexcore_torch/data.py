@@ -24,6 +24,7 @@ from torch.utils.data import Dataset as NativeDataset
 
 from gexcore.backend.data import TARGET_KEYS, ArrayDataset, as_slice
 from gexcore.backend.protocols import Dataset, Indices
+from gexcore.backend.refusals import no_target
 from gexcore.errors import InvalidDataError
 from gexcore_torch.randomness import reseed, seeded
 
@@ -89,12 +90,7 @@ class Placement:
             if key is not None:
                 inputs = {name: self.place(item) for name, item in batch.items() if name != key}
                 return Call((), inputs, self.place(batch[key], target=True))
-        msg = (
-            f"a batch of type {type(batch).__name__} has no target; give (x, y), or a "
-            "mapping with one of "
-            f"{', '.join(TARGET_KEYS)}"
-        )
-        raise InvalidDataError(msg)
+        raise no_target(batch)
 
     def place(self, value: Any, *, target: bool = False) -> Any:
         """Arrays and tensors on the device, also in containers. Other values stay unchanged."""

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from gexcore.backend.data import to_numpy
 from gexcore.backend.drawing import DRAWABLE, not_drawable, sample_targets
+from gexcore.backend.losses import IGNORED
 from gexcore_torch.data import full
-from gexcore_torch.losses import IGNORED, Loss
+from gexcore_torch.losses import Loss
 
 
 def with_drawn_targets(loss: Loss, name: object, seed: int) -> Loss:

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from gexcore.errors import InvalidModelError, InvalidSettingError
+from gexcore.backend.refusals import check_names
+from gexcore.errors import InvalidModelError
 from gexcore_torch.state import TorchState
 from gexcore_torch.worker import aliased, frozen, state_of, trainable, unwrapped
 
@@ -26,14 +27,7 @@ def only(template: nn.Module, names: Collection[str]) -> nn.Module:
         If there are no names, or a name is no trainable parameter.
     """
     known = trainable(template)
-    allowed = textwrap.shorten(", ".join(map(repr, known)), 200, placeholder=" …")
-    if not names:
-        msg = f"no parameters were chosen; choose at least one of {allowed}"
-        raise InvalidSettingError(msg)
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        msg = f"no trainable parameter is named {unknown[0]!r}; choose from {allowed}"
-        raise InvalidSettingError(msg)
+    check_names(names, known)
     chosen = {id(known[name]) for name in names}
     return copy.deepcopy(
         template, {id(p): aliased(p, trained=id(p) in chosen) for p in template.parameters()}

@@ -6,7 +6,7 @@ import pytest
 
 MODULES = (
     *("checks", "compare", "datasets", "derivatives", "gradients"),
-    *("kronecker", "laws", "optional", "oracle", "selection"),
+    *("kronecker", "laws", "optional", "oracle", "refusals", "selection"),
 )
 
 # by name, before their import; gexcore.testing itself is already imported

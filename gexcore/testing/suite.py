@@ -14,6 +14,7 @@ from gexcore.testing import (
     kronecker,
     optional,
     oracle,
+    refusals,
     selection,
     serialization,
 )
@@ -30,6 +31,7 @@ LAWS: tuple[Law, ...] = (
     *kronecker.LAWS,
     *selection.LAWS,
     *serialization.LAWS,
+    *refusals.LAWS,
     *oracle.LAWS,
 )
 """Every law, as a function of a `Problem`."""

@@ -109,8 +109,8 @@ def test_half_precision_scores_give_full_precision_losses(dtype: Any) -> None:
         (InvalidModelError, lambda: loss_of("mae"),
             "no loss named 'mae'; allowed are cross_entropy"),
         (InvalidModelError, lambda: loss_of(lambda f, y: f.mean()).value(normal(2, 3), zeros(2)),
-         r"the loss returned one number for 2 samples; it must return shape \(2,\), as "
-r"without the mean"),
+         r"the loss returned one number for 2 samples; it must return shape \(2,\): "
+         "leave the mean out"),
         (InvalidModelError, lambda: loss_of(lambda f, y: f).value(normal(2, 3), zeros(2)),
             r"shape \(2, 3\) for 2 samples"),
     ],

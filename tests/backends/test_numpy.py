@@ -444,9 +444,9 @@ class TestErrors:
         [
             (
                 {"loss": "hinge"},
-                "the loss is 'hinge'; NumPy knows 'cross_entropy' and 'squared_error'",
+                "no loss named 'hinge'; allowed are cross_entropy, squared_error, and a gexcore",
             ),
-            ({"loss": len}, "the loss is of type builtin_function_or_method; NumPy knows"),
+            ({"loss": len}, "no loss named <built-in function len>; allowed are"),
             (
                 {"optimizer": Optimizer(name="lion")},
                 "the optimiser is 'lion'; NumPy knows 'sgd' and 'adamw'",
@@ -473,12 +473,11 @@ class TestErrors:
         [
             (
                 Y.astype(float),
-                r"needs integer labels 0 … 2, but these are float64; convert them with "
-                r"y\.astype\(int\)",
+                r"float64 targets of shape \(9,\) for scores of shape \(9, 3\); give integer",
             ),
             (Y + 1, "label 3 is outside 0 … 2, the 3 classes of the model; recode the labels"),
             (Y - 1, "label -1 is outside 0 … 2"),
-            (np.zeros((9, 4)), r"labels of shape \(9, 4\) do not fit 9 samples and 3 classes"),
+            (np.zeros((9, 4)), r"float64 targets of shape \(9, 4\) for scores of shape \(9, 3\)"),
         ],
     )
     def test_labels(self, y: Any, message: str) -> None:
@@ -489,7 +488,7 @@ class TestErrors:
     def test_targets(self) -> None:
         backend = NumpyBackend(MODEL, loss="squared_error")
         with pytest.raises(
-            InvalidDataError, match=r"targets of shape \(9,\) do not fit outputs of shape \(9, 3\)"
+            InvalidDataError, match=r"targets of shape \(9,\) for outputs of shape \(9, 3\)"
         ):
             backend.forward(backend.initial_state(), (X, np.zeros(9)))
 
@@ -515,22 +514,20 @@ class TestErrors:
     def test_vectors_and_refreshes(self) -> None:
         backend = NumpyBackend(MLP.init((5, 4, 3), seed=0, batch_norm=True))
         state = backend.initial_state()
-        with pytest.raises(
-            InvalidSettingError, match=r"a vector of shape \(7,\) was given for the 47 parameters"
-        ):
+        with pytest.raises(InvalidDataError, match=r"has shape \(47,\) for this model, not \(7,\)"):
             backend.jvp(state, np.ones(7), (X, Y))
-        with pytest.raises(InvalidSettingError, match="refresh_buffers got no batches"):
+        with pytest.raises(InvalidDataError, match="no batches to estimate the statistics"):
             backend.refresh_buffers(state, [])
 
     @pytest.mark.parametrize(
         ("names", "message"),
         [
-            ([], "no parameters were chosen; choose among 'weight0', 'bias0', 'weight1', 'bias1'"),
+            ([], "no parameters were chosen; choose from 'weight0', 'bias0', 'weight1', 'bias1'"),
             (
                 ["bias1", "scale0"],
-                "the model has no parameter 'scale0'; choose among 'weight0', 'bias0', 'weight1'",
+                "no trainable parameter is named 'scale0'; choose from 'weight0', 'bias0'",
             ),
-            ({"b", "a"}, "the model has no parameter 'a', 'b'; choose among"),
+            ({"b", "a"}, "no trainable parameter is named 'a'; choose from"),
         ],
     )
     def test_names(self, names: Any, message: str) -> None:
@@ -540,7 +537,7 @@ class TestErrors:
     def test_names_that_were_not_chosen_before(self) -> None:
         with pytest.raises(
             InvalidSettingError,
-            match=r"the model has no parameter 'weight0'; choose among 'bias1'$",
+            match=r"no trainable parameter is named 'weight0'; choose from 'bias1'$",
         ):
             NumpyBackend(MODEL).select(["bias1"]).select(["weight0"])
 

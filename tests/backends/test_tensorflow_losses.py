@@ -152,9 +152,9 @@ def test_logits_are_for_classifiers() -> None:
             SCORES,
             LABELS + 1,
             InvalidDataError,
-            r"label 3 is outside 0..2, the classes the model has",
+            r"label 3 is outside 0 … 2, the 3 classes of the model",
         ),
-        (None, SCORES, LABELS - 1, InvalidDataError, r"label -1 is outside 0..2"),
+        (None, SCORES, LABELS - 1, InvalidDataError, r"label -1 is outside 0 … 2"),
         (
             None,
             SCORES,
@@ -188,7 +188,7 @@ def test_logits_are_for_classifiers() -> None:
             SCORES,
             2 * SCORES,
             InvalidDataError,
-            "got targets outside 0..1; only 0, 1 and",
+            "got targets outside 0 … 1; only 0, 1 and",
         ),
     ],
 )
@@ -205,7 +205,7 @@ def test_a_model_with_several_outputs_needs_a_loss_of_its_own() -> None:
     backend = TensorFlowBackend(model)
     for method in (backend.forward, backend.logits):
         with pytest.raises(
-            InvalidModelError, match=r"returned list, and cross_entropy needs a tensor"
+            InvalidModelError, match=r"returned list, and cross_entropy needs one array"
         ):
             method(backend.initial_state(), (SCORES, LABELS))
     backend = TensorFlowBackend(

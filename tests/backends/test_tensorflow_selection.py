@@ -174,8 +174,7 @@ class TestSelection:
         [
             (
                 [],
-                "no parameters were chosen; choose at least one of '.*hidden/kernel', "
-                "'.*hidden/bias'",
+                "no parameters were chosen; choose from '.*hidden/kernel', '.*hidden/bias'",
             ),
             (["head"], "no trainable parameter is named 'head'; choose from '.*hidden/kernel'"),
             ("head/bias", "no trainable parameter is named 'h'; choose from"),

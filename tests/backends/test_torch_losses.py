@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from gexcore.backend.losses import scores_of
 from gexcore.errors import InvalidDataError, InvalidModelError
 from gexcore_torch.backend import TorchBackend
 from gexcore_torch.losses import (
@@ -19,7 +20,6 @@ from gexcore_torch.losses import (
     check_labels,
     cross_entropy,
     loss_of,
-    scores_of,
     squared_error,
 )
 
@@ -112,8 +112,8 @@ def test_half_precision_scores_give_full_precision_losses(dtype: torch.dtype) ->
             "no loss named 'mae'; allowed are cross_entropy"),
         (InvalidModelError,
             lambda: loss_of(nn.CrossEntropyLoss(), CPU)(normal(2, 3), torch.tensor([0, 1])),
-         r"the loss returned one number for 2 samples; it must return shape \(2,\), as with "
-r"reduction='none'"),
+         r"the loss returned one number for 2 samples; it must return shape \(2,\): "
+         "leave the mean out"),
         (InvalidModelError,
             lambda: loss_of(nn.MSELoss(reduction="none"), CPU)(normal(2, 3), normal(2, 3)),
          r"the loss returned shape \(2, 3\) for 2 samples"),

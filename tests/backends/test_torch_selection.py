@@ -96,7 +96,7 @@ class TestSelection:
         [
             (
                 [],
-                r"no parameters were chosen; choose at least one of '0.weight', '0.bias', "
+                r"no parameters were chosen; choose from '0.weight', '0.bias', "
                 r"'1.weight'",
             ),
             (

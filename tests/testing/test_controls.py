@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from gexcore.backend.rules import Memory
+from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.testing import (
     checks,
     derivatives,
@@ -19,6 +20,7 @@ from gexcore.testing import (
     kronecker,
     optional,
     oracle,
+    refusals,
     selection,
     serialization,
 )
@@ -31,6 +33,37 @@ from gexcore_numpy.network import Moments
 class NoSeed(NumpyBackend):
     def sgd_step(self, state, batch, /, *, lr):
         return super().sgd_step(state, batch, lr=lr, seed=0)
+
+
+class TakesNoBatches(NumpyBackend):
+    def refresh_buffers(self, state, batches, /):
+        return super().refresh_buffers(state, batches) if batches else state
+
+
+class OtherErrorForNoBatches(NumpyBackend):
+    def refresh_buffers(self, state, batches, /):
+        try:
+            return super().refresh_buffers(state, batches)
+        except InvalidDataError as error:
+            raise InvalidSettingError(str(error)) from None
+
+
+class OtherWordsForVectors(NumpyBackend):
+    def unravel(self, state, flat, /):
+        if len(flat) != len(self.ravel(state)):
+            raise InvalidDataError("the vector does not fit; give another")
+        return super().unravel(state, flat)
+
+
+class TakesNoNames(NumpyBackend):
+    def select(self, names, /):
+        return super().select(names) if names else self
+
+
+class TakesAnyLabel(NumpyBackend):
+    def forward(self, state, batch, /):
+        x, y = batch
+        return super().forward(state, (x, y % 3 if y.ndim == 1 else y))
 
 
 class KeepsItsOptimizer(NumpyBackend):
@@ -737,6 +770,11 @@ CONTROLS = (
     Control(serialization.check_serialization, RoundedArrays),
     Control(serialization.check_serialization, PickledArrays),
     Control(serialization.check_serialization_is_apart, ArraysAreViews),
+    Control(refusals.check_refuses_no_batches, TakesNoBatches, BATCH_NORM),
+    Control(refusals.check_refuses_no_batches, OtherErrorForNoBatches, BATCH_NORM),
+    Control(refusals.check_refuses_other_vectors, OtherWordsForVectors),
+    Control(refusals.check_refuses_other_names, TakesNoNames),
+    Control(refusals.check_refuses_other_labels, TakesAnyLabel),
     Control(oracle.check_oracle_sample_gradients, HalfGradients),
     Control(oracle.check_oracle_features, PermutedFeatures),
     Control(oracle.check_oracle_kronecker, RescaledFactors),
