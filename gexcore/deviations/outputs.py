@@ -31,7 +31,7 @@ def output_of(seen: FirstLook, loss: object) -> Output:
     seen : FirstLook
         Labels are taken as a sign of cross-entropy.
     loss : str, callable or None
-        As the user gave it.
+        Loss as the user gave it.
     """
     if seen.labels is not None and seen.classes is not None:
         return "margin"
