@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gexcore.backend.losses import scores_of
 from gexcore.backend.optimizer import Optimizer
 from gexcore.backend.protocols import (
     Dataset,

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from gexcore.backend.classes import closed_by
+from gexcore.backend.losses import IGNORED, scores_of
 from gexcore.errors import GexError
 from gexcore_torch.data import Call, full
-from gexcore_torch.losses import IGNORED, Loss, scores_of
+from gexcore_torch.losses import Loss
 
 Closing = Literal["softmax", "sigmoid"]
 
