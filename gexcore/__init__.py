@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from gexcore.decisions.clean import Cleaned
     from gexcore.decisions.threshold import Suspects
     from gexcore.deviations.ranking import Top
+    from gexcore.ensembles.anchored import Anchored
     from gexcore.ensembles.budget import Budget
     from gexcore.ensembles.ensemble import Geometric
     from gexcore.ensembles.plan import Constant, Cosine
     from gexcore.estimators.arnoldi import Arnoldi
     from gexcore.estimators.gex import GEX
     from gexcore.estimators.gexlin import GEXLin
+    from gexcore.estimators.gexridge import GEXRidge
     from gexcore.estimators.influence_function import IF
     from gexcore.estimators.laplace import Laplace
     from gexcore.estimators.last_layer import LastLayer
@@ -50,6 +52,7 @@ __all__ = [
     "GEX",
     "IF",
     "LOO",
+    "Anchored",
     "Arnoldi",
     "Backend",
     "Budget",
@@ -62,6 +65,7 @@ __all__ = [
     "Factory",
     "Forgetting",
     "GEXLin",
+    "GEXRidge",
     "Geometric",
     "GraNd",
     "Influence",
@@ -86,6 +90,7 @@ __all__ = [
 # twenty
 _HOMES = {
     "AUM": "gexcore.scores",
+    "Anchored": "gexcore.ensembles.anchored",
     "Arnoldi": "gexcore.estimators.arnoldi",
     "Backend": "gexcore.backend.protocols",
     "Budget": "gexcore.ensembles.budget",
@@ -100,6 +105,7 @@ _HOMES = {
     "Forgetting": "gexcore.scores",
     "GEX": "gexcore.estimators.gex",
     "GEXLin": "gexcore.estimators.gexlin",
+    "GEXRidge": "gexcore.estimators.gexridge",
     "Geometric": "gexcore.ensembles.ensemble",
     "GraNd": "gexcore.scores",
     "IF": "gexcore.estimators.influence_function",

@@ -41,7 +41,7 @@ tests/backends/test_jax*.py
 tests/backends/test_torch*.py
 tests/test_*.py tests/backend tests/evaluation tests/deviations tests/influence tests/testing tests/docs
 tests/ensembles tests/store
-tests/estimators tests/scores tests/theory
+tests/estimators tests/retraining tests/scores tests/theory
 tests/cli tests/decisions tests/outputs
 tests/report
 tests/backends/test_numpy.py tests/backends/test_sklearn.py

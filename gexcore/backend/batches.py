@@ -27,3 +27,24 @@ def training_order(
             starts, noise.integers(2**32, size=len(starts)).tolist(), strict=True
         ):
             yield epoch[start : start + batch_size], seed
+
+
+def subset_order(
+    n: int, batch_size: int, *, size: int, steps: int, seed: int, chain: int
+) -> Iterator[tuple[Indices, int]]:
+    """Endless batches of one chain whose members each see a random part of the samples.
+
+    Every `steps` batches come from a new random part of `size` samples.
+    """
+    order, noise = (
+        np.random.default_rng(s) for s in np.random.SeedSequence([seed, chain, 1]).spawn(2)
+    )
+    while True:
+        part = order.permutation(n)[:size]
+        taken = 0
+        while taken < steps:
+            epoch = order.permutation(part)
+            for start in range(0, size - batch_size + 1, batch_size):
+                if taken < steps:
+                    yield epoch[start : start + batch_size], int(noise.integers(2**32))
+                    taken += 1

@@ -29,11 +29,11 @@ def output_of(seen: FirstLook, loss: object) -> Output:
     Parameters
     ----------
     seen : FirstLook
-        Labels are taken as a sign of cross-entropy.
+        It tells whether exp(−loss) is the probability of the given class.
     loss : str, callable or None
         Loss as the user gave it.
     """
-    if seen.labels is not None and seen.classes is not None:
+    if seen.labels is not None and seen.classes is not None and seen.likelihood:
         return "margin"
     return "root" if loss == "squared_error" else "loss"
 

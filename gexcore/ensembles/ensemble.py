@@ -9,34 +9,20 @@ from typing import Any, Literal
 
 from gexcore.backend.optimizer import Optimizer
 from gexcore.backend.protocols import SupportsDonation, SupportsTrainingLosses
-from gexcore.ensembles.budget import Budget, default_budget, limits, planned_passes
-from gexcore.ensembles.chain import (
-    ChainResult,
-    Snapshot,
-    chain_cost,
-    kept_members,
-    loss_table,
-    loss_table_on_test,
-)
+from gexcore.ensembles.budget import Budget, default_budget, limits
+from gexcore.ensembles.drawing import check_storable, draw
 from gexcore.ensembles.drawn import Drawn
-from gexcore.ensembles.execution import Work, run_chains, scorer_of
 from gexcore.ensembles.plan import Constant, Plan, Schedule, Scoring
 from gexcore.ensembles.resolve import USER_BATCH_SIZE, decay_of, longest, settle
-from gexcore.ensembles.skill import default_clip, skill_of
-from gexcore.ensembles.storage import Identity, Storage, Store, not_stored
+from gexcore.ensembles.storage import Store
 from gexcore.ensembles.thermostat import AnyController, OpenLoop, Thermostat
-from gexcore.errors import AllMembersDivergedError, InvalidSettingError
+from gexcore.errors import InvalidSettingError
 from gexcore.evaluation.opening import Opened
-from gexcore.evaluation.passes import Passes, sum_passes
 from gexcore.evaluation.statistics import Refresher
-from gexcore.progress import progress_bar
 from gexcore.settings import Auto, check_choice, check_count, check_number, check_seed
 
 WARMUP_FROM = {"sgd": 1e-3, "adamw": 1e-5}
 """First learning rates of the thermostat: too small for any effect."""
-
-COPIES = 3
-"""Parameter vectors of a running chain: θ*, its position, and the start of its chunk."""
 
 
 MOST_MEMBERS = 10**6
@@ -243,55 +229,19 @@ class Geometric:
         AllMembersDivergedError
             If no member has finite losses.
         """
-        if store is not None and isinstance(self.budget, Budget) and self.budget.seconds:
-            msg = (
-                "a budget in seconds gives another plan every time, which no store can go on with; "
-                "give it in epochs"
-            )
-            raise InvalidSettingError(msg)
+        check_storable(store, self.budget)
         opened = opened.stepping_with(self.optimizer_for(len(opened.data)))
-        plan, samples = self.plan(opened), len(opened.data)
-        seen = opened.seen
-        refresh = Refresher(opened.backend, opened.data, seed=plan.seed)
-        planned = planned_passes(plan, samples, refreshed=refresh.samples)
-        controller = self._controller(plan)
-        by_batches, tests = plan.scoring == "training_batches", opened.test
-        during = None if tests is None or by_batches else len(tests)
-        identity = Identity(opened, plan, controller, keep, during is not None, self.chance_loss)
-        with (store or not_stored)(identity) as storage:
-            base = storage.base(lambda: scorer_of(opened, plan).base(), seen, during)
-            skill = skill_of(
-                seen,
-                base,
-                opened.loss,
-                given=self.chance_loss,
-                steers=self.lr == "auto",
-                by_size=not by_batches,
-            )
-            work = Work(opened.recipe, plan, controller, skill, keep, tests is not None)
-            title = f"{title}, {planned.epochs(samples):.0f} passes over the data"
-            results = _run(work, opened, executor, storage, title=title)
-        problem = work.problem(opened)
-        members = kept_members(results, opened.backend, refresh, batch_size=plan.scoring_batch_size)
-        test_table = None
-        if tests is not None:
-            test_table = (
-                members.evaluate(tests)
-                if by_batches
-                else loss_table_on_test(results, members.base(tests))
-            )
-        started = Passes(forward=samples, copies=COPIES)
-        return Drawn(
-            table=loss_table(results, base),
-            test_table=test_table,
-            members=members,
-            plan=plan,
-            snapshots=tuple(snapshot for result in results for snapshot in result.snapshots),
-            clip=default_clip(seen.classes) if skill is None else skill.ceiling,
-            scaled=skill is not None,
-            passes=sum_passes([started, *(chain_cost(problem, plan, r) for r in results)]),
-            planned=planned,
-            chosen=opened.chosen(),
+        plan = self.plan(opened)
+        return draw(
+            opened,
+            plan,
+            self._controller(plan),
+            keep=keep,
+            chance_loss=self.chance_loss,
+            steers=self.lr == "auto",
+            store=store,
+            executor=executor,
+            title=title,
         )
 
     def _controller(self, plan: Plan) -> AnyController:
@@ -301,26 +251,3 @@ class Geometric:
         if callable(self.lr):
             return OpenLoop(self.lr, plan.snapshots)
         return OpenLoop(Constant(self.lr), plan.snapshots)
-
-
-def _run(
-    work: Work, opened: Opened, executor: Executor | None, storage: Storage, *, title: str
-) -> list[ChainResult]:
-    plan = work.plan
-    with progress_bar(plan.chains * plan.snapshots, title=title, show=opened.progress) as bar:
-
-        def report(snapshot: Snapshot) -> None:
-            note = (
-                f"chain {snapshot.chain + 1}/{plan.numbers.stop}, lr {snapshot.lr:.2g}, "
-                f"skill {snapshot.skill:.2f}"
-            )
-            bar.advance(note, by=not snapshot.warmup)
-
-        results = run_chains(work, opened, executor=executor, storage=storage, report=report)
-    if all(snapshot.status == "diverged" for r in results for snapshot in r.snapshots):
-        msg = (
-            f"all {sum(len(r.snapshots) for r in results)} members have non-finite losses; "
-            'try lr="auto", a smaller lr, or the optimizer of the training'
-        )
-        raise AllMembersDivergedError(msg)
-    return results

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
+
+from gexcore.backend.batches import training_order
+from gexcore.backend.protocols import Indices
 
 Scoring = Literal["evaluated", "training_batches"]
 """The source of a snapshot's losses: a pass in evaluation mode, or its training batches."""
@@ -96,6 +99,10 @@ class Plan:
     def most_snapshots(self) -> int:
         """The most snapshots of a chain, warm-up included."""
         return self.warmups + self.snapshots
+
+    def order(self, samples: int, chain: int) -> Iterator[tuple[Indices, int]]:
+        """Endless training batches of a chain: positions, and the seed of each step."""
+        return training_order(samples, self.batch_size, seed=self.seed, chain=chain)
 
     @property
     def warmup_steps(self) -> int:

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.backend.batches import training_order
 from gexcore.backend.capabilities import supports
 from gexcore.backend.protocols import (
     Array,
@@ -76,7 +75,7 @@ class Stepper:
     ) -> None:
         self._backend = backend
         self._batch = training_batches(train)
-        self._order = training_order(len(train), plan.batch_size, seed=plan.seed, chain=chain)
+        self._order = plan.order(len(train), chain)
         self._owner = backend if supports(backend, SupportsDonation) else None
         for _ in range(done):
             next(self._order)

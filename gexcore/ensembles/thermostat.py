@@ -11,11 +11,12 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from gexcore.ensembles.plan import Constant, Schedule
 
-Status = Literal["member", "cold", "melted", "diverged"]
+Status = Literal["member", "cold", "melted", "diverged", "anchor"]
 """Status of a snapshot.
 
 A "member" has a skill in the band. A "cold" snapshot has not left θ*. A "melted" snapshot has lost
-too much skill. A "diverged" snapshot has losses that are not finite.
+too much skill. A "diverged" snapshot has losses that are not finite. An "anchor" is the start of
+members and no member itself.
 """
 
 After = Literal["continue", "restart", "back", "reset"]

@@ -12,9 +12,11 @@ import numpy as np
 
 from gexcore.backend.protocols import SupportsSelection
 from gexcore.deviations.outputs import output_of
+from gexcore.ensembles.budget import Budget
 from gexcore.ensembles.drawn import Drawn
 from gexcore.ensembles.ensemble import Geometric
 from gexcore.ensembles.plan import Cosine
+from gexcore.estimators.gexridge import GEXRidge
 from gexcore.evaluation.given import together
 from gexcore.evaluation.opening import Opened, opened
 from gexcore.evaluation.selection import Parameters
@@ -96,6 +98,19 @@ class GEX(Geometric):
         """The setting of the public code: 8 chains of 4 chained members, with its loss floor."""
         chained = {"chains": 8, "snapshots": 4, "floor": 0.05}
         return cls.paper(steps=steps, lr=lr, **{**chained, **settings})
+
+    @classmethod
+    def for_influence(cls, *, budget: float | Budget = 100.0, **settings: Any) -> GEXRidge:
+        """The method whose `influence` predicts retraining: a ridge over many cold members.
+
+        Parameters
+        ----------
+        budget : float or Budget
+            The most that a run may cost. A number is in forward passes over the data.
+        **settings
+            Other settings of `gexcore.GEXRidge`.
+        """
+        return GEXRidge(budget=budget, **settings)
 
     def fit(
         self,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gexcore.decisions.threshold import Suspects
 from gexcore.deviations.table import LossTable
 from gexcore.deviations.uncertainty import ENOUGH
+from gexcore.ensembles.anchored import AnchoredPlan
 from gexcore.ensembles.thermostat import Thermostat
 from gexcore.influence.record import Run
 
@@ -120,7 +121,13 @@ def diagnose(influence: Diagnosable) -> list[Finding]:
     return [finding for finding in found if finding is not None]
 
 
+def _for_a_ridge(influence: Diagnosable) -> bool:
+    return isinstance(influence.run.plan, AnchoredPlan)
+
+
 def _cold(influence: Diagnosable) -> float:
+    if _for_a_ridge(influence):  # its members are cold on purpose
+        return math.nan
     skills = np.array([snapshot.skill for snapshot in influence.run.snapshots])
     known = skills[np.isfinite(skills)]
     return float((known >= Thermostat.warm).mean()) if len(known) else math.nan

@@ -46,6 +46,10 @@ CASES: list[tuple[tuple[str, ...], Any]] = [
         gx.GEX(**CHAINS, keep=3, parameters="weight0"),
     ),
     (("GEXLin", *FEW), gx.GEXLin(**CHAINS)),
+    (
+        ("GEXRidge", "--anchors", "1", "--restarts", "4", "--anchor-steps", "5"),
+        gx.GEXRidge(anchors=1, restarts=4, anchor_steps=5),
+    ),
     (("if", "--damping", "0.1", "--rank", "3"), gx.IF(damping=0.1, rank=3)),
     (("IF", "--damping", "0.1", "--last-layer"), gx.LastLayer(gx.IF(damping=0.1))),
     (

@@ -79,6 +79,10 @@ def cases(model: MLP) -> dict[str, tuple[Any, dict[str, float]]]:
             {"M": 6, "E": 2},
         ),
         "GEXLin()": (gx.GEXLin(**CHAINS), {"M": 6, "E": 2}),
+        "GEXRidge()": (
+            gx.GEXRidge(anchors=2, restarts=3, anchor_steps=2, steps=4, batch_size=7),
+            {"M": 6, "A": 2, "E": 2},
+        ),
         "IF()": (gx.IF(), {}),
         "Arnoldi()": (gx.Arnoldi(iterations=12, rank=10, samples=7), {"J": 12, "h": 0.5}),
         "LiSSA()": (gx.LiSSA(depth=3, scale=9.0, batch_size=5), {"J": 3, "B": 5}),

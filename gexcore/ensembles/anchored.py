@@ -1,0 +1,299 @@
+"""The anchored ensemble: many short cold runs from a few points near θ*."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from gexcore.backend.batches import subset_order, training_order
+from gexcore.backend.optimizer import Optimizer
+from gexcore.backend.protocols import Indices
+from gexcore.ensembles.budget import Budget, Limit, limits, planned_passes
+from gexcore.ensembles.drawing import check_storable, draw
+from gexcore.ensembles.drawn import Drawn
+from gexcore.ensembles.plan import Constant, Plan
+from gexcore.ensembles.resolve import USER_BATCH_SIZE, decay_of
+from gexcore.ensembles.storage import Store
+from gexcore.ensembles.thermostat import After, Chunk, Decision, Reading
+from gexcore.errors import InvalidSettingError
+from gexcore.evaluation.opening import Opened
+from gexcore.evaluation.statistics import Refresher
+from gexcore.settings import Auto, check_count, check_number
+
+BUDGET = 100.0
+"""Forward passes over the data that "auto" may cost."""
+
+ANCHORS = 4
+"""Anchors, as long as a budget pays for `LEAST_RESTARTS` members from each."""
+
+LEAST_RESTARTS = 8
+"""Members from each anchor, at the least. A budget that pays for fewer pays for no anchor."""
+
+MOST_RESTARTS = 512
+"""Members from each anchor, at the most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnchoredPlan(Plan):
+    """A plan of anchors and cold runs. A chain is one anchor and the members that start from it.
+
+    Parameters
+    ----------
+    anchor_steps : int
+        Steps from θ* to an anchor. 0 means that members start from θ*.
+    subset : float or None
+        Share of the samples that each member sees.
+    """
+
+    anchor_steps: int
+    subset: float | None = None
+
+    @property
+    def warmup_steps(self) -> int:
+        """Steps from θ* to the anchor, the one warm-up chunk of a chain."""
+        return self.anchor_steps
+
+    def order(self, samples: int, chain: int) -> Iterator[tuple[Indices, int]]:
+        """Endless training batches of a chain: positions, and the seed of each step."""
+        if self.subset is None:
+            return training_order(samples, self.batch_size, seed=self.seed, chain=chain)
+        size = part_size(samples, self.subset)
+        return subset_order(
+            samples, self.batch_size, size=size, steps=self.steps, seed=self.seed, chain=chain
+        )
+
+
+def part_size(samples: int, share: float) -> int:
+    """Samples that a member sees, of so many."""
+    return max(1, round(share * samples))
+
+
+@dataclass(frozen=True)
+class ColdRestarts:
+    """A controller: one chunk to the anchor, and then members that all start from there.
+
+    A snapshot without finite losses is no member.
+
+    Parameters
+    ----------
+    anchor : Constant or None
+        Learning rate to the anchor. None means that members start from θ*.
+    member : Constant
+        Learning rate of members.
+    restarts : int
+        Members from each anchor.
+    """
+
+    anchor: Constant | None
+    member: Constant
+    restarts: int
+
+    def start(self) -> tuple[int, Chunk | None]:
+        """Zero members, and the chunk to the anchor."""
+        if self.anchor is None:
+            return 0, Chunk(self.member)
+        return -1, Chunk(self.anchor, warmup=True)
+
+    def update(self, memory: int, reading: Reading, /) -> tuple[int, Decision]:
+        """The anchor stays for all members. Each of them starts with a fresh optimiser."""
+        chunk = Chunk(self.member) if memory + 1 < self.restarts else None
+        if memory < 0:
+            if reading.diverged:  # members then start from θ*
+                return 0, Decision("diverged", "reset", chunk)
+            return 0, Decision("anchor", "restart", chunk)
+        back: After = "reset" if self.anchor is None else "back"
+        return memory + 1, Decision("diverged" if reading.diverged else "member", back, chunk)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Anchored:
+    """The anchored ensemble: members for a ridge, which predicts retraining.
+
+    A few anchors decay from θ* in about 60 steps. From each anchor many members take a few cold
+    steps. The members are many, close to the model and nearly independent, as a ridge over members
+    needs them. Their mean loss says little about wrong labels: see `gexcore.Geometric` for that.
+
+    Parameters
+    ----------
+    anchors : int or "auto"
+        Number of anchors: 4. A small budget pays for fewer. The smallest pays for none, and
+        members then start from θ*.
+    restarts : int or "auto"
+        Members from each anchor. "auto" spends the budget.
+    anchor_steps, steps : int
+        Steps from θ* to an anchor, and from an anchor to a member.
+    anchor_lr, lr : float
+        Learning rates of these steps. SGD takes them.
+    momentum : float
+        Momentum of SGD.
+    weight_decay : "auto" or float
+        Weight decay of all steps. "auto" is 0.25 ÷ batch size.
+    batch_size : int
+        Samples of a step, at most the number of samples.
+    subset : float, optional
+        Share of the samples that each member sees. Members then start from θ*, and there is no
+        anchor. Worth its price from about 500 forward passes on, with `steps=120` and `lr=0.05`.
+    budget : "auto", float or Budget
+        The most that a run may cost. A number is in forward passes over the data. "auto" is 100, or
+        no limit if both `anchors` and `restarts` are set.
+    first_chain : int
+        Number of the first anchor. Jobs with other numbers add to one ensemble.
+    seed : int
+        Equal seeds give equal results on the same machine.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import gexcore as gx
+    >>> from gexcore.evaluation.opening import opened
+    >>> from gexcore_numpy import MLP
+    >>> x = np.random.default_rng(0).normal(size=(60, 2))
+    >>> model = MLP([np.array([[-1.0, 1.0], [-1.0, 1.0]])], [np.zeros(2)])
+    >>> given = opened(model, (x, (x[:, 0] > 0).astype(int)), progress=False)
+    >>> gx.Anchored(anchors=2, restarts=5).draw(given).table.losses.shape
+    (10, 60)
+    """
+
+    anchors: int | Auto = "auto"
+    restarts: int | Auto = "auto"
+    anchor_steps: int = 60
+    anchor_lr: float = 0.05
+    steps: int = 4
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float | Auto = "auto"
+    batch_size: int = 16
+    subset: float | None = None
+    budget: float | Budget | Auto = "auto"
+    first_chain: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("anchors", "restarts"):
+            check_count(name, getattr(self, name))
+        for name in ("steps", "batch_size"):
+            check_count(name, getattr(self, name), auto=False)
+        for name in ("anchor_steps", "first_chain", "seed"):
+            check_count(name, getattr(self, name), least=0, auto=False)
+        for name in ("anchor_lr", "lr"):
+            check_number(name, getattr(self, name), above=True)
+        check_number("momentum", self.momentum)
+        if self.weight_decay != "auto":
+            check_number("weight_decay", self.weight_decay)
+        if self.subset is not None:
+            check_number("subset", self.subset, above=True)
+            if self.subset > 1:
+                raise InvalidSettingError(
+                    f"subset is {self.subset}, and is a share of the samples; give at most 1"
+                )
+        if self.budget != "auto" and not isinstance(self.budget, Budget):
+            check_number("budget", self.budget, above=True)
+
+    @property
+    def needs(self) -> tuple[type, ...]:
+        """Capabilities that the members ask of the backend: none."""
+        return ()
+
+    def optimizer_for(self, samples: int) -> Optimizer:
+        """Optimiser of the members over `samples` samples, to give to your own backend."""
+        decay = self.weight_decay
+        if isinstance(decay, str):
+            decay = decay_of("sgd", samples, batch_size=min(self.batch_size, samples))
+        return Optimizer(name="sgd", momentum=self.momentum, weight_decay=decay)
+
+    def plan(self, opened: Opened) -> AnchoredPlan:
+        """The plan that `draw` follows. A budget in seconds is timed first.
+
+        Raises
+        ------
+        InvalidSettingError
+            If the budget is too small, or a batch larger than the samples that a member sees.
+        """
+        data, backend = opened.data, opened.backend
+        seen = len(data) if self.subset is None else part_size(len(data), self.subset)
+        size = min(self.batch_size, len(data))
+        if size > seen:
+            raise InvalidSettingError(
+                f"subset is {self.subset} of {len(data)} samples, fewer than a batch of {size}; "
+                "choose a larger subset or a smaller batch_size"
+            )
+        budget = self._budget()
+        given = limits(budget, backend, data, batch_size=min(USER_BATCH_SIZE, len(data)))
+        refreshed = Refresher(backend, data, seed=self.seed).samples
+        for plan in self._preferred(size):
+            if self._allowed(plan, len(data), refreshed, given):
+                return plan
+        cost = planned_passes(plan, len(data), refreshed=refreshed).epochs(len(data))
+        raise InvalidSettingError(
+            f"the budget is too small: {plan.chains} × {plan.snapshots} members, the fewest that "
+            f"these settings allow, cost {cost:.3g} forward passes over the data; raise the "
+            "budget, or set anchors and restarts"
+        )
+
+    def draw(
+        self,
+        opened: Opened,
+        *,
+        keep: int = 0,
+        store: Store | None = None,
+        executor: Executor | None = None,
+        title: str = "ensemble",
+    ) -> Drawn:
+        """Run the chains. The arguments and errors are those of `gexcore.Geometric.draw`."""
+        check_storable(store, self.budget)
+        opened = opened.stepping_with(self.optimizer_for(len(opened.data)))
+        plan = self.plan(opened)
+        return draw(
+            opened,
+            plan,
+            self.controller(plan),
+            keep=keep,
+            chance_loss=None,
+            steers=False,
+            store=store,
+            executor=executor,
+            title=title,
+        )
+
+    def controller(self, plan: AnchoredPlan) -> ColdRestarts:
+        """The controller of every chain."""
+        anchor = Constant(self.anchor_lr) if plan.warmups else None
+        return ColdRestarts(anchor, Constant(self.lr), plan.snapshots)
+
+    def _budget(self) -> Budget | None:
+        if isinstance(self.budget, str):
+            free = "auto" in (self.anchors, self.restarts)
+            return Budget(epochs=BUDGET) if free else None
+        return self.budget if isinstance(self.budget, Budget) else Budget(epochs=self.budget)
+
+    def _plan(self, anchors: int, restarts: int, size: int) -> AnchoredPlan:
+        anchored = anchors > 0 and self.anchor_steps > 0 and self.subset is None
+        return AnchoredPlan(
+            chains=max(1, anchors),
+            snapshots=restarts,
+            steps=self.steps,
+            warmups=int(anchored),
+            batch_size=size,
+            scoring="evaluated",
+            seed=self.seed,
+            first_chain=self.first_chain,
+            anchor_steps=self.anchor_steps if anchored else 0,
+            subset=self.subset,
+        )
+
+    def _preferred(self, size: int) -> Iterator[AnchoredPlan]:
+        """Plans in the order of preference. The cheapest is last."""
+        free = isinstance(self.anchors, str)
+        for count in range(ANCHORS, -1, -1) if isinstance(self.anchors, str) else [self.anchors]:
+            if not isinstance(self.restarts, str):
+                yield self._plan(count, self.restarts, size)
+                continue
+            least = LEAST_RESTARTS if free and count else 1
+            for length in range(MOST_RESTARTS, least - 1, -1):
+                yield self._plan(count, length, size)
+
+    @staticmethod
+    def _allowed(plan: Plan, samples: int, refreshed: int, given: list[Limit]) -> bool:
+        cost = planned_passes(plan, samples, refreshed=refreshed)
+        return all(limit.allows(cost) for limit in given)

@@ -1,0 +1,140 @@
+"""Drawing an ensemble: its chains are run, and their members are put into one table."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+
+from gexcore.ensembles.budget import Budget, planned_passes
+from gexcore.ensembles.chain import (
+    ChainResult,
+    Snapshot,
+    chain_cost,
+    kept_members,
+    loss_table,
+    loss_table_on_test,
+)
+from gexcore.ensembles.drawn import Drawn
+from gexcore.ensembles.execution import Work, run_chains, scorer_of
+from gexcore.ensembles.plan import Plan
+from gexcore.ensembles.skill import default_clip, skill_of
+from gexcore.ensembles.storage import Identity, Storage, Store, not_stored
+from gexcore.ensembles.thermostat import AnyController
+from gexcore.errors import AllMembersDivergedError, InvalidSettingError
+from gexcore.evaluation.opening import Opened
+from gexcore.evaluation.passes import Passes, sum_passes
+from gexcore.evaluation.statistics import Refresher
+from gexcore.progress import progress_bar
+
+COPIES = 3
+"""Vectors of parameters of a chain that runs: θ*, its state, and the start of its chunk."""
+
+
+def check_storable(store: Store | None, budget: object) -> None:
+    """Refuse to store a run whose plan depends on the clock.
+
+    Raises
+    ------
+    InvalidSettingError
+    """
+    if store is not None and isinstance(budget, Budget) and budget.seconds:
+        msg = (
+            "a budget in seconds gives another plan every time, which no store can go on with; "
+            "give it in epochs"
+        )
+        raise InvalidSettingError(msg)
+
+
+def draw(
+    opened: Opened,
+    plan: Plan,
+    controller: AnyController,
+    *,
+    keep: int,
+    chance_loss: float | None,
+    steers: bool,
+    store: Store | None,
+    executor: Executor | None,
+    title: str,
+) -> Drawn:
+    """Run the chains of a plan.
+
+    Parameters
+    ----------
+    opened : Opened
+        Model and data, with the optimiser of the members.
+    plan : Plan
+    controller : Controller
+    keep : int
+        The most member states that each chain returns.
+    chance_loss : float or None
+        Loss of a model that knows nothing, from the user.
+    steers : bool
+        Whether the learning rate follows the skill.
+    store, executor, title
+        See `gexcore.Geometric.draw`.
+    """
+    samples, seen = len(opened.data), opened.seen
+    refresh = Refresher(opened.backend, opened.data, seed=plan.seed)
+    planned = planned_passes(plan, samples, refreshed=refresh.samples)
+    by_batches, tests = plan.scoring == "training_batches", opened.test
+    during = None if tests is None or by_batches else len(tests)
+    identity = Identity(opened, plan, controller, keep, during is not None, chance_loss)
+    with (store or not_stored)(identity) as storage:
+        base = storage.base(lambda: scorer_of(opened, plan).base(), seen, during)
+        skill = skill_of(
+            seen,
+            base,
+            opened.loss,
+            given=chance_loss,
+            steers=steers,
+            by_size=not by_batches,
+        )
+        work = Work(opened.recipe, plan, controller, skill, keep, tests is not None)
+        title = f"{title}, {planned.epochs(samples):.0f} passes over the data"
+        results = _run(work, opened, executor, storage, title=title)
+    problem = work.problem(opened)
+    members = kept_members(results, opened.backend, refresh, batch_size=plan.scoring_batch_size)
+    test_table = None
+    if tests is not None:
+        test_table = (
+            members.evaluate(tests)
+            if by_batches
+            else loss_table_on_test(results, members.base(tests))
+        )
+    started = Passes(forward=samples, copies=COPIES)
+    return Drawn(
+        table=loss_table(results, base),
+        test_table=test_table,
+        members=members,
+        plan=plan,
+        snapshots=tuple(snapshot for result in results for snapshot in result.snapshots),
+        clip=default_clip(seen.classes) if skill is None else skill.ceiling,
+        scaled=skill is not None,
+        passes=sum_passes([started, *(chain_cost(problem, plan, r) for r in results)]),
+        planned=planned,
+        chosen=opened.chosen(),
+    )
+
+
+def _run(
+    work: Work, opened: Opened, executor: Executor | None, storage: Storage, *, title: str
+) -> list[ChainResult]:
+    plan = work.plan
+    with progress_bar(plan.chains * plan.snapshots, title=title, show=opened.progress) as bar:
+
+        def report(snapshot: Snapshot) -> None:
+            note = (
+                f"chain {snapshot.chain + 1}/{plan.numbers.stop}, lr {snapshot.lr:.2g}, "
+                f"skill {snapshot.skill:.2f}"
+            )
+            bar.advance(note, by=not snapshot.warmup)
+
+        results = run_chains(work, opened, executor=executor, storage=storage, report=report)
+    statuses = {snapshot.status for r in results for snapshot in r.snapshots}
+    if "diverged" in statuses <= {"diverged", "anchor"}:
+        msg = (
+            f"all {sum(len(r.snapshots) for r in results)} members have non-finite losses; "
+            'try lr="auto", a smaller lr, or the optimizer of the training'
+        )
+        raise AllMembersDivergedError(msg)
+    return results
