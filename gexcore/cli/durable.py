@@ -13,8 +13,9 @@ from typing import Any
 from gexcore.backend.capabilities import supports
 from gexcore.backend.protocols import SupportsSerialization
 from gexcore.backend.registry import default_registry
-from gexcore.cli.output import RUN, begin
+from gexcore.cli.output import begin
 from gexcore.errors import AllMembersDivergedError, InUseError
+from gexcore.report.finished import RUN
 
 STORE = "store"
 NEEDED = ("fsspec", "safetensors", "zarr")

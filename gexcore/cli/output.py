@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend.digests import file_digest
 from gexcore.backend.files import PART, Content, part_beside
 from gexcore.decisions.threshold import Suspects
 from gexcore.errors import InvalidSettingError, OutputExistsError
+from gexcore.outputs.tables import write_csv
+from gexcore.report.finished import RUN, SCORES, begun_command
 from gexcore.store.lock import LOCK, locked
 from gexcore.store.lock import NAME as WRITER
-
-SCORES, RUN = "scores.csv", "run.json"
 
 
 def previous_command(out: Path) -> dict[str, Any] | None:
@@ -41,11 +42,8 @@ def previous_command(out: Path) -> dict[str, Any] | None:
         )
     if not out.exists() or all(_is_passing(path.name) for path in out.iterdir()):
         return None
-    try:
-        command = json.loads((out / RUN).read_bytes())["command"]
-    except (OSError, ValueError, KeyError, TypeError):
-        command = None
-    if not isinstance(command, dict):
+    command = begun_command(out)
+    if command is None:
         msg = f"{out} is not empty and holds no run of gexcore; choose another folder with --out"
         raise OutputExistsError(msg)
     return command
@@ -98,15 +96,23 @@ def only_writer(out: Path) -> Iterator[None]:
                 folder.rmdir()
 
 
-def write_files(out: Path, files: Mapping[str, Content]) -> None:
-    """Put files into the folder, after all of them are written. The last one completes it."""
+def write_files(out: Path, files: Mapping[str, Content | Mapping[str, Any]]) -> None:
+    """Put files into the folder, after all of them are written. The last one completes it.
+
+    A mapping is a record for JSON. It gets the digests of the other files under ``files``.
+    """
     out.mkdir(parents=True, exist_ok=True)
     parts: dict[str, Path] = {}
     try:
         for name, content in files.items():
-            parts[name] = part_beside(out / name, content)
-        for name, part in parts.items():
-            os.replace(part, out / name)
+            if not isinstance(content, Mapping):
+                parts[name] = part_beside(out / name, content)
+        digests = {name: file_digest(part) for name, part in parts.items()}
+        for name, content in files.items():
+            if isinstance(content, Mapping):
+                parts[name] = part_beside(out / name, _json({**content, "files": digests}))
+        for name in files:
+            os.replace(parts[name], out / name)
     finally:
         for part in parts.values():
             part.unlink(missing_ok=True)
@@ -118,25 +124,16 @@ def result_files(
     found: Suspects,
     command: Mapping[str, Any],
     data: Sequence[Path] = (),
-) -> dict[str, bytes]:
+) -> dict[str, Content | Mapping[str, Any]]:
     """`run.json`, with the place of the data, and `scores.csv`, in the order of writing."""
     told = {**record, "threshold": found.threshold._asdict(), "command": dict(command)}
     told |= {"data": [str(path.absolute()) for path in data]} if data else {}
-    text = json.dumps(_plain(told), indent=2, allow_nan=False, ensure_ascii=False)
-    return {RUN: f"{text}\n".encode(), SCORES: scores_csv(columns).encode()}
+    return {RUN: told, SCORES: lambda file: write_csv(file, columns)}
 
 
-def scores_csv(columns: Mapping[str, NDArray[Any]]) -> str:
-    """One row per sample. Floats keep every digit. Unknown values are empty."""
-    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
-    lines = [",".join(columns), *(",".join(map(_cell, row)) for row in rows)]
-    return "\n".join(lines) + "\n"
-
-
-def _cell(value: Any) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    return str(value).lower() if isinstance(value, bool) else repr(value)
+def _json(record: Mapping[str, Any]) -> bytes:
+    text = json.dumps(_plain(record), indent=2, allow_nan=False, ensure_ascii=False)
+    return f"{text}\n".encode()
 
 
 def _is_passing(name: str) -> bool:

@@ -26,6 +26,7 @@ from gexcore.cli.text import most_suspect
 from gexcore.errors import InvalidModelError
 from gexcore.influence.loss_influence import LossInfluence
 from gexcore.influence.record import settings_of
+from gexcore.report.finished import RUN, SCORES
 
 NO_MODEL = "-"
 DESCRIPTION = (
@@ -83,10 +84,7 @@ def run(args: argparse.Namespace) -> None:
     source = _source(args.model, described, extras)
     command = identity(args, paths, source) | _asked(method, extras)
     if output.is_finished(args.out, command):
-        print(
-            f"{args.out} is already scored: see {args.out / output.SCORES} and "
-            f"{args.out / output.RUN}"
-        )
+        print(f"{args.out} is already scored: see {args.out / SCORES} and {args.out / RUN}")
         return
     data = read_data(paths, args.label)
     show = not args.quiet and sys.stderr.isatty()
@@ -107,7 +105,7 @@ def run(args: argparse.Namespace) -> None:
     if not args.quiet:
         print(summary(result, outcome))
         print(f"the most suspect:\n{most_suspect(columns)}")
-        print(f"scores in {args.out / output.SCORES}, the run in {args.out / output.RUN}")
+        print(f"scores in {args.out / SCORES}, the run in {args.out / RUN}")
 
 
 def identity(args: argparse.Namespace, paths: list[Path], source: Source) -> dict[str, Any]:

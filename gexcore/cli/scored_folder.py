@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from gexcore.decisions.threshold import Suspects
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.influence.loss_influence import LossInfluence
 from gexcore.report.audit import Audit, read_audit
+from gexcore.report.finished import check_content
 
 PREDICTIONS = "predictions.npz"
 STORED = 20_000_000
@@ -104,6 +106,13 @@ class Scored:
         """
         path = self.folder / PREDICTIONS
         try:
+            check_content(self.folder, PREDICTIONS, self.audit.run)
+        except OSError as error:
+            raise InvalidDataError(
+                f"{path} cannot be read ({error.strerror}), and new labels are made from it; score "
+                "the data anew"
+            ) from error
+        try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 index, found = (
                     stored["index"],
@@ -186,16 +195,20 @@ def open_scored(args: argparse.Namespace) -> Scored:
     return Scored(args.folder, audit, columns, label)
 
 
-def stored_predictions(influence: LossInfluence, found: Suspects, *, limit: int = STORED) -> bytes:
-    """Content of `PREDICTIONS` in float32: index, logits of θ*, mean probabilities of members."""
+def stored_predictions(
+    influence: LossInfluence, found: Suspects, *, limit: int = STORED
+) -> Callable[[BinaryIO], None]:
+    """What writes `PREDICTIONS`, in float32: index, logits at θ*, members' mean probabilities."""
     predictions = influence.predictions()
     rows = np.arange(len(influence)) if predictions.logits.size <= limit else np.sort(found.indices)
-    content = io.BytesIO()
     chosen = predictions.at(rows)
-    np.savez(
-        content,
-        index=rows,
-        logits=chosen.logits.astype(np.float32),
-        probabilities=chosen.probabilities.astype(np.float32),
-    )
-    return content.getvalue()
+
+    def write(file: BinaryIO) -> None:
+        np.savez(
+            file,
+            index=rows,
+            logits=chosen.logits.astype(np.float32),
+            probabilities=chosen.probabilities.astype(np.float32),
+        )
+
+    return write

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +17,9 @@ Columns = Mapping[str, NDArray[Any]]
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """First characters of a text cell that a spreadsheet would run."""
+
+BLOCK = 2**14
+"""Rows of a .csv file that are in memory at a time."""
 
 UNSAFE = set(',"\r\n')
 """Characters that need quotes in a text cell."""
@@ -73,10 +75,18 @@ def _npz(file: BinaryIO, columns: Columns) -> None:
     np.savez_compressed(file, allow_pickle=False, **columns)
 
 
-def _csv(file: BinaryIO, columns: Columns) -> None:
-    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
-    for row in chain([columns], rows):
-        file.write(f"{','.join(map(_cell, row))}\n".encode())
+def write_csv(file: BinaryIO, columns: Columns) -> None:
+    """One row per sample, read and written in blocks of samples.
+
+    Floats keep every digit. Unknown values are empty. A text that a spreadsheet would take for a
+    formula gets an apostrophe.
+    """
+    file.write(f"{','.join(map(_cell, columns))}\n".encode())
+    samples = len(next(iter(columns.values())))
+    for start in range(0, samples, BLOCK):
+        parts = [column[start : start + BLOCK].tolist() for column in columns.values()]
+        lines = [",".join(map(_cell, row)) for row in zip(*parts, strict=True)]
+        file.write("".join(f"{line}\n" for line in lines).encode())
 
 
 def _cell(value: Any) -> str:
@@ -101,6 +111,6 @@ def _parquet(file: BinaryIO, columns: Columns) -> None:
 
 KINDS: dict[str, Callable[[BinaryIO, Columns], None]] = {
     ".npz": _npz,
-    ".csv": _csv,
+    ".csv": write_csv,
     ".parquet": _parquet,
 }

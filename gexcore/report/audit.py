@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +12,7 @@ from numpy.typing import NDArray
 
 from gexcore.decisions.cuts import Threshold
 from gexcore.errors import InvalidDataError
-
-SCORES, RUN = "scores.csv", "run.json"
-FINISHED = "give the folder of a finished `gexcore score`"
+from gexcore.report.finished import read_finished
 
 
 @dataclass(frozen=True)
@@ -112,17 +108,9 @@ def read_audit(folder: Path) -> Audit:
     InvalidDataError
         If the folder is not finished, or its files were changed.
     """
-    for name in (SCORES, RUN):
-        if not (folder / name).is_file():
-            raise InvalidDataError(f"{folder} has no {name}; {FINISHED}")
-    try:
-        run = json.loads((folder / RUN).read_text(encoding="utf-8"))
-        stored = run["threshold"]
-        threshold = Threshold(**{**stored, "withheld": tuple(stored.get("withheld", ()))})
-        columns = _read_columns(folder / SCORES)
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
-        told = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InvalidDataError(f"{folder} cannot be read as scores ({told}); {FINISHED}") from error
+    run, columns = read_finished(folder)
+    stored = run["threshold"]
+    threshold = Threshold(**{**stored, "withheld": tuple(stored.get("withheld", ()))})
     return Audit.of(columns, threshold, run)
 
 
@@ -133,29 +121,3 @@ def score_of(columns: Mapping[str, Any]) -> str:
 
 def _classes(column: NDArray[Any]) -> NDArray[np.intp] | None:
     return None if len(column) and column[0] is None else np.asarray(column, dtype=np.intp)
-
-
-def _read_columns(path: Path) -> dict[str, NDArray[Any]]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.reader(file)
-        header = next(rows, [])
-        cells = dict(zip(header, zip(*rows, strict=True), strict=False))
-    if [int(cell) for cell in cells["index"]] != list(range(len(cells["index"]))):
-        raise ValueError(f"the index of {path.name} does not count from 0")
-    # only a method without losses, and so without suggestions, has no suspicion
-    if "suspicion" not in cells and cells.keys() & {"suggested_label", "value"}:
-        raise KeyError("suspicion")
-    numbers = ("suspicion", "standard_error", "self_influence")
-    return {
-        **{
-            name: np.array([float(cell or "nan") for cell in cells[name]])
-            for name in numbers
-            if name in cells
-        },
-        **{
-            name: np.array([int(c) if c else None for c in cells[name]], object)
-            for name in ("label", "suggested_label")
-            if name in cells
-        },
-        "suspect": np.array([cell == "true" for cell in cells["suspect"]]),
-    }

@@ -86,6 +86,11 @@ def class_names(audit: Audit, names: Sequence[str] | None) -> list[str]:
     count = max([audit.run.get("classes") or 0, *(int(part.max()) + 1 for part in codes)])
     if audit.labels is None:
         return []
+    if count > NO_CLASS:
+        raise InvalidDataError(
+            f"there are {count} classes, and a page tells at most {NO_CLASS} apart; number the "
+            "classes that occur from 0 up"
+        )
     if names is not None and len(names) != count:
         raise InvalidDataError(
             f"{len(names)} class names for {count} classes; give one per class, in their order"

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import gexcore as gx
+from gexcore.backend.digests import file_digest
 from gexcore.cli.scored_folder import stored_predictions
 from gexcore_numpy import MLP
 
@@ -198,6 +199,15 @@ def test_what_exists_is_never_overwritten(refused):
 def rewrite(name: str, change: Any) -> None:
     path = Path("audit", name)
     path.write_text(change(path.read_text()))
+    if name != "run.json":
+        seal(name)
+
+
+def seal(name: str) -> None:
+    """As if the run had written it."""
+    run = json.loads(Path("audit/run.json").read_text())
+    run["files"][name] = file_digest(Path("audit", name))
+    Path("audit/run.json").write_text(json.dumps(run))
 
 
 @pytest.mark.parametrize(
@@ -272,14 +282,18 @@ def test_predictions_that_are_damaged_or_of_the_suspects_only(refused, run):
             logits=stored["logits"][rows],
             probabilities=stored["probabilities"][rows],
         )
+    seal(path.name)
     relabel = ("clean", "audit", "--relabel=eq16", "--out", "clean.npz")
     assert "holds the predictions of the" in refused(*relabel, "--rate", "0.2")
     assert run(*relabel).code == 0
     for content in (b"", path.read_bytes()[:100]):
         path.write_bytes(content)
-        assert "audit/predictions.npz cannot be read (" in refused(
-            *relabel[:3], "--out", "other.npz"
-        )
+        for sealed in (False, True):
+            if sealed:
+                seal(path.name)
+            assert "audit/predictions.npz cannot be read (" in refused(
+                *relabel[:3], "--out", "other.npz"
+            )
 
 
 def test_large_runs_store_predictions_of_their_suspects(three):
@@ -288,10 +302,11 @@ def test_large_runs_store_predictions_of_their_suspects(three):
         model, (three.x, three.given), progress=False
     )
     found = influence.suspects()
-    every, some = (
-        np.load(io.BytesIO(stored_predictions(influence, found, limit=limit)))
-        for limit in (900, 899)
-    )
+    files = io.BytesIO(), io.BytesIO()
+    for file, limit in zip(files, (900, 899), strict=True):
+        stored_predictions(influence, found, limit=limit)(file)
+        file.seek(0)
+    every, some = map(np.load, files)
     np.testing.assert_array_equal(every["index"], np.arange(300))
     np.testing.assert_array_equal(some["index"], np.sort(found.indices))
     np.testing.assert_array_equal(some["logits"], every["logits"][some["index"]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 import gexcore as gx
+from gexcore.backend.digests import file_digest
 from gexcore.cli import main, output
 from gexcore.errors import InvalidDataError
 from gexcore.report.audit import Audit, read_audit
@@ -218,12 +220,10 @@ def test_bad_input_is_one_sentence(
         ("run.json", None, "has no run.json"),
         ("run.json", lambda text: text[:-20], "cannot be read as scores"),
         ("scores.csv", lambda text: text.replace("\n1,", "\n7,", 1), "does not count from 0"),
-        (
-            "scores.csv",
-            lambda text: text.replace("suspicion", "sorted", 1),
-            "cannot be read as scores",
-        ),
-        ("scores.csv", lambda text: text[:200], "cannot be read as scores"),
+        ("scores.csv", lambda text: text.replace("suspicion", "sorted", 1), "suspicion"),
+        ("scores.csv", lambda text: text[:200], "a row has|could not convert|120 samples"),
+        ("scores.csv", lambda text: text.replace(",1\n", ",70000\n", 1), "has the class 70000"),
+        ("scores.csv", lambda text: text.replace(",1\n", ",-1\n", 1), "has the class -1"),
     ],
 )
 def test_a_folder_that_is_not_as_it_was_left(
@@ -234,5 +234,12 @@ def test_a_folder_that_is_not_as_it_was_left(
         path.unlink()
     else:
         path.write_text(change(path.read_text()))
-    with pytest.raises(InvalidDataError, match=told):
+    edited = name == "scores.csv" and change is not None
+    with pytest.raises(InvalidDataError, match="it is not what the run wrote" if edited else told):
         read_audit(folder)
+    if edited:  # as if the run had written it
+        run = json.loads((folder / "run.json").read_text())
+        run["files"][name] = file_digest(path)
+        (folder / "run.json").write_text(json.dumps(run))
+        with pytest.raises(InvalidDataError, match=told):
+            read_audit(folder)
