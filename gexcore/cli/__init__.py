@@ -67,6 +67,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except GexError as error:
         code = FAILED if isinstance(error, AllMembersDivergedError | StoreError) else BAD_INPUT
         return _tell(str(error), code, debug=args.debug)
+    except OSError as error:
+        what, why = error.filename or "a file", error.strerror or type(error).__name__
+        return _tell(
+            f"{str(what)[:200]} cannot be used ({why}); name another path, or give access to it",
+            BAD_INPUT,
+            debug=args.debug,
+        )
+    except MemoryError:
+        return _tell(
+            "there is not enough memory; give fewer samples, or a smaller --batch-size",
+            FAILED,
+            debug=args.debug,
+        )
     except Exception as error:
         told = (str(error).splitlines() or [""])[0]
         return _tell(

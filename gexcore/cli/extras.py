@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import gexcore
+from gexcore.backend.archives import UNREADABLE
 from gexcore.backend.digests import file_digest
 from gexcore.cli.catalogue import Method
-from gexcore.cli.files import UNREADABLE
+from gexcore.cli.files import refuse_missing
 from gexcore.cli.model import load_callable
 from gexcore.cli.settings import flag
 from gexcore.errors import InvalidDataError, InvalidModelError, InvalidSettingError
@@ -131,26 +132,19 @@ def _of_code(where: str, file: Path | None) -> list[str | None]:
 
 def _recorder(paths: list[Path]) -> Extra:
     for path in paths:
-        _refuse_missing(path, "--recorder names a file that Recorder.save wrote")
+        refuse_missing(path, "--recorder names a file that Recorder.save wrote")
     runs = [gexcore.Recorder.load(path) for path in paths]
     return Extra(runs[0] if len(runs) == 1 else runs, [file_digest(path) for path in paths])
 
 
 def _probabilities(path: Path) -> Extra:
     kind = "--probabilities names a .npy file with one row per sample and one column per class"
-    _refuse_missing(path, kind)
+    refuse_missing(path, kind)
     try:
         return Extra(np.lib.format.open_memmap(path, mode="r"), file_digest(path))
     except UNREADABLE as error:
         told = (str(error).splitlines() or [type(error).__name__])[0]
         raise InvalidDataError(f"{path} cannot be read ({told}); {kind}") from error
-
-
-def _refuse_missing(path: Path, kind: str) -> None:
-    if not path.is_file():
-        raise InvalidDataError(
-            f"{path} {'is no file' if path.exists() else 'does not exist'}; {kind}"
-        )
 
 
 def _plain(value: Any) -> Extra:

@@ -7,8 +7,6 @@ import gzip
 import math
 import os
 import struct
-import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend.archives import UNREADABLE, check_fits, names_in, read_npz
 from gexcore.errors import InvalidDataError, InvalidSettingError, MissingExtraError
 
 Columns = dict[str, NDArray[Any]]
@@ -24,15 +23,6 @@ Read = TypeVar("Read")
 
 IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 GZIP_MAGIC = b"\x1f\x8b"
-UNREADABLE = (
-    OSError,
-    EOFError,
-    ValueError,
-    zlib.error,
-    zipfile.BadZipFile,
-    csv.Error,
-    struct.error,
-)
 KINDS = (
     "an .npz file with x and y, two idx files as FEATURES,LABELS, or a .csv or .parquet file "
     "with --label"
@@ -48,19 +38,31 @@ def data_paths(where: str) -> list[Path]:
         If a file does not exist or may not be read.
     """
     whole = Path(where)
-    paths = (
-        [whole]
-        if whole.exists() or "," not in where
-        else [Path(part.strip()) for part in where.split(",")]
-    )
+    paths = [whole]
+    if "," in where and not os.path.exists(where):
+        paths = [Path(part.strip()) for part in where.split(",")]
     for path in paths:
-        if not path.is_file():
-            raise InvalidDataError(
-                f"{path} {'is no file' if path.exists() else 'does not exist'}; DATA is {KINDS}"
-            )
+        refuse_missing(path, f"DATA is {KINDS}")
         if not os.access(path, os.R_OK):
             raise InvalidDataError(f"{path} may not be read by this user; change its permissions")
     return paths
+
+
+def refuse_missing(path: Path, kind: str) -> None:
+    """Refuse a path without a file.
+
+    Raises
+    ------
+    InvalidDataError
+    """
+    try:
+        is_file, exists = path.is_file(), path.exists()
+    except OSError as error:  # a name that is too long, or a folder that may not be read
+        raise InvalidDataError(
+            f"{str(path)[:80]} cannot be looked up ({error.strerror}); {kind}"
+        ) from error
+    if not is_file:
+        raise InvalidDataError(f"{path} {'is no file' if exists else 'does not exist'}; {kind}")
 
 
 def read_data(paths: list[Path], label: str | None) -> XY:
@@ -140,18 +142,16 @@ def _reading(read: Callable[[Path], Read], path: Path, kind: str) -> Read:
 
 
 def _npz(path: Path) -> XY:
-    if not zipfile.is_zipfile(path):  # NumPy would try other formats
-        raise ValueError("no .npz archive")
-    with np.load(path, allow_pickle=False) as archive:
-        missing = [name for name in ("x", "y") if name not in archive.files]
-        if missing:
-            has = ", ".join(archive.files) or "nothing"
-            msg = (
-                f"{path} has no array {' and no array '.join(missing)}, but {has}; save it as "
-                "numpy.savez(file, x=…, y=…)"
-            )
-            raise InvalidDataError(msg)
-        x, y = archive["x"], archive["y"]
+    arrays = read_npz(path, ("x", "y"))
+    missing = [name for name in ("x", "y") if name not in arrays]
+    if missing:
+        has = ", ".join(names_in(path)) or "nothing"
+        msg = (
+            f"{path} has no array {' and no array '.join(missing)}, but {has}; save it as "
+            "numpy.savez(file, x=…, y=…)"
+        )
+        raise InvalidDataError(msg)
+    x, y = arrays["x"], arrays["y"]
     for name, array in (("x", x), ("y", y)):
         if array.ndim == 0:
             raise InvalidDataError(f"{name} of {path} is a single value; give one row per sample")
@@ -163,19 +163,22 @@ def _npz(path: Path) -> XY:
 
 
 def _idx(path: Path) -> NDArray[Any]:
-    content = path.read_bytes()
-    if content.startswith(GZIP_MAGIC):
-        content = gzip.decompress(content)
-    zeros, code, ndim = struct.unpack_from(">HBB", content)
-    if zeros or code not in IDX_TYPES or ndim == 0:
-        raise ValueError("no idx header")
-    shape = struct.unpack_from(f">{ndim}I", content, 4)
-    dtype = np.dtype(IDX_TYPES[code])
-    body = memoryview(content)[4 + 4 * ndim :]
-    if len(body) != math.prod(shape) * dtype.itemsize:
-        raise ValueError(
-            f"{len(body)} bytes of data where the header says {math.prod(shape) * dtype.itemsize}"
-        )
+    with path.open("rb") as raw:
+        packed = raw.read(2) == GZIP_MAGIC
+        raw.seek(0)
+        file = gzip.GzipFile(fileobj=raw) if packed else raw
+        zeros, code, ndim = struct.unpack(">HBB", file.read(4))
+        if zeros or code not in IDX_TYPES or ndim == 0:
+            raise ValueError("no idx header")
+        shape = struct.unpack(f">{ndim}I", file.read(4 * ndim))
+        dtype = np.dtype(IDX_TYPES[code])
+        size = math.prod(shape) * dtype.itemsize
+        check_fits(size, path.name)
+        if not packed and path.stat().st_size < size:
+            raise ValueError(f"{path.stat().st_size} bytes where the header says {size}")
+        body = file.read(size)
+        if len(body) != size or file.read(1):
+            raise ValueError(f"not the {size} bytes of data that the header says")
     return np.frombuffer(body, dtype).reshape(shape).astype(dtype.newbyteorder("="))
 
 

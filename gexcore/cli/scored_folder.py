@@ -11,8 +11,9 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend.archives import UNREADABLE, read_npz
 from gexcore.backend.digests import file_digest
-from gexcore.cli.files import UNREADABLE, XY, Columns, data_paths, inputs_and_targets, read_columns
+from gexcore.cli.files import XY, Columns, data_paths, inputs_and_targets, read_columns
 from gexcore.decisions.clean import Predictions
 from gexcore.decisions.threshold import Suspects
 from gexcore.errors import InvalidDataError, InvalidSettingError
@@ -113,12 +114,9 @@ class Scored:
                 "the data anew"
             ) from error
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                index, found = (
-                    stored["index"],
-                    Predictions(stored["logits"], stored["probabilities"]),
-                )
-        except (*UNREADABLE, KeyError) as error:
+            stored = read_npz(path, ("index", "logits", "probabilities"))
+            index, found = stored["index"], Predictions(stored["logits"], stored["probabilities"])
+        except UNREADABLE as error:
             msg = (
                 f"{path} cannot be read ({type(error).__name__}), and new labels are made from "
                 "it; score the data anew"

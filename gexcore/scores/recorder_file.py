@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend.archives import UNREADABLE, read_npz
 from gexcore.backend.files import write_whole
 from gexcore.errors import InvalidDataError
 from gexcore.scores.batch import CURVES, Curve
@@ -53,12 +53,13 @@ def read_recorded(path: Path) -> Recorded:
         If the file is any other file.
     """
     try:
-        # np.load leaves a file open if it cannot read it
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            numbers, labels = file["epochs"].astype(np.intp), file["labels"].astype(np.intp)
-            shape = (len(numbers), len(labels))
-            curves = {name: file[name].reshape(shape).astype(np.float32) for name in CURVES}
-    except (ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        file = read_npz(path, ("epochs", "labels", *CURVES))
+        numbers, labels = file["epochs"].astype(np.intp), file["labels"].astype(np.intp)
+        shape = (len(numbers), len(labels))
+        curves = {name: file[name].reshape(shape).astype(np.float32) for name in CURVES}
+    except FileNotFoundError:
+        raise
+    except UNREADABLE as error:
         raise InvalidDataError(
             f"{path} was not written by Recorder.save; name a file that was"
         ) from error

@@ -117,7 +117,7 @@ def test_more_classes_than_a_page_can_tell_apart(tmp_path: Path) -> None:
 
 def test_scores_are_written_and_read_in_little_memory(tmp_path: Path) -> None:
     """At most one and a half times the file, columns of the result included."""
-    rows = 200_000
+    rows = 60_000
     folder_of(tmp_path / "first")  # imports and caches
     tracemalloc.start()
     try:
