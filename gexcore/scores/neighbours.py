@@ -26,6 +26,8 @@ def label_shares(
 ) -> Floats:
     """Share of each class among the `k` nearest neighbours of each sample, shape (samples, K).
 
+    Of samples at equal distances the first ones count.
+
     Parameters
     ----------
     points : array, shape (samples, …)
@@ -48,21 +50,43 @@ def label_shares(
            [0., 1.]])
     """
     samples, classes = len(points), int(labels.max()) + 1
-    x = np.asarray(points, dtype=np.float64).reshape(samples, -1)
+    given = np.asarray(points, dtype=np.float64).reshape(samples, -1)
     if metric == "cosine":
         # a point at the origin has no direction: it counts as orthogonal to all others
-        x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), np.finfo(np.float64).tiny)
-    square = np.ones(samples) if metric == "cosine" else (x * x).sum(axis=1)
+        lengths = np.linalg.norm(given, axis=1, keepdims=True)
+        x = given = given / np.maximum(lengths, np.finfo(np.float64).tiny)
+        square = np.ones(samples)
+    else:
+        x = given - given.mean(axis=0)  # expanded squares lose the fewest digits near the origin
+        square = (x * x).sum(axis=1)
     size = block or max(1, MAX_NUMBERS // samples)
+    lost = 4 * np.finfo(np.float64).eps * (x.shape[1] + 2)
+    error = lost * (np.sqrt(square) + np.sqrt(square.max())) ** 2
     shares = np.empty((samples, classes))
     for start in range(0, samples, size):
         rows = np.arange(start, min(start + size, samples))
         # the squared distance, without the part that all neighbours of a sample share
         far = square - 2 * (x[rows] @ x.T)
         far[np.arange(len(rows)), rows] = -np.inf if include_self else np.inf
-        nearest = labels[np.argpartition(far, k - 1, axis=1)[:, :k]]
-        cells = nearest + classes * np.arange(len(rows))[:, None]
+        near = np.argpartition(far, k - 1, axis=1)[:, :k]
+        bound = np.take_along_axis(far, near, axis=1).max(axis=1) + error[rows]
+        for at in np.flatnonzero((far <= bound[:, None]).sum(axis=1) > k):
+            near[at] = _nearest(
+                given, rows[at], np.flatnonzero(far[at] <= bound[at]), far[at], k, metric
+            )
+        cells = labels[near] + classes * np.arange(len(rows))[:, None]
         shares[rows] = (
             np.bincount(cells.ravel(), minlength=classes * len(rows)).reshape(-1, classes) / k
         )
     return shares
+
+
+def _nearest(
+    points: Floats, sample: int, others: NDArray[np.intp], far: Floats, k: int, metric: Metric
+) -> NDArray[np.intp]:
+    """The `k` nearest of some points by the distances themselves. Of equals the first counts."""
+    distances = ((points[others] - points[sample]) ** 2).sum(axis=1)
+    if metric == "cosine":  # a point without a direction is at right angles to all
+        distances[~(points[others].any(axis=1) & points[sample].any())] = 2.0
+    distances[np.isinf(far[others])] = far[others][np.isinf(far[others])]  # the sample itself
+    return others[np.argsort(distances, kind="stable")[:k]]

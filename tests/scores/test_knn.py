@@ -50,6 +50,40 @@ def test_shares_are_those_of_the_nearest_in_blocks_of_any_size(
     np.testing.assert_allclose(whole.sum(axis=1), 1)
 
 
+def by_distances(x: Any, labels: Any, k: int, *, include_self: bool) -> Any:
+    shares = np.zeros((len(x), labels.max() + 1))
+    for n, point in enumerate(x):
+        distances = ((x - point) ** 2).sum(axis=1)
+        distances[n] = -1.0 if include_self else np.inf
+        np.add.at(shares[n], labels[np.argsort(distances, kind="stable")[:k]], 1 / k)
+    return shares
+
+
+@settings(deadline=None, max_examples=400)
+@given(
+    st.integers(0, 10**6),
+    st.sampled_from(["grid", "copies", "normal"]),
+    st.sampled_from([0.0, 1.0, 1e3, 1e6, 1e8]),
+    st.booleans(),
+    st.data(),
+)
+def test_ties_and_offsets_change_no_neighbour(
+    seed: int, kind: str, offset: float, include_self: bool, data: Any
+) -> None:
+    """Points on a grid, several copies of points, and points far from the origin."""
+    rng = np.random.default_rng(seed)
+    n, d = int(rng.integers(5, 60)), int(rng.integers(1, 6))
+    x = rng.integers(0, 3, (n, d)).astype(float) if kind == "grid" else rng.normal(size=(n, d))
+    if kind == "copies":
+        x = x[rng.integers(0, n // 2, n)]
+    x += offset * rng.normal(size=d)
+    labels = rng.integers(0, 3, n)
+    k = data.draw(st.integers(1, n if include_self else n - 1))
+    found = label_shares(x, labels, k, include_self=include_self)
+    expected = by_distances(x, labels, k, include_self=include_self)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
 @given(st.integers(0, 99), st.floats(0.1, 10))
 def test_directions_ignore_lengths(seed: int, scale: float) -> None:
     rng = np.random.default_rng(seed)
