@@ -91,7 +91,9 @@ def _read_array(member: Any, size: int, name: str) -> NDArray[Any]:
     if read is None:
         raise ValueError(f"{name} is of a format of NumPy that is not known")
     shape, fortran, dtype = read(header)
-    if dtype.hasobject or not dtype.itemsize:
+    if dtype.hasobject:
+        raise ValueError(f"{name} holds Python objects, which are never unpickled")
+    if not dtype.itemsize:
         raise ValueError(f"{name} holds no numbers")
     if any(type(length) is not int or length < 0 for length in shape):
         raise ValueError(f"{name} has the shape {shape}")

@@ -178,7 +178,8 @@ def _idx(path: Path) -> NDArray[Any]:
             raise ValueError(f"{path.stat().st_size} bytes where the header says {size}")
         body = file.read(size)
         if len(body) != size or file.read(1):
-            raise ValueError(f"not the {size} bytes of data that the header says")
+            had = f"over {size}" if len(body) == size else len(body)
+            raise ValueError(f"{had} bytes of data where the header says {size}")
     return np.frombuffer(body, dtype).reshape(shape).astype(dtype.newbyteorder("="))
 
 

@@ -40,6 +40,7 @@ HELP = {
     "rank": "eigenvalues to keep, largest in size",
     "iterations": "Hessian products",
     "order": "which eigenvalues are largest",
+    "starts": "random vectors at the start: eigenvectors of one eigenvalue that can be found",
     "samples": "draws, or samples that the Hessian is of",
     "structure": "Fisher factors or the whole Hessian",
     "scale": "of the draws, or of the Hessian in a solve",

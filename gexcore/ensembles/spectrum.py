@@ -27,17 +27,21 @@ class Spectrum:
     values : array, shape (rank,)
         Eigenvalues, largest in size first.
     vectors : array, shape (p, rank)
+    residuals : array, shape (rank,), or None
+        ‖Hu − λu‖ of each eigenvector. None if the eigenvectors are exact.
     """
 
     values: Floats
     vectors: Floats
+    residuals: Floats | None = None
 
     def top(self, rank: int | None, *, by: Literal["size", "value"] = "size") -> Spectrum:
         """The `rank` largest eigenvalues, in size or with their sign. All of them for None."""
         order = np.argsort(-(np.abs(self.values) if by == "size" else self.values), kind="stable")[
             :rank
         ]
-        return Spectrum(self.values[order], self.vectors[:, order])
+        residuals = None if self.residuals is None else self.residuals[order]
+        return Spectrum(self.values[order], self.vectors[:, order], residuals)
 
     def inverse(self, damping: float = 0.0) -> tuple[Floats, Floats]:
         """Moves √R·|λ + α|^(−½)·u and weights sign(λ + α) with weighted mean square (H + αI)⁻¹.

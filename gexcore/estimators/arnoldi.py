@@ -18,7 +18,7 @@ from gexcore.evaluation.opening import Opened
 from gexcore.evaluation.passes import Passes
 from gexcore.influence.influence import Influence
 from gexcore.progress import progress_bar
-from gexcore.settings import check_count, check_number, check_seed
+from gexcore.settings import Auto, check_count, check_number, check_seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,10 @@ class Arnoldi(GradientMethod[Influence]):
         See `gexcore.estimators.method.GradientMethod`.
     order : {"size", "value"}
         Order of the eigenvalues, of which the first are kept: by size, or with their sign.
+    starts : int or "auto"
+        Random vectors at the start of the Krylov space, at most `iterations`: so many eigenvectors
+        of one eigenvalue can be found. "auto" is the number of outputs under a squared error, whose
+        Hessian has each eigenvalue so often, and else 1.
     seed : int
         Seed of the start vector and the sample.
 
@@ -69,12 +73,14 @@ class Arnoldi(GradientMethod[Influence]):
     weight_decay: float = 0.0
     samples: int = 10_000
     order: Literal["size", "value"] = "size"
+    starts: int | Auto = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("iterations", "rank", "samples"):
             check_count(name, getattr(self, name), auto=False)
+        check_count("starts", self.starts)
         check_seed(self.seed)
         check_number("damping", self.damping)
         check_number("weight_decay", self.weight_decay)
@@ -114,9 +120,22 @@ class Arnoldi(GradientMethod[Influence]):
                 bar.advance("")
 
             spectrum = arnoldi(
-                product, given.size, iterations=self.iterations, rng=rng, on_product=count
+                product,
+                given.size,
+                iterations=self.iterations,
+                rng=rng,
+                starts=self._starts(given),
+                on_product=count,
             )
         cost = Passes(hvp=products * len(chosen), copies=products)
         return curved(
             self, given, spectrum.top(self.rank, by=self.order), cost, damping=self.damping
         )
+
+    def _starts(self, given: Opened) -> int:
+        if self.starts != "auto":
+            return self.starts
+        # squared errors of K outputs: the last layer has each eigenvalue K times
+        targets = given.seen.targets
+        squared = given.seen.labels is None and targets is not None and targets.ndim == 2
+        return targets.shape[1] if squared and targets is not None else 1

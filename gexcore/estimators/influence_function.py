@@ -120,6 +120,9 @@ def curved(
         given.backend, [given.backend.initial_state()], moves, method.batch_size, weights=weights
     )
     eigenvalues = spectrum.values
+    told = {}
+    if spectrum.residuals is not None:
+        told["residual"] = float(spectrum.residuals.max() / np.abs(eigenvalues).max())
     return linear(
         method,
         given,
@@ -129,4 +132,5 @@ def curved(
         negative=int((weights < 0).sum()),
         largest=float(eigenvalues.max()),
         smallest=float(eigenvalues.min()),
+        **told,
     )

@@ -12,6 +12,7 @@ import gexcore as gx
 from gexcore.ensembles.krylov import arnoldi
 from gexcore.ensembles.spectrum import Spectrum, full_spectrum
 from gexcore.errors import InvalidSettingError
+from gexcore_numpy import MLP
 
 EXACT = {"rtol": 1e-8, "atol": 1e-10}
 QUIET = {"progress": False}
@@ -90,11 +91,55 @@ def test_a_space_that_is_exhausted_early_is_cut_there() -> None:
     spectrum = arnoldi(
         lambda v: matrix @ v, 9, iterations=9, rng=rng, on_product=lambda: products.append(1)
     )
-    assert len(products) == len(spectrum.values) == 4
+    assert len(spectrum.values) == 4
+    assert len(products) == 5, "one more, from a new start, shows that nothing is left"
     np.testing.assert_allclose(spectrum.values[:3], [2.0, -1.0, 0.5], rtol=1e-10)
     moves, weights = spectrum.inverse()
     np.testing.assert_array_equal(weights, [1, -1, 1])
     np.testing.assert_allclose((moves.T * weights) @ moves / 3, np.linalg.pinv(matrix), atol=1e-10)
+
+
+@pytest.mark.parametrize("copies", [1, 2, 3, 5])
+def test_every_copy_of_an_eigenvalue_is_found(copies: int) -> None:
+    """Squared errors of K outputs have each eigenvalue K times; one start finds one copy."""
+    rng = np.random.default_rng(copies)
+    values = np.repeat(0.7 ** np.arange(40), copies)
+    basis = np.linalg.qr(rng.normal(size=(len(values), len(values))))[0]
+    matrix = (basis * values) @ basis.T
+    top = 4 * copies
+
+    def found(starts: int, iterations: int = 14 * copies) -> Spectrum:
+        return arnoldi(
+            lambda v: matrix @ v, len(values), iterations=iterations, rng=rng, starts=starts
+        ).top(top)
+
+    blocked = found(copies)
+    np.testing.assert_allclose(blocked.values, values[:top], rtol=1e-4)
+    assert blocked.residuals is not None
+    measured = np.linalg.norm(matrix @ blocked.vectors - blocked.vectors * blocked.values, axis=0)
+    np.testing.assert_allclose(blocked.residuals, measured, atol=1e-9)
+    assert found(copies, 3 * copies).residuals.max() > 10 * blocked.residuals.max()  # type: ignore[union-attr]
+    if copies > 1:
+        assert np.abs(found(1, 14).values[:top] - values[: len(found(1, 14).values)]).max() > 0.1
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 4])
+def test_arnoldi_is_if_under_squared_errors_of_several_outputs(outputs: int) -> None:
+    rng = np.random.default_rng(outputs)
+    x = rng.normal(size=(50, 6)) * 0.6 ** np.arange(6)
+    y = rng.normal(size=(50, outputs))
+    model = MLP([rng.normal(size=(6, outputs))], [np.zeros(outputs)])
+    given = {"loss": "squared_error", **QUIET}
+    wanted = gx.IF(rank=4 * outputs, damping=0.1).fit(model, (x, y), **given).influence()
+    found = gx.Arnoldi(iterations=7 * outputs, rank=4 * outputs, damping=0.1).fit(
+        model, (x, y), **given
+    )
+    np.testing.assert_allclose(found.influence(), wanted, rtol=1e-3, atol=1e-3 * wanted.max())
+    assert found.run.chosen["residual"] < 1e-2
+    if outputs > 1:
+        single = gx.Arnoldi(iterations=7, rank=4 * outputs, damping=0.1, starts=1)
+        other = single.fit(model, (x, y), **given).influence()
+        assert np.trace(other) < 0.9 * np.trace(wanted)
 
 
 def test_the_hessian_of_a_fixed_sample_is_that_of_these_samples(written: Any) -> None:
