@@ -117,7 +117,7 @@ def test_damaged_files(tmp_path, blobs):
     with pytest.raises(InvalidDataError, match=r"x\.gz cannot be read as idx"):
         read(f"{tmp_path / 'x.gz'},{tmp_path / 'y'}")
     (tmp_path / "x").write_bytes(idx(blobs[0], 0x0E) + b"more")
-    with pytest.raises(InvalidDataError, match="over 1920 bytes of data where the header says 1920"):
+    with pytest.raises(InvalidDataError, match="over 1920 bytes of data where"):
         read(f"{tmp_path / 'x'},{tmp_path / 'y'}")
 
 
@@ -126,7 +126,10 @@ def test_damaged_files(tmp_path, blobs):
     [
         ({"a": np.ones(2)}, "has no array x and no array y, but a; save it as"),
         ({"x": np.ones((2, 2)), "labels": np.ones(2)}, "has no array y, but x, labels"),
-        ({"x": np.ones((2, 2)), "y": np.array([{}, {}])}, "y holds Python objects, which are never unpickled"),
+        (
+            {"x": np.ones((2, 2)), "y": np.array([{}, {}])},
+            "y holds Python objects",
+        ),
         (
             {"x": np.array(["a", "b"]), "y": np.arange(2)},
             "x of .* is of type <U1; only numbers are allowed",
