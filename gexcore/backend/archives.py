@@ -40,7 +40,7 @@ UNREADABLE = (
 
 
 def read_npz(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
-    """Those of the named arrays that an .npz archive has; nothing is unpickled.
+    """The named arrays of an .npz archive, without the missing ones. Nothing is unpickled.
 
     Raises
     ------
