@@ -18,7 +18,7 @@ Columns = Mapping[str, NDArray[Any]]
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """First characters of a text cell that a spreadsheet would run."""
 
-BLOCK = 2**14
+BLOCK = 2**12
 """Rows of a .csv file that are in memory at a time."""
 
 UNSAFE = set(',"\r\n')
