@@ -23,10 +23,9 @@ def training_order(
     while True:
         epoch = order.permutation(n)
         starts = range(0, n - batch_size + 1, batch_size)
-        for start, seed in zip(
-            starts, noise.integers(2**32, size=len(starts)).tolist(), strict=True
-        ):
-            yield epoch[start : start + batch_size], seed
+        seeds = noise.integers(2**32, size=len(starts)).tolist()
+        for start, drawn in zip(starts, seeds, strict=True):
+            yield epoch[start : start + batch_size], drawn
 
 
 def subset_order(

@@ -7,26 +7,11 @@ members, columns are samples; a missing entry (a member that did not see the sam
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 from array_api_compat import array_namespace
 
 from gexcore.backend.protocols import Array
-
-
-class Moments(NamedTuple):
-    """Running sums of self-influence.
-
-    Parameters
-    ----------
-    weight : array, shape (samples,)
-        Sum of |w| over the members that saw the sample.
-    square : array, shape (samples,)
-        Sum of w · Δ² over the same members.
-    """
-
-    weight: Array
-    square: Array
 
 
 def deviations(
@@ -63,37 +48,11 @@ def deviations(
     return losses - base_losses
 
 
-def no_moments(dev: Array) -> Moments:
-    """The moments of no member, for samples like those of `dev` (one row or many)."""
-    xp = array_namespace(dev)
-    zero = xp.zeros(dev.shape[-1:], dtype=dev.dtype, device=_device(dev))
-    return Moments(zero, zero)
-
-
-def update(moments: Moments, row: Array, weight: float = 1.0) -> Moments:
-    """The moments after one more member with deviations `row`, shape (samples,)."""
-    xp = array_namespace(row)
-    seen = ~xp.isnan(row)
-    known = xp.where(seen, row, xp.zeros_like(row))
-    counted = xp.astype(seen, row.dtype) * abs(weight)
-    return Moments(moments.weight + counted, moments.square + weight * known * known)
-
-
-def merge(a: Moments, b: Moments) -> Moments:
-    """The moments of two disjoint sets of members."""
-    return Moments(a.weight + b.weight, a.square + b.square)
-
-
-def mean_square(moments: Moments) -> Array:
-    """Self-influence, shape (samples,): Σ w Δ² / Σ |w|; NaN for a sample that no member saw."""
-    xp = array_namespace(moments.weight)
-    seen = moments.weight > 0
-    divisor = xp.where(seen, moments.weight, xp.ones_like(moments.weight))
-    return xp.where(seen, moments.square / divisor, xp.full_like(moments.weight, xp.nan))
-
-
 def self_influence(dev: Array, weights: Any = None) -> Array:
-    """I(z, z) = Σ_m w_m Δ_m(z)² / Σ_m |w_m| (paper Eq. 10), shape (samples,)."""
+    """I(z, z) = Σ_m w_m Δ_m(z)² / Σ_m |w_m| (paper Eq. 10), shape (samples,).
+
+    NaN for a sample that no member saw.
+    """
     xp = array_namespace(dev)
     members = dev.shape[:1]
     factors = (
@@ -106,11 +65,12 @@ def self_influence(dev: Array, weights: Any = None) -> Array:
     if weights is not None:
         square = factors[:, None] * square
     if bool(xp.all(seen)):  # the usual case, with a third of the work
-        weight = xp.broadcast_to(xp.sum(xp.abs(factors)), dev.shape[1:])
-        return mean_square(Moments(weight, xp.sum(square, axis=0)))
+        total = xp.sum(xp.abs(factors))
+        return xp.sum(square, axis=0) / xp.where(total > 0, total, xp.full_like(total, xp.nan))
     counted = xp.astype(seen, dev.dtype) * xp.abs(factors)[:, None]
-    known = xp.where(seen, square, xp.zeros_like(dev))
-    return mean_square(Moments(xp.sum(counted, axis=0), xp.sum(known, axis=0)))
+    known = xp.sum(xp.where(seen, square, xp.zeros_like(dev)), axis=0)
+    total = xp.sum(counted, axis=0)
+    return known / xp.where(total > 0, total, xp.full_like(total, xp.nan))
 
 
 def cross_influence(dev_test: Array, dev_train: Array, weights: Array | None = None) -> Array:

@@ -69,14 +69,13 @@ class GradientTable:
 
     def self_influence(self) -> Floats:
         """Mean over states of ‖g‖², shape (samples,)."""
-        squares = self.measured().squares
-        assert squares is not None
-        return squares.copy()
+        return self._squares().copy() if self.squares is None else self.squares.copy()
 
     def measured(self, on_batch: Callable[[], object] = lambda: None) -> GradientTable:
         """The same table with known self-influence, from one pass over the data."""
-        if self.squares is not None:
-            return self
+        return self if self.squares is not None else replace(self, squares=self._squares(on_batch))
+
+    def _squares(self, on_batch: Callable[[], object] = lambda: None) -> Floats:
         total = np.zeros(self.samples)
         for indices in in_order(self.samples, self.step):
             batch = self.data.batch(indices)
@@ -84,7 +83,7 @@ class GradientTable:
                 gradients = self._gradients(state, batch)
                 total[indices] += np.einsum("np,np->n", gradients, gradients)
                 on_batch()
-        return replace(self, squares=total / len(self.states))
+        return total / len(self.states)
 
     def standard_error(self) -> Floats:
         """NaN, shape (samples,): checkpoints are no random draws."""

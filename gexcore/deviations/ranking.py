@@ -54,13 +54,12 @@ def strongest(blocks: Iterable[tuple[slice, NDArray[np.float64]]], k: int) -> To
         Blocks of `gexcore.Influence.influence_blocks`.
     k : int
     """
-    best: Found | None = None
-    worst: Found | None = None
+    blocks = iter(blocks)
+    part, block = next(blocks)
+    best, worst = (_updated(None, part.start, block, k, sign=sign) for sign in (1, -1))
     for part, block in blocks:
         best = _updated(best, part.start, block, k, sign=1)
         worst = _updated(worst, part.start, block, k, sign=-1)
-    assert best is not None
-    assert worst is not None
     return Top(best[0], best[1], worst[0], -worst[1])
 
 

@@ -140,14 +140,14 @@ class TrainingBatchScorer:
         starts = [*range(0, n - size, size), n - size]
         state, seen = self._backend.initial_state(), training_batches(self._train)
         able = require(self._backend, SupportsTrainingLosses, by='scoring="training_batches"')
-        losses: NDArray[Any] | None = None
-        for seed, start in enumerate(starts):
-            indices = order[start : start + size]
-            batch = seen(indices, seed)
-            part = gather([checked(able.training_losses(state, batch, seed=seed), size)])
-            losses = np.empty(n, part.dtype) if losses is None else losses
+        batches = [order[start : start + size] for start in starts]
+        parts = [
+            gather([checked(able.training_losses(state, seen(indices, seed), seed=seed), size)])
+            for seed, indices in enumerate(batches)
+        ]
+        losses = np.empty(n, parts[0].dtype)
+        for indices, part in zip(batches, parts, strict=True):
             losses[indices] = part
-        assert losses is not None
         return losses
 
     def probe(self, state: Any, trail: Trail) -> Probe:

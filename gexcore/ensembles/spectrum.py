@@ -59,12 +59,6 @@ class Spectrum:
         moves = (self.vectors[:, kept] * np.sqrt(kept.sum() / size[kept])).T
         return moves, np.sign(damped[kept])
 
-    def sigma_points(self, damping: float) -> Floats:
-        """2R moves ±√R·(λ + α)^(−½)·u whose mean square is exactly (H + αI)⁻¹, shape (2R, p)."""
-        self._check_positive(damping)
-        moves, _ = self.inverse(damping)
-        return np.concatenate([moves, -moves])
-
     def draw(self, damping: float, rng: np.random.Generator) -> Floats:
         """ψ − θ* of one draw, shape (p,): normal numbers times (λ + α)^(−½) on each eigenvector."""
         self._check_positive(damping)

@@ -545,7 +545,8 @@ class LossInfluence(Influence):
         self,
     ) -> tuple[NDArray[np.intp], NDArray[np.float64] | None]:
         """Given classes, and class probabilities of the ensemble where they are known."""
-        assert self.labels is not None
+        if self.labels is None:
+            raise InvalidDataError("the targets are no classes; choose another score")
         classes = self.run.classes or 0
         if not supports(self.members.backend, SupportsLogits) or classes * len(self) > LARGEST:
             return self.labels, None

@@ -17,7 +17,7 @@ from gexcore.testing.ridge_laws import check_ridge_laws
     "check",
     [
         laws.check_gram_laws,
-        laws.check_streaming_laws,
+        laws.check_weight_laws,
         laws.check_bounds,
         laws.check_otsu_laws,
         check_ridge_laws,

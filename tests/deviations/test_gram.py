@@ -8,7 +8,7 @@ import pytest
 
 from gexcore.testing import laws
 
-CHECKS = [laws.check_gram_laws, laws.check_streaming_laws, laws.check_bounds, laws.check_otsu_laws]
+CHECKS = [laws.check_gram_laws, laws.check_weight_laws, laws.check_bounds, laws.check_otsu_laws]
 
 
 @pytest.mark.parametrize("check", CHECKS)

@@ -154,7 +154,8 @@ def test_the_hessian_of_a_fixed_sample_is_that_of_these_samples(written: Any) ->
 
 def test_sigma_points_and_draws_have_the_inverse_as_their_mean_square(convex: Any) -> None:
     spectrum = full_spectrum(lambda v: convex.hessian @ v, convex.size)
-    points = spectrum.sigma_points(0.2)
+    moves, _ = spectrum.inverse(0.2)
+    points = np.concatenate([moves, -moves])
     np.testing.assert_allclose(points.T @ points / len(points), convex.inverse(0.2), **EXACT)
     rng = np.random.default_rng(0)
     draws = np.stack([spectrum.draw(0.2, rng) for _ in range(4000)])

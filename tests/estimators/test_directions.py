@@ -197,7 +197,8 @@ def test_gex_lin_nears_gex_where_members_stay_near(written: Any) -> None:
 
 def test_sigma_points_seen_linearly_are_the_influence_function(convex: Any) -> None:
     backend = NumpyBackend(convex.model)
-    points = full_spectrum(lambda v: convex.hessian @ v, convex.size).sigma_points(0.3)
+    moves, _ = full_spectrum(lambda v: convex.hessian @ v, convex.size).inverse(0.3)
+    points = np.concatenate([moves, -moves])
     table = Tangents(backend, [backend.initial_state()], points, 512).evaluate(convex.data)
     found = np.hstack([block for _, block in table.cross(table)])
     np.testing.assert_allclose(found, convex.influence(0.3), **EXACT)
