@@ -264,6 +264,7 @@ BUILT_IN = {
     errors.OutputExistsError: FileExistsError,
     errors.MissingExtraError: ImportError,
     errors.StoreError: OSError,
+    errors.InUseError: OSError,
     errors.StoreMismatchError: ValueError,
 }
 
