@@ -73,5 +73,6 @@ def _help(*command: str) -> str:
 
 def setup(app: Any) -> None:
     """Generate the pages of the reference before the others are read."""
+    (HERE / "reference").mkdir(exist_ok=True)
     app.connect("builder-inited", write_command_line)
     app.connect("builder-inited", write_names)
