@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> None:
         f"{rounds} rounds:"
     )
     print(table(costs))
-    print(told(*overheads(backend, data, batch_size=size, repeats=rounds)))
+    print(ratios(*overheads(backend, data, batch_size=size, repeats=rounds)))
     passes = planned_passes(
         plan, len(data), refreshed=Refresher(backend, data, seed=plan.seed).samples
     )
@@ -115,7 +115,7 @@ def seconds_per_sample(backend: Backend[Any, Any], data: Dataset[Any]) -> float:
     return (time.perf_counter() - started) / size
 
 
-def told(scoring: Cost, chunk: Cost) -> str:
+def ratios(scoring: Cost, chunk: Cost) -> str:
     """The sentence with the ratios of a run's work to its passes and steps."""
     ratios = [f"{cost.ratio:.2f} ({cost.low:.2f} – {cost.high:.2f})" for cost in (scoring, chunk)]
     return (

@@ -18,7 +18,7 @@ KINDS = (
 )
 
 
-class Source(NamedTuple):
+class Origin(NamedTuple):
     """A model and its origin.
 
     Parameters
@@ -35,7 +35,7 @@ class Source(NamedTuple):
     file: Path | None
 
 
-def load_model(where: str) -> Source:
+def load_model(where: str) -> Origin:
     """The model that ``file.py:callable`` or ``package.module:callable`` returns.
 
     Raises
@@ -53,7 +53,7 @@ def load_model(where: str) -> Source:
             "return the trained model"
         )
         raise InvalidModelError(msg) from error
-    return Source(model, name, file)
+    return Origin(model, name, file)
 
 
 def load_callable(where: str, what: str, kinds: str) -> tuple[Callable[..., Any], Path | None]:

@@ -18,7 +18,7 @@ from gexcore.cli.catalogue import Method
 from gexcore.cli.durable import is_durable, stored_in
 from gexcore.cli.extras import Extra, add_extras, taken
 from gexcore.cli.files import data_paths, read_data
-from gexcore.cli.model import Source, load_model
+from gexcore.cli.model import Origin, load_model
 from gexcore.cli.outcome import outcome_of, summary
 from gexcore.cli.scored_folder import PREDICTIONS, stored_predictions
 from gexcore.cli.settings import add_settings, given, named
@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> None:
         print(f"scores in {args.out / SCORES}, the run in {args.out / RUN}")
 
 
-def identity(args: argparse.Namespace, paths: list[Path], source: Source) -> dict[str, Any]:
+def identity(args: argparse.Namespace, paths: list[Path], source: Origin) -> dict[str, Any]:
     """The identity of a run: digests of data, model and weights, and the version.
 
     Raises
@@ -148,11 +148,11 @@ def _asked(method: Any, extras: dict[str, Extra]) -> dict[str, Any]:
     return {"method": type(method).__name__, **settings_of(method), **told}
 
 
-def _source(where: str, method: Method, extras: dict[str, Extra]) -> Source:
+def _source(where: str, method: Method, extras: dict[str, Extra]) -> Origin:
     """The model, or None for a score that needs no model."""
     if where != NO_MODEL:
         return load_model(where)
     if method.kind == "influence" or not extras.keys() & {"recorder", "probabilities", "train"}:
         msg = f"MODEL is '-', and {method.name} takes a model here; give file.py:callable"
         raise InvalidModelError(msg)
-    return Source(None, NO_MODEL, None)
+    return Origin(None, NO_MODEL, None)

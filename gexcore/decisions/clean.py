@@ -18,10 +18,10 @@ from gexcore.decisions.relabel import (
 )
 from gexcore.errors import InvalidDataError, InvalidSettingError
 
-Method = Literal["argmax_or_drop", "argmax", "other", "eq16", "distill", "complementary", "drop"]
+Treatment = Literal["argmax_or_drop", "argmax", "other", "eq16", "distill", "complementary", "drop"]
 """Treatment of suspects."""
 
-METHODS: tuple[Method, ...] = get_args(Method)
+METHODS: tuple[Treatment, ...] = get_args(Treatment)
 RELABELLINGS = METHODS[:-1]
 """Methods that need predictions for the suspects. The first is the default."""
 

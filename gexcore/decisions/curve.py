@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gexcore.decisions.prune import prune, random_subset
 
-Train = Callable[[NDArray[np.intp]], float]
+TrainAndScore = Callable[[NDArray[np.intp]], float]
 """A function that trains on the samples at these positions and gives the test accuracy."""
 
 
@@ -34,7 +34,7 @@ class CurvePoint(NamedTuple):
 
 
 def pruning_curve(
-    train: Train,
+    train: TrainAndScore,
     scores: Any,
     keep: Sequence[float] = (1.0, 0.9, 0.7, 0.5, 0.3),
     *,

@@ -58,7 +58,7 @@ Cut = Callable[[NDArray[np.float64]], Threshold]
 
 def first_sure_cut(x: NDArray[np.float64]) -> Threshold:
     """Cut at a valley, else by Otsu if the parts are far apart, else by a clear mixture."""
-    found = valley_cut(x)
+    found = at_valley(x)
     cut = None if found.value is not None or len(x) < MIN_SAMPLES else otsu(x)
     if cut is None:
         return found
@@ -68,7 +68,7 @@ def first_sure_cut(x: NDArray[np.float64]) -> Threshold:
             f"{cut.eta:.0%})"
         )
         return Threshold(cut.value, "otsu", reason)
-    mixed = mixture_cut(x, min_d=SURE_MIXTURE_D) if len(x) >= SURE_MIXTURE_SAMPLES else None
+    mixed = by_mixture(x, min_d=SURE_MIXTURE_D) if len(x) >= SURE_MIXTURE_SAMPLES else None
     if mixed is not None and mixed.value is not None:
         return mixed
     reason = (
@@ -79,7 +79,7 @@ def first_sure_cut(x: NDArray[np.float64]) -> Threshold:
     return Threshold(None, "refused", reason)
 
 
-def valley_cut(x: NDArray[np.float64]) -> Threshold:
+def at_valley(x: NDArray[np.float64]) -> Threshold:
     """Cut at the valley right of the main mode, if the bump beyond it is real."""
     refusal = _equal_or_few(x)
     if refusal is not None:
@@ -96,7 +96,7 @@ def valley_cut(x: NDArray[np.float64]) -> Threshold:
     return Threshold(gap.position, "valley", reason)
 
 
-def otsu_cut(x: NDArray[np.float64]) -> Threshold:
+def by_otsu(x: NDArray[np.float64]) -> Threshold:
     """Cut by Otsu, however close the parts are."""
     cut = otsu(x)
     if cut is None:
@@ -105,7 +105,7 @@ def otsu_cut(x: NDArray[np.float64]) -> Threshold:
     return Threshold(cut.value, "otsu", reason)
 
 
-def mixture_cut(x: NDArray[np.float64], *, min_d: float = MIN_MIXTURE_D) -> Threshold:
+def by_mixture(x: NDArray[np.float64], *, min_d: float = MIN_MIXTURE_D) -> Threshold:
     """Cut where the upper of two fitted normal distributions becomes the likelier one."""
     refusal = _equal_or_few(x)
     if refusal is not None:

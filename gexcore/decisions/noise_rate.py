@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.decisions.threshold import TOLD_A_RATE, Method, above, find_threshold
+from gexcore.decisions.threshold import TOLD_A_RATE, ThresholdMethod, above, find_threshold
 from gexcore.errors import InvalidSettingError
 
 
@@ -32,7 +32,7 @@ def noise_rate(
     scores: Any,
     labels: Any = None,
     *,
-    method: Method = "auto",
+    method: ThresholdMethod = "auto",
     level: float = 0.95,
     draws: int = 100,
     seed: int = 0,

@@ -17,7 +17,7 @@ from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.evaluation.losses import in_order
 from gexcore.evaluation.recipe import trained
 
-Recipe = Callable[..., Any]
+Retraining = Callable[..., Any]
 """``train(x, y, *, seed) -> model``, where y holds classes or rows of soft targets."""
 
 GIVEN = "as given"
@@ -43,7 +43,7 @@ class Trial(NamedTuple):
 
 
 def retrain(
-    train: Recipe,
+    train: Retraining,
     data: Any,
     treatments: Mapping[str, Cleaned],
     test: Any,

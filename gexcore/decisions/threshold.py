@@ -36,7 +36,7 @@ MAX_WITHHELD = 0.1
 SAME_SHARE = 0.1
 """Largest difference between the flagged shares of a class by its own cut and by that of all."""
 
-Method = Literal["auto", "valley", "otsu", "mixture", "known_rate", "quantile"]
+ThresholdMethod = Literal["auto", "valley", "otsu", "mixture", "known_rate", "quantile"]
 """Methods of finding a threshold."""
 
 TOLD_A_RATE = ("known_rate", "quantile")
@@ -106,12 +106,12 @@ def otsu_cut(scores: NDArray[Any], labels: NDArray[Any] | None = None) -> Thresh
     It refuses only if all scores are equal, or if more than half of a class would be flagged.
     Parameters and errors are the same as for `valley_or_refuse`.
     """
-    return _guarded(cuts.otsu_cut, scores, labels)
+    return _guarded(cuts.by_otsu, scores, labels)
 
 
 def valley_cut(scores: NDArray[Any], labels: NDArray[Any] | None = None) -> Threshold:
     """Cut at a valley, or refuse. Parameters are the same as for `valley_or_refuse`."""
-    return _guarded(cuts.valley_cut, scores, labels)
+    return _guarded(cuts.at_valley, scores, labels)
 
 
 def mixture_cut(scores: NDArray[Any], labels: NDArray[Any] | None = None) -> Threshold:
@@ -121,7 +121,7 @@ def mixture_cut(scores: NDArray[Any], labels: NDArray[Any] | None = None) -> Thr
     it also decides for modes that overlap too much for `valley_or_refuse`. More right labels are
     then among the suspects. Parameters and errors are the same as for `valley_or_refuse`.
     """
-    return _guarded(cuts.mixture_cut, scores, labels)
+    return _guarded(cuts.by_mixture, scores, labels)
 
 
 def known_rate(scores: NDArray[Any], rate: float, labels: NDArray[Any] | None = None) -> Threshold:
@@ -186,7 +186,7 @@ def find_threshold(
     scores: NDArray[Any],
     labels: NDArray[Any] | None = None,
     *,
-    method: Method = "auto",
+    method: ThresholdMethod = "auto",
     rate: float | None = None,
 ) -> Threshold:
     """A threshold by the named method.
@@ -219,7 +219,7 @@ def find_threshold(
     }
     if method not in finders:
         raise InvalidSettingError(
-            f"no threshold named {method!r}; allowed are {', '.join(get_args(Method))}"
+            f"no threshold named {method!r}; allowed are {', '.join(get_args(ThresholdMethod))}"
         )
     if rate is not None:
         raise InvalidSettingError(

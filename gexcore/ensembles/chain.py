@@ -53,7 +53,7 @@ class Snapshot(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Problem:
+class ChainInputs:
     """The model, data and settings that all chains of a run share.
 
     Parameters
@@ -117,7 +117,7 @@ class Position(NamedTuple):
 
 
 def run_chain(
-    problem: Problem,
+    problem: ChainInputs,
     plan: Plan,
     controller: AnyController,
     chain: int,
@@ -180,7 +180,7 @@ def _stable(skill: Skill | None, tolerance: float | None, result: ChainResult) -
     return split_half([(slice(0, len(result.losses[0])), rows)], chains) >= tolerance
 
 
-def chain_cost(problem: Problem, plan: Plan, result: ChainResult) -> Passes:
+def chain_cost(problem: ChainInputs, plan: Plan, result: ChainResult) -> Passes:
     """Passes of a chain. Interruptions do not change them."""
     scorer, taken = problem.scorer, result.snapshots
     probes = [
@@ -217,7 +217,7 @@ def _read(skill: Skill | None, probe: Probe) -> Reading:
 class _Members:
     """The members of a chain, collected one by one."""
 
-    def __init__(self, problem: Problem, plan: Plan, result: ChainResult) -> None:
+    def __init__(self, problem: ChainInputs, plan: Plan, result: ChainResult) -> None:
         self._problem = problem
         self._plan = plan
         self._result = result

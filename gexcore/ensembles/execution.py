@@ -10,7 +10,7 @@ from typing import Any
 
 from gexcore.backend.capabilities import supports
 from gexcore.backend.protocols import Backend, SupportsSerialization
-from gexcore.ensembles.chain import ChainResult, Position, Problem, Snapshot, run_chain
+from gexcore.ensembles.chain import ChainInputs, ChainResult, Position, Snapshot, run_chain
 from gexcore.ensembles.executors import completed
 from gexcore.ensembles.plan import Plan
 from gexcore.ensembles.scoring import EvaluatedScorer, Scorer, TrainingBatchScorer
@@ -52,10 +52,10 @@ class Work:
         """The function that runs a chain in this process."""
         return partial(_portable_chain, self.problem(given), self.plan, self.controller)
 
-    def problem(self, given: Opened) -> Problem:
+    def problem(self, given: Opened) -> ChainInputs:
         """The shared inputs of the chains in this process."""
         tests = given.test if self.tests else None
-        return Problem(
+        return ChainInputs(
             given.backend, given.train, tests, scorer_of(given, self.plan), self.skill, self.keep
         )
 
@@ -155,6 +155,6 @@ def with_states(backend: Any, result: ChainResult) -> ChainResult:
 
 
 def _portable_chain(
-    problem: Problem, plan: Plan, controller: AnyController, chain: int
+    problem: ChainInputs, plan: Plan, controller: AnyController, chain: int
 ) -> ChainResult:
     return as_arrays(problem.backend, run_chain(problem, plan, controller, chain))

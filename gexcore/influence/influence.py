@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from gexcore.backend.protocols import Backend, Dataset
 from gexcore.decisions.cuts import Threshold
-from gexcore.decisions.threshold import Method as ThresholdMethod
-from gexcore.decisions.threshold import Suspects, above, find_threshold
+from gexcore.decisions.threshold import Suspects, ThresholdMethod, above, find_threshold
 from gexcore.deviations.ranking import Top, highest
 from gexcore.deviations.table import Blocks, Table
 from gexcore.errors import InvalidDataError, InvalidSettingError

@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 from gexcore.backend.capabilities import supports
 from gexcore.backend.classes import softmax
 from gexcore.backend.protocols import SupportsLogits
-from gexcore.decisions.clean import RELABELLINGS, Cleaned, Predictions, clean, positions
-from gexcore.decisions.clean import Method as CleaningMethod
+from gexcore.decisions.clean import RELABELLINGS, Cleaned, Predictions, Treatment, clean, positions
 from gexcore.decisions.cuts import Threshold
 from gexcore.decisions.marks import read_marks
 from gexcore.decisions.noise_rate import NoiseRate, noise_rate
-from gexcore.decisions.threshold import Method as ThresholdMethod
-from gexcore.decisions.threshold import Suspects, above, find_threshold
+from gexcore.decisions.threshold import Suspects, ThresholdMethod, above, find_threshold
 from gexcore.deviations.outputs import Output
 from gexcore.deviations.ranking import highest
 from gexcore.deviations.table import LossTable, MemberTable
@@ -394,7 +392,7 @@ class LossInfluence(Influence):
 
     def relabel(
         self,
-        method: CleaningMethod = "argmax_or_drop",
+        method: Treatment = "argmax_or_drop",
         indices: Any = None,
         *,
         marks: str | Path | None = None,

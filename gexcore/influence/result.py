@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.backend.protocols import Backend, Dataset
-from gexcore.decisions.threshold import Method as ThresholdMethod
-from gexcore.decisions.threshold import Suspects
+from gexcore.decisions.threshold import Suspects, ThresholdMethod
 from gexcore.errors import MissingExtraError
 from gexcore.influence.record import Run
 from gexcore.report import LIMIT, write_report

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.decisions.cuts import Threshold
-from gexcore.decisions.threshold import Method, Suspects, above, find_threshold
+from gexcore.decisions.threshold import Suspects, ThresholdMethod, above, find_threshold
 from gexcore.influence.record import Run
 from gexcore.influence.result import Result
 
@@ -86,7 +86,7 @@ class Scores(Result):
         ties = np.zeros(len(self)) if self.tie_break is None else self.tie_break
         return np.lexsort((-ties, -self.suspicion()))[:k]
 
-    def suspects(self, method: Method = "auto", *, rate: float | None = None) -> Suspects:
+    def suspects(self, method: ThresholdMethod = "auto", *, rate: float | None = None) -> Suspects:
         """Samples that are probably mislabelled, above a threshold found from `suspicion`.
 
         The threshold may refuse. A refusal means "use the ranking", not "the data is clean".
@@ -153,7 +153,7 @@ class Scored(Result):
         """Positions of the samples, or of the first `k`, highest score first."""
         return self.scores().ranking(k)
 
-    def suspects(self, method: Method = "auto", *, rate: float | None = None) -> Suspects:
+    def suspects(self, method: ThresholdMethod = "auto", *, rate: float | None = None) -> Suspects:
         """Samples of high scores; see `gexcore.Scores.suspects`."""
         return self.scores().suspects(method, rate=rate)
 

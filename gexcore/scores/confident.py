@@ -17,8 +17,15 @@ from gexcore.evaluation.given import together, understood
 from gexcore.evaluation.passes import Passes
 from gexcore.influence.scores import Scores
 from gexcore.scores.fitting import columns_of, given_labels, make_scores, open_data
-from gexcore.scores.folds import Fold, Train, classifies, hold_out, make_folds, refuse_uncovered
-from gexcore.scores.joint import checked
+from gexcore.scores.folds import (
+    Fold,
+    FoldTraining,
+    classifies,
+    hold_out,
+    make_folds,
+    refuse_uncovered,
+)
+from gexcore.scores.joint import checked_probabilities
 from gexcore.scores.quality import Quality, check_quality, cleanlab_quality, label_quality
 from gexcore.settings import check_count, check_seed
 
@@ -63,7 +70,7 @@ class ConfidentLearning:
     """
 
     probabilities: Any = field(default=None, repr=False)
-    train: Train | Any | None = None
+    train: FoldTraining | Any | None = None
     folds: int | Sequence[Any] = 5
     quality: Quality = "self_confidence"
     adjusted: bool = False
@@ -147,7 +154,7 @@ class ConfidentLearning:
                 "progress": progress,
             }
             p, passes, name = hold_out(self.train, x, given, self._folds(labels), **options)
-        labels, p = checked(labels, p)
+        labels, p = checked_probabilities(labels, p)
         if self.half_scored:
             p = np.where(np.arange(len(p))[:, None] % 2, 1 / p.shape[1], p)
         return make_scores(

@@ -22,7 +22,7 @@ from gexcore.evaluation.passes import Passes
 from gexcore.evaluation.recipe import trained
 from gexcore.progress import progress_bar
 
-Train = Callable[..., Any]
+FoldTraining = Callable[..., Any]
 """``train(x, y) -> model``, or ``train(x, y, *, seed) -> model``."""
 
 Fold = NDArray[np.intp]
@@ -100,7 +100,7 @@ class HeldOut(NamedTuple):
 
 
 def hold_out(
-    train: Train,
+    train: FoldTraining,
     x: Any,
     y: Any,
     folds: Sequence[Fold],
@@ -155,7 +155,7 @@ def classifies(train: Any) -> bool:
     )
 
 
-def _fitted(classifier: Any) -> Train:
+def _fitted(classifier: Any) -> FoldTraining:
     def train(x: Any, y: Any) -> Any:
         return copy.deepcopy(classifier).fit(x, y)
 
@@ -169,7 +169,7 @@ def _predicted(model: Any, x: Any, *, width: int) -> Floats:
     return found
 
 
-def _train(train: Train, x: Any, y: Any, *, seed: int, fold: int) -> Any:
+def _train(train: FoldTraining, x: Any, y: Any, *, seed: int, fold: int) -> Any:
     seeded = "seed" in inspect.signature(train).parameters
     settings = {"seed": seed} if seeded else {}
     call = f"train(x, y, seed={seed})" if seeded else "train(x, y)"

@@ -37,7 +37,7 @@ def confident_thresholds(labels: Any, probabilities: Any) -> Floats:
     >>> confident_thresholds([0, 0, 1], [[0.75, 0.25], [0.25, 0.75], [0.0, 1.0]])
     array([0.5, 1. ])
     """
-    given, p = checked(labels, probabilities)
+    given, p = checked_probabilities(labels, probabilities)
     count = np.bincount(given, minlength=p.shape[1])
     total = np.bincount(given, weights=p[np.arange(len(p)), given], minlength=p.shape[1])
     return np.where(count > 0, np.maximum(total / np.maximum(count, 1), 2 * ROUNDING), OUT_OF_REACH)
@@ -75,7 +75,7 @@ def confident_joint(
     """
     if among not in ("confident", "all"):
         raise InvalidSettingError(f"among is {among!r}; allowed are 'confident' and 'all'")
-    given, p = checked(labels, probabilities)
+    given, p = checked_probabilities(labels, probabilities)
     k = p.shape[1]
     reached = p >= confident_thresholds(given, p) - ROUNDING
     count = reached.sum(axis=1)
@@ -90,7 +90,7 @@ def confident_joint(
     return joint
 
 
-def checked(labels: Any, probabilities: Any) -> tuple[NDArray[np.intp], Floats]:
+def checked_probabilities(labels: Any, probabilities: Any) -> tuple[NDArray[np.intp], Floats]:
     """Labels and probabilities, refused if they are no labels or no probabilities."""
     given, p = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
     if p.ndim != 2 or p.shape[1] < 2 or given.shape != p.shape[:1]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from gexcore.backend.protocols import Floats
 from gexcore.errors import InvalidSettingError, MissingExtraError
-from gexcore.scores.joint import ROUNDING, checked, confident_thresholds
+from gexcore.scores.joint import ROUNDING, checked_probabilities, confident_thresholds
 
 Quality = Literal["self_confidence", "normalized_margin", "confidence_weighted_entropy"]
 """Names of qualities of the given label ỹ.
@@ -42,7 +42,7 @@ def label_quality(
     array([0.75, 0.25])
     """
     check_quality(method, adjusted=adjusted)
-    given, p = checked(labels, probabilities)
+    given, p = checked_probabilities(labels, probabilities)
     if adjusted:
         thresholds = confident_thresholds(given, p)
         p = p - thresholds + thresholds.max()

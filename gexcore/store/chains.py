@@ -20,7 +20,7 @@ from gexcore.ensembles.execution import check_portable
 from gexcore.ensembles.plan import Plan
 from gexcore.errors import StoreError, StoreMismatchError
 from gexcore.evaluation.first_look import FirstLook
-from gexcore.store.folder import Folder, check_place, folder_at, told, zarr_store
+from gexcore.store.folder import Folder, check_place, folder_at, in_one_sentence, zarr_store
 from gexcore.store.lock import only_writer
 from gexcore.store.record import (
     Record,
@@ -34,7 +34,7 @@ from gexcore.store.record import (
     sealed,
     told_of,
 )
-from gexcore.store.table import Table
+from gexcore.store.table import Rows
 
 SHARE = 0.05
 """The largest share of the time for storing incomplete chains."""
@@ -51,7 +51,7 @@ class ChainStore:
         self,
         where: str,
         folder: Folder,
-        table: Table,
+        table: Rows,
         check: Callable[[], None],
         plan: Plan,
         backend: Any,
@@ -79,19 +79,19 @@ class ChainStore:
         tests : int or None
             Number of test samples on which members are scored during the run.
         """
-        with told(self._where):
+        with in_one_sentence(self._where):
             content = self._folder.read(BASE)
         if content is None:
             measured = measure()
             labels = {} if seen.labels is None else {"label": seen.labels.astype(np.int64)}
             values = {"base_losses": measured, "checkpoint_losses": seen.losses, **labels}
-            with told(self._where):
+            with in_one_sentence(self._where):
                 self._table.start(values, self._plan.numbers.stop, tests)
                 self._folder.write(
                     BASE, sealed({name: row_digest(column) for name, column in values.items()})
                 )
             return measured
-        with told(self._where):
+        with in_one_sentence(self._where):
             try:
                 digests = opened(content)
                 base, before = (
@@ -118,7 +118,7 @@ class ChainStore:
         StoreError
             If any content differs from what was stored.
         """
-        with told(self._where):
+        with in_one_sentence(self._where):
             content = self._folder.read(name_of(chain))
             if content is None:
                 return None
@@ -146,7 +146,7 @@ class ChainStore:
         if not position.complete and (not self._portable or time.monotonic() < self._next):
             return
         started = time.monotonic()
-        with told(self._where):
+        with in_one_sentence(self._where):
             self._check()
             self._commit(position.result, None if position.complete else position.state)
         self._next = time.monotonic() + (time.monotonic() - started) / SHARE
@@ -221,14 +221,14 @@ def open_store(
     """
     place = os.fspath(where)
     check_portable(backend, keep, by="store=")
-    with told(place):
+    with in_one_sentence(place):
         zarr_store(place)
         check_place(place)
         folder = folder_at(place)
     with contextlib.ExitStack() as stack:
-        with told(place):
+        with in_one_sentence(place):
             check = stack.enter_context(only_writer(place, folder))
-            table = Table(place, plan.most_snapshots)
+            table = Rows(place, plan.most_snapshots)
             before = table.fingerprint(begun=has_begun(folder))
             fingerprint = json.loads(json.dumps(fingerprint))
             if before is None:

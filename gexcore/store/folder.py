@@ -177,7 +177,7 @@ def _check_empty(where: str, names: set[str]) -> None:
 
 
 @contextlib.contextmanager
-def told(where: str) -> Iterator[None]:
+def in_one_sentence(where: str) -> Iterator[None]:
     """Turn an error of the operating system into one sentence.
 
     Raises

@@ -8,10 +8,10 @@ from typing import Any
 
 from gexcore.errors import StoreError, StoreMismatchError
 from gexcore.store.chains import BASE, check_same, has_begun
-from gexcore.store.folder import Folder, check_place, folder_at, is_remote, told
+from gexcore.store.folder import Folder, check_place, folder_at, in_one_sentence, is_remote
 from gexcore.store.lock import only_writer
 from gexcore.store.record import Record, chains_in, decoded, digest_of, kept_file, name_of, opened
-from gexcore.store.table import Table
+from gexcore.store.table import Rows
 
 
 def merge_stores(into: str | os.PathLike[str], *sources: str | os.PathLike[str]) -> list[int]:
@@ -36,7 +36,7 @@ def merge_stores(into: str | os.PathLike[str], *sources: str | os.PathLike[str])
     target = os.fspath(into)
     for given in sources:
         source = os.fspath(given)
-        with told(source):
+        with in_one_sentence(source):
             if not is_remote(source) and not os.path.isdir(source):
                 raise StoreMismatchError(f"{source} is no store; give the stores to copy from")
             check_place(source)
@@ -44,19 +44,19 @@ def merge_stores(into: str | os.PathLike[str], *sources: str | os.PathLike[str])
             fingerprint, most = _identity(source, folder)
         with contextlib.ExitStack() as stack:
             stack.enter_context(only_writer(source, folder))
-            copied += _copy(source, folder, Table(source, most), fingerprint, target, most)
+            copied += _copy(source, folder, Rows(source, most), fingerprint, target, most)
     return sorted(copied)
 
 
 def _copy(
-    source: str, folder: Folder, table: Table, fingerprint: Any, target: str, most: int
+    source: str, folder: Folder, table: Rows, fingerprint: Any, target: str, most: int
 ) -> list[int]:
     copied = []
-    with told(target):
+    with in_one_sentence(target):
         check_place(target)
         own = folder_at(target)
         with only_writer(target, own) as check:
-            mine = Table(target, most)
+            mine = Rows(target, most)
             before = mine.fingerprint(begun=has_begun(own))
             if before is None:
                 mine.identify(fingerprint)
@@ -85,7 +85,7 @@ def _copy(
     return copied
 
 
-def _copy_chain(record: Record, folder: Folder, table: Table, own: Folder, mine: Table) -> None:
+def _copy_chain(record: Record, folder: Folder, table: Rows, own: Folder, mine: Rows) -> None:
     for name, digests in (("losses", record.losses), ("test_losses", record.test_losses)):
         for number, digest in zip(record.members, digests, strict=False):
             mine.write(name, record.chain, number, table.read(name, record.chain, number, digest))
@@ -107,7 +107,7 @@ def _is_complete(folder: Folder, chain: int, where: str) -> bool:
 
 
 def _identity(where: str, folder: Folder) -> tuple[Any, int]:
-    found = Table(where, 1).fingerprint(begun=has_begun(folder))
+    found = Rows(where, 1).fingerprint(begun=has_begun(folder))
     if found is None:
         raise StoreMismatchError(f"{where} holds no run yet; give the store of a run")
     return found, int(found["snapshots"]) + int(found["warmups"])

@@ -31,7 +31,7 @@ COORDINATES = {
 LARGEST_CHUNK = 2**20
 
 
-class Table:
+class Rows:
     """Rows of losses, with the coordinates of each row.
 
     Parameters
