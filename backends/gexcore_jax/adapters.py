@@ -11,7 +11,7 @@ import numpy as np
 
 from gexcore.errors import InvalidModelError
 from gexcore_jax.models import JaxModel
-from gexcore_jax.plugin import EQUINOX, LINEN, NNX, is_a
+from gexcore_jax.plugin import EQUINOX, LINEN, NNX, TRAIN_STATE, is_a
 
 
 def functional(model: Any) -> JaxModel:
@@ -66,8 +66,17 @@ def _recognised(model: Any) -> JaxModel:
         from gexcore_jax.equinox import from_equinox
 
         return from_equinox(model)
+    if is_a(model, TRAIN_STATE):
+        from gexcore_jax.linen import from_train_state
+
+        return from_train_state(model)
     if isinstance(model, tuple) and len(model) == 2 and callable(model[0]):
         first, params = model
+        module = _linen_of(first, params)
+        if module is not None:
+            from gexcore_jax.linen import from_linen
+
+            return from_linen(module, params)
         if not is_a(first, (*NNX, *LINEN, *EQUINOX)):
             return _stateless(first, params)
         msg = (
@@ -78,9 +87,7 @@ def _recognised(model: Any) -> JaxModel:
     elif is_a(model, LINEN):
         msg = (
             f"{_told(model)} is a Linen module, which does not hold its parameters; give "
-            "(module.apply, variables), "
-            "or gexcore_jax.JaxModel(apply, params, buffers) where it has batch statistics "
-            "or dropout"
+            "(module, variables) with what module.init returned, or the TrainState"
         )
     else:
         msg = (
@@ -89,6 +96,18 @@ def _recognised(model: Any) -> JaxModel:
             "a flax.nnx.Module or an equinox.Module"
         )
     raise InvalidModelError(msg)
+
+
+def _linen_of(first: Any, params: Any) -> Any:
+    """The Linen module of (module, variables), or of (module.apply, variables) with a mode."""
+    if is_a(first, LINEN):
+        return first
+    module = getattr(first, "__self__", None)
+    if not is_a(module, LINEN) or not isinstance(params, Mapping):
+        return None
+    from gexcore_jax.linen import mode_of
+
+    return module if len(params) > 1 or mode_of(module) is not None else None
 
 
 def _stateless(apply: Callable[..., Any], params: Any) -> JaxModel:

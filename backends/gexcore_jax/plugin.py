@@ -9,6 +9,7 @@ from gexcore.backend import BackendSpec, hookimpl
 
 NNX = ("flax.nnx.module.Module",)
 LINEN = ("flax.linen.module.Module",)
+TRAIN_STATE = ("flax.training.train_state.TrainState",)
 # the second name is from older versions
 EQUINOX = ("equinox._module._module.Module", "equinox._module.Module")
 
@@ -19,7 +20,7 @@ def gexcore_register_backend() -> BackendSpec:
     return BackendSpec(
         name="jax",
         factory="gexcore_jax.backend:JaxBackend",
-        models=("gexcore_jax.models.JaxModel", *NNX, *LINEN, *EQUINOX),
+        models=("gexcore_jax.models.JaxModel", *NNX, *LINEN, *TRAIN_STATE, *EQUINOX),
         recognises=recognises,
         requires=("jax",),
         hint="pip install 'gexcore[jax]'",

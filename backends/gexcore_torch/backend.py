@@ -35,13 +35,14 @@ from gexcore_torch.reading import (
     Untouched,
     closing_of,
     duplicate,
+    names_of,
     reading_of,
     unshifted,
 )
 from gexcore_torch.sampling import with_drawn_targets
 from gexcore_torch.selection import loaded, only
 from gexcore_torch.state import TorchState, copied, with_own_buffers
-from gexcore_torch.worker import Worker, state_of, template_of, trainable
+from gexcore_torch.worker import Worker, is_trainer, state_of, template_of, trainable
 
 
 class TorchBackend:
@@ -98,6 +99,7 @@ class TorchBackend:
         self._has_forward_mode = True
         self._reading = reading_of(self._template, loss)
         self._untouched = Untouched()
+        self._names = names_of(self._template)
         self._sample_gradients = SampleGradients(self._losses, self._evaluation)
         self.unsupported: frozenset[type] = frozenset(
             ([] if tracking(self._template) else [SupportsBufferRefresh])
@@ -293,9 +295,9 @@ class TorchBackend:
         The labels of a causal language model of ``transformers`` are shifted, unless this batch
         shows that they were shifted beforehand.
         """
-        call = self._placement.call(batch)
-        reading = unshifted(replace(self._reading, closing=None), call)
-        call = reading.call(call)
+        reading = unshifted(replace(self._reading, closing=None), self._placement.call(batch))
+        other = self._reading_as(reading)
+        call = other._call(batch)
         with torch.no_grad():
             module = self._worker().ready(self._initial, training=False)
             output = self._evaluation.run(0, self._untouched, reading.scores, module, call)
@@ -322,6 +324,12 @@ class TorchBackend:
         """The state that `to_arrays` was given, on the model's device."""
         return serialization.from_arrays(arrays, self._initial)
 
+    def own_data(self, model: Any, /) -> Any:
+        """The training data that a ``transformers.Trainer`` holds, as a loader; else None."""
+        if not is_trainer(model) or model.train_dataset is None:
+            return None
+        return model.get_eval_dataloader(model.train_dataset)
+
     def dataset(self, data: Any, /) -> Dataset[Any] | None:
         """A ``Dataset``, ``DataLoader`` or tuple of tensors as a gexcore dataset, else None."""
         return dataset_of(data)
@@ -333,7 +341,13 @@ class TorchBackend:
         return worker
 
     def _call(self, batch: Any) -> Call:
-        return self._reading.call(self._placement.call(batch))
+        call = self._placement.call(batch)
+        if self._names is not None and call.kwargs:
+            # columns that the model does not take, as the Trainer of transformers drops them
+            call = call._replace(
+                kwargs={name: v for name, v in call.kwargs.items() if name in self._names}
+            )
+        return self._reading.call(call)
 
     def _scores(self, run: Callable[..., Any], call: Call) -> Any:
         return self._reading.scores(run, call)

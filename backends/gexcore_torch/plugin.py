@@ -11,7 +11,7 @@ def gexcore_register_backend() -> BackendSpec:
     return BackendSpec(
         name="torch",
         factory="gexcore_torch.backend:TorchBackend",
-        models=("torch.nn.modules.module.Module",),
+        models=("torch.nn.modules.module.Module", "transformers.trainer.Trainer"),
         requires=("torch",),
         hint="pip install 'gexcore[torch]'",
         demo="gexcore_torch.demo:train",

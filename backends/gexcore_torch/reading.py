@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -59,6 +60,14 @@ class Reading:
         if self.closing == "softmax":
             return torch.log(p.clamp(min=least))
         return torch.log(p.clamp(min=least)) - torch.log1p(-p.clamp(max=1 - 2**-24))
+
+
+def names_of(module: nn.Module) -> frozenset[str] | None:
+    """Names of the arguments of a model; None where it takes any."""
+    parameters = inspect.signature(module.forward).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    return frozenset(p.name for p in parameters)
 
 
 def reading_of(module: nn.Module, loss: object) -> Reading:

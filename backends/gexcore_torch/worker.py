@@ -31,11 +31,21 @@ def aliased(param: nn.Parameter, *, trained: bool) -> nn.Parameter:
     return nn.Parameter(param.data, trained) if trained or type(param) is nn.Parameter else param
 
 
+def is_trainer(value: Any) -> bool:
+    """Whether this is a ``transformers.Trainer``, which is not imported."""
+    return any(
+        cls.__name__ == "Trainer" and cls.__module__ == "transformers.trainer"
+        for cls in type(value).__mro__
+    )
+
+
 def unwrapped(model: Any) -> Any:
     """The model without ``DataParallel``, ``DistributedDataParallel`` and ``torch.compile``."""
     while True:
         if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
             model = model.module
+        elif is_trainer(model):
+            model = model.model
         elif hasattr(model, "_orig_mod"):
             model = model._orig_mod
         else:

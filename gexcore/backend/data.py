@@ -72,7 +72,16 @@ class HuggingFaceDataset:
 
     def batch(self, indices: Indices, /) -> dict[str, Any]:
         """The rows at these positions."""
-        return {name: np.asarray(column) for name, column in self.rows[indices.tolist()].items()}
+        batch = {name: np.asarray(column) for name, column in self.rows[indices.tolist()].items()}
+        for name, column in batch.items():
+            if column.dtype.kind == "O" and len(column) and isinstance(column[0], np.ndarray):
+                msg = (
+                    f"column {name!r} has rows of unequal lengths; give torch.utils.data."
+                    "DataLoader(dataset, collate_fn=DataCollatorWithPadding(tokenizer)) in place "
+                    "of the dataset"
+                )
+                raise InvalidDataError(msg)
+        return batch
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,7 @@ class GEX(Geometric):
     def fit(
         self,
         model: Any,
-        data: Any,
+        data: Any = None,
         y: Any = None,
         *,
         label: str | None = None,

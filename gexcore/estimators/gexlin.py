@@ -63,7 +63,7 @@ class GEXLin(Geometric):
     def fit(
         self,
         model: Any,
-        data: Any,
+        data: Any = None,
         y: Any = None,
         *,
         label: str | None = None,

@@ -54,7 +54,7 @@ class LastLayer:
     def fit(
         self,
         model: Any,
-        data: Any,
+        data: Any = None,
         y: Any = None,
         *,
         label: str | None = None,

@@ -99,7 +99,7 @@ class LOO:
     def fit(
         self,
         model: Any,
-        data: Any,
+        data: Any = None,
         y: Any = None,
         *,
         label: str | None = None,

@@ -39,7 +39,7 @@ class GradientMethod(ABC, Generic[Result]):
     def fit(
         self,
         model: Any,
-        data: Any,
+        data: Any = None,
         y: Any = None,
         *,
         label: str | None = None,

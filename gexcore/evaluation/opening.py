@@ -181,6 +181,10 @@ def opened(
     value = made(model)
     engine = _created(value, recipe)
     given_backend = engine is value
+    if data is None and hasattr(engine, "own_data"):
+        data = engine.own_data(value)
+    if data is None:
+        raise InvalidDataError("the fit got no data; give fit(model, data) or fit(model, x, y)")
     tables = bool(getattr(engine, "reads_tables", False))
     loss = getattr(engine, "default_loss", None) if loss is None else loss
     columns, names = understood(made(data), reads_tables=tables)

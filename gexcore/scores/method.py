@@ -18,7 +18,7 @@ class ModelScore(ABC):
     def fit(
         self,
         model: Any,
-        data: Any,
+        data: Any = None,
         y: Any = None,
         *,
         label: str | None = None,

@@ -60,7 +60,7 @@ class Sweep:
         self._method = method
         self._checkpoints: Sequence[Any] = getattr(method, "checkpoints", ())
         self._name = type(method).__name__
-        if model is None or data is None:
+        if model is None:
             raise InvalidDataError(
                 f"{self._name} takes a model through its data, and got none; call fit(model, data)"
             )

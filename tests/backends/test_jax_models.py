@@ -13,8 +13,12 @@ import numpy as np
 import optax
 import pytest
 from flax import linen, nnx
+from flax.training import train_state
 
+from gexcore.backend.capabilities import supports
 from gexcore.backend.optimizer import Optimizer
+from gexcore.backend.protocols import SupportsBufferRefresh
+from gexcore.errors import InvalidModelError
 from gexcore.testing.problems import Problem
 from gexcore.testing.suite import BackendTests
 from gexcore_jax import JaxModel
@@ -198,3 +202,69 @@ def test_a_refresh_gives_the_statistics_of_the_batches(
     rtol = 1e-5 + 1e-6 / (1 - momentum)
     np.testing.assert_allclose(mean, halves.mean(1).mean(0), rtol=rtol)
     np.testing.assert_allclose(var, halves.var(1).mean(0), rtol=rtol)
+
+
+class Silent(linen.Module):
+    """Its mode has a name of its own and a default."""
+
+    @linen.compact
+    def __call__(self, x: Any, deterministic: bool = False) -> Any:
+        x = linen.BatchNorm(use_running_average=deterministic)(linen.Dense(8)(x))
+        x = linen.Dropout(0.3, deterministic=deterministic)(jnp.tanh(x))
+        return linen.Dense(3)(x)
+
+
+class Plain(linen.Module):
+    @linen.compact
+    def __call__(self, x: Any) -> Any:
+        return linen.Dense(3)(jnp.tanh(linen.Dense(8)(x)))
+
+
+class BatchState(train_state.TrainState):
+    batch_stats: Any
+
+
+def states(net: Any, *mode: bool) -> dict[str, Any]:
+    variables = net.init(jax.random.key(0), jnp.ones((2, 5)), *mode)
+    more = {name: value for name, value in variables.items() if name != "params"}
+    kind = BatchState if more else train_state.TrainState
+    state = kind.create(apply_fn=net.apply, params=variables["params"], tx=optax.sgd(0.1), **more)
+    return {"pair": (net, variables), "apply": (net.apply, variables), "state": state}
+
+
+@pytest.mark.parametrize("form", ["pair", "apply", "state"])
+@pytest.mark.parametrize(("net", "mode"), [(LinenNet(), True), (Silent(), False)])
+def test_a_linen_module_is_taken_with_its_variables(net: Any, mode: bool, form: str) -> None:
+    given = states(net, mode)
+    backend = JaxBackend(given[form])
+    x, state = numbers(5), backend.initial_state()
+    variables = given["pair"][1]
+    expected = net.apply(variables, x, not mode)
+    np.testing.assert_allclose(backend.logits(state, (x, LABELS)), expected, rtol=1e-5, atol=1e-6)
+    one, two = (backend.training_losses(state, (x, LABELS), seed=seed) for seed in (0, 1))
+    assert np.abs(one - two).max() > 1e-3, "no dropout in training mode"
+    refreshed = backend.refresh_buffers(state, [(x, LABELS)])
+    first = variables["params"]["Dense_0"]
+    hidden = x @ np.asarray(first["kernel"]) + np.asarray(first["bias"])
+    stats = refreshed.buffers["batch_stats"]["BatchNorm_0"]
+    np.testing.assert_allclose(stats["mean"], hidden.mean(0), rtol=1e-3, atol=1e-4)
+    stepped = backend.sgd_step(state, (x, LABELS), lr=0.1, seed=0)
+    assert np.abs(stepped.buffers["batch_stats"]["BatchNorm_0"]["mean"]).max() > 0
+
+
+def test_a_linen_module_without_modes_is_a_pure_function() -> None:
+    given = states(Plain())
+    x = numbers(5)
+    for form in ("pair", "state"):
+        backend = JaxBackend(given[form])
+        found = backend.logits(backend.initial_state(), (x, LABELS))
+        np.testing.assert_allclose(found, Plain().apply(given["pair"][1], x), rtol=1e-5, atol=1e-6)
+        assert not supports(backend, SupportsBufferRefresh)
+
+
+def test_a_train_state_of_another_function_is_refused() -> None:
+    state = train_state.TrainState.create(
+        apply_fn=lambda p, x: x @ p, params={"w": np.ones((5, 3))}, tx=optax.sgd(0.1)
+    )
+    with pytest.raises(InvalidModelError, match=r"apply_fn of the TrainState is no module.apply"):
+        JaxBackend(state)

@@ -255,3 +255,83 @@ def test_a_loader_of_every_sample_is_scored_by_the_positions_of_its_dataset(sett
 def test_a_loader_of_some_samples_is_refused(settings: Any, told: str) -> None:
     with pytest.raises(InvalidDataError, match=told):
         opened(nn.Linear(5, 3), loader(**settings))
+
+
+def sequences() -> tuple[Any, Any]:
+    """Texts of unequal lengths, whose first token tells the class, with one wrong label."""
+    datasets = pytest.importorskip("datasets")
+    rng = np.random.default_rng(1)
+    y = np.arange(N) % 2
+    ids = [[1 + int(k), *rng.integers(3, 11, rng.integers(1, 5)).tolist()] for k in y]
+    y[9] = 1 - y[9]
+    columns = {"input_ids": ids, "label": y.tolist(), "text": ["words"] * N}
+    return datasets.Dataset.from_dict(columns), y
+
+
+def padded(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What DataCollatorWithPadding does, without a tokenizer."""
+    longest = max(len(row["input_ids"]) for row in rows)
+    ids = [row["input_ids"] + [0] * (longest - len(row["input_ids"])) for row in rows]
+    found = {"input_ids": torch.tensor(ids), "labels": torch.tensor([r["label"] for r in rows])}
+    return {**found, "attention_mask": (found["input_ids"] > 0).long()}
+
+
+def classifier() -> Any:
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=11, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=16, max_position_embeddings=8, num_labels=2,
+        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+    )  # fmt: skip
+    return transformers.BertForSequenceClassification(config)
+
+
+def test_a_trainer_is_all_that_a_fit_needs(tmp_path: Any) -> None:
+    transformers = pytest.importorskip("transformers")
+    rows, y = sequences()
+    arguments = transformers.TrainingArguments(
+        output_dir=str(tmp_path), num_train_epochs=12, learning_rate=5e-3, report_to=[],
+        per_device_train_batch_size=16, save_strategy="no", disable_tqdm=True, use_cpu=True,
+    )  # fmt: skip
+    trainer = transformers.Trainer(
+        model=classifier(), args=arguments, train_dataset=rows, data_collator=padded
+    )
+    trainer.train()
+    before = {name: p.clone() for name, p in trainer.model.state_dict().items()}
+    influence = gx.GEX(snapshots=4).fit(trainer, progress=False)
+    assert int(influence.ranking(1)[0]) == 9
+    np.testing.assert_array_equal(influence.labels, y)
+    for name, values in trainer.model.state_dict().items():
+        torch.testing.assert_close(values, before[name])
+    found = opened(trainer, None).seen.losses
+    loader = torch.utils.data.DataLoader(rows, collate_fn=padded)
+    np.testing.assert_allclose(opened(trainer.model, loader).seen.losses, found, rtol=1e-5)
+
+
+def test_unequal_lengths_are_refused_with_the_collator_to_use() -> None:
+    rows, _ = sequences()
+    with pytest.raises(InvalidDataError, match=r"has rows of unequal lengths; .*collate_fn"):
+        opened(classifier(), rows)
+
+
+def test_columns_that_the_model_does_not_take_are_dropped() -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(5, 3)
+
+        def forward(self, x: Any) -> Any:
+            return self.head(x)
+
+    torch.manual_seed(0)
+    model = Named()
+    columns = {"x": X, "labels": Y, "weight": np.ones(N), "id": np.arange(N)}
+    np.testing.assert_array_equal(
+        opened(model, columns).seen.losses, opened(model, (X, Y)).seen.losses
+    )
+
+
+def test_a_fit_without_data_is_refused() -> None:
+    with pytest.raises(InvalidDataError, match="the fit got no data"):
+        gx.GEX().fit(nn.Linear(5, 3))
