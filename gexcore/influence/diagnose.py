@@ -12,10 +12,18 @@ from numpy.typing import NDArray
 
 from gexcore.decisions.threshold import Suspects
 from gexcore.deviations.table import LossTable
-from gexcore.deviations.uncertainty import ENOUGH
+from gexcore.deviations.uncertainty import ENOUGH, mean_over_members
 from gexcore.ensembles.anchored import AnchoredPlan
+from gexcore.ensembles.skill import ClassSkill
 from gexcore.ensembles.thermostat import Thermostat
 from gexcore.influence.record import Run
+from gexcore.influence.transition import Confusion
+
+ALONE = 3.3
+"""A confusion is one pair's own if it is this many times the next one."""
+
+LEAST_OF_RARE = 5
+"""Fewer samples of a class say nothing about it."""
 
 
 class Diagnosable(Protocol):
@@ -53,6 +61,14 @@ class Diagnosable(Protocol):
 
     def reliability(self) -> float:
         """Split-half reliability of suspicion."""
+        ...
+
+    def suspicion(self) -> NDArray[np.float64]:
+        """The score of every sample; high = probably mislabelled."""
+        ...
+
+    def confusion(self) -> Confusion | None:
+        """The largest confusion of the data set."""
         ...
 
     def self_influence(self, *, floor: float | None = None) -> NDArray[np.float64]:
@@ -95,6 +111,8 @@ class Check:
     sentence : str
         Sentence of the finding, with ``{number}`` in place of the number.
     least : bool
+    words : callable
+        Other words of the sentence by name. It is called only for a finding.
     """
 
     name: str
@@ -103,16 +121,16 @@ class Check:
     limit: float
     sentence: str
     least: bool = False
+    words: Callable[[Diagnosable], dict[str, Any]] = lambda influence: {}
 
     def __call__(self, influence: Diagnosable) -> Finding | None:
         """The finding, or None."""
         number = self.measure(influence)
         wrong = number < self.limit if self.least else number > self.limit
-        return (
-            Finding(self.name, number, self.limit, self.sentence.format(number=number))
-            if wrong
-            else None
-        )
+        if not wrong:
+            return None
+        sentence = self.sentence.format(number=number, **self.words(influence))
+        return Finding(self.name, number, self.limit, sentence)
 
 
 def diagnose(influence: Diagnosable) -> list[Finding]:
@@ -161,6 +179,41 @@ def _suspects(influence: Diagnosable) -> float:
 
 def _reliability(influence: Diagnosable) -> float:
     return influence.reliability()
+
+
+def _skill_left(influence: Diagnosable) -> float:
+    """Skill of the mean probability of the members; that of θ* is 1."""
+    labels, classes = influence.labels, influence.run.classes
+    if labels is None or not classes or not len(influence.table):
+        return math.nan
+    losses, base = influence.table.losses, influence.base_losses
+    p = mean_over_members((np.exp(-row.astype(np.float64)) for row in losses), len(influence))
+    mean = np.where(np.isnan(p), base, -np.log(np.maximum(p, np.finfo(float).tiny)))
+    skill = ClassSkill(labels, classes, base, by_size=False)
+    return skill(mean, np.arange(len(influence)))
+
+
+def _confused(influence: Diagnosable) -> float:
+    found = influence.confusion()
+    return math.nan if found is None or found.lift < ALONE * found.second else found.lift
+
+
+def _confused_pair(influence: Diagnosable) -> dict[str, Any]:
+    found = influence.confusion()
+    assert found is not None
+    return found._asdict()
+
+
+def _rare_on_top(influence: Diagnosable) -> float:
+    """The largest share of a rare class in the most suspicious twentieth."""
+    if influence.labels is None or not len(influence.table):
+        return math.nan
+    sizes = np.bincount(influence.labels)
+    usual = len(influence) / np.count_nonzero(sizes)
+    rare = np.flatnonzero((sizes >= LEAST_OF_RARE) & (sizes < usual / 4))
+    top = np.argsort(-influence.suspicion(), kind="stable")[: len(influence) // 20]
+    found = np.bincount(influence.labels[top], minlength=len(sizes))[rare] / sizes[rare]
+    return float(found.max()) if len(rare) else math.nan
 
 
 def _floored(influence: Diagnosable) -> float:
@@ -224,8 +277,7 @@ CHECKS = (
         0.01,
         "{number:.1%} of the samples are not fitted by the trained model; where their labels "
         "are wrong, E[Δ²] subtracts "
-        "what shows it: rank suspects by suspicion() or by checkpoint_losses, not by "
-        "self_influence()",
+        "what shows it: rank suspects by suspicion(), not by self_influence()",
     ),
     Check(
         "stale_statistics",
@@ -243,8 +295,8 @@ CHECKS = (
         "suspects above the threshold",
         _suspects,
         1,
-        "no threshold could be found in the scores: use them as a ranking, or name a share with "
-        "suspects('known_rate', rate=...)",
+        "no threshold could be found in the scores: review the first samples of ranking() by hand, "
+        "and relabel none that you have not seen",
         least=True,
     ),
     Check(
@@ -277,6 +329,32 @@ CHECKS = (
         "do not trust self_influence() or influence() here; fit with ceiling='auto', rank by "
         "suspicion(), or give more chains",
         least=True,
+    ),
+    Check(
+        "unskilled",
+        "skill of the mean probability of the members",
+        _skill_left,
+        0.25,
+        "the members together keep {number:.0%} of the skill of the trained model, and doubt right "
+        "labels too; take fewer steps_per_snapshot",
+        least=True,
+    ),
+    Check(
+        "one_class_pair",
+        "largest confusion, as a multiple of equal confusions (if it is far above the next)",
+        _confused,
+        6.0,
+        "samples of class {true} are given label {given} {number:.0f} times as often as with equal "
+        "confusions; review this pair first, and rank by suspicion(), not by self_influence()",
+        words=_confused_pair,
+    ),
+    Check(
+        "rare_class_on_top",
+        "largest share of a rare class among the most suspicious twentieth",
+        _rare_on_top,
+        0.5,
+        "{number:.0%} of a rare class are among the most suspicious samples; they may be rare and "
+        "not wrong: review each rare class by itself",
     ),
 )
 """All checks, in the order of their findings."""

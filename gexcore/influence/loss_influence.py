@@ -33,6 +33,8 @@ from gexcore.influence.rival import rival_offsets
 from gexcore.influence.suspicion import ClippedLoss, Odds, PlainLoss, Score, Suspicion
 from gexcore.influence.transition import (
     SHARE,
+    Confusion,
+    largest_confusion,
     offsets_by_class,
     transition_matrix,
     transition_offsets,
@@ -431,8 +433,8 @@ class LossInfluence(Influence):
             indices, threshold = self.suspects()
             if threshold.value is None and reviewed is None:
                 msg = (
-                    f"no threshold: {threshold.reason}; give indices, such as those of "
-                    "suspects('known_rate', rate=0.1)"
+                    f"no threshold: {threshold.reason}; review the first of ranking() by hand, and "
+                    "give the indices of those that are wrong"
                 )
                 raise InvalidSettingError(msg)
         chosen = positions(indices, len(self))
@@ -516,15 +518,22 @@ class LossInfluence(Influence):
                 f"score {name!r} needs a loss that is −log of the probability of one given class, "
                 "and this loss is not; take score='clipped_loss'"
             )
-        return self._transition if name == "transition" else self._rival
+        return self._transition[0] if name == "transition" else self._rival
+
+    def confusion(self) -> Confusion | None:
+        """The largest confusion of the data set; None for two classes, or if it is unknown."""
+        matrix = None if self.score != "transition" else self._transition[1]
+        return None if matrix is None or len(matrix) < 3 else largest_confusion(matrix)
 
     @cached_property
-    def _transition(self) -> Odds:
+    def _transition(self) -> tuple[Odds, NDArray[np.float64] | None]:
+        """The score, and the transition matrix where it is known."""
         labels, q = self._labels_and_probabilities
         if q is None:
             classes = self.run.classes or int(labels.max()) + 1
-            return self._odds(offsets_by_class(labels, self._given, max(2, classes)))
-        return self._odds(transition_offsets(labels, q, transition_matrix(labels, q)))
+            return self._odds(offsets_by_class(labels, self._given, max(2, classes))), None
+        matrix = transition_matrix(labels, q)
+        return self._odds(transition_offsets(labels, q, matrix)), matrix
 
     @cached_property
     def _rival(self) -> Odds:

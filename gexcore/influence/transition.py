@@ -7,6 +7,8 @@ holds how often each class is given each label. It is estimated as confident lea
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -100,15 +102,49 @@ def transition_offsets(labels: Labels, q: Floats, matrix: Floats) -> Floats:
     The lift λ is T divided by equal confusions of the same total. With equal confusions the offset
     is zero.
     """
-    k = len(matrix)
-    right = np.diagonal(matrix).mean()
-    lift = matrix * ((k - 1) / (1 - right))
-    np.fill_diagonal(lift, np.diagonal(matrix) / right)
+    lift = _lift(matrix)
     joint = q * lift[:, labels].T
     rows = np.arange(len(labels))
     rest = 1 - q[rows, labels]
     joint[rows, labels] = 0.0
     return np.asarray(np.log(joint.sum(axis=1) / rest) - np.log(lift[labels, labels]))
+
+
+class Confusion(NamedTuple):
+    """The largest confusion of a data set.
+
+    Parameters
+    ----------
+    true, given : int
+        Samples of class `true` are given the label `given`.
+    lift : float
+        How many times as often as with equal confusions.
+    second : float
+        The second largest such number.
+    """
+
+    true: int
+    given: int
+    lift: float
+    second: float
+
+
+def largest_confusion(matrix: Floats) -> Confusion:
+    """The largest confusion of a transition matrix of at least three classes."""
+    lift = _lift(matrix)
+    np.fill_diagonal(lift, 0.0)
+    order = np.argsort(-lift, axis=None, kind="stable")[:2]
+    true, given = np.unravel_index(order[0], lift.shape)
+    largest, second = lift.ravel()[order]
+    return Confusion(int(true), int(given), float(largest), float(second))
+
+
+def _lift(matrix: Floats) -> Floats:
+    """T divided by equal confusions of the same total."""
+    right = np.diagonal(matrix).mean()
+    lift = matrix * ((len(matrix) - 1) / (1 - right))
+    np.fill_diagonal(lift, np.diagonal(matrix) / right)
+    return np.asarray(lift)
 
 
 def likely_other(labels: Labels, q: Floats, matrix: Floats) -> Labels:

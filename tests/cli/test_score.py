@@ -89,7 +89,7 @@ def test_the_run_says_what_was_run(scored):
     assert run["method"] == "GEX"
     assert run["samples"] == 120
     assert run["settings"]["snapshots"] == 4
-    assert set(run["threshold"]) == {"value", "method", "reason", "clip"}
+    assert set(run["threshold"]) == {"value", "method", "reason", "clip", "withheld"}
     assert run["data"] == [str(scored.parent / "data.npz")]
     assert {"data", "model", "weights", "seed", "gexcore", "backend"} <= set(run["command"])
 

@@ -221,7 +221,8 @@ def test_a_refused_threshold_relabels_nothing_without_indices(fitted: Fitted) ->
         fitted.model, (fitted.x[:30], fitted.given[:30]), progress=False
     )
     with pytest.raises(
-        InvalidSettingError, match=r"no threshold: 30 scores are too few .*; give indices, such as"
+        InvalidSettingError,
+        match=r"no threshold: 30 scores are too few .*; review the first of ranking",
     ):
         few.relabel()
     assert few.relabel("drop", indices=[4]).changed.tolist() == [4]

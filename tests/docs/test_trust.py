@@ -23,7 +23,7 @@ def rows() -> list[str]:
     return header + [
         f"| `{check.name}` | {check.asks} | {'below' if check.least else 'above'} "
         f"{check.limit:g} | "
-        f"{re.sub('{number[^}]*}', '…', check.sentence)} |"
+        f"{re.sub('{[^}]*}', '…', check.sentence)} |"
         for check in CHECKS
     ]
 

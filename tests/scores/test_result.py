@@ -98,7 +98,7 @@ def test_a_threshold_may_be_refused() -> None:
 
 
 def test_counts_are_not_cut_at_the_gap_between_two_of_them() -> None:
-    counts = np.random.default_rng(0).poisson(0.5, 1000).astype(float)
+    counts = np.random.default_rng(0).poisson(0.3, 1000).astype(float)
     assert find_threshold(counts).value is not None
     indices, threshold = made(counts).suspects()
     assert not len(indices)
