@@ -5,9 +5,10 @@ One table for command line, documents and tests.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import gexcore
 from gexcore.backend.capabilities import CAPABILITIES
@@ -25,7 +26,7 @@ SYMBOLS = {
     "h": "share of the data that the Hessian is of",
     "K": "trainings",
 }
-"""What stands in the formulae of costs."""
+"""Symbols of the numbers of passes."""
 
 
 def _nothing(*_: Any, **__: Any) -> None:
@@ -43,6 +44,31 @@ PLACEHOLDERS: dict[str, Callable[[], Any]] = {
 """What a method may take beside model and data, with a value to make one that is not run."""
 
 
+class Count(NamedTuple):
+    """A number as a sum of products of `SYMBOLS` and whole numbers; "/N" divides by N."""
+
+    terms: tuple[tuple[str | int, ...], ...]
+
+    def __str__(self) -> str:
+        products = ("·".join(map(str, term)).replace("·/", "/") for term in self.terms)
+        return " + ".join(products)
+
+    def value(self, symbols: Mapping[str, float]) -> float:
+        """The number for these values of the symbols."""
+        return sum(math.prod(_factor(factor, symbols) for factor in term) for term in self.terms)
+
+
+def count(*terms: str | int | tuple[str | int, ...]) -> Count:
+    """The sum of these terms, each a factor or a tuple of factors."""
+    return Count(tuple(term if isinstance(term, tuple) else (term,) for term in terms))
+
+
+def _factor(factor: str | int, symbols: Mapping[str, float]) -> float:
+    if isinstance(factor, int):
+        return factor
+    return 1 / symbols[factor[1:]] if factor.startswith("/") else symbols[factor]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Way:
     """One way to use a method.
@@ -53,22 +79,21 @@ class Way:
         The setting that it is used with, of `PLACEHOLDERS`; empty for none.
     settings : mapping
         Others that make the difference.
-    passes : mapping of str to str
-        Number of passes over all samples, by kind of `gexcore.evaluation.passes.Passes`. Each
-        number is a Python expression in `SYMBOLS`. Test data and statistics of BatchNorm are left
-        out.
-    trainings : str
-        Full trainings beside, as such an expression; empty for none.
+    passes : mapping of str to Count
+        Number of passes over all samples, by kind of `gexcore.evaluation.passes.Passes`. Test data
+        and statistics of BatchNorm are left out.
+    trainings : Count or None
+        Number of full trainings.
     """
 
     takes: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    passes: Mapping[str, str] = field(default_factory=dict)
-    trainings: str = ""
+    passes: Mapping[str, Count] = field(default_factory=dict)
+    trainings: Count | None = None
 
     @property
-    def told(self) -> str:
-        """What tells it from the others, as it is written in a call."""
+    def arguments(self) -> str:
+        """The arguments of a call that uses the method in this way."""
         return ", ".join(
             [
                 *([f"{self.takes}=…"] if self.takes else []),
@@ -79,13 +104,9 @@ class Way:
     @property
     def cost(self) -> str:
         """The passes for people to read."""
-        found = [f"{_shown(formula)} {kind}" for kind, formula in self.passes.items()]
-        return (
-            ", ".join(
-                [*found, *([f"{_shown(self.trainings)} trainings"] if self.trainings else [])]
-            )
-            or "none"
-        )
+        found = [f"{number} {kind}" for kind, number in self.passes.items()]
+        found += [f"{self.trainings} trainings"] if self.trainings else []
+        return ", ".join(found) or "none"
 
 
 @dataclass(frozen=True)
@@ -128,75 +149,104 @@ class Method:
 
     def label(self, way: Way) -> str:
         """Its name, with what tells the way from others."""
-        return f"{self.name}({way.told})"
+        return f"{self.name}({way.arguments})"
 
 
-STEPS = {"step": "M*E"}
+STEPS = {"step": count(("M", "E"))}
 
 METHODS = (
     Method(
         "GEX",
         "influence",
         (
-            Way(passes={"forward": "2 + M", **STEPS}),
-            Way(settings={"scoring": "training_batches"}, passes={"forward": "2", **STEPS}),
+            Way(passes={"forward": count(2, "M"), **STEPS}),
+            Way(settings={"scoring": "training_batches"}, passes={"forward": count(2), **STEPS}),
         ),
     ),
-    Method("GEXLin", "influence", (Way(passes={"forward": "2 + M", **STEPS, "gradient": "1"}),)),
+    Method(
+        "GEXLin",
+        "influence",
+        (Way(passes={"forward": count(2, "M"), **STEPS, "gradient": count(1)}),),
+    ),
     Method(
         "GEXRidge",
         "influence",
-        (Way(passes={"forward": "2 + M + A", "step": "A + M*E"}),),
+        (Way(passes={"forward": count(2, "M", "A"), "step": count("A", ("M", "E"))}),),
     ),
-    Method("IF", "influence", (Way(passes={"forward": "1", "hvp": "p", "gradient": "1"}),)),
-    Method("Arnoldi", "influence", (Way(passes={"forward": "1", "hvp": "J*h", "gradient": "1"}),)),
-    Method("LiSSA", "influence", (Way(passes={"forward": "1", "hvp": "J*B", "gradient": "1"}),)),
+    Method(
+        "IF",
+        "influence",
+        (Way(passes={"forward": count(1), "hvp": count("p"), "gradient": count(1)}),),
+    ),
+    Method(
+        "Arnoldi",
+        "influence",
+        (Way(passes={"forward": count(1), "hvp": count(("J", "h")), "gradient": count(1)}),),
+    ),
+    Method(
+        "LiSSA",
+        "influence",
+        (Way(passes={"forward": count(1), "hvp": count(("J", "B")), "gradient": count(1)}),),
+    ),
     Method(
         "Laplace",
         "influence",
         (
-            Way(passes={"forward": "2 + S", "gradient": "1"}),
-            Way(settings={"structure": "full"}, passes={"forward": "2 + S", "hvp": "p"}),
+            Way(passes={"forward": count(2, "S"), "gradient": count(1)}),
+            Way(
+                settings={"structure": "full"}, passes={"forward": count(2, "S"), "hvp": count("p")}
+            ),
         ),
     ),
-    Method("RandProj", "influence", (Way(passes={"forward": "1", "gradient": "1"}),)),
+    Method("RandProj", "influence", (Way(passes={"forward": count(1), "gradient": count(1)}),)),
     Method(
-        "TracIn", "influence", (Way(takes="checkpoints", passes={"forward": "1", "gradient": "C"}),)
+        "TracIn",
+        "influence",
+        (Way(takes="checkpoints", passes={"forward": count(1), "gradient": count("C")}),),
     ),
     Method(
         "TracInRP",
         "influence",
         (
-            Way(takes="checkpoints", passes={"forward": "1", "gradient": "C"}),
-            Way(takes="ensemble", passes={"forward": "2 + M", **STEPS, "gradient": "M"}),
+            Way(takes="checkpoints", passes={"forward": count(1), "gradient": count("C")}),
+            Way(
+                takes="ensemble", passes={"forward": count(2, "M"), **STEPS, "gradient": count("M")}
+            ),
         ),
     ),
     Method(
         "LastLayer",
         "influence",
-        (Way(takes="method", passes={"forward": "1", "hvp": "p", "gradient": "1"}),),
+        (
+            Way(
+                takes="method",
+                passes={"forward": count(1), "hvp": count("p"), "gradient": count(1)},
+            ),
+        ),
     ),
     Method(
-        "LOO", "influence", (Way(takes="train", passes={"forward": "2 + K + K/N"}, trainings="K"),)
+        "LOO",
+        "influence",
+        (Way(takes="train", passes={"forward": count(2, "K", ("K", "/N"))}, trainings=count("K")),),
     ),
-    Method("Loss", "score", (Way(passes={"forward": "1"}),)),
-    Method("Margin", "score", (Way(passes={"forward": "2"}),)),
+    Method("Loss", "score", (Way(passes={"forward": count(1)}),)),
+    Method("Margin", "score", (Way(passes={"forward": count(2)}),)),
     Method(
         "MeanMemberLoss",
         "score",
-        (Way(takes="checkpoints", passes={"forward": "1 + C"}), Way(takes="recorder")),
+        (Way(takes="checkpoints", passes={"forward": count(1, "C")}), Way(takes="recorder")),
     ),
     Method(
         "EL2N",
         "score",
-        (Way(takes="recorder"), Way(takes="checkpoints", passes={"forward": "1 + C"})),
+        (Way(takes="recorder"), Way(takes="checkpoints", passes={"forward": count(1, "C")})),
     ),
     Method(
         "GraNd",
         "score",
         (
-            Way(passes={"forward": "1", "gradient": "C"}),
-            Way(takes="checkpoints", passes={"forward": "1", "gradient": "C"}),
+            Way(passes={"forward": count(1), "gradient": count("C")}),
+            Way(takes="checkpoints", passes={"forward": count(1), "gradient": count("C")}),
         ),
     ),
     Method("Forgetting", "score", (Way(takes="recorder"),)),
@@ -205,15 +255,18 @@ METHODS = (
         "DeepKNN",
         "score",
         (
-            Way(passes={"forward": "1 + C"}),
-            Way(settings={"features": "features"}, passes={"forward": "1 + C"}),
-            Way(takes="checkpoints", passes={"forward": "1 + C"}),
+            Way(passes={"forward": count(1, "C")}),
+            Way(settings={"features": "features"}, passes={"forward": count(1, "C")}),
+            Way(takes="checkpoints", passes={"forward": count(1, "C")}),
         ),
     ),
     Method(
         "ConfidentLearning",
         "score",
-        (Way(takes="probabilities"), Way(takes="train", passes={"forward": "1"}, trainings="K")),
+        (
+            Way(takes="probabilities"),
+            Way(takes="train", passes={"forward": count(1)}, trainings=count("K")),
+        ),
     ),
 )
 """In the order in which they are told."""
@@ -222,7 +275,3 @@ METHODS = (
 def by_name(name: str) -> Method | None:
     """The method of this name, in any case; None where there is none."""
     return next((method for method in METHODS if method.name.lower() == name.lower()), None)
-
-
-def _shown(formula: str) -> str:
-    return formula.replace("*", "·")

@@ -121,8 +121,8 @@ def _described(method: Method) -> dict[str, Any]:
             "use": method.label(way),
             "takes": way.takes,
             "needs": method.needs(way),
-            "passes": way.passes,
-            "trainings": way.trainings,
+            "passes": {kind: str(number) for kind, number in way.passes.items()},
+            "trainings": str(way.trainings or ""),
         }
         for way in method.ways
     ]
