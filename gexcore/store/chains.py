@@ -20,7 +20,14 @@ from gexcore.ensembles.execution import check_portable
 from gexcore.ensembles.plan import Plan
 from gexcore.errors import StoreError, StoreMismatchError
 from gexcore.evaluation.first_look import FirstLook
-from gexcore.store.folder import Folder, check_place, folder_at, in_one_sentence, zarr_store
+from gexcore.store.folder import (
+    Folder,
+    check_place,
+    folder_at,
+    in_one_sentence,
+    place_of,
+    zarr_store,
+)
 from gexcore.store.lock import only_writer
 from gexcore.store.record import (
     Record,
@@ -79,19 +86,19 @@ class ChainStore:
         tests : int or None
             Number of test samples on which members are scored during the run.
         """
-        with in_one_sentence(self._where):
+        with in_one_sentence(self._where), _unless_overtaken(self._check):
             content = self._folder.read(BASE)
         if content is None:
             measured = measure()
             labels = {} if seen.labels is None else {"label": seen.labels.astype(np.int64)}
             values = {"base_losses": measured, "checkpoint_losses": seen.losses, **labels}
-            with in_one_sentence(self._where):
+            with in_one_sentence(self._where), _unless_overtaken(self._check):
                 self._table.start(values, self._plan.numbers.stop, tests)
                 self._folder.write(
                     BASE, sealed({name: row_digest(column) for name, column in values.items()})
                 )
             return measured
-        with in_one_sentence(self._where):
+        with in_one_sentence(self._where), _unless_overtaken(self._check):
             try:
                 digests = opened(content)
                 base, before = (
@@ -118,7 +125,7 @@ class ChainStore:
         StoreError
             If any content differs from what was stored.
         """
-        with in_one_sentence(self._where):
+        with in_one_sentence(self._where), _unless_overtaken(self._check):
             content = self._folder.read(name_of(chain))
             if content is None:
                 return None
@@ -146,7 +153,7 @@ class ChainStore:
         if not position.complete and (not self._portable or time.monotonic() < self._next):
             return
         started = time.monotonic()
-        with in_one_sentence(self._where):
+        with in_one_sentence(self._where), _unless_overtaken(self._check):
             self._check()
             self._commit(position.result, None if position.complete else position.state)
         self._next = time.monotonic() + (time.monotonic() - started) / SHARE
@@ -219,7 +226,7 @@ def open_store(
     StoreMismatchError
         If the place holds another run, other files, or a newer format.
     """
-    place = os.fspath(where)
+    place = place_of(where)
     check_portable(backend, keep, by="store=")
     with in_one_sentence(place):
         zarr_store(place)
@@ -228,16 +235,27 @@ def open_store(
     with contextlib.ExitStack() as stack:
         with in_one_sentence(place):
             check = stack.enter_context(only_writer(place, folder))
-            table = Rows(place, plan.most_snapshots)
-            before = table.fingerprint(begun=has_begun(folder))
             fingerprint = json.loads(json.dumps(fingerprint))
-            if before is None:
-                table.identify(fingerprint)
+            with _unless_overtaken(check):
+                table = Rows(place, plan.most_snapshots)
+                before = table.fingerprint(begun=has_begun(folder))
+                if before is None:
+                    table.identify(fingerprint)
         if before is not None:
             check_same(place, before, fingerprint)
             if has_begun(folder):
                 _tell_unread(place, fingerprint["not compared"])
         yield ChainStore(place, folder, table, check, plan, backend)
+
+
+@contextlib.contextmanager
+def _unless_overtaken(check: Callable[[], None]) -> Iterator[None]:
+    """Say that another writer has taken a store over, whatever failed because of it."""
+    try:
+        yield
+    except Exception:
+        check()
+        raise
 
 
 def has_begun(folder: Folder) -> bool:

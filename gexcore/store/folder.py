@@ -97,6 +97,52 @@ def is_remote(where: str) -> bool:
     return "://" in where
 
 
+def place_of(where: str | os.PathLike[str]) -> str:
+    """A URL of this machine's files as the path of a folder. Others as they are.
+
+    Raises
+    ------
+    MissingExtraError
+    StoreError
+        If fsspec cannot open the URL.
+    """
+    place = os.fspath(where)
+    if not is_remote(place):
+        return place
+    _check_extra()
+    from fsspec.core import url_to_fs
+    from fsspec.implementations.cached import CachingFileSystem
+    from fsspec.implementations.local import LocalFileSystem
+
+    try:
+        files, path = url_to_fs(place)
+        # what is written and read once gains nothing from a cache
+        files = files.fs if isinstance(files, CachingFileSystem) else files
+    except Exception as error:  # each file system raises errors of its own
+        raise _no_store(place, error) from error
+    return str(path) if isinstance(files, LocalFileSystem) else place
+
+
+def _no_store(place: str, error: Exception) -> StoreError:
+    told = (str(error).splitlines() or [""])[0]
+    return StoreError(
+        f"{place} cannot be opened ({type(error).__name__}: {told}); give a folder, or the URL of "
+        "files that can be written and deleted, such as s3://"
+    )
+
+
+def _check_extra() -> None:
+    try:
+        import fsspec  # noqa: F401
+        import safetensors  # noqa: F401
+        import zarr  # noqa: F401
+    except ImportError as error:
+        msg = (
+            f"store= needs {error.name}, which is not installed; try: pip install 'gexcore[store]'"
+        )
+        raise MissingExtraError(msg) from error
+
+
 def folder_at(where: str) -> Folder:
     """The files of a store that are not arrays."""
     return (
@@ -107,30 +153,23 @@ def folder_at(where: str) -> Folder:
 
 
 def zarr_store(where: str) -> Any:
-    """The place in the form of Zarr.
+    """The same place as Zarr takes it.
 
     Raises
     ------
     MissingExtraError
+    StoreError
+        If Zarr cannot write there.
     """
-    try:
-        import fsspec
-        import safetensors  # noqa: F401
-        from zarr.storage import FsspecStore, LocalStore
-    except ImportError as error:
-        msg = (
-            f"store= needs {error.name}, which is not installed; try: pip install 'gexcore[store]'"
-        )
-        raise MissingExtraError(msg) from error
+    _check_extra()
+    from zarr.storage import FsspecStore, LocalStore
+
     if not is_remote(where):
         return LocalStore(where)
     try:
-        fsspec.core.url_to_fs(where)
-    except (ImportError, ValueError) as error:
-        raise StoreError(
-            f"{where} cannot be opened ({error}); give a folder, or a URL that fsspec knows"
-        ) from error
-    return FsspecStore.from_url(where)
+        return FsspecStore.from_url(where)
+    except Exception as error:  # each file system raises errors of its own
+        raise _no_store(where, error) from error
 
 
 def check_place(where: str) -> None:

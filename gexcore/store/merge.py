@@ -8,7 +8,14 @@ from typing import Any
 
 from gexcore.errors import StoreError, StoreMismatchError
 from gexcore.store.chains import BASE, check_same, has_begun
-from gexcore.store.folder import Folder, check_place, folder_at, in_one_sentence, is_remote
+from gexcore.store.folder import (
+    Folder,
+    check_place,
+    folder_at,
+    in_one_sentence,
+    is_remote,
+    place_of,
+)
 from gexcore.store.lock import only_writer
 from gexcore.store.record import Record, chains_in, decoded, digest_of, kept_file, name_of, opened
 from gexcore.store.table import Rows
@@ -33,9 +40,9 @@ def merge_stores(into: str | os.PathLike[str], *sources: str | os.PathLike[str])
         If a store is damaged, in use, or cannot be read or written.
     """
     copied: list[int] = []
-    target = os.fspath(into)
+    target = place_of(into)
     for given in sources:
-        source = os.fspath(given)
+        source = place_of(given)
         with in_one_sentence(source):
             if not is_remote(source) and not os.path.isdir(source):
                 raise StoreMismatchError(f"{source} is no store; give the stores to copy from")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.ensembles.thermostat import Status
-from gexcore.errors import StoreError, StoreMismatchError
+from gexcore.errors import InUseError, StoreError, StoreMismatchError
 from gexcore.store.folder import zarr_store
 from gexcore.store.record import Record, opened, row_digest, sealed
 
@@ -43,6 +43,7 @@ class Rows:
 
     def __init__(self, where: str, most: int) -> None:
         import zarr
+        from zarr.errors import ContainsGroupError
 
         self.where = where
         self._most = most
@@ -51,10 +52,16 @@ class Rows:
         try:
             self._group = zarr.open_group(store, mode="r+")
         except FileNotFoundError:
-            self._group = zarr.create_group(
-                store, zarr_format=3, attributes={ATTRIBUTE: {"format": FORMAT}}
-            )
-            self._group.create_group("checkpoints")
+            try:
+                self._group = zarr.create_group(
+                    store, zarr_format=3, attributes={ATTRIBUTE: {"format": FORMAT}}
+                )
+                self._group.create_group("checkpoints")
+            except ContainsGroupError as error:  # at a URL, which has no locks
+                raise InUseError(
+                    f"another run has begun to write to {where}; wait until it ends, or choose "
+                    "another store"
+                ) from error
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(
                 f"{where}/zarr.json is damaged; put a copy back, or choose another store"

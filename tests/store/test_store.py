@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -491,3 +492,43 @@ def test_a_folder_without_write_access(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     assert said.startswith(f"{tmp_path / 's'} cannot be read or written (Permission denied)")
     assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("form", ["file://{}", "local://{}", "simplecache::file://{}"])
+def test_a_url_of_this_machine_is_its_folder(
+    problem: Any, expected: Any, tmp_path: Path, form: str
+) -> None:
+    stopped(problem, form.format(tmp_path / "s"), 60)
+    assert (tmp_path / "s" / "zarr.json").is_file()
+    assert_same(fit(problem, tmp_path / "s"), expected)
+    assert merge_stores(form.format(tmp_path / "all"), form.format(tmp_path / "s")) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["dir::file://{}", "zip://in::file://{}.zip", "zip://{}.zip", "dir://{}", "reference://{}"],
+)
+def test_urls_that_cannot_be_stores_are_one_sentence(
+    problem: Any, tmp_path: Path, url: str
+) -> None:
+    with pytest.raises(
+        StoreError, match=r"cannot be opened \(.*\); give a folder, or the URL"
+    ) as e:
+        fit(problem, url.format(tmp_path / "s"))
+    assert "\n" not in str(e.value)
+
+
+def test_writers_that_begin_at_once_at_a_url_lose_nothing(problem: Any, expected: Any) -> None:
+    for delay in (0.0, 0.005, 0.02):
+        url = f"memory://{uuid.uuid4().hex}/s"
+
+        def run(number: int, url: str = url, delay: float = delay) -> None:
+            time.sleep(number * delay)
+            fit(problem, url)
+
+        with ThreadPoolExecutor(3) as executor:
+            done = [executor.submit(run, number) for number in range(3)]
+        for error in filter(None, (each.exception() for each in done)):
+            assert isinstance(error, StoreError)
+            assert "another run has begun to write" in str(error)
+        assert_same(fit(problem, url), expected)
