@@ -50,6 +50,7 @@ def test_the_lowest_environment_pins_every_lower_bound():
     ]
     for need in wanted:
         name, _, bound = need.partition(">=")
+        assert name in pins, f"add {name}=={bound}, the lowest version, to tests/lowest.txt"
         pin = [part.rstrip("0") or "0" for part in (pins[name] + ".0.0").split(".")[:3]]
         assert pin == [part.rstrip("0") or "0" for part in (bound + ".0.0").split(".")[:3]], name
 
