@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gexcore.decisions.threshold import Suspects
 from gexcore.deviations.table import LossTable
 from gexcore.deviations.uncertainty import ENOUGH, mean_over_members
+from gexcore.deviations.weighting import Weighting
 from gexcore.ensembles.anchored import AnchoredPlan
 from gexcore.ensembles.skill import ClassSkill
 from gexcore.ensembles.thermostat import Thermostat
@@ -52,6 +53,12 @@ class Diagnosable(Protocol):
 
     @property
     def base_losses(self) -> NDArray[Any]: ...
+
+    @property
+    def test_table(self) -> LossTable | None: ...
+
+    @property
+    def weighting(self) -> Weighting: ...
 
     def __len__(self) -> int: ...
 
@@ -240,6 +247,18 @@ def _deciding_members(influence: Diagnosable) -> float:
         return float(np.median(square[top] ** 2 / fourth[top]))
 
 
+def _shared_rise(influence: Diagnosable) -> float:
+    """Share of E[Δ²] that is E[Δ]²: what all members share. NaN where nobody asks for influence."""
+    asked = influence.test_table is not None or not influence.weighting.is_papers
+    if not asked or _for_a_ridge(influence) or len(influence.table) < 2:
+        return math.nan
+    table = influence.table.bounded(influence.floor, influence.ceiling)
+    with np.errstate(over="ignore", invalid="ignore"):
+        square = float(np.nansum(table.self_influence()))
+        mean = float(np.nansum(mean_over_members(table.rows(), len(influence)) ** 2))
+        return mean / square if square > 0 else math.nan
+
+
 CHECKS = (
     Check(
         "cold",
@@ -355,6 +374,15 @@ CHECKS = (
         0.5,
         "{number:.0%} of a rare class are among the most suspicious samples; they may be rare and "
         "not wrong: review each rare class by itself",
+    ),
+    Check(
+        "not_for_influence",
+        "share of E[Δ²] that all members share, where the fit was given test data",
+        _shared_rise,
+        0.3,
+        "{number:.0%} of E[Δ²] is a rise of losses that all members share: they are too hot or too "
+        "much alike, and influence() has no more than a weak correlation with retraining; fit "
+        "GEX.for_influence() for influence, and keep this run for suspicion()",
     ),
 )
 """All checks, in the order of their findings."""

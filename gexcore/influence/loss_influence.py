@@ -126,8 +126,18 @@ class LossInfluence(Influence):
             f"{f' ({left_out} left out)' if left_out else ''}; "
             f"suspicion(): {SAID[self.score]}, high = probably mislabelled; self_influence(): "
             "E[Δ²], high = memorised; "
-            f"influence(test): E[Δ·Δ'], + = losses move together; diagnose(){doubts}>"
+            f"influence(test): {self._meaning}; diagnose(){doubts}>"
         )
+
+    @property
+    def _meaning(self) -> str:
+        """What `influence` is, and what it is worth."""
+        if self.weighting.is_papers:
+            return (
+                "E[Δ·Δ'], + = losses move together; it says little about retraining, "
+                "GEX.for_influence does"
+            )
+        return f"{self.weighting.weights} over members, + = training on z helps z'"
 
     @property
     def threshold_on(self) -> str:

@@ -17,6 +17,7 @@ from gexcore.testing.problems import Toy
 from gexcore.testing.suite import LAWS, BackendTests
 from gexcore_numpy import MLP, BatchNorm, NumpyBackend, demo, plugin
 from gexcore_numpy.losses import LOSSES, Loss
+from tests.backends.ridge import check_ridge
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(9, 5)), RNG.integers(0, 3, 9)
@@ -600,3 +601,7 @@ class TestErrors:
     def test_models(self, model: Any, message: str) -> None:
         with pytest.raises(InvalidModelError, match=message):
             model()
+
+
+def test_a_ridge_answers_for_all_members() -> None:
+    check_ridge(demo.train)

@@ -56,6 +56,7 @@ from gexcore.testing.problems import Problem, Toy
 from gexcore.testing.suite import BackendTests
 from gexcore_sklearn.backend import SklearnBackend
 from gexcore_sklearn.demo import train
+from tests.backends.ridge import check_ridge
 
 RNG = np.random.default_rng(0)
 N = 24
@@ -625,3 +626,7 @@ def test_a_forest_is_told_what_works_and_it_does() -> None:
     assert 7 in scores.ranking(20)
     assert scores.to_frame()["label"][7] == "digit 0"
     assert not hasattr(forest, "classes_")
+
+
+def test_a_ridge_answers_for_all_members() -> None:
+    check_ridge(train)

@@ -83,6 +83,8 @@ def runs(trained: Any) -> Callable[[str], gx.LossInfluence]:
             )
         if name in ("pair", "rare"):
             return gx.GEX(chains=2, snapshots=6).fit(*confused(rare=name == "rare"), progress=False)
+        if name == "asked for influence":
+            return gx.GEX(chains=2, snapshots=6).fit(model, data, test=data, progress=False)
         return usual.fit(model, data, progress=False)
 
     def get(name: str) -> gx.LossInfluence:
@@ -106,6 +108,7 @@ PROVOKED = {
     "unskilled": ("decayed", 0.13),
     "one_class_pair": ("pair", 16.5),
     "rare_class_on_top": ("rare", 1.0),
+    "not_for_influence": ("asked for influence", 0.6),
 }
 
 
