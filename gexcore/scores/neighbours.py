@@ -26,7 +26,7 @@ def label_shares(
 ) -> Floats:
     """Share of each class among the `k` nearest neighbours of each sample, shape (samples, K).
 
-    Of samples at equal distances the first ones count.
+    Between samples at equal distances the first ones count.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def label_shares(
 def _nearest(
     points: Floats, sample: int, others: NDArray[np.intp], far: Floats, k: int, metric: Metric
 ) -> NDArray[np.intp]:
-    """The `k` nearest of some points by the distances themselves. Of equals the first counts."""
+    """The `k` nearest of some points, by exact distances. Between equals the first counts."""
     distances = ((points[others] - points[sample]) ** 2).sum(axis=1)
     if metric == "cosine":  # a point without a direction is at right angles to all
         distances[~(points[others].any(axis=1) & points[sample].any())] = 2.0
