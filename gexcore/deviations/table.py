@@ -280,3 +280,16 @@ class DeviationTable(MemberTable):
     def block(self, start: int, stop: int, /) -> NDArray[np.float64]:
         """Deviations of the samples start … stop − 1, shape (members, stop − start)."""
         return self.deviations[:, start:stop]
+
+
+def groups_that_saw(table: LossTable) -> NDArray[np.intp]:
+    """Number of groups of members that saw each sample, shape (samples,): see `member_groups`."""
+    groups = member_groups(table.chains)
+    found = np.zeros(table.samples, dtype=np.intp)
+    for group in np.unique(groups):
+        rows = table.losses[groups == group]
+        saw = np.zeros(table.samples, dtype=bool)
+        for row in rows:
+            saw |= ~np.isnan(row)
+        found += saw
+    return found

@@ -10,6 +10,8 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.errors import InvalidSettingError, MissingExtraError
+
 ENOUGH = 8
 """Members that a mean needs. With fewer, θ* takes the place of each missing member."""
 BATCHES = 8
@@ -137,6 +139,41 @@ def jackknife(
         centre = np.nansum(without, axis=0) / usable
         variance = (usable - 1) / usable * np.nansum((without - centre) ** 2, axis=0)
     return np.where(usable >= 2, np.sqrt(variance), np.nan)
+
+
+def t_quantiles(level: float, freedom: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Standard errors from the middle of an interval to its ends, by Student's t.
+
+    Parameters
+    ----------
+    level : float
+        Probability that the interval holds the true mean, between 0 and 1.
+    freedom : integer array, shape (samples,)
+        Degrees of freedom: groups minus one. Below one the result is NaN.
+
+    Raises
+    ------
+    InvalidSettingError
+        If the level is not between 0 and 1.
+    MissingExtraError
+        If SciPy is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gexcore.deviations.uncertainty import t_quantiles
+    >>> t_quantiles(0.95, np.array([1, 7])).round(2)
+    array([12.71,  2.36])
+    """
+    if not 0 < level < 1:
+        raise InvalidSettingError(f"level is {level}, and must be between 0 and 1, such as 0.95")
+    try:
+        from scipy.special import stdtrit
+    except ImportError as error:
+        msg = f"intervals need SciPy ({error}); try: pip install 'gexcore[report]'"
+        raise MissingExtraError(msg) from error
+    found = stdtrit(np.maximum(freedom, 1), (1 + level) / 2)
+    return np.where(freedom >= 1, found, np.nan)
 
 
 def split_half(

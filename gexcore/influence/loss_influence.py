@@ -21,8 +21,8 @@ from gexcore.decisions.noise_rate import NoiseRate, noise_rate
 from gexcore.decisions.threshold import Suspects, ThresholdMethod, above, find_threshold
 from gexcore.deviations.outputs import Output
 from gexcore.deviations.ranking import highest
-from gexcore.deviations.table import LossTable, MemberTable
-from gexcore.deviations.uncertainty import mean_over_members
+from gexcore.deviations.table import LossTable, MemberTable, groups_that_saw
+from gexcore.deviations.uncertainty import mean_over_members, t_quantiles
 from gexcore.deviations.weighting import Center, Weighting, Weights
 from gexcore.deviations.weights import STRENGTH
 from gexcore.ensembles.members import Members
@@ -322,6 +322,46 @@ class LossInfluence(Influence):
                 f"no standard error of {of!r}; allowed are 'suspicion' and 'self_influence'"
             )
         return super().standard_error()
+
+    def confidence_interval(
+        self, level: float = 0.95, *, of: Literal["suspicion", "self_influence"] = "suspicion"
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Low and high ends of an interval for a score over chains, each of shape (samples,).
+
+        The standard error times the quantile of Student's t. Its degrees of freedom are the number
+        of chains that saw the sample minus one. A single chain counts as its consecutive parts,
+        which are related: its intervals are then too short.
+
+        Parameters
+        ----------
+        level : float
+            Probability that an interval holds the mean over many chains.
+        of : {"suspicion", "self_influence"}
+
+        Raises
+        ------
+        InvalidSettingError
+            If the level is not between 0 and 1, or for another score.
+        MissingExtraError
+            If SciPy is not installed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gexcore as gx
+        >>> from gexcore_numpy import MLP
+        >>> x = np.random.default_rng(0).normal(size=(60, 2))
+        >>> model = MLP([np.array([[-1.0, 1.0], [-1.0, 1.0]])], [np.zeros(2)])
+        >>> gex = gx.GEX(chains=4, snapshots=4, lr=0.1)
+        >>> found = gex.fit(model, (x, (x[:, 0] > 0).astype(int)), progress=False)
+        >>> low, high = found.confidence_interval(0.9)
+        >>> bool((low <= found.suspicion()).all() and (found.suspicion() <= high).all())
+        True
+        """
+        error = self.standard_error(of=of)
+        scores = self.suspicion() if of == "suspicion" else self.self_influence()
+        far = error * t_quantiles(level, groups_that_saw(self.table) - 1)
+        return scores - far, scores + far
 
     def reliability(self, *, of: Literal["suspicion", "self_influence"] = "suspicion") -> float:
         """Expected correlation of a score between two such runs, at most 1.

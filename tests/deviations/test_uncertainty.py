@@ -16,8 +16,10 @@ from gexcore.deviations.uncertainty import (
     jackknife,
     member_groups,
     split_half,
+    t_quantiles,
     themselves,
 )
+from gexcore.errors import InvalidSettingError
 
 
 def test_of_independent_members_it_is_the_standard_deviation_over_the_root_of_their_number() -> (
@@ -231,3 +233,29 @@ def test_unseen_samples_do_not_count() -> None:
 )
 def test_where_nothing_can_be_compared_it_is_unknown(rows: np.ndarray) -> None:
     assert np.isnan(split_half([(slice(0, 5), rows)], np.arange(len(rows))))
+
+
+@pytest.mark.parametrize("chains", [2, 3, 8])
+@pytest.mark.parametrize("level", [0.9, 0.95])
+def test_intervals_cover_as_often_as_they_say(chains: int, level: float) -> None:
+    """By Student's t within three points; by the normal distribution they would not."""
+    rng = np.random.default_rng(chains)
+    samples = 20_000
+    rows = rng.normal(size=(chains, 1, samples)) + rng.normal(size=(chains, 5, samples))
+    groups = np.repeat(np.arange(chains), 5)
+    error = jackknife(rows.reshape(-1, samples), groups, samples)
+    mean = rows.mean(axis=(0, 1))
+    freedom = np.full(samples, chains - 1)
+    covered = (np.abs(mean) <= t_quantiles(level, freedom) * error).mean()
+    assert abs(covered - level) < 0.03
+    if chains < 8:
+        normal = {0.9: 1.645, 0.95: 1.960}[level]
+        assert (np.abs(mean) <= normal * error).mean() < level - 0.05
+
+
+def test_quantiles_are_those_of_the_tables() -> None:
+    found = t_quantiles(0.95, np.array([0, 1, 2, 10]))
+    np.testing.assert_allclose(found, [np.nan, 12.706, 4.303, 2.228], atol=5e-4)
+    for level in (0.0, 1.0, 95):
+        with pytest.raises(InvalidSettingError, match="must be between 0 and 1"):
+            t_quantiles(level, np.array([1]))

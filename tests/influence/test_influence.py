@@ -134,6 +134,20 @@ def test_the_variance_about_the_ensemble_does_not_see_a_common_rise() -> None:
     assert (higher.self_influence() > centred + 1.0).all()
 
 
+def test_intervals_have_the_score_in_their_middle_and_grow_with_the_level() -> None:
+    found = influence_of(*random_table(0))
+    for of in ("suspicion", "self_influence"):
+        low, high = found.confidence_interval(0.9, of=of)  # type: ignore[arg-type]
+        wider = found.confidence_interval(0.95, of=of)  # type: ignore[arg-type]
+        scores = found.suspicion() if of == "suspicion" else found.self_influence()
+        known = ~np.isnan(found.standard_error(of=of))  # type: ignore[arg-type]
+        assert known.any()
+        np.testing.assert_allclose((low + high)[known] / 2, scores[known])
+        assert (wider[0] <= low)[known].all()
+        assert (wider[1] >= high)[known].all()
+        assert np.isnan(low[~known]).all()
+
+
 def test_views_that_do_not_exist_are_refused() -> None:
     found = influence_of(*random_table(0))
     with pytest.raises(
