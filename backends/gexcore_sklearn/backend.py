@@ -95,7 +95,7 @@ class SklearnBackend:
         self._outputs = outputs_of(estimator, classifies=classifies)
         self._value = cross_entropy if classifies else squared_error
         self._classes = classes
-        self.default_loss = "cross_entropy" if classifies else "squared_error"
+        self.loss_name = "cross_entropy" if classifies else "squared_error"
         self._trainer = trainer_of(estimator, optimizer or Optimizer(), classes)
         # the first step of a pipeline reads the data
         reader = transformers[0] if transformers else estimator

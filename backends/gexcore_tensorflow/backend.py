@@ -37,6 +37,7 @@ from gexcore_tensorflow.losses import (
     squared_error,
 )
 from gexcore_tensorflow.models import network_of
+from gexcore_tensorflow.names import known_loss
 from gexcore_tensorflow.network import Pass, Tensors
 from gexcore_tensorflow.optimizers import Memory, rule_of
 from gexcore_tensorflow.sampling import check_drawable, drawn_targets
@@ -95,6 +96,8 @@ class TensorFlowBackend:
     ) -> None:
         self._model = model
         self._network = network_of(model)
+        loss = known_loss(loss, model)
+        self.loss_name = loss if isinstance(loss, str) else None
         self._loss = loss_of(loss)
         self._settings: dict[str, Any] = {"loss": loss, "optimizer": optimizer}
         params = self._network.params

@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -54,7 +53,10 @@ def cross_entropy(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     rank = output.shape.rank
     if rank < 2 or (rank == 2 and output.shape[1] == 1):
         raise shared.one_score(_shape(output))
-    if target.dtype.is_floating:
+    if target.shape.rank == rank and target.shape[-1] == 1:  # one label per row, as (b, 1)
+        target = tf.squeeze(target, -1)
+    one_hot = rank == 2 and target.shape.rank == 2 and target.shape[1] == output.shape[1]
+    if target.dtype.is_floating or one_hot:
         return _soft_cross_entropy(output, target)
     if not target.shape.is_compatible_with(output.shape[:-1]):
         raise shared.wrong_labels(_shape(target), _shape(output))
@@ -150,21 +152,12 @@ def loss_of(loss: str | Callable[..., Any] | None) -> Loss:
     Raises
     ------
     InvalidModelError
-        If the name is unknown, or a Keras loss has a reduction. Later, if a callable does not
-        return one loss per sample.
+        If the name is unknown. Later, if a callable does not return one loss per sample.
     """
     named = shared.named(loss, LOSSES)
     if named is not None:
         return named
     own: Any = loss
-    reduction = getattr(loss, "reduction", None)
-    if isinstance(loss, keras.losses.Loss) and reduction not in (None, "none"):
-        msg = (
-            f"the Keras loss {type(loss).__name__} has reduction={reduction!r}, and one loss "
-            "per sample is needed; "
-            "make it with reduction=None"
-        )
-        raise InvalidModelError(msg)
     swapped = next(iter(inspect.signature(own).parameters), None) == "y_true"
 
     def checked(output: Any, target: Any) -> tf.Tensor:

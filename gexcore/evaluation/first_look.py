@@ -138,6 +138,8 @@ def _check_range(target: NDArray[Any], width: int | None) -> None:
 
 
 def _labels(targets: NDArray[Any], *, binary: bool) -> NDArray[np.intp] | None:
+    if targets.ndim == 2 and targets.shape[1] == 1 and targets.dtype.kind in "iu" and not binary:
+        targets = targets[:, 0]
     if binary and targets.size == len(targets) and np.isin(targets, (0, 1)).all():
         return targets.reshape(-1).astype(np.intp)
     if targets.ndim == 1 and targets.dtype.kind in "iub":

@@ -186,7 +186,7 @@ def opened(
     if data is None:
         raise InvalidDataError("the fit got no data; give fit(model, data) or fit(model, x, y)")
     tables = bool(getattr(engine, "reads_tables", False))
-    loss = getattr(engine, "default_loss", None) if loss is None else loss
+    loss = getattr(engine, "loss_name", None) or loss
     columns, names = understood(made(data), reads_tables=tables)
     if not isinstance(data, Factory):
         recipe = replace(recipe, data=columns)
