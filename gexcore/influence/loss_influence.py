@@ -202,8 +202,9 @@ class LossInfluence(Influence):
         return list(self._findings)
 
     def record(self) -> dict[str, Any]:
-        """The content of `run.json`, with findings, in plain values."""
-        return {**super().record(), "findings": [finding._asdict() for finding in self.diagnose()]}
+        """The content of `run.json`, with the score and findings, in plain values."""
+        findings = [finding._asdict() for finding in self.diagnose()]
+        return {**super().record(), "score": self.score, "findings": findings}
 
     def suspicion(
         self, score: Score | Auto = "auto", *, clip: float | None = None

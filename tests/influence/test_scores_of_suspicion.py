@@ -37,6 +37,7 @@ def test_classes_are_ranked_by_the_transition_score(trained: Any) -> None:
     np.testing.assert_array_equal(found.suspicion("plain_loss"), found.base_losses)
     np.testing.assert_array_equal(found.suspicion(clip=3.0), scores["clipped_loss"])
     assert found.suspects("otsu").threshold.clip is None
+    assert found.record()["score"] == "transition"
     again = fit(trained.model, trained.data)
     np.testing.assert_array_equal(again.suspicion(), found.suspicion())
 
