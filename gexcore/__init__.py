@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gexcore.ensembles.budget import Budget
     from gexcore.ensembles.ensemble import Geometric
     from gexcore.ensembles.plan import Constant, Cosine
+    from gexcore.ensembles.relearning import Relearning
     from gexcore.estimators.arnoldi import Arnoldi
     from gexcore.estimators.gex import GEX
     from gexcore.estimators.gexlin import GEXLin
@@ -79,6 +80,7 @@ __all__ = [
     "Optimizer",
     "RandProj",
     "Recorder",
+    "Relearning",
     "Scores",
     "Suspects",
     "Top",
@@ -121,6 +123,7 @@ _HOMES = {
     "Optimizer": "gexcore.backend.optimizer",
     "RandProj": "gexcore.estimators.randproj",
     "Recorder": "gexcore.scores",
+    "Relearning": "gexcore.ensembles.relearning",
     "Scores": "gexcore.scores",
     "Suspects": "gexcore.decisions.threshold",
     "Top": "gexcore.deviations.ranking",

@@ -18,10 +18,12 @@ from gexcore.backend.protocols import (
     Array,
     Dataset,
     SupportsLogits,
+    SupportsParams,
     SupportsSerialization,
     SupportsTrainingLosses,
 )
 from gexcore.errors import InvalidModelError
+from gexcore_sklearn import params
 from gexcore_sklearn.data import Batch, Reader, dataset_of
 from gexcore_sklearn.linear import stepping
 from gexcore_sklearn.losses import check_loss, cross_entropy, outputs_of, squared_error
@@ -91,25 +93,26 @@ class SklearnBackend:
         check_loss(loss, classifies=classifies)
         estimator = copy.deepcopy(last)
         classes = _classes(estimator) if classifies else None
-        estimator = stepping(estimator, classes)
-        self._outputs = outputs_of(estimator, classifies=classifies)
+        self._fitted = stepping(estimator, classes)
+        self._outputs = outputs_of(self._fitted, classifies=classifies)
         self._value = cross_entropy if classifies else squared_error
         self._classes = classes
         self.loss_name = "cross_entropy" if classifies else "squared_error"
-        self._trainer = trainer_of(estimator, optimizer or Optimizer(), classes)
         # the first step of a pipeline reads the data
-        reader = transformers[0] if transformers else estimator
+        reader = transformers[0] if transformers else self._fitted
         names = getattr(reader, "feature_names_in_", None)
-        width = getattr(estimator, "n_features_in_", None)
-        if hasattr(estimator, "feature_names_in_") and self._trainer.dtype is not None:
-            del estimator.feature_names_in_  # the reader checks the inputs, once for all batches
+        width = getattr(self._fitted, "n_features_in_", None)
+        self._start(optimizer or Optimizer())
         self._read = Reader(transformers, classes, self._trainer.dtype, width, names)
         self._structure = (transformers, type(last), last.get_params(), classes)
-        self._initial = SklearnState(estimator)
         # the training mode and memory of other estimators are unknown
         self.unsupported: frozenset[type] = frozenset(
             ([] if classifies else [SupportsLogits])
-            + ([] if self._trainer.dtype else [SupportsTrainingLosses, SupportsSerialization])
+            + (
+                []
+                if self._trainer.dtype
+                else [SupportsTrainingLosses, SupportsSerialization, SupportsParams]
+            )
         )
 
     def structure(self) -> Any:
@@ -139,8 +142,16 @@ class SklearnBackend:
     def with_optimizer(self, optimizer: Optimizer, /) -> SklearnBackend:
         """The same estimator and loss with another optimiser."""
         other = copy.copy(self)
-        other._trainer = trainer_of(self._initial.estimator, optimizer, self._classes)
+        other._start(optimizer)
         return other
+
+    def _start(self, optimizer: Optimizer) -> None:
+        # on a copy, because the settings of the estimator follow the optimiser
+        estimator = copy.copy(self._fitted)
+        self._trainer = trainer_of(estimator, optimizer, self._classes)
+        if self._trainer.dtype is not None and hasattr(estimator, "feature_names_in_"):
+            del estimator.feature_names_in_  # the reader checks the inputs, once for all batches
+        self._initial = SklearnState(estimator)
 
     def restart(self, state: SklearnState, /) -> SklearnState:
         """State of the same estimator, with a fresh optimiser."""
@@ -167,6 +178,14 @@ class SklearnBackend:
     def logits(self, state: SklearnState, batch: Any, /) -> Array:
         """Log-probabilities of the classes, shape (b, K)."""
         return self._outputs(state.estimator, self._read(batch).x)
+
+    def ravel(self, state: SklearnState, /) -> Array:
+        """Weights and biases of a network, coefficients and intercepts of a linear model."""
+        return params.ravel(state)
+
+    def unravel(self, state: SklearnState, flat: Any, /) -> SklearnState:
+        """The estimator with these parameters, and a fresh optimiser."""
+        return params.unravel(state, np.asarray(flat))
 
     def to_arrays(self, state: SklearnState, /) -> Mapping[str, NDArray[Any]]:
         """The numbers of the estimator and the memory of the optimiser."""

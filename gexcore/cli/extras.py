@@ -21,6 +21,12 @@ from gexcore.scores.fitting import check_checkpoints
 
 FROM_CODE = "it must be file.py:callable or package.module:callable, where the callable"
 
+ENSEMBLES: dict[str, Callable[[], Any]] = {
+    "geometric": lambda: gexcore.Geometric(),
+    "relearning": lambda: gexcore.Relearning(),
+}
+"""Ensembles by name."""
+
 
 class Extra(NamedTuple):
     """A value, and the digest that identifies it."""
@@ -60,8 +66,10 @@ def add_extras(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--ensemble",
-        action="store_true",
-        help="TracInRP: the members of GEX() in place of checkpoints",
+        nargs="?",
+        const="geometric",
+        choices=tuple(ENSEMBLES),
+        help="GEX: what its members are; TracInRP: members in place of checkpoints",
     )
     group.add_argument(
         "--parameters",
@@ -156,7 +164,7 @@ READ: dict[str, Callable[[Any], Extra]] = {
     "recorder": _recorder,
     "probabilities": _probabilities,
     "train": _train,
-    "ensemble": lambda _: Extra(gexcore.Geometric(), True),
+    "ensemble": lambda name: Extra(ENSEMBLES[name](), name),
     "parameters": _plain,
     "indices": _plain,
 }

@@ -16,7 +16,8 @@ from gexcore.ensembles.members import Members
 from gexcore.ensembles.plan import Plan
 from gexcore.ensembles.scoring import Probe, Scorer, diverged
 from gexcore.ensembles.skill import Skill, default_clip, finite
-from gexcore.ensembles.stepper import Stepper
+from gexcore.ensembles.start import Shrunk, begin_of
+from gexcore.ensembles.stepper import Stepper, Trail
 from gexcore.ensembles.thermostat import AnyController, Chunk, Reading, Status
 from gexcore.evaluation.losses import evaluate
 from gexcore.evaluation.passes import Passes, sum_passes
@@ -40,6 +41,8 @@ class Snapshot(NamedTuple):
         Whether its chunk was a short one of the warm-up: the chain had not left θ* yet.
     measured : bool
         Whether the losses of all samples were measured.
+    error : float
+        Standard error of `mean_loss`.
     """
 
     chain: int
@@ -50,6 +53,7 @@ class Snapshot(NamedTuple):
     status: Status
     warmup: bool = False
     measured: bool = True
+    error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,8 @@ class ChainInputs:
         None if skill has no meaning: a loss of unknown scale under an open loop.
     keep : int
         The most member states that a chain returns.
+    start : Shrunk, optional
+        The first state of every chain. θ* if not given.
     """
 
     backend: Backend[Any, Any]
@@ -74,6 +80,7 @@ class ChainInputs:
     scorer: Scorer
     skill: Skill | None
     keep: int
+    start: Shrunk | None = None
 
 
 class ChainResult(NamedTuple):
@@ -109,11 +116,15 @@ class Position(NamedTuple):
         The state that the next chunk starts from. The chain then steps it in place.
     complete : bool
         Whether there is no next chunk.
+    within : bool
+        Whether it is within an epoch, whose losses so far are not in the result. A chain continues
+        only from the positions between epochs.
     """
 
     result: ChainResult
     state: Any
     complete: bool
+    within: bool = False
 
 
 def run_chain(
@@ -125,7 +136,7 @@ def run_chain(
     start: Position | None = None,
     on_snapshot: Callable[[Position], object] = lambda position: None,
 ) -> ChainResult:
-    """Run one chain from θ*: a warm-up of short chunks, then `plan.snapshots` chunks.
+    """Run one chain: a warm-up of short chunks, then `plan.snapshots` chunks.
 
     The result depends only on the shared inputs, the plan and the number of the chain. An
     interruption does not change it.
@@ -137,26 +148,38 @@ def run_chain(
     on_snapshot : callable
         Called with the position of the chain after each snapshot.
     """
-    result, state, _ = start or Position(ChainResult(chain, [], [], [], []), None, False)
-    done = sum(_steps(plan, snapshot.warmup) for snapshot in result.snapshots)
-    stepper = Stepper(problem.backend, problem.train, plan, chain, done=done, state=state)
+    result, state, *_ = start or Position(ChainResult(chain, [], [], [], []), None, False)
+    done = sum(plan.steps_of(s.number, warmup=s.warmup) for s in result.snapshots)
+    begin = begin_of(problem.backend, problem.start)
+    stepper = Stepper(
+        problem.backend, problem.train, plan, chain, done=done, state=state, begin=begin
+    )
+    epoch = Trail([], [])
     members = _Members(problem, plan, result)
     memory, chunk = _replayed(controller, result.snapshots)
     while chunk is not None and not _stable(problem.skill, plan.tolerance, result):
-        trail = stepper.advance(chunk.schedule, _steps(plan, chunk.warmup))
+        number = len(result.snapshots)
+        trail = stepper.advance(chunk.schedule, plan.steps_of(number, warmup=chunk.warmup))
         probe = problem.scorer.probe(stepper.state, trail)
-        reading = _read(problem.skill, probe)
+        reading = read(problem.skill, probe)
         before, (memory, decision) = memory, controller.update(memory, reading)
         measured = decision.status == "member"
         if measured:
-            losses, broken = problem.scorer.collect(probe, trail)
+            losses, broken = problem.scorer.collect(probe, epoch.and_then(trail))
             if broken:
                 memory, decision = controller.update(before, reading._replace(diverged=True))
             else:
                 members.add(losses, probe.scored, stepper)
-        number, lr = len(result.snapshots), chunk.schedule(0)
         shown = Snapshot(
-            chain, number, lr, reading.skill, reading.loss, decision.status, chunk.warmup, measured
+            chain,
+            number,
+            chunk.schedule(0),
+            reading.skill,
+            reading.loss,
+            decision.status,
+            chunk.warmup,
+            measured,
+            reading.error,
         )
         result.snapshots.append(shown)
         chunk = decision.chunk
@@ -166,7 +189,12 @@ def run_chain(
             stepper.back()
         elif decision.after == "restart":
             stepper.restart()
-        on_snapshot(Position(result, stepper.state, chunk is None))
+        within = (number + 1) % plan.parts > 0
+        if not within:
+            epoch = Trail([], [])
+        elif decision.status == "part":
+            epoch = epoch.and_then(trail)
+        on_snapshot(Position(result, stepper.state, chunk is None, within))
     return result
 
 
@@ -184,7 +212,10 @@ def chain_cost(problem: ChainInputs, plan: Plan, result: ChainResult) -> Passes:
     """Passes of a chain. Interruptions do not change them."""
     scorer, taken = problem.scorer, result.snapshots
     probes = [
-        scorer.probe_passes._replace(step=_steps(plan, s.warmup) * plan.batch_size) for s in taken
+        scorer.probe_passes._replace(
+            step=plan.steps_of(s.number, warmup=s.warmup) * plan.batch_size
+        )
+        for s in taken
     ]
     tests = Passes(
         forward=len(result.test_losses) * len(problem.test or ()), copies=len(result.kept)
@@ -192,26 +223,25 @@ def chain_cost(problem: ChainInputs, plan: Plan, result: ChainResult) -> Passes:
     return sum_passes([*probes, *(scorer.collect_passes for s in taken if s.measured), tests])
 
 
-def _steps(plan: Plan, warmup: bool) -> int:
-    return plan.warmup_steps if warmup else plan.steps
-
-
 def _replayed(controller: AnyController, snapshots: list[Snapshot]) -> tuple[Any, Chunk | None]:
     # the memory of a controller follows from its readings
     memory, chunk = controller.start()
     for snapshot in snapshots:
-        reading = Reading(snapshot.skill, snapshot.mean_loss, snapshot.status == "diverged")
+        broken = snapshot.status == "diverged"
+        reading = Reading(snapshot.skill, snapshot.mean_loss, broken, snapshot.error)
         memory, decision = controller.update(memory, reading)
         chunk = decision.chunk
     return memory, chunk
 
 
-def _read(skill: Skill | None, probe: Probe) -> Reading:
+def read(skill: Skill | None, probe: Probe) -> Reading:
+    """The reading of a probe. Skill is NaN if it has no meaning."""
     losses, broken = finite(probe.losses), diverged(probe.losses)
     if skill is None:
         return Reading(float("nan"), float(losses.mean()), broken)
-    left = skill(probe.losses, probe.indices)
-    return Reading(left, float(np.minimum(losses, skill.ceiling).mean()), broken)
+    clipped = np.minimum(losses, skill.ceiling).astype(np.float64)
+    error = float(clipped.std() / len(clipped) ** 0.5)
+    return Reading(skill(probe.losses, probe.indices), float(clipped.mean()), broken, error)
 
 
 class _Members:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from gexcore.ensembles.budget import Budget, planned_passes
 from gexcore.ensembles.chain import (
@@ -16,7 +19,8 @@ from gexcore.ensembles.chain import (
 from gexcore.ensembles.drawn import Drawn
 from gexcore.ensembles.execution import Work, run_chains, scorer_of
 from gexcore.ensembles.plan import Plan
-from gexcore.ensembles.skill import default_clip, skill_of
+from gexcore.ensembles.skill import Skill, default_clip, skill_of
+from gexcore.ensembles.start import Shrunk
 from gexcore.ensembles.storage import Identity, Storage, Store, not_stored
 from gexcore.ensembles.thermostat import AnyController
 from gexcore.errors import AllMembersDivergedError, InvalidSettingError
@@ -27,6 +31,26 @@ from gexcore.progress import progress_bar
 
 COPIES = 3
 """Vectors of parameters of a chain that runs: θ*, its state, and the start of its chunk."""
+
+
+class Prepared(NamedTuple):
+    """The beginning of the chains of a run.
+
+    Parameters
+    ----------
+    controller : Controller
+    start : Shrunk, optional
+        The first state. θ* if not given.
+    passes : Passes
+        The cost of the preparation.
+    chosen : mapping
+        Findings for the record of the run.
+    """
+
+    controller: AnyController
+    start: Shrunk | None = None
+    passes: Passes = Passes()
+    chosen: Mapping[str, Any] = MappingProxyType({})
 
 
 def check_storable(store: Store | None, budget: object) -> None:
@@ -55,6 +79,9 @@ def draw(
     store: Store | None,
     executor: Executor | None,
     title: str,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+    planned: Passes | None = None,
+    prepare: Callable[[Skill | None, Storage], Prepared] | None = None,
 ) -> Drawn:
     """Run the chains of a plan.
 
@@ -72,13 +99,19 @@ def draw(
         Whether the learning rate follows the skill.
     store, executor, title
         See `gexcore.Geometric.draw`.
+    settings : mapping
+        Settings of the first state of the chains, by which a store knows the run.
+    planned : Passes, optional
+        The most passes of the run, if the plan alone does not say.
+    prepare : callable, optional
+        Makes the beginning of the chains from the measure of skill and the storage.
     """
     samples, seen = len(opened.data), opened.seen
     refresh = Refresher(opened.backend, opened.data, seed=plan.seed)
-    planned = planned_passes(plan, samples, refreshed=refresh.samples)
+    planned = planned or planned_passes(plan, samples, refreshed=refresh.samples)
     by_batches, tests = plan.scoring == "training_batches", opened.test
     during = None if tests is None or by_batches else len(tests)
-    identity = Identity(opened, plan, controller, keep, during is not None, chance_loss)
+    identity = Identity(opened, plan, controller, keep, during is not None, chance_loss, settings)
     with (store or not_stored)(identity) as storage:
         base = storage.base(lambda: scorer_of(opened, plan).base(), seen, during)
         skill = skill_of(
@@ -89,7 +122,10 @@ def draw(
             steers=steers,
             by_size=not by_batches,
         )
-        work = Work(opened.recipe, plan, controller, skill, keep, tests is not None)
+        begin = prepare(skill, storage) if prepare else Prepared(controller)
+        work = Work(
+            opened.recipe, plan, begin.controller, skill, keep, tests is not None, begin.start
+        )
         title = f"{title}, {planned.epochs(samples):.0f} passes over the data"
         results = _run(work, opened, executor, storage, title=title)
     problem = work.problem(opened)
@@ -110,9 +146,11 @@ def draw(
         snapshots=tuple(snapshot for result in results for snapshot in result.snapshots),
         clip=default_clip(seen.classes) if skill is None else skill.ceiling,
         scaled=skill is not None,
-        passes=sum_passes([started, *(chain_cost(problem, plan, r) for r in results)]),
+        passes=sum_passes(
+            [started, begin.passes, *(chain_cost(problem, plan, r) for r in results)]
+        ),
         planned=planned,
-        chosen=opened.chosen(),
+        chosen={**opened.chosen(), **begin.chosen},
     )
 
 

@@ -13,8 +13,9 @@ from gexcore.backend.protocols import Backend, SupportsSerialization
 from gexcore.ensembles.chain import ChainInputs, ChainResult, Position, Snapshot, run_chain
 from gexcore.ensembles.executors import completed
 from gexcore.ensembles.plan import Plan
-from gexcore.ensembles.scoring import EvaluatedScorer, Scorer, TrainingBatchScorer
+from gexcore.ensembles.scoring import EpochScorer, EvaluatedScorer, Scorer, TrainingBatchScorer
 from gexcore.ensembles.skill import Skill
+from gexcore.ensembles.start import Shrunk
 from gexcore.ensembles.storage import Storage
 from gexcore.ensembles.thermostat import AnyController
 from gexcore.errors import InvalidModelError, MissingCapabilityError
@@ -25,6 +26,8 @@ from gexcore.evaluation.statistics import Refresher
 
 def scorer_of(given: Opened, plan: Plan) -> Scorer:
     """The scorer of snapshots under this plan."""
+    if plan.epoch_steps is not None:
+        return EpochScorer(given.backend, given.train, plan)
     if plan.scoring == "training_batches":
         return TrainingBatchScorer(given.backend, given.train, plan)
     refresh = Refresher(given.backend, given.data, seed=plan.seed)
@@ -39,6 +42,8 @@ class Work:
     ----------
     recipe : Recipe or None
         Recipe of the inputs. None if only this process has them.
+    start : Shrunk, optional
+        The first state of every chain; θ* where not given.
     """
 
     recipe: Recipe | None
@@ -47,6 +52,7 @@ class Work:
     skill: Skill | None
     keep: int
     tests: bool
+    start: Shrunk | None = None
 
     def here(self, given: Opened) -> Callable[[int], ChainResult]:
         """The function that runs a chain in this process."""
@@ -55,8 +61,9 @@ class Work:
     def problem(self, given: Opened) -> ChainInputs:
         """The shared inputs of the chains in this process."""
         tests = given.test if self.tests else None
+        scorer = scorer_of(given, self.plan)
         return ChainInputs(
-            given.backend, given.train, tests, scorer_of(given, self.plan), self.skill, self.keep
+            given.backend, given.train, tests, scorer, self.skill, self.keep, self.start
         )
 
     def elsewhere(self) -> Callable[[int], ChainResult]:

@@ -21,6 +21,10 @@ MOST_STEERING = 512
 """The most samples that steer an evaluated chain."""
 
 
+PARTS = 4
+"""Chunks of an epoch, where each member is one epoch."""
+
+
 Schedule = Callable[[int], float]
 """Learning rate of each step of a member, counted from 0."""
 
@@ -77,6 +81,9 @@ class Plan:
     seed : int
         Seed of all randomness in a chain, together with the number of the chain. Results do not
         depend on the executor or on the number of chains.
+    epoch_steps : int or None
+        Batches of an epoch, if each member is one epoch: a member then ends each epoch, and the
+        other snapshots are parts of it. None if snapshots do not follow epochs.
     """
 
     chains: int
@@ -89,6 +96,19 @@ class Plan:
     tolerance: float | None = None
     scoring_batch_size: int = 512
     first_chain: int = 0
+    epoch_steps: int | None = None
+
+    @property
+    def parts(self) -> int:
+        """Snapshots of an epoch. 1 if snapshots do not follow epochs."""
+        return 1 if self.epoch_steps is None else min(PARTS, self.epoch_steps)
+
+    def steps_of(self, number: int, *, warmup: bool) -> int:
+        """Optimiser steps of the chunk before the snapshot of this number."""
+        if self.epoch_steps is None:
+            return self.warmup_steps if warmup else self.steps
+        part, parts = number % self.parts, self.parts
+        return (part + 1) * self.epoch_steps // parts - part * self.epoch_steps // parts
 
     @property
     def numbers(self) -> range:

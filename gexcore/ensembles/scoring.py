@@ -162,6 +162,14 @@ class TrainingBatchScorer:
         return Collected(losses, diverged(seen))
 
 
+class EpochScorer(TrainingBatchScorer):
+    """Training losses of whole epochs. All losses of a chunk steer."""
+
+    def probe(self, state: Any, trail: Trail) -> Probe:
+        """The losses along all of `trail`."""
+        return Probe(*trail.all(), None)
+
+
 def diverged(seen: NDArray[Any]) -> bool:
     """Whether a loss is not finite, or so large that its square is not."""
     with np.errstate(over="ignore"):

@@ -34,6 +34,9 @@ class Skill(Protocol):
     ceiling: float
     """Clip of losses in means that steer: well above the loss of a guess."""
 
+    chance: float
+    """Loss of a model that knows nothing."""
+
     def __call__(self, losses: Losses, indices: Indices, /) -> float:
         """Skill of a member from its losses, shape (n,), at positions `indices`, shape (n,)."""
         ...
@@ -66,6 +69,7 @@ class ClassSkill:
         self._base = base_losses
         self._by_size = by_size
         self.ceiling = default_clip(classes)
+        self.chance = math.log(classes)
 
     def __call__(self, losses: Losses, indices: Indices, /) -> float:
         labels = self._labels[indices]
@@ -115,7 +119,7 @@ class LossSkill:
     """
 
     def __init__(self, chance: float, base_losses: Losses) -> None:
-        self._chance = chance
+        self._chance = self.chance = chance
         self.ceiling = 3.0 * chance
         self._base = base_losses
 

@@ -18,6 +18,7 @@ from gexcore.backend.protocols import (
     SupportsDonation,
 )
 from gexcore.ensembles.plan import Plan, Schedule
+from gexcore.ensembles.start import Begin
 from gexcore.evaluation.losses import checked, gather
 
 
@@ -33,6 +34,10 @@ class Trail(NamedTuple):
 
     indices: list[Indices]
     losses: list[Array]
+
+    def and_then(self, later: Trail) -> Trail:
+        """The batches of this trail and of a later one."""
+        return Trail(self.indices + later.indices, self.losses + later.losses)
 
     def later_half(self) -> tuple[Indices, NDArray[Any]]:
         """Positions and losses of the second half of the steps, where the chunk shows."""
@@ -53,7 +58,7 @@ def training_batches(train: Dataset[Any]) -> Callable[[Indices, int], Any]:
 
 
 class Stepper:
-    """Optimiser steps from θ* on the training batches of one chain.
+    """Optimiser steps from a first state, θ* by default, on the training batches of one chain.
 
     The state is stepped in place if the backend can. The stepper never shares its state.
 
@@ -61,6 +66,8 @@ class Stepper:
     ----------
     done : int
         Number of earlier steps of the chain, which led to `state`.
+    begin : callable, optional
+        Makes the first state. `Backend.initial_state` by default.
     """
 
     def __init__(
@@ -72,6 +79,7 @@ class Stepper:
         *,
         done: int = 0,
         state: Any = None,
+        begin: Begin | None = None,
     ) -> None:
         self._backend = backend
         self._batch = training_batches(train)
@@ -79,7 +87,8 @@ class Stepper:
         self._owner = backend if supports(backend, SupportsDonation) else None
         for _ in range(done):
             next(self._order)
-        self.state = self.snapshot(state if done else backend.initial_state())
+        self._begin = begin or backend.initial_state
+        self.state = self.snapshot(state if done else self._begin())
         self._before = self.state
 
     def advance(self, schedule: Schedule, steps: int) -> Trail:
@@ -100,8 +109,8 @@ class Stepper:
         return trail
 
     def reset(self) -> None:
-        """Return to θ* with a fresh optimiser. The order of batches continues."""
-        self.state = self.snapshot(self._backend.initial_state())
+        """Return to the first state with a fresh optimiser. The order of batches continues."""
+        self.state = self.snapshot(self._begin())
 
     def back(self) -> None:
         """Return to the start of the last chunk with a fresh optimiser. Batches continue."""

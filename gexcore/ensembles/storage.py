@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
@@ -30,6 +31,8 @@ class Identity(NamedTuple):
         Whether members are scored on the test data during the run.
     chance_loss : float or None
         Chance loss as the user gave it.
+    start : dict
+        The settings of the first state of the chains. Empty for θ*.
     """
 
     opened: Opened
@@ -38,10 +41,42 @@ class Identity(NamedTuple):
     keep: int
     tests: bool
     chance_loss: float | None
+    start: Mapping[str, Any] = MappingProxyType({})
+
+
+class Found(NamedTuple):
+    """The findings of a search before the chains.
+
+    Parameters
+    ----------
+    scale : float
+        Scale of the start state of the chains.
+    lr : float
+        Learning rate of the first chunk of each chain.
+    limit : float
+        Mean loss from which on a chunk has diverged.
+    steps : int
+        Optimiser steps of the search.
+    left : bool
+        Whether the search left chance.
+    raised : bool
+        Whether it did so only after the scale was raised.
+    """
+
+    scale: float
+    lr: float
+    limit: float
+    steps: int = 0
+    left: bool = True
+    raised: bool = False
 
 
 class Storage(Protocol):
     """The memory of a run."""
+
+    def found(self, search: Callable[[], Found]) -> Found:
+        """The findings of a search. It runs only if they are not stored yet."""
+        ...
 
     def base(
         self, measure: Callable[[], NDArray[Any]], seen: FirstLook, tests: int | None
@@ -60,6 +95,10 @@ class Storage(Protocol):
 
 class NotStored:
     """A storage that stores nothing."""
+
+    def found(self, search: Callable[[], Found]) -> Found:
+        """Search."""
+        return search()
 
     def base(
         self, measure: Callable[[], NDArray[Any]], seen: FirstLook, tests: int | None

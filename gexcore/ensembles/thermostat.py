@@ -11,12 +11,14 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from gexcore.ensembles.plan import Constant, Schedule
 
-Status = Literal["member", "cold", "melted", "diverged", "anchor"]
+Status = Literal["member", "cold", "melted", "diverged", "anchor", "part"]
 """Status of a snapshot.
 
 A "member" has a skill in the band. A "cold" snapshot has not left θ*. A "melted" snapshot has lost
-too much skill. A "diverged" snapshot has losses that are not finite. An "anchor" is the start of
-members and no member itself.
+too much skill. A "diverged" snapshot has losses that are not finite,
+or far too large. An "anchor" is the start of
+members and no member itself. A "part" is a snapshot within an epoch, if each member is one
+epoch.
 """
 
 After = Literal["continue", "restart", "back", "reset"]
@@ -43,11 +45,14 @@ class Reading(NamedTuple):
         Mean clipped loss of the samples that steer.
     diverged : bool
         Whether any loss is not finite.
+    error : float
+        Standard error of `loss`.
     """
 
     skill: float
     loss: float
     diverged: bool = False
+    error: float = 0.0
 
 
 class Chunk(NamedTuple):

@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
+from gexcore.backend.optimizer import Optimizer
 from gexcore.backend.protocols import SupportsSelection
 from gexcore.deviations.outputs import output_of
 from gexcore.ensembles.budget import Budget
 from gexcore.ensembles.drawn import Drawn
 from gexcore.ensembles.ensemble import Geometric
-from gexcore.ensembles.plan import Cosine
+from gexcore.ensembles.plan import Cosine, Plan
+from gexcore.ensembles.relearning import Relearning
+from gexcore.errors import InvalidSettingError
 from gexcore.estimators.gexridge import GEXRidge
 from gexcore.evaluation.given import together
 from gexcore.evaluation.opening import Opened, opened
@@ -30,14 +33,16 @@ from gexcore.store import Place, stored_at
 class GEX(Geometric):
     """Mean product of loss deviations over a geometric ensemble (paper Eq. 10).
 
-    The ensemble is `gexcore.Geometric`. The deviation is Δ = ℓ(z, ψ) − ℓ(z, θ*). All weights are
-    equal. The defaults choose everything.
+    The ensemble is `gexcore.Geometric`, or the one in `ensemble`. The deviation is
+    Δ = ℓ(z, ψ) − ℓ(z, θ*). All weights are equal. The defaults choose everything.
 
     Parameters
     ----------
     chains, snapshots, lr, steps_per_snapshot, scoring, optimizer, momentum, weight_decay, \
     batch_size, chance_loss, budget, pretraining_epochs, tolerance, first_chain, seed
         Settings of `gexcore.Geometric`.
+    ensemble : Geometric or Relearning, optional
+        Another ensemble. The settings above then have no effect, and must not be set.
     floor : float
         Lower bound of the base loss in `gexcore.deviations.equation.deviations`.
     ceiling : "auto", float or None
@@ -63,6 +68,7 @@ class GEX(Geometric):
     (120,)
     """
 
+    ensemble: Geometric | Relearning | None = None
     floor: float = 0.0
     ceiling: float | Auto | None = "auto"
     keep: int = 8
@@ -74,11 +80,33 @@ class GEX(Geometric):
         if self.ceiling != "auto" and self.ceiling is not None:
             check_number("ceiling", self.ceiling, least=self.floor, above=True)
         check_count("keep", self.keep, least=0, auto=False)
+        self._check_ensemble()
 
     @property
     def needs(self) -> tuple[type, ...]:
         """Capabilities that the method needs."""
-        return (*(() if self.parameters is None else (SupportsSelection,)), *super().needs)
+        own = super().needs if self.ensemble is None else self.ensemble.needs
+        return (*(() if self.parameters is None else (SupportsSelection,)), *own)
+
+    @property
+    def longest(self) -> int:
+        """Most members that a chain can have."""
+        return super().longest if self.ensemble is None else self.ensemble.longest
+
+    def optimizer_for(self, samples: int) -> Optimizer:
+        """The optimiser of the members for so many samples."""
+        given = self.ensemble
+        return super().optimizer_for(samples) if given is None else given.optimizer_for(samples)
+
+    def plan(self, opened: Opened) -> Plan:
+        """The plan of the ensemble; see `gexcore.Geometric.plan`."""
+        return super().plan(opened) if self.ensemble is None else self.ensemble.plan(opened)
+
+    def draw(self, opened: Opened, **settings: Any) -> Drawn:
+        """Run the chains of the ensemble; see `gexcore.Geometric.draw`."""
+        if self.ensemble is not None:
+            return self.ensemble.draw(opened, **settings)
+        return super().draw(opened, **settings)
 
     @classmethod
     def paper(cls, *, chains: int = 32, steps: int = 800, lr: float = 0.05, **settings: Any) -> GEX:
@@ -203,6 +231,22 @@ class GEX(Geometric):
             ceiling=self._ceiling(drawn),
             run=Run.drawn("GEX", settings_of(self), given, drawn),
         )
+
+    def _check_ensemble(self) -> None:
+        given = self.ensemble
+        if given is None:
+            return
+        if isinstance(given, GEX) or not isinstance(given, Geometric | Relearning):
+            raise InvalidSettingError(
+                f"ensemble is {given!r}; allowed are gexcore.Geometric(...) and "
+                "gexcore.Relearning(...)"
+            )
+        doubled = [f.name for f in fields(Geometric) if getattr(self, f.name) != f.default]
+        if doubled:
+            raise InvalidSettingError(
+                f"{', '.join(doubled)} belong to the ensemble; set them in "
+                f"ensemble={type(given).__name__}(...)"
+            )
 
     def _ceiling(self, drawn: Drawn) -> float:
         # a loss of unknown scale has no reliable clip

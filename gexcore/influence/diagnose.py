@@ -153,6 +153,9 @@ def _for_a_ridge(influence: Diagnosable) -> bool:
 def _cold(influence: Diagnosable) -> float:
     if _for_a_ridge(influence):  # its members are cold on purpose
         return math.nan
+    plan = influence.run.plan
+    if plan is not None and plan.epoch_steps is not None:
+        return math.nan  # chains that relearn come back to the skill of the trained model
     skills = np.array([snapshot.skill for snapshot in influence.run.snapshots])
     known = skills[np.isfinite(skills)]
     return float((known >= Thermostat.warm).mean()) if len(known) else math.nan

@@ -121,7 +121,7 @@ class LossInfluence(Influence):
         known = vars(self).get("_findings")
         doubts = "" if known is None else f": {len(known)} finding{'' if len(known) == 1 else 's'}"
         return (
-            f"<Influence by {self.run.method}: {len(self)} samples × {len(self.table)} members "
+            f"<Influence by {self.run.label}: {len(self)} samples × {len(self.table)} members "
             f"of {chains} chains"
             f"{f' ({left_out} left out)' if left_out else ''}; "
             f"suspicion(): {SAID[self.score]}, high = probably mislabelled; self_influence(): "

@@ -90,6 +90,17 @@ class Run:
             names=given.names,
         )
 
+    @property
+    def label(self) -> str:
+        """The method, with the ensemble if it is not the method's own."""
+        if self.chosen.get("ensemble") != "relearning":
+            return self.method
+        reference = "zero" if self.chosen["reference"] == "zero" else "the reference"
+        return (
+            f"{self.method}, relearning from {self.chosen['scale']:g} of the way from {reference} "
+            f"to θ*, lr {self.chosen['first_lr']:.2g}"
+        )
+
     def count(self) -> dict[Status, int]:
         """Number of snapshots of each status."""
         found = Counter(snapshot.status for snapshot in self.snapshots)

@@ -34,6 +34,7 @@ def facts(audit: Audit) -> Facts:
             ", ".join(f"{n:,} {PLURAL.get(name, name)}" for name, n in counts.items() if n) or None,
         ),
         ("Learning rates", " – ".join(f"{rate:.3g}" for rate in rates) or None),
+        ("Chosen", _listed(run.get("chosen", {}))),
         ("Plan", _listed(run.get("plan", {}))),
         ("Settings", _listed(run.get("settings", {}))),
         ("Versions", _listed(run.get("versions", {}), " ")),

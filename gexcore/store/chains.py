@@ -18,6 +18,7 @@ from gexcore.backend.protocols import Backend, SupportsSerialization
 from gexcore.ensembles.chain import ChainResult, Position
 from gexcore.ensembles.execution import check_portable
 from gexcore.ensembles.plan import Plan
+from gexcore.ensembles.storage import Found
 from gexcore.errors import StoreError, StoreMismatchError
 from gexcore.evaluation.first_look import FirstLook
 from gexcore.store.folder import (
@@ -47,6 +48,7 @@ SHARE = 0.05
 """The largest share of the time for storing incomplete chains."""
 
 BASE = "base.json"
+SEARCH = "search.json"
 CLOSE = 1e-3
 """The largest relative difference of losses at θ* between runs: devices round differently."""
 
@@ -117,6 +119,18 @@ class ChainStore:
             self._table.extend(self._plan.numbers.stop)
             return base
 
+    def found(self, search: Callable[[], Found]) -> Found:
+        """The findings of a search, as they were stored; searched where they are not."""
+        with in_one_sentence(self._where):
+            content = self._folder.read(SEARCH)
+        if content is not None:
+            return findings(content, self._where)
+        found = search()
+        with in_one_sentence(self._where):
+            self._check()
+            self._folder.write(SEARCH, sealed(found._asdict()))
+        return found
+
     def position(self, chain: int) -> Position | None:
         """The position of a chain. None if it has not begun.
 
@@ -150,7 +164,8 @@ class ChainStore:
 
     def save(self, position: Position) -> None:
         """Store the position of a chain, if it is complete or enough time has passed."""
-        if not position.complete and (not self._portable or time.monotonic() < self._next):
+        waits = position.within or not self._portable or time.monotonic() < self._next
+        if waits and not position.complete:
             return
         started = time.monotonic()
         with in_one_sentence(self._where), _unless_overtaken(self._check):
@@ -204,6 +219,21 @@ class ChainStore:
             )
             raise StoreError(msg)
         return self._backend.from_arrays(load(content))
+
+
+def findings(content: bytes, where: str) -> Found:
+    """The findings of a search that were stored.
+
+    Raises
+    ------
+    StoreError
+        Where they are not what was stored.
+    """
+    try:
+        return Found(**opened(content))
+    except (ValueError, KeyError, TypeError) as error:
+        msg = f"{where}/checkpoints/{SEARCH} is damaged; put a copy back, or choose another store"
+        raise StoreError(msg) from error
 
 
 @contextlib.contextmanager

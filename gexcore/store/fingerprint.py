@@ -60,6 +60,7 @@ def run_fingerprint(run: Identity) -> dict[str, Any]:
             for name, value in vars(plan).items()
             if name not in ("chains", "first_chain")
         },
+        **run.start,
         "keep": run.keep,
         **_versions(given.backend.name),
     }

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from gexcore.errors import StoreError, StoreMismatchError
-from gexcore.store.chains import BASE, check_same, has_begun
+from gexcore.store.chains import BASE, SEARCH, check_same, findings, has_begun
 from gexcore.store.folder import (
     Folder,
     check_place,
@@ -82,6 +82,7 @@ def _copy(
                 raise StoreMismatchError(
                     f"{target} and {source} differ in the losses at θ*; merge stores of one machine"
                 )
+            _copy_search(folder, own, source, target)
             mine.extend(chains[-1] + 1)
             for chain in chains:
                 record = decoded(folder.read(name_of(chain)) or b"", chain, source)
@@ -90,6 +91,19 @@ def _copy(
                     _copy_chain(record, folder, table, own, mine)
                     copied.append(chain)
     return copied
+
+
+def _copy_search(folder: Folder, own: Folder, source: str, target: str) -> None:
+    content, before = folder.read(SEARCH), own.read(SEARCH)
+    if content is None:
+        return
+    if before is None:
+        findings(content, source)
+        own.write(SEARCH, content)
+    elif findings(before, target) != findings(content, source):
+        raise StoreMismatchError(
+            f"{target} and {source} start their chains differently; merge stores of one machine"
+        )
 
 
 def _copy_chain(record: Record, folder: Folder, table: Rows, own: Folder, mine: Rows) -> None:

@@ -16,7 +16,7 @@ from gexcore.ensembles.chain import Snapshot
 from gexcore.ensembles.thermostat import Status
 from gexcore.errors import StoreError
 
-Told = tuple[float, float, float, str, bool, bool]
+Told = tuple[float, float, float, str, bool, bool, float]
 """What is stored of a `Snapshot`, but for where it stands."""
 
 
@@ -27,7 +27,7 @@ class Record:
     Parameters
     ----------
     chain : int
-    snapshots : list of (lr, skill, mean loss, status, warmup, measured)
+    snapshots : list of (lr, skill, mean loss, status, warmup, measured, error)
     losses, test_losses : list of str
         SHA-256 of each member's row.
     kept : dict
@@ -65,8 +65,10 @@ class Record:
         """The snapshots of the chain."""
         statuses: dict[str, Status] = {status: status for status in get_args(Status)}
         return [
-            Snapshot(self.chain, number, lr, skill, loss, statuses[status], warmup, measured)
-            for number, (lr, skill, loss, status, warmup, measured) in enumerate(self.snapshots)
+            Snapshot(self.chain, number, lr, skill, loss, statuses[status], warmup, measured, error)
+            for number, (lr, skill, loss, status, warmup, measured, error) in enumerate(
+                self.snapshots
+            )
         ]
 
     def encoded(self) -> bytes:
@@ -77,7 +79,7 @@ class Record:
 def told_of(snapshot: Snapshot) -> Told:
     """The stored form of a snapshot."""
     s = snapshot
-    return s.lr, s.skill, s.mean_loss, str(s.status), s.warmup, s.measured
+    return s.lr, s.skill, s.mean_loss, str(s.status), s.warmup, s.measured, s.error
 
 
 def name_of(chain: int) -> str:
@@ -110,8 +112,8 @@ def decoded(content: bytes, chain: int, where: str) -> Record:
         record = Record(
             parts["chain"],
             [
-                (lr, skill, loss, status, warmups, all_)
-                for lr, skill, loss, status, warmups, all_ in parts["snapshots"]
+                (lr, skill, loss, status, warmups, all_, error)
+                for lr, skill, loss, status, warmups, all_, error in parts["snapshots"]
             ],
             parts["losses"],
             parts["test_losses"],

@@ -14,7 +14,7 @@ from gexcore.errors import InUseError, StoreError, StoreMismatchError
 from gexcore.store.folder import zarr_store
 from gexcore.store.record import Record, opened, row_digest, sealed
 
-FORMAT = 2
+FORMAT = 3
 ATTRIBUTE = "gexcore"
 
 STATUSES = ("not run", *get_args(Status))

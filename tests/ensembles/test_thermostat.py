@@ -72,7 +72,7 @@ def by_the_book(
     follows."""
     LO, WARM, STUCK, RETURNS = 0.4, 0.97, 5, 2
     t, heated, warmed, left, below, returns, before = 0, 0, False, False, 0, 0, None
-    for given_skill, loss, _ in readings:
+    for given_skill, loss, *_ in readings:
         s = given_skill if math.isfinite(given_skill) else 0.0
         target = 0.95 - 0.45 * t / (C - 1) if C > 1 else 0.95
         if warmed or heated >= warmups:

@@ -260,11 +260,11 @@ def test_versions_and_formats_are_compared(problem: Any, tmp_path: Path) -> None
     path.write_text(json.dumps(meta))
     with pytest.raises(StoreMismatchError, match=r"differs in numpy \(1\.0, now"):
         fit(problem, tmp_path / "s")
-    meta["attributes"]["gexcore"]["format"] = 3
+    meta["attributes"]["gexcore"]["format"] = 4
     path.write_text(json.dumps(meta))
     with pytest.raises(
         StoreMismatchError,
-        match=r"newer gexcore \(format 3, and this one reads 2\); update gexcore",
+        match=r"newer gexcore \(format 4, and this one reads 3\); update gexcore",
     ):
         fit(problem, tmp_path / "s")
 
@@ -328,14 +328,14 @@ def test_damage_is_told_and_not_trusted(
 
 def test_a_record_comes_back_as_it_was() -> None:
     snapshots = [
-        (0.1 * k, 1 / 3, 1e300, "member" if k % 2 else "cold", k < 4, True) for k in range(30)
+        (0.1 * k, 1 / 3, 1e300, "member" if k % 2 else "cold", k < 4, True, 0.5) for k in range(30)
     ]
     rows = ["d"] * 15
     record = Record(3, snapshots, rows, rows, {row: str(row) for row in (0, 2, 10, 14)}, "s")
     assert decoded(record.encoded(), 3, "here") == record
-    unknown = Record(3, [(0.1, float("nan"), float("inf"), "diverged", False, False)])
+    unknown = Record(3, [(0.1, float("nan"), float("inf"), "diverged", False, False, 0.0)])
     (back,) = decoded(unknown.encoded(), 3, "here").snapshots
-    assert str(back) == "(0.1, nan, inf, 'diverged', False, False)"
+    assert str(back) == "(0.1, nan, inf, 'diverged', False, False, 0.0)"
     for other in (record.encoded().replace(b"0.1", b"0.2"), record.encoded()[:-9], b"[]", b""):
         with pytest.raises(StoreError, match="damaged"):
             decoded(other, 3, "here")

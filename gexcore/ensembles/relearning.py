@@ -1,0 +1,301 @@
+"""The relearning ensemble as a value: members that relearn the data from near a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from gexcore.backend.capabilities import require
+from gexcore.backend.optimizer import Optimizer
+from gexcore.backend.protocols import SupportsDonation, SupportsParams, SupportsTrainingLosses
+from gexcore.ensembles.budget import PART_OF_PRETRAINING, Budget, limits
+from gexcore.ensembles.drawing import Prepared, check_storable, draw
+from gexcore.ensembles.drawn import Drawn
+from gexcore.ensembles.ensemble import MOST_MEMBERS
+from gexcore.ensembles.plan import PARTS, Plan
+from gexcore.ensembles.relearner import RISE, TRIALS, Relearner, Search
+from gexcore.ensembles.resolve import USER_BATCH_SIZE, batch_size_of
+from gexcore.ensembles.search import Trials, search_steps
+from gexcore.ensembles.skill import Skill
+from gexcore.ensembles.start import Shrunk, reference_of
+from gexcore.ensembles.storage import Found, Storage, Store
+from gexcore.errors import InvalidSettingError
+from gexcore.evaluation.opening import Opened
+from gexcore.evaluation.passes import Passes
+from gexcore.settings import Auto, check_choice, check_count, check_number, check_seed
+
+SEARCH_FROM = {"sgd": 1e-3, "adamw": 1e-5}
+"""Learning rates at which the search starts: small enough to do nothing."""
+
+SCALE = 0.1
+"""Scale of the start state, for classes."""
+
+SCALE_OF_NUMBERS = 0.3
+"""Scale of the start state, for other losses."""
+
+EPOCHS = 3
+"""Epochs of a chain, at least."""
+
+STEPS = 300
+"""Steps of a chain, at least: small data need more epochs."""
+
+MOST_EPOCHS = 40
+"""Epochs of a chain over the smallest data."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relearning:
+    """The relearning ensemble: members that relearn the data from near a reference.
+
+    A chain starts at reference + scale · (θ* − reference), where nearly all is forgotten, and
+    trains. What generalises is learned before wrong labels are. The losses are those of the
+    training batches before each step, so they cost nothing more. Each member is one epoch, after
+    the chain has left chance.
+
+    A search finds the learning rate first. It doubles the learning rate until the skill leaves
+    chance. Feedback then follows each chain, see `gexcore.ensembles.relearner.Relearner`.
+
+    Parameters
+    ----------
+    reference : native model or state, optional
+        What θ* shrinks towards: zero if not given. Give the pretrained weights of a fine-tuned
+        model, as a model of the same structure or in a form that the backend loads as a
+        checkpoint. Adapters (LoRA) shrink towards zero, which is right for them.
+    scale : "auto" or float
+        The part of θ* − reference that the start keeps: 0.1 for classes, 0.3 for other losses. The
+        search halves "auto" if the start state knows the labels. It doubles "auto" if the start
+        state never leaves chance.
+    chains : int or "auto"
+        Independent runs from the start state, each in its own order of batches: 2, or 1 under a
+        small budget.
+    epochs : int or "auto"
+        Epochs of each chain: 3 or 300 steps, whichever is more, at most 40. Fewer under a budget.
+    lr : "auto" or float
+        The learning rate that a chain starts with. A number skips the search.
+    optimizer : {"sgd", "adamw"} or callable
+        The default is SGD, because relearning from a small start was measured with SGD, also
+        for models that Adam trained. A callable is the framework's own factory.
+    momentum : float
+        The momentum of SGD.
+    weight_decay : float
+        The decay of SGD or AdamW. None by default: relearning needs none.
+    batch_size : int or "auto"
+        Small batches (8 to 128) cost least.
+    chance_loss : float, optional
+        Loss of a model that knows nothing, for a loss of your own.
+    budget : "auto", float or Budget
+        The most that a run may cost, see `gexcore.Geometric`. "auto" is a quarter of the
+        pretraining if `pretraining_epochs` is known, else none.
+    pretraining_epochs : float, optional
+        Epochs that the model was trained for.
+    first_chain : int
+        Number of the first chain.
+    seed : int
+        Equal seeds give equal results on the same machine.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import gexcore as gx
+    >>> from gexcore.evaluation.opening import opened
+    >>> from gexcore_numpy import MLP
+    >>> x = np.random.default_rng(0).normal(size=(64, 2))
+    >>> model = MLP([np.array([[-9.0, 9.0], [-1.0, 1.0]])], [np.zeros(2)])
+    >>> given = opened(model, (x, (x[:, 0] > 0).astype(int)), progress=False)
+    >>> gx.Relearning(epochs=4, lr=0.1).draw(given).table.losses.shape
+    (8, 64)
+    """
+
+    reference: Any = field(default=None, repr=False)
+    scale: float | Auto = "auto"
+    chains: int | Auto = "auto"
+    epochs: int | Auto = "auto"
+    lr: float | Auto = "auto"
+    optimizer: Literal["sgd", "adamw"] | Callable[..., Any] = "sgd"
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    batch_size: int | Auto = "auto"
+    chance_loss: float | None = None
+    budget: float | Budget | Auto = "auto"
+    pretraining_epochs: float | None = None
+    first_chain: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("chains", "epochs"):
+            check_count(name, getattr(self, name), most=MOST_MEMBERS)
+        check_count("batch_size", self.batch_size)
+        check_count("first_chain", self.first_chain, least=0, auto=False)
+        check_seed(self.seed)
+        if self.scale != "auto":
+            check_number("scale", self.scale)
+            if self.scale > 1:
+                raise InvalidSettingError(
+                    f"scale is {self.scale}, and must be at most 1, the trained model"
+                )
+        if self.lr != "auto":
+            check_number("lr", self.lr, above=True)
+        for name in ("momentum", "weight_decay"):
+            check_number(name, getattr(self, name))
+        for name in ("chance_loss", "pretraining_epochs"):
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name), above=True)
+        if self.budget != "auto" and not isinstance(self.budget, Budget):
+            check_number("budget", self.budget, above=True)
+        if not callable(self.optimizer):
+            check_choice("optimizer", self.optimizer, tuple(SEARCH_FROM))
+
+    @property
+    def needs(self) -> tuple[type, ...]:
+        """Capabilities that the members ask of the backend."""
+        return (SupportsParams, SupportsTrainingLosses, SupportsDonation)
+
+    @property
+    def longest(self) -> int:
+        """Most members that a chain can have."""
+        return self.epochs if isinstance(self.epochs, int) else MOST_EPOCHS
+
+    def optimizer_for(self, samples: int) -> Optimizer:
+        """The optimiser of the members: what to give a backend that you make."""
+        return Optimizer(
+            name=self.optimizer, momentum=self.momentum, weight_decay=self.weight_decay
+        )
+
+    def plan(self, opened: Opened) -> Plan:
+        """The plan that `draw` follows; a budget in seconds takes timings first.
+
+        Raises
+        ------
+        InvalidSettingError
+            If the batch is larger than the data, or the budget too small.
+        MissingCapabilityError
+            If the backend has no flat parameters or no losses of training batches.
+        """
+        require(opened.backend, *self.needs, by="the relearning ensemble")
+        n, found = len(opened.data), self._limits(opened)
+        for plan in self._plans(n):
+            cost = planned_passes(plan, n, searched=self.lr == "auto")
+            if all(limit.allows(cost) for limit in found):
+                return plan
+        if self.budget == "auto":
+            return plan
+        msg = (
+            f"the budget is too small: {plan.chains} × {plan.snapshots // plan.parts} epochs and "
+            "the search, the least that these settings allow, cost as much as "
+            f"{cost.epochs(n):.3g} forward passes over the data; raise the budget, or set chains, "
+            "epochs or lr"
+        )
+        raise InvalidSettingError(msg)
+
+    def draw(
+        self,
+        opened: Opened,
+        *,
+        keep: int = 0,
+        store: Store | None = None,
+        executor: Executor | None = None,
+        title: str = "ensemble",
+    ) -> Drawn:
+        """Run the search and the chains; for parameters and errors see `gexcore.Geometric.draw`."""
+        check_storable(store, self.budget)
+        opened = opened.stepping_with(self.optimizer_for(len(opened.data)))
+        plan = self.plan(opened)
+        start = Shrunk(self._scale(opened), reference_of(opened.backend, self.reference))
+        epochs, name = plan.snapshots // plan.parts, self.optimizer
+        first = SEARCH_FROM[name if isinstance(name, str) else "sgd"]
+        controller = Relearner(
+            first if isinstance(self.lr, str) else self.lr, float("inf"), plan.parts, epochs
+        )
+        chosen_scale = self.scale == "auto" and self.lr == "auto"
+        settings = {"start": [start.scale, start.digest, chosen_scale, self.lr == "auto"]}
+
+        def prepare(measure: Skill | None, storage: Storage) -> Prepared:
+            if measure is None or self.lr != "auto":
+                limit = float("inf") if measure is None else RISE * measure.chance
+                found = Found(start.scale, controller.lr, limit)
+            else:
+                trials = Trials(
+                    opened.backend, opened.train, measure, plan, Search(first, measure.chance)
+                )
+                found = storage.found(lambda: trials.run(start, fixed=not chosen_scale))
+            return Prepared(
+                replace(controller, lr=found.lr, limit=found.limit),
+                replace(start, scale=found.scale),
+                Passes(step=found.steps * plan.batch_size),
+                {
+                    "ensemble": "relearning",
+                    "scale": found.scale,
+                    "reference": "zero" if self.reference is None else "given",
+                    "first_lr": found.lr,
+                    "left_chance": found.left,
+                    "scale_raised": found.raised,
+                },
+            )
+
+        return draw(
+            opened,
+            plan,
+            controller,
+            keep=keep,
+            chance_loss=self.chance_loss,
+            steers=self.lr == "auto",
+            store=store,
+            executor=executor,
+            title=title,
+            settings=settings,
+            planned=planned_passes(plan, len(opened.data), searched=self.lr == "auto"),
+            prepare=prepare,
+        )
+
+    def _scale(self, opened: Opened) -> float:
+        if not isinstance(self.scale, str):
+            return self.scale
+        return SCALE if opened.seen.labels is not None else SCALE_OF_NUMBERS
+
+    def _limits(self, opened: Opened) -> list[Any]:
+        budget = self.budget
+        if isinstance(budget, str):
+            if self.pretraining_epochs is None:
+                return []
+            epochs = PART_OF_PRETRAINING * Passes(step=1).epochs(1) * self.pretraining_epochs
+            budget = Budget(epochs=epochs)
+        elif not isinstance(budget, Budget):
+            budget = Budget(epochs=budget)
+        return limits(budget, opened.backend, opened.data, batch_size=USER_BATCH_SIZE)
+
+    def _plans(self, n: int) -> Iterator[Plan]:
+        """Plans in the order of preference. The cheapest is last."""
+        size = batch_size_of(n) if self.batch_size == "auto" else self.batch_size
+        if size > n:
+            raise InvalidSettingError(
+                f"batch_size is {size}, and the data has {n} samples; choose at most that many"
+            )
+        steps = n // size
+        usual = min(MOST_EPOCHS, max(EPOCHS, -(-STEPS // steps)))
+        for chains in (2, 1) if self.chains == "auto" else (self.chains,):
+            least = 2 if chains > 1 else 1
+            lengths = range(usual, least - 1, -1) if self.epochs == "auto" else (self.epochs,)
+            for epochs in lengths:
+                yield Plan(
+                    chains=chains,
+                    snapshots=epochs * min(PARTS, steps),
+                    steps=-(-steps // min(PARTS, steps)),
+                    warmups=0,
+                    batch_size=size,
+                    scoring="training_batches",
+                    seed=self.seed,
+                    first_chain=self.first_chain,
+                    epoch_steps=steps,
+                )
+
+
+def planned_passes(plan: Plan, n: int, *, searched: bool) -> Passes:
+    """The most passes of a run, with one search if there is one.
+
+    A start state that has to be changed takes another search.
+    """
+    epochs, search = plan.snapshots // plan.parts, TRIALS * search_steps(plan) if searched else 0
+    steps = plan.chains * epochs * (plan.epoch_steps or 0) + search
+    return Passes(forward=2 * n, step=steps * plan.batch_size)

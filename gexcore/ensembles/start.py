@@ -1,0 +1,92 @@
+"""Start states: where the chains of an ensemble begin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from gexcore.backend.capabilities import require
+from gexcore.backend.data import to_numpy
+from gexcore.backend.digests import columns_digest
+from gexcore.backend.protocols import Backend, SupportsCheckpoints
+from gexcore.errors import InvalidModelError
+
+Begin = Callable[[], Any]
+"""Makes the state that a chain begins with."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shrunk:
+    """θ* moved towards a reference: reference + scale · (θ* − reference).
+
+    Only trainable parameters move. Buffers are those of θ*, the optimiser is fresh.
+
+    Parameters
+    ----------
+    scale : float
+        1 is θ*, 0 is the reference.
+    reference : array, shape (p,), optional
+        Trainable parameters of the reference. Zero if not given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gexcore.ensembles.start import Shrunk
+    >>> from gexcore_numpy import MLP, NumpyBackend
+    >>> backend = NumpyBackend(MLP([np.array([[-1.0, 1.0]])], [np.zeros(2)]))
+    >>> backend.ravel(Shrunk(0.1).state(backend)).tolist()
+    [-0.1, 0.1, 0.0, 0.0]
+    """
+
+    scale: float
+    reference: NDArray[Any] | None = None
+
+    @property
+    def digest(self) -> str | None:
+        """SHA-256 of the reference; None for zero."""
+        return None if self.reference is None else columns_digest({"θ": self.reference})
+
+    def state(self, backend: Backend[Any, Any]) -> Any:
+        """The start state of a backend with `SupportsParams`."""
+        trained = backend.initial_state()
+        moved = self.scale * to_numpy(backend.ravel(trained))  # type: ignore[attr-defined]
+        if self.reference is not None:
+            moved = moved + (1.0 - self.scale) * self.reference
+        return backend.unravel(trained, moved)  # type: ignore[attr-defined]
+
+
+def begin_of(backend: Backend[Any, Any], start: Shrunk | None) -> Begin:
+    """What makes the first state of a chain: θ* without a start of its own."""
+    return backend.initial_state if start is None else lambda: start.state(backend)
+
+
+def reference_of(backend: Backend[Any, Any], reference: Any) -> NDArray[Any] | None:
+    """The trainable parameters of a reference, shape (p,); None for None.
+
+    Parameters
+    ----------
+    reference : native model or state, optional
+        In a form that the backend loads as a checkpoint.
+
+    Raises
+    ------
+    InvalidModelError
+        If its trainable parameters are not those of the model.
+    MissingCapabilityError
+        If the backend cannot load checkpoints.
+    """
+    if reference is None:
+        return None
+    require(backend, SupportsCheckpoints, by="reference=")
+    found = to_numpy(backend.ravel(backend.load(reference)))  # type: ignore[attr-defined]
+    trained = to_numpy(backend.ravel(backend.initial_state()))  # type: ignore[attr-defined]
+    if found.shape != trained.shape:
+        msg = (
+            f"the reference has {len(found)} trainable parameters, and the model has "
+            f"{len(trained)}; give a model of the same structure"
+        )
+        raise InvalidModelError(msg)
+    return found.astype(trained.dtype, copy=False)
