@@ -107,6 +107,8 @@ class Progress(NamedTuple):
         Mean loss of each chunk of this epoch, and the square of its standard error.
     before : (mean loss, squared standard error) or None
         Numbers of the epoch before.
+    limit : float
+        Mean loss above which a chunk has diverged.
     """
 
     lr: float
@@ -115,6 +117,7 @@ class Progress(NamedTuple):
     losses: tuple[float, ...] = ()
     variances: tuple[float, ...] = ()
     before: tuple[float, float] | None = None
+    limit: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -136,20 +139,27 @@ class Relearner:
         Chunks of an epoch.
     epochs : int
         Epochs of a chain.
+    searched : bool
+        Whether a search knows the loss at the start. If not, the loss of the first chunk counts as
+        that of the start, and may be larger than `limit`.
     """
 
     lr: float
     limit: float
     parts: int
     epochs: int
+    searched: bool = True
 
     def start(self) -> tuple[Progress, Chunk | None]:
         """No chunk so far, and the first one."""
-        return Progress(self.lr), Chunk(Constant(self.lr))
+        return Progress(self.lr, limit=self.limit), Chunk(Constant(self.lr))
 
     def update(self, memory: Progress, reading: Reading, /) -> tuple[Progress, Decision]:
         """The memory and the decision after one chunk."""
-        broken = reading.diverged or not reading.loss <= self.limit
+        limit = memory.limit
+        if memory.parts == 0 and not self.searched and math.isfinite(reading.loss):
+            limit = max(limit, RISE * reading.loss)
+        broken = reading.diverged or not reading.loss <= limit
         lr, left, losses, variances = memory.lr, memory.left, memory.losses, memory.variances
         if broken:
             lr *= SETBACK
@@ -158,7 +168,7 @@ class Relearner:
             losses, variances = (*losses, reading.loss), (*variances, reading.error**2)
             if left and reading.skill < LEFT / 2:
                 lr *= 0.5
-        now = Progress(lr, memory.parts + 1, left, losses, variances, memory.before)
+        now = Progress(lr, memory.parts + 1, left, losses, variances, memory.before, limit)
         ends = now.parts % self.parts == 0
         if ends:
             now = self._after_epoch(now)
@@ -180,4 +190,4 @@ class Relearner:
         elif now.before is not None:
             fall, error = now.before[0] - mean, math.sqrt(now.before[1] + squared)
             lr *= 0.5 if fall < 2 * error else 1
-        return Progress(lr, now.parts, now.left, before=(mean, squared))
+        return Progress(lr, now.parts, now.left, before=(mean, squared), limit=now.limit)

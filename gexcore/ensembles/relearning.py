@@ -206,7 +206,11 @@ class Relearning:
         epochs, name = plan.snapshots // plan.parts, self.optimizer
         first = SEARCH_FROM[name if isinstance(name, str) else "sgd"]
         controller = Relearner(
-            first if isinstance(self.lr, str) else self.lr, float("inf"), plan.parts, epochs
+            first if isinstance(self.lr, str) else self.lr,
+            float("inf"),
+            plan.parts,
+            epochs,
+            searched=self.lr == "auto",
         )
         chosen_scale = self.scale == "auto" and self.lr == "auto"
         settings = {"start": [start.scale, start.digest, chosen_scale, self.lr == "auto"]}

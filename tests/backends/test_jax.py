@@ -284,3 +284,17 @@ def test_native_dataset() -> None:
 def test_docstring_examples(module: str) -> None:
     results = doctest.testmod(importlib.import_module(f"gexcore_jax.{module}"))
     assert results.failed == 0 < results.attempted
+
+
+def test_relearning_gives_the_oracles_losses() -> None:
+    rng = np.random.default_rng(3)
+    y = np.repeat([0, 1, 2], 20)
+    x = rng.normal(size=(60, 5)) + 4 * np.eye(5)[y]
+    mlp = MLP.init((5, 8, 3), seed=0, activation="tanh", dtype="float64")
+    gex = gx.GEX(ensemble=gx.Relearning(lr=0.05, epochs=3))
+    ours, theirs = (
+        gex.fit(model, (x, y), progress=False)
+        for model in (JaxBackend(perceptron(mlp)), NumpyBackend(mlp))
+    )
+    np.testing.assert_allclose(ours.losses, theirs.losses, rtol=1e-6)
+    assert len(ours.table) > 2

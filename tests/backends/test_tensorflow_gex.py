@@ -93,3 +93,17 @@ def test_the_demo_memorises_its_labels() -> None:
         np.array_equal(a, b) for a, b in zip(model.get_weights(), again.get_weights(), strict=True)
     )
     assert np.array_equal(state, keras.random.SeedGenerator(1).state.numpy())
+
+
+def test_a_model_relearns_to_the_losses_of_the_oracle() -> None:
+    rng = np.random.default_rng(3)
+    y = np.repeat([0, 1, 2], 20)
+    x = rng.normal(size=(60, 5)) + 4 * np.eye(5)[y]
+    mlp = MLP.init((5, 8, 3), seed=0, activation="tanh", dtype="float64")
+    ensemble = gx.Relearning(lr=0.05, epochs=3)
+    ours, theirs = (
+        gx.GEX(ensemble=ensemble).fit(backend, (x, y), progress=False)
+        for backend in (TensorFlowBackend(converted(mlp)), NumpyBackend(mlp))
+    )
+    np.testing.assert_allclose(ours.losses, theirs.losses, rtol=1e-6)
+    assert len(ours.table) > 2

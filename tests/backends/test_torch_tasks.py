@@ -107,3 +107,22 @@ def test_wrong_answers_to_several_questions_are_found() -> None:
     )
     assert ours > plain + 0.3
     assert ours > 0.9
+
+
+def test_a_network_relearns_with_batchnorm_and_from_its_pretrained_weights() -> None:
+    x, y = load_digits(return_X_y=True)
+    rng = np.random.default_rng(0)
+    wrong = rng.random(400) < 0.1
+    given = torch.from_numpy(np.where(wrong, (y[:400] + rng.integers(1, 10, 400)) % 10, y[:400]))
+    inputs = torch.from_numpy((x[:400] / 16).astype(np.float32))
+    torch.manual_seed(0)
+    layers = [nn.Linear(64, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, 10)]
+    model = nn.Sequential(*layers)
+    first = {name: value.clone() for name, value in model.state_dict().items()}
+    memorised(model, inputs, given, F.cross_entropy, epochs=60)
+    for reference in (None, first):
+        ensemble = gx.Relearning(reference=reference)
+        found = gx.GEX(ensemble=ensemble).fit(model, (inputs, given), progress=False)
+        plain = average_precision(found.checkpoint_losses, wrong)
+        assert average_precision(found.suspicion(), wrong) > max(0.85, plain + 0.1)
+        assert found.run.chosen["left_chance"]

@@ -103,6 +103,15 @@ def test_a_search_returns_from_divergence_with_a_quarter_of_the_rate() -> None:
     assert memory.lr == 1e-3
 
 
+def test_without_a_search_the_first_chunk_is_the_start() -> None:
+    high = Reading(0.0, 2 * LIMIT)
+    for searched, status in ((True, "diverged"), (False, "part")):
+        relearner = Relearner(0.1, LIMIT, PARTS, EPOCHS, searched=searched)
+        memory, decision = relearner.update(relearner.start()[0], high)
+        assert decision.status == status
+    assert relearner.update(memory, Reading(0.0, 3 * LIMIT))[1].status == "diverged"
+
+
 def test_a_stalled_loss_halves_the_rate_and_a_falling_one_keeps_it() -> None:
     falling = [Reading(0.5, 1.0 - 0.1 * (k // PARTS), error=0.01) for k in range(2 * PARTS)]
     flat = [Reading(0.5, 1.0, error=0.01) for _ in range(2 * PARTS)]
