@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from gexcore.backend.digests import file_digest
 from gexcore.decisions.prune import prune
 
 PRUNE = ("prune", "audit", "--out", "small.npz")
@@ -99,6 +101,9 @@ def test_scores_that_are_missing(cleanable, run):
     rows = [line.split(",") for line in path.read_text().splitlines()]
     rows[5][3] = ""
     path.write_text("\n".join(map(",".join, rows)) + "\n")
+    record = json.loads(Path("audit/run.json").read_text())
+    record["files"]["scores.csv"] = file_digest(path)  # as if the run had written it
+    Path("audit/run.json").write_text(json.dumps(record))
     told = run(*PRUNE, "--keep", "0.5").err
     assert "1 samples of audit have no self_influence, and pruning ranks by it" in told
     assert run(*PRUNE, "--keep", "0.5", "--by", "suspicion").code == 0
