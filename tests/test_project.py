@@ -32,7 +32,8 @@ def in_group(name: str) -> set[str]:
 
 def test_the_test_command_installs_the_test_group():
     # pip takes groups from 25.1 on only, so the command reads a file
-    assert set(listed("tests/requirements.txt")) == in_group("test")
+    differ = set(listed("tests/requirements.txt")) ^ in_group("test")
+    assert not differ, "name these in tests/requirements.txt and in a group of pyproject.toml"
 
 
 def test_every_package_of_a_group_is_pinned():
