@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -94,7 +95,8 @@ def influence(table: LossTable, chains: int) -> LossInfluence:
     of = replace(table, chains=np.arange(len(table)) * chains // len(table))
     labels = np.arange(table.samples) % CLASSES
     nothing: Any = None
-    return LossInfluence(of, table.base_losses, labels, data=nothing, members=nothing, run=nothing)
+    run: Any = SimpleNamespace(classes=CLASSES)
+    return LossInfluence(of, table.base_losses, labels, data=nothing, members=nothing, run=run)
 
 
 Work = Callable[[], Any]
