@@ -335,3 +335,37 @@ def test_columns_that_the_model_does_not_take_are_dropped() -> None:
 def test_a_fit_without_data_is_refused() -> None:
     with pytest.raises(InvalidDataError, match="the fit got no data"):
         gx.GEX().fit(nn.Linear(5, 3))
+
+
+@pytest.mark.filterwarnings("ignore")  # of Lightning itself
+def test_a_lightning_module_is_a_module_like_any_other() -> None:
+    lightning = pytest.importorskip("lightning")
+
+    class Lit(lightning.LightningModule):  # type: ignore[name-defined, misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Linear(5, 3)
+
+        def forward(self, x: Any) -> Any:
+            return self.net(x)
+
+        def training_step(self, batch: Any, number: int) -> Any:
+            return nn.functional.cross_entropy(self(batch[0]), batch[1])
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.Adam(self.parameters(), 0.1)
+
+    torch.manual_seed(0)
+    model = Lit()
+    quiet = dict.fromkeys(
+        ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
+    )
+    trainer = lightning.Trainer(max_epochs=20, accelerator="cpu", **quiet)
+    trainer.fit(model, loader(batch_size=16))
+    trained_loss = opened(model, loader().dataset).seen.losses
+    with torch.no_grad():
+        expected = nn.functional.cross_entropy(
+            model(torch.from_numpy(X)), torch.from_numpy(Y), reduction="none"
+        )
+    np.testing.assert_allclose(trained_loss, expected, rtol=1e-5, atol=1e-6)
+    assert trained_loss.mean() < np.log(3)
