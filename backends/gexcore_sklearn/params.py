@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend.refusals import check_vector
 from gexcore_sklearn.optimizers import SklearnState
 
 Place = tuple[str, int | None]
@@ -35,6 +36,7 @@ def ravel(state: SklearnState) -> NDArray[Any]:
 
 def unravel(state: SklearnState, flat: NDArray[Any]) -> SklearnState:
     """A state with these parameters, and a fresh optimiser."""
+    check_vector(flat.shape, len(ravel(state)))
     estimator = copy.copy(state.estimator)
     for name in ("coefs_", "intercepts_"):
         if hasattr(estimator, name):
