@@ -96,7 +96,8 @@ def influence(table: LossTable, chains: int) -> LossInfluence:
     labels = np.arange(table.samples) % CLASSES
     nothing: Any = None
     run: Any = SimpleNamespace(classes=CLASSES)
-    return LossInfluence(of, table.base_losses, labels, data=nothing, members=nothing, run=run)
+    members: Any = SimpleNamespace(backend=None)  # one without logits
+    return LossInfluence(of, table.base_losses, labels, data=nothing, members=members, run=run)
 
 
 Work = Callable[[], Any]
