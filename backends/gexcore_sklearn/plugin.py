@@ -17,4 +17,10 @@ def gexcore_register_backend() -> BackendSpec:
         demo="gexcore_sklearn.demo:train",
         limits="scikit-learn's estimators predict and take steps, but have no derivatives, no "
         "common inner layers and no common form of parameters",
+        files={
+            ".joblib": "gexcore_sklearn.files:read_pickle",
+            ".pkl": "gexcore_sklearn.files:read_pickle",
+            ".pickle": "gexcore_sklearn.files:read_pickle",
+            ".skops": "gexcore_sklearn.files:read_skops",
+        },
     )

@@ -23,4 +23,5 @@ def gexcore_register_backend() -> BackendSpec:
         requires=("tensorflow",),
         hint="pip install 'gexcore[tensorflow]'",
         demo="gexcore_tensorflow.demo:train",
+        files={".keras": "gexcore_tensorflow.files:read_keras"},
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gexcore.backend import BackendSpec, hookimpl
+from gexcore.backend import FOLDER, BackendSpec, hookimpl
 
 
 @hookimpl
@@ -15,4 +15,10 @@ def gexcore_register_backend() -> BackendSpec:
         requires=("torch",),
         hint="pip install 'gexcore[torch]'",
         demo="gexcore_torch.demo:train",
+        files={
+            ".pt": "gexcore_torch.files:read_module",
+            ".pth": "gexcore_torch.files:read_module",
+            ".pt2": "gexcore_torch.files:read_exported",
+            FOLDER: "gexcore_torch.files:read_pretrained",
+        },
     )

@@ -7,18 +7,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gexcore.backend.optimizer import Optimizer
-    from gexcore.backend.plugins import BackendSpec, hookimpl
+    from gexcore.backend.plugins import FOLDER, BackendSpec, StoredModel, hookimpl
     from gexcore.backend.protocols import Backend, Dataset, KroneckerBlock
 
-__all__ = ["Backend", "BackendSpec", "Dataset", "KroneckerBlock", "Optimizer", "hookimpl"]
+__all__ = [
+    "FOLDER",
+    "Backend",
+    "BackendSpec",
+    "Dataset",
+    "KroneckerBlock",
+    "Optimizer",
+    "StoredModel",
+    "hookimpl",
+]
 
 # pluggy takes longer to import than all the rest of gexcore, and few programs need it
 _HOMES = {
     "Backend": "protocols",
     "BackendSpec": "plugins",
     "Dataset": "protocols",
+    "FOLDER": "plugins",
     "KroneckerBlock": "protocols",
     "Optimizer": "optimizer",
+    "StoredModel": "plugins",
     "hookimpl": "plugins",
 }
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NamedTuple
 
 import pluggy
 
@@ -16,6 +16,27 @@ PROJECT = "gexcore"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 """The mark of a plugin's implementation of a gexcore hook."""
+
+
+FOLDER = "/"
+"""The suffix of a folder in `BackendSpec.files`."""
+
+
+class StoredModel(NamedTuple):
+    """A model that was read from a file.
+
+    Parameters
+    ----------
+    model : native model
+    inputs : callable, optional
+        Function from texts or pictures to the model's named inputs, a dict of arrays.
+    classes : tuple of str
+        Names of the classes 0 … K − 1, where the file tells them.
+    """
+
+    model: Any
+    inputs: Callable[[Any], Mapping[str, Any]] | None = None
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +64,10 @@ class BackendSpec:
         ``function(x, y, *, classes, seed) -> model``. Empty: no demo.
     limits : str
         The reason for missing capabilities, as the second half of a sentence.
+    files : mapping of str to str
+        ``"package.module:function"`` by suffix, such as ``".joblib"``, or `FOLDER`. It reads a file
+        of a trained model: ``function(path, *, trust) -> StoredModel``. Without ``trust`` it must
+        run no code of the file.
     """
 
     name: str
@@ -53,6 +78,7 @@ class BackendSpec:
     hint: str = ""
     demo: str = ""
     limits: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def missing(self) -> list[str]:
         """Import names that are not installed."""

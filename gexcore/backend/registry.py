@@ -12,13 +12,14 @@ import os
 import warnings
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 import pluggy
 
 from gexcore.backend import plugins as _hookspecs
 from gexcore.backend.optimizer import Optimizer
-from gexcore.backend.plugins import BackendSpec
+from gexcore.backend.plugins import BackendSpec, StoredModel
 from gexcore.backend.protocols import Backend
 from gexcore.errors import (
     BackendConflictError,
@@ -139,6 +140,34 @@ class BackendRegistry:
             f"{', '.join(s.name for s in specs if not s.missing())}{absent}"
         )
         raise InvalidModelError(msg)
+
+    def files(self) -> dict[str, str]:
+        """The backend that reads a file of a model, by suffix."""
+        self._load_all()
+        return {suffix: spec.name for spec in self._described() for suffix in spec.files}
+
+    def read(self, path: Path, *, suffix: str, trust: bool) -> StoredModel:
+        """The model in a file.
+
+        Parameters
+        ----------
+        path : Path
+        suffix : str
+            One of `files`.
+        trust : bool
+            Whether code in the file may run.
+
+        Raises
+        ------
+        BackendLoadError, InvalidModelError
+            If the framework is not installed, or the file holds no model that it can read.
+        """
+        name = self.files()[suffix]
+        self.get(name)  # the error names what is missing
+        spec = self.spec(name)
+        found = spec.load(spec.files[suffix])(path, trust=trust)
+        assert isinstance(found, StoredModel)
+        return found
 
     def create(
         self,

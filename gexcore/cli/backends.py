@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from gexcore.backend.capabilities import CAPABILITIES, describe
 from gexcore.backend.registry import BackendRegistry, default_registry
-from gexcore.cli.text import aligned
+from gexcore.cli.text import add_json, aligned, print_json
 
 DESCRIPTION = "Lists every backend: what it can do, or what is missing to use it."
 
@@ -34,13 +34,18 @@ class Row(NamedTuple):
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of this command."""
-    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    add_json(form)
 
 
 def run(args: argparse.Namespace) -> None:
     """Print the table."""
     found = rows(default_registry())
-    print(markdown(found) if args.markdown else table(found))
+    if args.json:
+        print_json({"backends": [row._asdict() for row in found]})
+    else:
+        print(markdown(found) if args.markdown else table(found))
 
 
 def rows(registry: BackendRegistry) -> list[Row]:

@@ -10,9 +10,10 @@ import numpy as np
 
 from gexcore.backend.data import to_numpy
 from gexcore.backend.protocols import Backend, Dataset
-from gexcore.cli.files import data_paths, read_data
+from gexcore.cli.files import data_paths, read_samples
 from gexcore.cli.model import load_model
-from gexcore.cli.text import aligned
+from gexcore.cli.reading import add_reading, reading_of
+from gexcore.cli.text import add_json, aligned, print_json
 from gexcore.ensembles.budget import planned_passes
 from gexcore.ensembles.overheads import MEMBERS, STEPS, overheads
 from gexcore.estimators.gex import GEX
@@ -48,8 +49,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("data", metavar="DATA", help="the training set, as for `gexcore score`")
     parser.add_argument(
-        "--label", metavar="COLUMN", help="column of a .csv or .parquet file that holds the labels"
+        "--trust", action="store_true", help="open a file of a model that can run code"
     )
+    add_reading(parser)
     parser.add_argument("--loss", metavar="NAME", help="cross_entropy (default), squared_error, …")
     parser.add_argument(
         "--backend", metavar="NAME", help="only where the model's type leaves a choice"
@@ -60,16 +62,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=int,
         help="(default: that of a run, or as many samples as are fast enough)",
     )
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Measure, and print the table and the estimate."""
     method = GEX(batch_size="auto" if args.batch_size is None else args.batch_size)
-    paths = data_paths(args.data)
-    source = load_model(args.model)
+    samples = read_samples(data_paths(args.data), reading_of(args))
+    source = load_model(args.model, trust=args.trust)
     given = opened(
         source.model,
-        read_data(paths, args.label),
+        samples.given_to(source.model, source.inputs, source.classes).data,
         loss=args.loss,
         backend=args.backend,
     )
@@ -79,15 +82,30 @@ def run(args: argparse.Namespace) -> None:
     size = args.batch_size or min(plan.batch_size, max(SMALLEST, int(AFFORDABLE / seconds)))
     rounds = min(ROUNDS, max(LEAST_ROUNDS, int(LEAST_ROUNDS * AFFORDABLE / (seconds * size))))
     costs = measure(backend, data, batch_size=size, repeats=rounds)
+    extra = overheads(backend, data, batch_size=size, repeats=rounds)
+    passes = planned_passes(
+        plan, len(data), refreshed=Refresher(backend, data, seed=plan.seed).samples
+    )
+    if args.json:
+        print_json(
+            {
+                "backend": backend.name,
+                "batch_size": size,
+                "rounds": rounds,
+                "costs": [cost._asdict() for cost in costs],
+                "overheads": [cost._asdict() for cost in extra],
+                "samples": len(data),
+                "forward_passes": passes.epochs(len(data)),
+                "cpu_seconds": estimate(passes, costs),
+            }
+        )
+        return
     print(
         f"{backend.name}, batches of {size} samples, CPU time of all threads, median of "
         f"{rounds} rounds:"
     )
     print(table(costs))
-    print(ratios(*overheads(backend, data, batch_size=size, repeats=rounds)))
-    passes = planned_passes(
-        plan, len(data), refreshed=Refresher(backend, data, seed=plan.seed).samples
-    )
+    print(ratios(*extra))
     print(
         f"a run of GEX on these {len(data)} samples: {plan.chains} × {plan.snapshots} "
         f"snapshots, {plan.steps} steps "

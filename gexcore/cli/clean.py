@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gexcore.cli.files import Columns
 from gexcore.cli.scored_folder import Scored, add_rate, add_scored, open_scored
+from gexcore.cli.text import add_json, print_json
 from gexcore.decisions.clean import RELABELLINGS, Cleaned, clean
 from gexcore.decisions.marks import read_marks
 from gexcore.decisions.targets import new_targets
 from gexcore.outputs.diff import diff
-from gexcore.outputs.tables import check_columns, write_columns
+from gexcore.outputs.tables import check_columns, check_frame, write_columns, write_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DESCRIPTION = (
     "Writes a new file with the data that `gexcore score` scored, its suspects relabelled or "
@@ -59,9 +65,11 @@ def add_output(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         required=True,
         type=Path,
-        help="a new .npz file (x, y and the positions as index); for tables also .csv or .parquet",
+        help="a new file: .npz (x, y and the positions as index), and for tables .csv, .tsv, "
+        ".parquet or .jsonl, with the columns as they came",
     )
     parser.add_argument("--dry-run", action="store_true", help="only say what would change")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -82,31 +90,89 @@ def run(args: argparse.Namespace) -> None:
 
 def deliver(cleaned: Cleaned, scored: Scored, args: argparse.Namespace) -> None:
     """Print the changes, and write them unless this is a dry run."""
-    columns = cleaned_columns(scored, cleaned, table=args.out.suffix.lower() != ".npz")
-    check_columns(args.out, columns)
-    print(diff(cleaned, scored.audit.labels))
-    if args.dry_run:
+    audit = scored.audit
+    if args.out.suffix.lower() == ".npz" or scored.samples.rows is None:
+        columns = cleaned_arrays(scored, cleaned, table=args.out.suffix.lower() != ".npz")
+        check_columns(args.out, columns)
+        write = partial(write_columns, args.out, columns)
+    else:
+        frame = cleaned_table(scored, cleaned, typed=args.out.suffix.lower() == ".parquet")
+        check_frame(args.out)
+        write = partial(write_frame, args.out, frame)
+    if not args.json:
+        print(diff(cleaned, audit.labels, names=audit.names))
+    if not args.dry_run:
+        write()
+    if args.json:
+        print_json(told(cleaned, scored, None if args.dry_run else args.out))
+    elif args.dry_run:
         print(f"nothing is written: without --dry-run it goes to {args.out}")
-        return
-    write_columns(args.out, columns)
-    print(f"written to {args.out}: {len(cleaned)} samples")
+    else:
+        print(f"written to {args.out}: {len(cleaned)} samples")
 
 
-def cleaned_columns(scored: Scored, cleaned: Cleaned, *, table: bool) -> Columns:
-    """The kept samples with new targets: x, y and index, or the columns of a table.
+def told(cleaned: Cleaned, scored: Scored, out: Path | None) -> dict[str, Any]:
+    """The changes, for `--json`: one row for each sample that was relabelled or left out."""
+    given, names = scored.audit.labels, scored.audit.names
+    rows = dict(zip(cleaned.indices.tolist(), cleaned.targets, strict=True))
 
-    In a table, soft targets of a column ``label`` become the columns ``label_0``, ``label_1``, ….
-    """
+    def name(code: Any) -> Any:
+        return code if names is None or np.ndim(code) else names[int(code)]
+
+    changes = [
+        {
+            "index": i,
+            "given": None if given is None else name(given[i]),
+            "new": np.asarray(name(rows[i])).tolist() if i in rows else None,
+        }
+        for i in cleaned.changed.tolist()
+    ]
+    return {
+        "samples": len(scored.audit),
+        "kept": len(cleaned),
+        "method": cleaned.method,
+        "changes": changes,
+        "out": out and str(out),
+    }
+
+
+def cleaned_arrays(scored: Scored, cleaned: Cleaned, *, table: bool) -> Columns:
+    """The kept samples with new targets: x and y, and in an archive their positions as index."""
     kept, (x, y) = cleaned.indices, scored.data
-    targets = new_targets(y, scored.audit.labels, cleaned)
-    if not table:
-        return {"x": x[kept], "y": targets, "index": kept}
-    columns: Columns = {}
-    for name, column in scored.columns.items():
-        if name != (scored.label or "y"):
-            columns[name] = column[kept]
-        elif targets.ndim == 1:
-            columns[name] = targets
-        else:
-            columns |= {f"{name}_{k}": targets[:, k] for k in range(targets.shape[1])}
-    return columns
+    names = scored.audit.names if scored.samples.y.dtype.kind in "iuf" else None
+    columns = {"x": x[kept], "y": new_targets(y, scored.audit.labels, cleaned, names=names)}
+    return columns if table else {**columns, "index": kept}
+
+
+def cleaned_table(scored: Scored, cleaned: Cleaned, *, typed: bool) -> pd.DataFrame:
+    """The kept rows with new targets. Only cells of relabelled samples differ.
+
+    Soft targets of a column ``label`` become the columns ``label_0``, ``label_1``, ….
+
+    Parameters
+    ----------
+    scored : Scored
+        Samples of a table.
+    cleaned : Cleaned
+    typed : bool
+        Whether cells are numbers, or as they came in a text file.
+    """
+    samples, audit = scored.samples, scored.audit
+    source = samples.frame if typed and samples.frame is not None else samples.rows
+    assert source is not None
+    label = samples.reading.label or "label"
+    targets = new_targets(samples.y, audit.labels, cleaned, names=audit.names)
+    frame = source.iloc[cleaned.indices].reset_index(drop=True)
+    place = list(frame.columns).index(label)
+    if targets.ndim == 2:
+        frame = frame.drop(columns=label)
+        for k in range(targets.shape[1]):
+            frame.insert(place + k, f"{label}_{k}", targets[:, k])
+        return frame
+    changed = np.isin(cleaned.indices, cleaned.changed)
+    cells = frame[label].to_numpy(dtype=object)
+    new = targets.tolist()
+    as_text = all(isinstance(cell, str) for cell in cells)
+    cells[changed] = [str(new[i]) if as_text else new[i] for i in np.flatnonzero(changed).tolist()]
+    frame[label] = cells if as_text else np.array(cells.tolist())
+    return frame

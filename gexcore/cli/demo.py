@@ -17,9 +17,9 @@ import gexcore
 from gexcore.backend.plugins import BackendSpec
 from gexcore.backend.registry import BackendRegistry, default_registry
 from gexcore.cli import output
-from gexcore.cli.outcome import outcome_of, summary
+from gexcore.cli.outcome import outcome_of, summary, told_as_json
 from gexcore.cli.settings import add_settings, given, named
-from gexcore.cli.text import aligned, most_suspect
+from gexcore.cli.text import add_json, aligned, most_suspect, print_json
 from gexcore.decisions.metrics import auc, average_precision
 from gexcore.decisions.threshold import Suspects
 from gexcore.errors import InvalidSettingError, MissingExtraError, OutputExistsError
@@ -72,6 +72,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="(default: gexcore-demo)",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    add_json(parser)
     add_settings(parser, [named("GEX")])
 
 
@@ -96,11 +97,12 @@ def run(args: argparse.Namespace) -> None:
 def _demonstrate(
     args: argparse.Namespace, method: gexcore.GEX, spec: BackendSpec, data: Noisy
 ) -> None:
-    print(f"digits: {len(data.x)} samples of 10 classes, {data.flipped.sum()} labels flipped")
+    say = (lambda _: None) if args.json else print
+    say(f"digits: {len(data.x)} samples of 10 classes, {data.flipped.sum()} labels flipped")
 
     started = time.perf_counter()
     model = spec.load(spec.demo)(data.x, data.given, classes=10, seed=method.seed)
-    print(
+    say(
         f"trained a model of {args.backend} to memorise them in "
         f"{time.perf_counter() - started:.1f} s"
     )
@@ -125,17 +127,18 @@ def _demonstrate(
         )  # a report of an earlier demo would show other scores
     output.write_files(args.out, files)
 
-    print(f"{summary(influence, outcome)}{_precision_recall(found, data.flipped)}")
-    print(
-        f"how well the flipped labels are ranked:\n{_comparison(influence, columns, data.flipped)}"
-    )
-    print(f"the most suspect:\n{most_suspect(columns, true=data.true)}")
-    print(f"written to {args.out}: {', '.join(sorted(files))}")
+    say(f"{summary(influence, outcome)}{_precision_recall(found, data.flipped)}")
+    say(f"how well the flipped labels are ranked:\n{_comparison(influence, columns, data.flipped)}")
+    say(f"the most suspect:\n{most_suspect(columns, true=data.true)}")
+    say(f"written to {args.out}: {', '.join(sorted(files))}")
     if HISTOGRAM not in files:
-        print(
+        say(
             f"{HISTOGRAM} is left out, since matplotlib is not installed; try: pip install "
             "'gexcore[report]'"
         )
+    if args.json:
+        told = told_as_json(outcome.record, found, columns)
+        print_json({**told, "flipped": np.flatnonzero(data.flipped).tolist(), "out": str(args.out)})
 
 
 def digits(noise: float, seed: int) -> Noisy:

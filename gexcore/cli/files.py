@@ -1,13 +1,16 @@
-"""Training sets in files."""
+"""Training sets in files and folders."""
 
 from __future__ import annotations
 
-import csv
 import gzip
+import hashlib
 import math
 import os
 import struct
-from collections.abc import Callable
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.backend.archives import UNREADABLE, check_fits, names_in, read_npz
-from gexcore.errors import InvalidDataError, InvalidSettingError, MissingExtraError
+from gexcore.backend.digests import file_digest
+from gexcore.cli.reading import Reading
+from gexcore.cli.samples import Samples
+from gexcore.cli.tables import TABLES, read_table
+from gexcore.errors import GexError, InvalidDataError, InvalidSettingError
 
 Columns = dict[str, NDArray[Any]]
 XY = tuple[NDArray[Any], NDArray[Any]]
@@ -23,14 +30,18 @@ Read = TypeVar("Read")
 
 IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 GZIP_MAGIC = b"\x1f\x8b"
+STANDARD_INPUT, RECEIVED = "-", "data.jsonl"
+"""The DATA that stands for standard input, and the file in which its lines are kept."""
+
 KINDS = (
-    "an .npz file with x and y, two idx files as FEATURES,LABELS, or a .csv or .parquet file "
-    "with --label"
+    "an .npz file with x and y, two idx or .npy files as FEATURES,LABELS, a .csv, .tsv, .parquet "
+    "or .jsonl file with --label, a folder of pictures, a Hugging Face dataset saved on disk, or "
+    "- for JSON lines on standard input"
 )
 
 
 def data_paths(where: str) -> list[Path]:
-    """The files that DATA names.
+    """The files or the folder that DATA names.
 
     Raises
     ------
@@ -38,6 +49,8 @@ def data_paths(where: str) -> list[Path]:
         If a file does not exist or may not be read.
     """
     whole = Path(where)
+    if os.path.isdir(where) and os.access(where, os.R_OK | os.X_OK):
+        return [whole]
     paths = [whole]
     if "," in where and not os.path.exists(where):
         paths = [Path(part.strip()) for part in where.split(",")]
@@ -65,58 +78,57 @@ def refuse_missing(path: Path, kind: str) -> None:
         raise InvalidDataError(f"{path} {'is no file' if exists else 'does not exist'}; {kind}")
 
 
-def read_data(paths: list[Path], label: str | None) -> XY:
-    """Inputs and targets of the files. Columns of tables become float64.
-
-    Parameters and errors are the same as for `read_columns`.
-    """
-    return inputs_and_targets(read_columns(paths, label), label)
-
-
-def inputs_and_targets(columns: Columns, label: str | None) -> XY:
-    """Columns x and y, or the features of a table as one array and its column `label`.
-
-    Raises
-    ------
-    InvalidDataError
-        If a table has no features.
-    """
-    if label is None:
-        return columns["x"], columns["y"]
-    features = [column.astype(np.float64) for name, column in columns.items() if name != label]
-    if not features:
-        raise InvalidDataError(f"there is no column beside {label}; give at least one feature")
-    return np.stack(features, axis=1), columns[label]
+@contextmanager
+def incoming(where: str) -> Iterator[list[Path]]:
+    """The paths of DATA; what comes on standard input is in a file for the time of the block."""
+    if where != STANDARD_INPUT:
+        yield data_paths(where)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / RECEIVED
+        path.write_bytes(sys.stdin.buffer.read())
+        yield [path]
 
 
-def read_columns(paths: list[Path], label: str | None) -> Columns:
-    """The columns of a table, or x and y from other files.
+def data_digest(path: Path) -> str:
+    """SHA-256 of a file, or of the names and contents of all files in a folder."""
+    if not path.is_dir():
+        return file_digest(path)
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")):
+        if file.is_file():
+            digest.update(f"{file.relative_to(path).as_posix()} {file_digest(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def read_samples(paths: list[Path], reading: Reading) -> Samples:
+    """The training set in these files or in this folder.
 
     Parameters
     ----------
     paths : list of Path
-        One .npz, .csv or .parquet, or a pair of idx files, features first.
-    label : str or None
-        Column of a table with the targets.
+        One .npz file, table or folder, or a pair of idx or .npy files, features first.
+    reading : Reading
 
     Raises
     ------
     InvalidDataError, InvalidSettingError, MissingExtraError
     """
-    tables: dict[str, Callable[[Path], Columns]] = {".csv": _csv, ".parquet": _parquet}
     suffix = paths[0].suffix.lower()
-    if len(paths) == 1 and suffix in tables:
-        columns = _reading(tables[suffix], paths[0], suffix)
-        if label is None or label not in columns:
-            wrong = "is missing" if label is None else f"{label} names no column of {paths[0]}"
-            raise InvalidSettingError(f"--label {wrong}; give one of {', '.join(columns)}")
-        return columns
-    if label is not None:
+    if len(paths) == 1 and paths[0].is_dir():
+        from gexcore.cli.folders import read_folder  # needs packages that other data do not
+
+        return read_folder(paths[0], reading)
+    if len(paths) == 1 and suffix in TABLES:
+        return _reading(lambda path: read_table(path, reading), paths[0], suffix)
+    if reading.label is not None:
         raise InvalidSettingError(
-            f"--label {label} is for the columns of .csv and .parquet files; leave it out"
+            f"--label {reading.label} is for the columns of tables; leave it out"
         )
+    reading.taken((), "arrays")
     if len(paths) == 2:
-        x, y = (_reading(_idx, path, "idx") for path in paths)
+        read = _npy if suffix == ".npy" else _idx
+        x, y = (_reading(read, path, suffix if suffix == ".npy" else "idx") for path in paths)
         if y.ndim != 1:
             msg = (
                 f"{paths[1]} has {y.ndim} dimensions, and labels have one; name the features "
@@ -127,13 +139,17 @@ def read_columns(paths: list[Path], label: str | None) -> Columns:
         x, y = _reading(_npz, paths[0], suffix)
     else:
         raise InvalidDataError(f"{','.join(map(str, paths))} is of no known kind; DATA is {KINDS}")
-    return {"x": x, "y": y}
+    if len(x) != len(y):
+        raise InvalidDataError(
+            f"DATA has {len(x)} inputs and {len(y)} labels; give one label for each input"
+        )
+    return Samples(y=y, x=x, reading=reading)
 
 
 def _reading(read: Callable[[Path], Read], path: Path, kind: str) -> Read:
     try:
         return read(path)
-    except (InvalidDataError, MissingExtraError):
+    except GexError:
         raise
     except UNREADABLE as error:
         told = (str(error).splitlines() or [type(error).__name__])[0]
@@ -183,61 +199,5 @@ def _idx(path: Path) -> NDArray[Any]:
     return np.frombuffer(body, dtype).reshape(shape).astype(dtype.newbyteorder("="))
 
 
-def _csv(path: Path) -> Columns:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file)
-        header = next(reader, [])
-        if not header:
-            raise ValueError("no header line")
-        rows = []
-        for row in filter(None, reader):
-            if len(row) != len(header):
-                msg = (
-                    f"line {reader.line_num} of {path} has {len(row)} cells and the header "
-                    f"{len(header)}; give one cell per column"
-                )
-                raise InvalidDataError(msg)
-            rows.append(row)
-    if len(set(header)) < len(header):
-        twice = next(name for name in header if header.count(name) > 1)
-        raise InvalidDataError(f"{path} has two columns named {twice!r}; rename one")
-    cells = zip(*rows, strict=True) if rows else ((),) * len(header)
-    return {name: _numbers(name, column, path) for name, column in zip(header, cells, strict=True)}
-
-
-def _numbers(name: str, cells: tuple[str, ...], path: Path) -> NDArray[Any]:
-    try:
-        return np.array(cells, dtype=np.int64)
-    except (ValueError, OverflowError):
-        pass
-    try:
-        return np.array(cells, dtype=np.float64)
-    except ValueError as error:
-        raise _not_numeric(name, path, str(error)) from error
-
-
-def _parquet(path: Path) -> Columns:
-    try:
-        import pandas as pd
-
-        frame = pd.read_parquet(path)
-    except ImportError as error:
-        msg = "a .parquet file needs pandas and pyarrow; try: pip install 'gexcore[report]' pyarrow"
-        raise MissingExtraError(msg) from error
-    columns = {}
-    for name in frame.columns:
-        if not pd.api.types.is_numeric_dtype(frame[name]):
-            raise _not_numeric(str(name), path, f"its type is {frame[name].dtype}")
-        column = frame[name]
-        columns[str(name)] = (
-            column.to_numpy(np.float64, na_value=np.nan) if column.hasnans else column.to_numpy()
-        )
-    return columns
-
-
-def _not_numeric(name: str, path: Path, why: str) -> InvalidDataError:
-    msg = (
-        f"column {name!r} of {path} is not numeric ({why}); only numbers are allowed: "
-        "leave the column out, or encode it (classes as 0 … K−1)"
-    )
-    return InvalidDataError(msg)
+def _npy(path: Path) -> NDArray[Any]:
+    return np.asarray(np.lib.format.open_memmap(path, mode="r"))

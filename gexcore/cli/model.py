@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -14,7 +14,8 @@ from gexcore.errors import InvalidModelError
 
 KINDS = (
     "it must be file.py:callable or package.module:callable, where the callable returns the "
-    "trained model"
+    "trained model, or a file of a trained model: .joblib, .pkl, .skops, .keras, .pt, .pt2, or a "
+    "Hugging Face model folder"
 )
 
 
@@ -25,24 +26,39 @@ class Origin(NamedTuple):
     ----------
     model : native model
     callable : str
-        Name of the callable that returned it.
+        Name of the callable that returned it. Empty for a file of a trained model.
     file : Path or None
-        File of the callable, if there is one.
+        File of the callable or of the model, if there is one.
+    inputs : callable, optional
+    classes : tuple of str
+        See `gexcore.backend.plugins.StoredModel`.
     """
 
     model: Any
     callable: str
     file: Path | None
+    inputs: Callable[[Any], Mapping[str, Any]] | None = None
+    classes: tuple[str, ...] = ()
 
 
-def load_model(where: str) -> Origin:
-    """The model that ``file.py:callable`` or ``package.module:callable`` returns.
+def load_model(where: str, *, trust: bool = False) -> Origin:
+    """The model that a callable returns, or that a file holds.
+
+    Parameters
+    ----------
+    where : str
+        ``file.py:callable``, ``package.module:callable``, or a file or folder of a model.
+    trust : bool
+        Whether code in a file of a model may run.
 
     Raises
     ------
     InvalidModelError
-        If the file or the callable fails.
+        If the file or the callable fails, or needs trust.
     """
+    path = Path(where)
+    if path.exists():
+        return _stored(path, trust=trust)
     build, file = load_callable(where, "MODEL", KINDS)
     place, _, name = where.rpartition(":")
     try:
@@ -54,6 +70,19 @@ def load_model(where: str) -> Origin:
         )
         raise InvalidModelError(msg) from error
     return Origin(model, name, file)
+
+
+def _stored(path: Path, *, trust: bool) -> Origin:
+    from gexcore.backend.plugins import FOLDER
+    from gexcore.backend.registry import default_registry
+
+    registry = default_registry()
+    suffix = FOLDER if path.is_dir() else path.suffix.lower()
+    if suffix not in registry.files():
+        raise InvalidModelError(f"MODEL is {str(path)!r}; {KINDS}")
+    sys.path.insert(0, str(Path.cwd()))  # a pickle may name a module of the user
+    found = registry.read(path, suffix=suffix, trust=trust)
+    return Origin(found.model, "", path, found.inputs, found.classes)
 
 
 def load_callable(where: str, what: str, kinds: str) -> tuple[Callable[..., Any], Path | None]:

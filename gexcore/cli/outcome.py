@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.cli.text import doubts
@@ -27,6 +28,32 @@ def outcome_of(result: Result) -> Outcome:
     """The outcome of a fit; a solver solves here."""
     columns, suspects = result.columns(), result.suspects()
     return Outcome(columns, suspects, result.so_far(), result.record())
+
+
+def with_names(
+    columns: Mapping[str, NDArray[Any]], names: Sequence[Any] | None, ids: NDArray[Any] | None
+) -> dict[str, NDArray[Any]]:
+    """Columns with the samples' own names, and with the names of classes for their numbers."""
+    found = dict(columns)
+    if ids is not None:
+        found = {"index": found.pop("index"), "id": ids, **found}
+    for column in ("label", "suggested_label") if names is not None else ():
+        if column in found:
+            codes = found[column].tolist()
+            cells = [None if code is None else names[code] for code in codes]  # type: ignore[index]
+            found[column] = np.array([*cells, None], dtype=object)[:-1]
+    return found
+
+
+def told_as_json(
+    record: Mapping[str, Any], found: Suspects, columns: Mapping[str, NDArray[Any]]
+) -> dict[str, Any]:
+    """The record of a run and its suspects, for `--json`."""
+    suspects = [
+        {name: column[i] for name, column in columns.items()} for i in found.indices.tolist()
+    ]
+    record = {name: value for name, value in record.items() if name != "snapshots"}
+    return {**record, "threshold": found.threshold._asdict(), "suspects": suspects}
 
 
 def summary(result: Result, outcome: Outcome) -> str:

@@ -71,6 +71,22 @@ def is_finished(out: Path, command: Mapping[str, Any]) -> bool:
     return (out / SCORES).exists()
 
 
+def is_finished_unbuilt(out: Path, command: Mapping[str, Any]) -> bool:
+    """Whether `is_finished` would hold if the model were as it was.
+
+    Parameters
+    ----------
+    out : Path
+    command : mapping
+        The fields that are known without the model.
+    """
+    before = previous_command(out)
+    if before is None or not (out / SCORES).exists():
+        return False
+    now = json.loads(json.dumps(command))
+    return all(before.get(name) == value for name, value in now.items())
+
+
 def begin(out: Path, command: Mapping[str, Any]) -> None:
     """Write the command that fills a folder into it."""
     write_files(out, {RUN: json.dumps({"command": command}, indent=2, ensure_ascii=False).encode()})
@@ -124,15 +140,16 @@ def result_files(
     found: Suspects,
     command: Mapping[str, Any],
     data: Sequence[Path] = (),
+    **more: Any,
 ) -> dict[str, Content | Mapping[str, Any]]:
-    """`run.json`, with the place of the data, and `scores.csv`, in the order of writing."""
-    told = {**record, "threshold": found.threshold._asdict(), "command": dict(command)}
+    """`run.json`, with the place of the data and `more`, and `scores.csv`, in this order."""
+    told = {**record, "threshold": found.threshold._asdict(), "command": dict(command), **more}
     told |= {"data": [str(path.absolute()) for path in data]} if data else {}
     return {RUN: told, SCORES: lambda file: write_csv(file, columns)}
 
 
 def _json(record: Mapping[str, Any]) -> bytes:
-    text = json.dumps(_plain(record), indent=2, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(plain(record), indent=2, allow_nan=False, ensure_ascii=False)
     return f"{text}\n".encode()
 
 
@@ -146,12 +163,12 @@ def _difference(name: str, before: Any, now: Any) -> str:
     return f"{name} ({told})" if len(told) < 40 else name
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A value in the form of JSON. Numbers that are not finite become null."""
     if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
+        return {str(name): plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -49,7 +49,7 @@ def pruned(
     InvalidSettingError
         If the share keeps nothing, or a class would vanish.
     """
-    scores, y = getattr(scored.audit, by), scored.data[1]
+    scores, y = getattr(scored.audit, by), scored.samples.y
     missing = int(np.isnan(scores).sum())
     if missing:
         raise InvalidDataError(
@@ -57,4 +57,9 @@ def pruned(
             "score them again"
         )
     kept = prune(scores, keep, labels=scored.audit.labels, class_quota=class_quota)
-    return Cleaned(kept, y[kept], np.setdiff1d(np.arange(len(y)), kept), "prune")
+    return Cleaned(
+        kept,
+        y[kept] if scored.audit.labels is None else scored.audit.labels[kept],
+        np.setdiff1d(np.arange(len(y)), kept),
+        "prune",
+    )

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.backend.digests import file_digest
-from gexcore.cli.files import data_paths, read_data
+from gexcore.cli.files import data_digest, data_paths, read_samples
+from gexcore.cli.reading import Reading, add_reading, reading_of, size
+from gexcore.cli.text import add_json, print_json
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.report import LIMIT, check_target, write_report
 from gexcore.report.audit import read_audit
@@ -38,16 +39,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "as for `gexcore score`, or a .txt file with one sample per line",
     )
     parser.add_argument(
-        "--label",
-        metavar="COLUMN",
-        help="column of labels in a .csv or .parquet file (default: as scored)",
-    )
-    parser.add_argument(
         "--image",
         metavar="HxW",
-        type=_shape,
+        type=size,
         help="show rows of numbers as pictures of this size: 28x28",
     )
+    add_reading(parser)
     parser.add_argument("--scores-only", action="store_true", help="leave the samples out")
     parser.add_argument(
         "--class-names", metavar="A,B,C", type=_names, help="names of the classes, in their order"
@@ -58,6 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", metavar="FILE", type=Path, help="(default: DIR/report.html)")
     parser.add_argument("--force", action="store_true", help="overwrite FILE")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -76,17 +74,20 @@ def run(args: argparse.Namespace) -> None:
         force=args.force,
         remarks=remarks,
     )
-    print(f"{len(audit)} samples reported in {out}")
+    if args.json:
+        print_json({"samples": len(audit), "out": str(out)})
+    else:
+        print(f"{len(audit)} samples reported in {out}")
 
 
 def _samples(
     args: argparse.Namespace, run: Mapping[str, Any]
-) -> tuple[list[str] | NDArray[Any] | None, list[str]]:
+) -> tuple[list[Any] | NDArray[Any] | None, list[str]]:
     """Samples to show, if they can be found, and remarks for the page."""
     command = run.get("command", {})
     if args.data is None:
         paths = [Path(path) for path in run.get("data", [])]
-        if not paths or not all(path.is_file() for path in paths) or not _is_scored(paths, command):
+        if not paths or not all(path.exists() for path in paths) or not _is_scored(paths, command):
             told = "The samples are not shown: the data is not any more where it was scored."
             return None, [told] if paths else []
     else:
@@ -95,13 +96,24 @@ def _samples(
     remarks = [] if _is_scored(paths, command) else [told]
     if len(paths) == 1 and paths[0].suffix.lower() == ".txt":
         return _lines(paths[0]), remarks
-    of_table = paths[0].suffix.lower() in (".csv", ".parquet")
-    x = np.asarray(read_data(paths, args.label or (command.get("label") if of_table else None))[0])
+    reading = reading_of(args)
+    if reading == Reading():
+        reading = Reading.of(command.get("reading", {}))
+    samples = read_samples(paths, reading)
+    if samples.frame is not None:
+        hidden = {reading.label}
+        columns = [reading.text] if reading.text else list(reading.columns)
+        frame = samples.frame[columns or [n for n in samples.frame.columns if n not in hidden]]
+        if args.image is None:
+            return frame.to_dict("records"), remarks
+    x = np.asarray(samples.given_to(None).x)
+    if samples.pictures:
+        x = np.rint(255 * x).astype(np.uint8)
     return (x if args.image is None else _as_pictures(x, *args.image)), remarks
 
 
 def _is_scored(paths: list[Path], command: Mapping[str, Any]) -> bool:
-    return [file_digest(path) for path in paths] == command.get("data")
+    return [data_digest(path) for path in paths] == command.get("data")
 
 
 def _as_pictures(x: NDArray[Any], height: int, width: int) -> NDArray[Any]:
@@ -125,12 +137,3 @@ def _lines(path: Path) -> list[str]:
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [])]
-
-
-def _shape(text: str) -> tuple[int, int]:
-    height, x, width = text.partition("x")
-    if not (x and height.isdecimal() and width.isdecimal() and int(height) and int(width)):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no size; give height and width, such as 28x28"
-        )
-    return int(height), int(width)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gexcore.cli.files import data_paths, read_data
+from gexcore.cli.files import data_paths, read_samples
 from gexcore.cli.model import load_callable
 from gexcore.cli.prune import pruned
 from gexcore.cli.scored_folder import Scored, add_rate, add_scored, open_scored
-from gexcore.cli.text import aligned
+from gexcore.cli.text import add_json, aligned, print_json
 from gexcore.decisions.clean import METHODS, Cleaned, clean
 from gexcore.decisions.retrain import Trial, retrain
 from gexcore.errors import InvalidSettingError
@@ -51,6 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--backend", metavar="NAME", help="only where the model's type leaves a choice"
     )
     add_rate(parser)
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -63,24 +64,28 @@ def run(args: argparse.Namespace) -> None:
             f"--with {unknown[0]} is no treatment; allowed are {', '.join(TREATMENTS)}"
         )
     scored = open_scored(args)
-    test = read_data(data_paths(args.test), scored.label)
+    test = read_samples(data_paths(args.test), scored.samples.reading)
     treatments = {name: _treated(name, scored, args) for name in names}
     trials = []
     for trial in retrain(
         train,
         scored.data,
         treatments,
-        test,
+        scored.read_alike(test),
         labels=scored.labels,
         seeds=args.seeds,
         backend=args.backend,
     ):
         trials.append(trial)
-        print(
-            f"{trial.treatment}, seed {trial.seed}: {trial.accuracy:.2%} of the test data",
-            flush=True,
-        )
-    print(f"\n{table(trials)}")
+        if not args.json:
+            print(
+                f"{trial.treatment}, seed {trial.seed}: {trial.accuracy:.2%} of the test data",
+                flush=True,
+            )
+    if args.json:
+        print_json({"trials": [trial._asdict() for trial in trials]})
+    else:
+        print(f"\n{table(trials)}")
 
 
 def table(trials: Sequence[Trial]) -> str:

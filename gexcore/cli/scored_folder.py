@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.backend.archives import UNREADABLE, read_npz
-from gexcore.backend.digests import file_digest
-from gexcore.cli.files import XY, Columns, data_paths, inputs_and_targets, read_columns
+from gexcore.cli.files import XY, data_digest, data_paths, read_samples
+from gexcore.cli.reading import Reading
+from gexcore.cli.samples import Samples
 from gexcore.decisions.clean import Predictions
 from gexcore.decisions.threshold import Suspects
 from gexcore.errors import InvalidDataError, InvalidSettingError
@@ -34,21 +35,25 @@ class Scored:
     ----------
     folder : Path
     audit : Audit
-    columns : mapping of arrays
-        Data: the columns of a table, or x and y.
-    label : str or None
-        Column of a table with the targets.
+    samples : Samples
     """
 
     folder: Path
     audit: Audit
-    columns: Columns
-    label: str | None
+    samples: Samples
 
     @property
     def data(self) -> XY:
         """Inputs and targets that were scored."""
-        return inputs_and_targets(self.columns, self.label)
+        return self.read_alike(self.samples)
+
+    def read_alike(self, samples: Samples) -> XY:
+        """Inputs and targets of these samples, text labels numbered as in the scores."""
+        texts = samples.y.dtype.kind == "U" and self.audit.names is not None
+        given = samples.given_to(
+            None, classes=list(map(str, self.audit.names or ())) if texts else ()
+        )
+        return given.x, given.y
 
     @property
     def labels(self) -> NDArray[np.intp]:
@@ -173,24 +178,22 @@ def open_scored(args: argparse.Namespace) -> Scored:
     paths = [Path(path) for path in audit.run["data"]]
     if args.data is not None:
         paths = data_paths(args.data)
-    elif not all(path.is_file() for path in paths):
+    elif not all(path.exists() for path in paths):
         raise InvalidDataError(
             f"{','.join(map(str, paths))} is not there any more; say with --data where it is now"
         )
-    if [file_digest(path) for path in paths] != command.get("data"):
+    if [data_digest(path) for path in paths] != command.get("data"):
         msg = (
             f"{','.join(map(str, paths))} is not what {args.folder} scored: its content differs; "
             "give that with --data"
         )
         raise InvalidDataError(msg)
-    label = command.get("label")
-    columns = read_columns(paths, label)
-    samples = len(columns[label or "y"])
-    if samples != len(audit):
+    samples = read_samples(paths, Reading.of(command.get("reading", {})))
+    if len(samples) != len(audit):
         raise InvalidDataError(
-            f"{args.folder} has {len(audit)} scores for {samples} samples; score the data anew"
+            f"{args.folder} has {len(audit)} scores for {len(samples)} samples; score the data anew"
         )
-    return Scored(args.folder, audit, columns, label)
+    return Scored(args.folder, audit, samples)
 
 
 def stored_predictions(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,10 +11,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.cli.output import plain
 from gexcore.influence.diagnose import Finding
 from gexcore.report.audit import score_of
 
 TOLD = 10
+
+
+def add_json(parser: argparse._ActionsContainer) -> None:
+    """Add the flag that asks for JSON."""
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON object. Numbers that are not finite are null."""
+    print(json.dumps(plain(value), indent=2, allow_nan=False, ensure_ascii=False))
 
 
 def aligned(rows: Sequence[Sequence[str]], *, indent: str = "", right: bool = True) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ from gexcore.decisions.clean import RELABELLINGS, Cleaned
 from gexcore.errors import InvalidDataError
 
 
-def new_targets(y: Any, labels: Any, cleaned: Cleaned) -> NDArray[Any]:
+def new_targets(
+    y: Any, labels: Any, cleaned: Cleaned, *, names: Sequence[Any] | None = None
+) -> NDArray[Any]:
     """The targets of ``x[cleaned.indices]``, in the form of the data if possible.
 
     Parameters
@@ -21,6 +24,8 @@ def new_targets(y: Any, labels: Any, cleaned: Cleaned) -> NDArray[Any]:
     labels : integer array, shape (samples,), optional
         The same classes as 0 … K − 1, needed if samples were relabelled.
     cleaned : Cleaned
+    names : sequence, optional
+        Names of the classes 0 … K − 1, such as in `y`. The default takes them from `y`.
 
     Returns
     -------
@@ -47,7 +52,11 @@ def new_targets(y: Any, labels: Any, cleaned: Cleaned) -> NDArray[Any]:
         return np.asarray(y[cleaned.indices])
     if y.ndim == 1:
         soft = cleaned.targets.ndim == 2
-        return cleaned.targets.astype(np.float32) if soft else _named(y, labels, cleaned.targets)
+        if soft:
+            return cleaned.targets.astype(np.float32)
+        if names is not None:
+            return np.asarray(np.asarray(names)[cleaned.targets])
+        return _named(y, labels, cleaned.targets)
     rows: NDArray[np.float32] = y[cleaned.indices].astype(np.float32)
     changed = np.isin(cleaned.indices, cleaned.changed)
     new = cleaned.targets if cleaned.targets.ndim == 2 else np.eye(y.shape[1])[cleaned.targets]

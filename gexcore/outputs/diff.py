@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from gexcore.decisions.clean import Cleaned
 SHOWN = 10
 
 
-def diff(cleaned: Cleaned, labels: Any, *, shown: int = SHOWN) -> str:
+def diff(
+    cleaned: Cleaned, labels: Any, *, names: Sequence[Any] | None = None, shown: int = SHOWN
+) -> str:
     """Counts, the most frequent changes, and the first changed samples.
 
     Parameters
@@ -21,6 +24,8 @@ def diff(cleaned: Cleaned, labels: Any, *, shown: int = SHOWN) -> str:
     cleaned : Cleaned
     labels : integer array, shape (samples,), or None
         Given classes, if targets are classes.
+    names : sequence, optional
+        Names of the classes 0 … K − 1. The default is these numbers.
     shown : int
         The most lines of each list.
 
@@ -37,9 +42,10 @@ def diff(cleaned: Cleaned, labels: Any, *, shown: int = SHOWN) -> str:
       2: 1 → left out
     """
     samples = len(cleaned) + int((~np.isin(cleaned.changed, cleaned.indices)).sum())
-    new = _new(cleaned, samples)
+    told = (lambda code: code) if names is None else names.__getitem__
+    new = _new(cleaned, samples, told)
     changes = [
-        (i, f"{new[i]}" if labels is None else f"{labels[i]} → {new[i]}")
+        (i, f"{new[i]}" if labels is None else f"{told(labels[i])} → {new[i]}")
         for i in cleaned.changed.tolist()
     ]
     left_out = samples - len(cleaned)
@@ -60,12 +66,12 @@ def diff(cleaned: Cleaned, labels: Any, *, shown: int = SHOWN) -> str:
     return "\n".join(lines)
 
 
-def _new(cleaned: Cleaned, samples: int) -> NDArray[np.object_]:
+def _new(cleaned: Cleaned, samples: int, told: Callable[[int], Any]) -> NDArray[np.object_]:
     new = np.full(samples, "left out", dtype=object)
     if cleaned.targets.ndim == 1:
-        new[cleaned.indices] = cleaned.targets
+        new[cleaned.indices] = [told(target) for target in cleaned.targets.tolist()]
     else:
-        new[cleaned.indices] = [f"mostly {row.argmax()}" for row in cleaned.targets]
+        new[cleaned.indices] = [f"mostly {told(int(row.argmax()))}" for row in cleaned.targets]
     return new
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.backend.files import check_new, write_new
 from gexcore.errors import InvalidDataError, MissingExtraError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -20,6 +23,9 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 BLOCK = 2**12
 """Rows of a .csv file that are in memory at a time."""
+
+FRAMES = (".csv", ".tsv", ".parquet", ".jsonl")
+"""Kinds of files that hold a data frame."""
 
 UNSAFE = set(',"\r\n')
 """Characters that need quotes in a text cell."""
@@ -47,6 +53,45 @@ def write_columns(path: str | Path, columns: Columns) -> None:
     path = Path(path)
     check_columns(path, columns)
     write_new(path, lambda file: KINDS[path.suffix.lower()](file, columns))
+
+
+def write_frame(path: str | Path, frame: pd.DataFrame) -> None:
+    """Write a data frame as a new .csv, .tsv, .parquet or .jsonl file, its cells as they are.
+
+    Raises
+    ------
+    OutputExistsError, InvalidSettingError, InvalidDataError
+        See `write_columns`.
+    """
+    path = Path(path)
+    check_frame(path)
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        write_new(path, lambda file: frame.to_parquet(file, index=False))
+    elif suffix == ".jsonl":
+        write_new(
+            path,
+            lambda file: frame.to_json(
+                file, orient="records", lines=True, force_ascii=False, double_precision=15
+            ),
+        )
+    else:
+        separator = "\t" if suffix == ".tsv" else ","
+        write_new(path, lambda file: frame.to_csv(file, index=False, sep=separator))
+
+
+def check_frame(path: Path) -> None:
+    """Refuse a path that `write_frame` would refuse.
+
+    Raises
+    ------
+    OutputExistsError, InvalidSettingError, InvalidDataError
+    """
+    if path.suffix.lower() not in FRAMES:
+        raise InvalidDataError(
+            f"{path} is of no known kind; name a file that ends in .npz, {', '.join(FRAMES)}"
+        )
+    check_new(path)
 
 
 def check_columns(path: Path, columns: Columns) -> None:
@@ -81,15 +126,16 @@ def write_csv(file: BinaryIO, columns: Columns) -> None:
     Floats keep every digit. Unknown values are empty. A text that a spreadsheet would take for a
     formula gets an apostrophe.
     """
-    file.write(f"{','.join(map(_cell, columns))}\n".encode())
+    file.write(f"{','.join(map(cell, columns))}\n".encode())
     samples = len(next(iter(columns.values())))
     for start in range(0, samples, BLOCK):
         parts = [column[start : start + BLOCK].tolist() for column in columns.values()]
-        lines = [",".join(map(_cell, row)) for row in zip(*parts, strict=True)]
+        lines = [",".join(map(cell, row)) for row in zip(*parts, strict=True)]
         file.write("".join(f"{line}\n" for line in lines).encode())
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """One value as a cell of a .csv file."""
     if isinstance(value, str):
         text = f"'{value}" if value.startswith(FORMULA) else value
         # csv.writer leaves a lone carriage return bare, and most readers then begin a new row

@@ -83,6 +83,11 @@ class Audit:
     def __len__(self) -> int:
         return len(self.suspicion)
 
+    @property
+    def names(self) -> list[Any] | None:
+        """Names of the classes, where the run knows them."""
+        return self.run.get("class_names")
+
     def ranking(self) -> NDArray[np.intp]:
         """Positions of the samples, most suspicious first. Ties keep the data's order."""
         return np.argsort(-self.suspicion, kind="stable")

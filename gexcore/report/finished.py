@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,7 +30,7 @@ class Command(msgspec.Struct):
 
     name: str
     data: list[str] | None = None
-    label: str | None = None
+    reading: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class Begun(msgspec.Struct):
@@ -86,6 +86,7 @@ class Record(Begun, kw_only=True):
     samples: Count
     data: list[str] = msgspec.field(default_factory=list)
     classes: Annotated[int, msgspec.Meta(ge=0, le=MOST_CLASSES)] | None = None
+    class_names: list[bool | int | float | str] | None = None
     seconds: float | None = None
     passes: dict[str, float] = msgspec.field(default_factory=dict)
     snapshots: Points = msgspec.field(default_factory=Points)
@@ -125,7 +126,7 @@ def read_finished(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]
         raise _unreadable(folder, f"{RUN}: {error}") from error
     check_content(folder, SCORES, run)
     try:
-        columns = read_scores(folder / SCORES, record.classes)
+        columns = read_scores(folder / SCORES, record.classes, record.class_names)
     except (ValueError, KeyError, csv.Error, OverflowError) as error:
         raise _unreadable(folder, str(error)) from error
     if len(columns["suspect"]) != record.samples:
@@ -148,14 +149,17 @@ def check_content(folder: Path, name: str, run: Mapping[str, Any]) -> None:
         )
 
 
-def read_scores(path: Path, classes: int | None) -> dict[str, NDArray[Any]]:
-    """The columns of a scores file, read row by row.
+def read_scores(
+    path: Path, classes: int | None, names: Sequence[Any] | None = None
+) -> dict[str, NDArray[Any]]:
+    """The columns of a scores file, read row by row; `names` of the classes become numbers.
 
     Raises
     ------
     ValueError, KeyError, OverflowError, csv.Error
         If it is none, or a class is outside 0 … classes − 1.
     """
+    known = None if names is None else _written(names)
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.reader(file)
         header = next(rows, [])
@@ -175,7 +179,7 @@ def read_scores(path: Path, classes: int | None) -> dict[str, NDArray[Any]]:
             for place, values in numbers.items():
                 values.append(float(row[place] or "nan"))
             for place, found in codes.items():
-                code = int(row[place] or -1)
+                code = int(row[place] or -1) if known is None else known[row[place]]
                 if (code == -1) != (not row[place]) or code >= (classes or MOST_CLASSES):
                     raise ValueError(f"sample {number} has the class {row[place]}")
                 found.append(code)
@@ -193,6 +197,13 @@ def read_scores(path: Path, classes: int | None) -> dict[str, NDArray[Any]]:
     if not len(suspect):
         raise ValueError(f"{path.name} has no rows")
     return columns
+
+
+def _written(names: Sequence[Any]) -> dict[str, int]:
+    """The number of each class, by its name as a cell; −1 for an empty cell."""
+    cells = {str(n).lower() if isinstance(n, bool) else str(n): i for i, n in enumerate(names)}
+    # a text that a spreadsheet would take for a formula was written with an apostrophe
+    return {f"'{cell}": code for cell, code in cells.items()} | cells | {"": -1}
 
 
 def _whole(rows: Iterator[list[str]], width: int) -> Iterator[list[str]]:

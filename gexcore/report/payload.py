@@ -24,6 +24,7 @@ def payload(
 ) -> dict[str, Any]:
     """Plain values for JSON. Columns of all samples are base64 of little-endian 16-bit integers."""
     cut = audit.cut()
+    names = audit.names if names is None else names
     edges, found = grid(audit.suspicion, cut)
     return {
         "samples": len(audit),

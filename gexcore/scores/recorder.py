@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,45 @@ class Recorder:
         recorder._numbers = recorded.numbers.tolist()
         recorder._ended = {name: list(rows) for name, rows in recorded.curves.items()}
         return recorder
+
+    @classmethod
+    def merged(cls, parts: Sequence[Recorder]) -> Recorder:
+        """One recorder of those that the ranks of one distributed training filled.
+
+        Parameters
+        ----------
+        parts : sequence of Recorder
+            Each saw a part of the samples. A sample that two saw counts once, by the first.
+
+        Raises
+        ------
+        InvalidDataError
+            If there is none, they differ in samples or epochs, or a sample has two labels.
+        """
+        if not parts or any(
+            (part.samples, part.epochs) != (parts[0].samples, parts[0].epochs) for part in parts
+        ):
+            raise InvalidDataError(
+                "the recorders differ in their samples or epochs; give those of the ranks of one "
+                "training"
+            )
+        whole = cls(parts[0].samples)
+        whole._numbers = list(parts[0]._numbers)
+        for part in parts:
+            both = (whole._given >= 0) & (part._given >= 0) & (whole._given != part._given)
+            if both.any():
+                raise InvalidDataError(
+                    f"sample {int(both.argmax())} has two labels; give positions in the training "
+                    "set on every rank"
+                )
+            whole._given = np.where(whole._given >= 0, whole._given, part._given)
+        for name in CURVES:
+            for number in range(len(whole._numbers)):
+                row = parts[0]._ended[name][number]
+                for part in parts[1:]:
+                    row = np.where(np.isnan(row), part._ended[name][number], row)
+                whole._ended[name].append(row)
+        return whole
 
     def _begin(self) -> None:
         self._seen = np.zeros(self.samples, bool)

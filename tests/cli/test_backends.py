@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from gexcore.backend.capabilities import CAPABILITIES
@@ -69,3 +71,9 @@ def test_the_command(run):
     assert outcome.out.startswith("backend ")
     assert "\nnumpy " in outcome.out
     assert run("backends", "--markdown").out.startswith("| backend |")
+
+
+def test_the_table_as_json(run):
+    told = json.loads(run("backends", "--json").out)["backends"]
+    assert {"numpy", "torch"} <= {row["name"] for row in told}
+    assert all(row["can"] is None or "forward" not in row["can"] for row in told)

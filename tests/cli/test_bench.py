@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from typing import Any
@@ -103,7 +104,7 @@ def test_the_batch_size_and_the_columns_of_a_table(project, run, blobs):
         ((*COSTS, "--batch", "8"), "unrecognized arguments: --batch 8"),
         ((*COSTS, "--loss", "huber"), "huber"),
         ((*COSTS, "--backend", "torhc"), "no backend named 'torhc'; installed: "),
-        ((*COSTS, "--label", "y"), "--label y is for the columns of .csv and .parquet files"),
+        ((*COSTS, "--label", "y"), "--label y is for the columns of tables"),
         (
             ("bench", "costs", "net.py:build", "data.npz"),
             "net.py does not exist; it must be file.py:callable",
@@ -265,3 +266,10 @@ def test_a_backend_is_still_usable_afterwards(blobs):
     measure(backend, blobs, repeats=2)
     after = gx.GEX(lr=0.05, snapshots=2).fit(backend, blobs, progress=False).suspicion()
     assert np.array_equal(before, after)
+
+
+def test_costs_as_json(project, run):
+    told = json.loads(run(*COSTS, "--json").out)
+    assert (told["backend"], told["samples"]) == ("numpy", 120)
+    assert {"read", "forward", "step"} <= {cost["name"] for cost in told["costs"]}
+    assert told["cpu_seconds"] > 0

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gexcore.cli.files import IDX_TYPES, data_paths, read_data
+from gexcore.cli.files import IDX_TYPES, data_paths, read_samples
+from gexcore.cli.reading import Reading
 from gexcore.errors import InvalidDataError, InvalidSettingError, MissingExtraError
 
 FEW = ("--chains", "2", "--snapshots", "3", "--lr", "0.1")
@@ -31,7 +32,8 @@ def frame(blobs) -> pd.DataFrame:
 
 
 def read(where, label=None):
-    return read_data(data_paths(str(where)), label)
+    given = read_samples(data_paths(str(where)), Reading(label=label)).given_to(None)
+    return given.x, given.y
 
 
 def test_the_same_data_from_every_kind_of_file_has_the_same_scores(project, run, blobs):
@@ -161,9 +163,14 @@ def test_a_pickle_is_never_opened(tmp_path):
         (
             "a,name,y\n1,Anna,0\n",
             InvalidDataError,
-            "column 'name' of .* is not numeric .*'Anna'.*; only numbers are allowed",
+            "column 'name' of .* is not numeric .*'Anna'.*; this model takes only numbers",
         ),
-        ("a,y\n1,setosa\n", InvalidDataError, "column 'y' of .* is not numeric"),
+        (
+            "a,y\n1,\n2,b\n",
+            InvalidDataError,
+            "1 labels in column 'y' of .* are missing, the first in row 0",
+        ),
+        ("a,y\n", InvalidDataError, "has a header and no row"),
         ("a,a,y\n1,1,0\n", InvalidDataError, "two columns named 'a'"),
         ("y\n1\n", InvalidDataError, "no column beside y"),
         ("a,b\n1,2\n", InvalidSettingError, "--label y names no column of .*; give one of a, b"),
@@ -182,9 +189,7 @@ def test_the_label_is_asked_for_where_it_is_needed_and_only_there(project, blobs
         InvalidSettingError, match="--label is missing; give one of height, class, width"
     ):
         read("data.csv")
-    with pytest.raises(
-        InvalidSettingError, match=r"--label y is for the columns of \.csv and \.parquet files"
-    ):
+    with pytest.raises(InvalidSettingError, match=r"--label y is for the columns of tables"):
         read("data.npz", "y")
 
 
@@ -208,7 +213,7 @@ def test_files_of_no_known_kind(project):
     for where, told in (
         ("nowhere.npz", "does not exist"),
         ("a,b", "a does not exist"),
-        (".", "is no file"),
+        (".", "has no pictures; give a folder with one folder of pictures per class"),
     ):
         with pytest.raises(InvalidDataError, match=told):
             read(where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
@@ -163,3 +164,10 @@ def test_what_cannot_be_retrained(three):
         list(retrain(lambda x, y: MODEL, data, {}, data))
     with pytest.raises(InvalidModelError, match=r"no backend takes a model of type builtins\.int"):
         list(retrain(lambda x, y, *, seed: 3, data, {}, data))
+
+
+def test_trials_as_json(project, run):
+    args = ("--test", "test.npz", "--seeds", "1", "--with", "drop", "--json")
+    told = json.loads(run("retrain", "recipe.py:train", "audit", *args).out)["trials"]
+    assert [(trial["treatment"], trial["seed"]) for trial in told][1:] == [("drop", 0)]
+    assert all(0 <= trial["accuracy"] <= 1 for trial in told)

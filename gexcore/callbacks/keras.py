@@ -1,0 +1,176 @@
+"""A callback for Keras on TensorFlow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from gexcore.callbacks.training import TrainingRecord
+from gexcore.errors import InvalidDataError, InvalidSettingError
+from gexcore.settings import check_count
+
+
+class KerasRecord(keras.callbacks.Callback):  # type: ignore[misc]
+    """Records the training of a Keras classifier as it runs: no pass of its own.
+
+    `data` gives the batches, in a new random order each epoch. The outputs are those of the
+    training step, so dropout is on. Keras must not shuffle the batches again.
+
+    Parameters
+    ----------
+    x, y : arrays
+        Inputs, and labels 0 … K − 1 of shape (samples,).
+    batch_size : int
+    every : int
+        A checkpoint, a list of weights, is kept after each epoch that this divides. 0: none.
+    probabilities : bool
+        Whether the model ends in a softmax. Their logarithms are then the logits.
+    seed : int
+        Seed of the order.
+
+    Attributes
+    ----------
+    data : keras.utils.PyDataset
+        What ``fit`` trains on.
+    record : TrainingRecord
+        With ``record.recorder`` and ``record.checkpoints``.
+
+    Examples
+    --------
+    ::
+
+        record = KerasRecord(x, y, batch_size=32, every=1)
+        model.fit(record.data, epochs=5, shuffle=False, callbacks=[record])
+        AUM(recorder=record.recorder).fit()
+    """
+
+    def __init__(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        batch_size: int = 32,
+        every: int = 0,
+        probabilities: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        check_count("batch_size", batch_size, auto=False)
+        self.data = _Batches(np.asarray(x), np.asarray(y), batch_size, seed)
+        self.record = TrainingRecord(len(self.data.y), every=every)
+        self._probabilities = probabilities
+        self._kept: Any = None
+        self._labels: Any = None
+
+    @property
+    def recorder(self) -> Any:
+        """The recorder of the training."""
+        return self.record.recorder
+
+    @property
+    def checkpoints(self) -> list[Any]:
+        """The lists of weights that were kept."""
+        return self.record.checkpoints
+
+    def set_model(self, model: Any) -> None:
+        """Let the training step leave its outputs behind.
+
+        Raises
+        ------
+        InvalidSettingError
+            If several steps run at once.
+        """
+        super().set_model(model)
+        if getattr(model, "steps_per_execution", 1) != 1:
+            raise InvalidSettingError(
+                "steps_per_execution is above 1, and each step is recorded; leave it at 1"
+            )
+        self._size, computed = self.data.size, model.compute_loss
+        self._original = computed
+
+        def compute_loss(
+            x: Any = None,
+            y: Any = None,
+            y_pred: Any = None,
+            sample_weight: Any = None,
+            training: bool = True,
+        ) -> Any:
+            if training:
+                self._keep(y, y_pred)
+            return computed(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
+
+        model.compute_loss = compute_loss
+        model.train_function = None  # an old one would not call it
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Keep one batch.
+
+        Raises
+        ------
+        InvalidDataError
+            If ``fit`` trains on other batches than those of `data`.
+        """
+        indices = self.data.indices(batch)
+        outputs = self._kept.numpy()[: len(indices)]
+        if not np.array_equal(self._labels.numpy()[: len(indices)], self.data.y[indices]):
+            raise InvalidDataError(
+                "fit trains on other batches than the record gives; call "
+                "fit(record.data, shuffle=False, callbacks=[record])"
+            )
+        if self._probabilities:
+            outputs = np.log(np.maximum(outputs, np.finfo(outputs.dtype).tiny))
+        self.record.batch(indices, logits=outputs, labels=self.data.y[indices])
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """End the epoch of the record."""
+        self.record.epoch(self.model.get_weights())
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Leave the model as it was."""
+        self.model.compute_loss = self._original
+        self.model.train_function = None
+
+    def _keep(self, y: Any, outputs: Any) -> None:
+        if self._kept is None:
+            with tf.init_scope():
+                shape = (self._size, *outputs.shape[1:])
+                self._kept = tf.Variable(tf.zeros(shape, outputs.dtype), trainable=False)
+                self._labels = tf.Variable(tf.zeros((self._size,), y.dtype), trainable=False)
+        rows = self._size - tf.shape(outputs)[0]
+        padded = tf.pad(outputs, [[0, rows], *[[0, 0]] * (len(outputs.shape) - 1)])
+        self._kept.assign(tf.ensure_shape(padded, self._kept.shape))
+        labels = tf.pad(tf.reshape(y, [-1]), [[0, rows]])
+        self._labels.assign(tf.ensure_shape(labels, self._labels.shape))
+
+
+class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
+    """The training set in batches, in an order that the record knows."""
+
+    def __init__(self, x: NDArray[Any], y: NDArray[Any], size: int, seed: int) -> None:
+        super().__init__()
+        self.x, self.y, self.size, self.seed = x, y, size, seed
+        self.epoch = 0
+        self._shuffle()
+
+    def __len__(self) -> int:
+        return -(-len(self.y) // self.size)
+
+    def __getitem__(self, batch: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        at = self.indices(batch)
+        return self.x[at], self.y[at]
+
+    def indices(self, batch: int) -> NDArray[np.intp]:
+        """Positions of the samples of a batch of this epoch."""
+        return self.order[batch * self.size : (batch + 1) * self.size]
+
+    def on_epoch_end(self) -> None:
+        """Begin the next epoch."""
+        self.epoch += 1
+        self._shuffle()
+
+    def _shuffle(self) -> None:
+        self.order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.y))
