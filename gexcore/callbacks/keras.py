@@ -106,6 +106,10 @@ class KerasRecord(keras.callbacks.Callback):  # type: ignore[misc]
         model.compute_loss = compute_loss
         model.train_function = None  # an old one would not call it
 
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Choose the order of the epoch, before its first batch is read."""
+        self.data.shuffle(epoch)
+
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Keep one batch.
 
@@ -153,8 +157,7 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def __init__(self, x: NDArray[Any], y: NDArray[Any], size: int, seed: int) -> None:
         super().__init__()
         self.x, self.y, self.size, self.seed = x, y, size, seed
-        self.epoch = 0
-        self._shuffle()
+        self.shuffle(0)
 
     def __len__(self) -> int:
         return -(-len(self.y) // self.size)
@@ -167,10 +170,6 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
         """Positions of the samples of a batch of this epoch."""
         return self.order[batch * self.size : (batch + 1) * self.size]
 
-    def on_epoch_end(self) -> None:
-        """Begin the next epoch."""
-        self.epoch += 1
-        self._shuffle()
-
-    def _shuffle(self) -> None:
-        self.order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.y))
+    def shuffle(self, epoch: int) -> None:
+        """Choose the order of an epoch."""
+        self.order = np.random.default_rng([self.seed, epoch]).permutation(len(self.y))

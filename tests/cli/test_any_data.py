@@ -27,7 +27,11 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 FEW = ("--chains", "2", "--snapshots", "4", "--lr", "0.1", "--quiet")
-WRONG = {3: "virginica", 60: "setosa", 120: "setosa"}
+WRONG = {
+    **dict.fromkeys((3, 11, 19, 27, 35), "virginica"),
+    **dict.fromkeys((60, 64, 75, 104, 112, 120, 128, 136), "setosa"),
+}
+SHARE = str(len(WRONG) / 150)
 
 
 def rows_of(path: Path | str) -> list[dict[str, str]]:
@@ -36,7 +40,7 @@ def rows_of(path: Path | str) -> list[dict[str, str]]:
 
 
 def iris() -> pd.DataFrame:
-    """The real irises with three wrong names, a missing value, and text in two more columns."""
+    """The real irises with 13 wrong names, a missing value, and text in two more columns."""
     data = load_iris(as_frame=True)
     frame = data.data.copy()
     frame.columns = ["sepal length", "sepal width", "petal length", "petal width"]
@@ -60,7 +64,7 @@ def flowers(tmp_path, monkeypatch):
         make_column_transformer(
             (numbers, list(frame.columns[1:5])), (OneHotEncoder(), ["garden"]), remainder="drop"
         ),
-        MLPClassifier((16,), max_iter=300, learning_rate_init=0.01, random_state=0),
+        MLPClassifier((16,), alpha=0.1, max_iter=300, learning_rate_init=0.01, random_state=0),
     ).fit(frame.drop(columns=["species", "plant"]), frame["species"])
     joblib.dump(pipeline, "model.joblib")
     return tmp_path
@@ -77,18 +81,20 @@ def test_the_second_example_of_the_readme(flowers, run):
     given = iris()["species"].tolist()
     assert [row["label"] for row in rows] == given
     assert {row["suggested_label"] for row in rows} == {"setosa", "versicolor", "virginica"}
-    worst = sorted(rows, key=lambda row: -float(row["suspicion"]))[:3]
-    assert {int(row["index"]) for row in worst} == set(WRONG)
+    suspects = {int(row["index"]) for row in rows if row["suspect"] == "true"}
+    assert len(suspects) >= 8
+    assert suspects <= set(WRONG)
 
-    cleaned = run("clean", "audit", "--relabel=argmax", "--rate", "0.02", "--out", "cleaned.csv")
+    cleaned = run("clean", "audit", "--relabel", "--out", "cleaned.csv")
     assert (cleaned.code, cleaned.err) == (0, "")
     before, after = (Path(name).read_text().splitlines() for name in ("iris.csv", "cleaned.csv"))
-    right = dict(enumerate(load_iris().target_names[load_iris().target]))
+    right = load_iris().target_names[load_iris().target]
+    assert len(after) == len(before)
     changed = {i - 1 for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b}
-    assert changed == set(WRONG)
-    for i in WRONG:  # nothing but the name
+    assert changed == suspects
+    for i in suspects:  # nothing but the name
         assert after[i + 1] == before[i + 1].replace(WRONG[i], right[i])
-        assert f"{i}: {WRONG[i]} → {right[i]}" in cleaned.out
+    assert f"{min(suspects)}: virginica → setosa" in cleaned.out
 
     assert run("report", "audit").code == 0
     page = Path("audit/report.html").read_text()
@@ -180,11 +186,12 @@ def test_json_lines_come_on_standard_input_and_are_kept(flowers):
     for _ in range(2):  # the second time it is scored already
         done = subprocess.run(command, input=lines, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
-    clean = ["clean", "audit", "--relabel=argmax", "--rate", "0.02", "--out", "cleaned.jsonl"]
+    clean = ["clean", "audit", "--relabel=argmax", "--rate", SHARE, "--out", "cleaned.jsonl"]
     subprocess.run([sys.executable, "-m", "gexcore", *clean], check=True, capture_output=True)
     found = pd.read_json("cleaned.jsonl", lines=True)
     assert list(found.columns) == list(iris().columns)
-    assert (found["species"] != iris()["species"]).sum() == len(WRONG)
+    changed = np.flatnonzero(found["species"] != iris()["species"])
+    assert len(set(changed) & set(WRONG)) > len(WRONG) / 2
 
 
 def test_an_id_is_kept_and_columns_are_chosen(flowers, run):
@@ -208,7 +215,7 @@ def test_labels_of_integers_stay_as_they_came(flowers, run):
     command = ("score", "codes.joblib", "codes.csv", "--label", "kind", "--trust", "--out", "audit")
     assert run(*command, *FEW).code == 0
     assert [int(row["label"]) for row in rows_of("audit/scores.csv")] == codes.tolist()
-    assert run("clean", "audit", "--relabel=argmax", "--rate", "0.02", "--out", "c.csv").code == 0
+    assert run("clean", "audit", "--relabel=argmax", "--rate", SHARE, "--out", "c.csv").code == 0
     assert set(pd.read_csv("c.csv")["kind"]) == {10, 20, -30}
 
 
@@ -347,7 +354,7 @@ def test_results_as_json(flowers, run):
     told = json.loads(run(*SCORE, "--trust", *FEW[:-1], "--json").out)
     assert (told["method"], told["samples"], told["out"]) == ("GEX", 150, "audit")
     assert all(row["label"] in {"setosa", "versicolor", "virginica"} for row in told["suspects"])
-    clean = ("clean", "audit", "--relabel=argmax", "--rate", "0.02", "--out", "c.csv", "--json")
+    clean = ("clean", "audit", "--relabel=argmax", "--rate", SHARE, "--out", "c.csv", "--json")
     dry = json.loads(run(*clean, "--dry-run").out)
     assert dry["out"] is None
     given = iris()["species"]
