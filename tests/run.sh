@@ -43,6 +43,9 @@ tests/test_*.py tests/backend tests/evaluation tests/deviations tests/influence 
 tests/ensembles tests/store
 tests/estimators tests/retraining tests/scores tests/theory
 tests/cli tests/decisions tests/outputs
+tests/callbacks/test_keras.py
+tests/callbacks/test_huggingface.py tests/callbacks/test_lightning.py
+tests/callbacks/test_training.py
 tests/report
 tests/backends/test_numpy.py tests/backends/test_sklearn.py
 bench/kernels --benchmark-disable

@@ -77,8 +77,9 @@ def test_scores_equal_those_of_a_record_kept_by_hand(tmp_path):
         if len(steps) % 5 == 1 and len(steps) > 1:
             states.append({k: v.clone() for k, v in module.state_dict().items()})
 
-    plain.model.register_forward_hook(keep, with_kwargs=True)
+    hook = plain.model.register_forward_hook(keep, with_kwargs=True)
     plain.train()
+    hook.remove()
     states.append(plain.model.state_dict())
     assert len(steps) == 15
     assert_same_scores(record.recorder, by_hand(steps, labels, per_epoch=5))
