@@ -88,11 +88,12 @@ def read_marks(path: str | Path, given: NDArray[np.intp], classes: int) -> Marks
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> import numpy as np
     >>> from gexcore.decisions.marks import read_marks
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = f"{folder}/marks.csv"
-    ...     _ = open(path, "w").write("index,label,mark,new_label\\n2,0,wrong,1\\n")
+    ...     path = Path(folder, "marks.csv")
+    ...     _ = path.write_text("index,label,mark,new_label\\n2,0,wrong,1\\n")
     ...     found = read_marks(path, np.array([1, 1, 0]), classes=2)
     >>> found.wrong, found.labels
     (array([2]), array([1]))
