@@ -15,8 +15,8 @@ def gexcore_register_backend() -> BackendSpec:
         requires=("sklearn",),
         hint="pip install 'gexcore[sklearn]'",
         demo="gexcore_sklearn.demo:train",
-        limits="scikit-learn's estimators predict and take steps, but have no derivatives, no "
-        "common inner layers and no common form of parameters",
+        limits="scikit-learn's estimators predict and take steps, but have no derivatives "
+        "and no common inner layers",
         files={
             ".joblib": "gexcore_sklearn.files:read_pickle",
             ".pkl": "gexcore_sklearn.files:read_pickle",

@@ -177,7 +177,7 @@ class TestSelection:
                 "no parameters were chosen; choose from '.*hidden/kernel', '.*hidden/bias'",
             ),
             (["head"], "no trainable parameter is named 'head'; choose from '.*hidden/kernel'"),
-            ("head/bias", "no trainable parameter is named 'h'; choose from"),
+            ("head/bias", "no trainable parameter is named '/'; choose from"),
         ],
     )
     def test_wrong_names_are_refused(self, names: Any, message: str) -> None:

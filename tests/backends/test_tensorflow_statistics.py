@@ -248,7 +248,7 @@ class TestSampleGradients:
     def test_of_what_cannot_be_scored_are_refused(self) -> None:
         backend = TensorFlowBackend(network())
         for method in (backend.sample_gradients, lambda *args: backend.kronecker(*args, seed=0)):
-            with pytest.raises(InvalidDataError, match=r"label 3 is outside 0..2"):
+            with pytest.raises(InvalidDataError, match=r"label 3 is outside 0 … 2"):
                 method(backend.initial_state(), (X, Y + 1))
 
     def test_tell_the_user_nothing_of_how_they_are_mapped(

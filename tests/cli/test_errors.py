@@ -92,7 +92,7 @@ def refused(project, run):
         ),
         (
             (*SCORE, "--method", "Shapley"),
-            "no method is named 'Shapley'; --method is one of GEX, GEXLin, IF, Arnoldi, ",
+            "no method is named 'Shapley'; --method is one of GEX, GEXLin, GEXRidge, IF, Arnoldi, ",
         ),
         (
             (*SCORE, "--method", "LastLayer"),
