@@ -161,7 +161,9 @@ def _npz(path: Path) -> XY:
     arrays = read_npz(path, ("x", "y"))
     missing = [name for name in ("x", "y") if name not in arrays]
     if missing:
-        has = ", ".join(names_in(path)) or "nothing"
+        # a name of a damaged file may hold line breaks
+        names = (name if name.isprintable() else repr(name) for name in names_in(path))
+        has = ", ".join(names) or "nothing"
         msg = (
             f"{path} has no array {' and no array '.join(missing)}, but {has}; save it as "
             "numpy.savez(file, x=…, y=…)"

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 import gexcore as gx
 from gexcore.cli.extras import READ as EXTRAS
-from gexcore.cli.files import read_data
+from gexcore.cli.files import read_samples
+from gexcore.cli.reading import Reading
 from gexcore.cli.scored_folder import open_scored
 from gexcore.errors import GexError, InvalidDataError, InvalidSettingError
 from gexcore.scores.recorder_file import read_recorded
@@ -76,17 +77,17 @@ def npy() -> bytes:
 
 
 def read_table(path: Path) -> Any:
-    return read_data([path], "label")
+    return read_samples([path], Reading(label="label"))
 
 
 def read_plain(path: Path) -> Any:
-    return read_data([path], None)
+    return read_samples([path], Reading())
 
 
 def read_idx(path: Path) -> Any:
     labels = path.with_name("labels")
     labels.write_bytes(idx(Y.astype("u1"), 0x08))
-    return read_data([path, labels], None)
+    return read_samples([path, labels], Reading())
 
 
 CSV = "a,b,label\n" + "".join(

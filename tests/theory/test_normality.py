@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from gexcore.backend.protocols import SupportsParams
 from gexcore.errors import InvalidDataError, MissingCapabilityError
 from gexcore.theory import normality, projected_gradients
 from gexcore_numpy import MLP, NumpyBackend
@@ -68,8 +69,8 @@ def test_refusals():
     for values in ([1.0, 2.0], [1.0, 1.0, 1.0]):
         with pytest.raises(InvalidDataError, match="have no shape"):
             normality(values)
-    from sklearn.linear_model import SGDClassifier
-
     x, y = np.random.default_rng(0).normal(size=(30, 2)), np.repeat([0, 1], 15)
+    backend = NumpyBackend(MLP.init((2, 2), seed=0))
+    backend.unsupported |= {SupportsParams}
     with pytest.raises(MissingCapabilityError, match="projected_gradients"):
-        projected_gradients(SGDClassifier(loss="log_loss").fit(x, y), (x, y))
+        projected_gradients(backend, (x, y))
