@@ -165,8 +165,7 @@ class BackendRegistry:
         name = self.files()[suffix]
         self.get(name)  # the error names what is missing
         spec = self.spec(name)
-        found = spec.load(spec.files[suffix])(path, trust=trust)
-        assert isinstance(found, StoredModel)
+        found: StoredModel = spec.load(spec.files[suffix])(path, trust=trust)
         return found
 
     def create(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gexcore.backend.capabilities import require
 from gexcore.backend.data import to_numpy
 from gexcore.backend.digests import columns_digest
-from gexcore.backend.protocols import Backend, SupportsCheckpoints
+from gexcore.backend.protocols import Backend, SupportsCheckpoints, SupportsParams
 from gexcore.errors import InvalidModelError
 
 Begin = Callable[[], Any]
@@ -51,11 +51,12 @@ class Shrunk:
 
     def state(self, backend: Backend[Any, Any]) -> Any:
         """The start state of a backend with `SupportsParams`."""
+        able = require(backend, SupportsParams, by="a start of its own")
         trained = backend.initial_state()
-        moved = self.scale * to_numpy(backend.ravel(trained))  # type: ignore[attr-defined]
+        moved = self.scale * to_numpy(able.ravel(trained))
         if self.reference is not None:
             moved = moved + (1.0 - self.scale) * self.reference
-        return backend.unravel(trained, moved)  # type: ignore[attr-defined]
+        return able.unravel(trained, moved)
 
 
 def begin_of(backend: Backend[Any, Any], start: Shrunk | None) -> Begin:
@@ -80,9 +81,10 @@ def reference_of(backend: Backend[Any, Any], reference: Any) -> NDArray[Any] | N
     """
     if reference is None:
         return None
-    require(backend, SupportsCheckpoints, by="reference=")
-    found = to_numpy(backend.ravel(backend.load(reference)))  # type: ignore[attr-defined]
-    trained = to_numpy(backend.ravel(backend.initial_state()))  # type: ignore[attr-defined]
+    loads = require(backend, SupportsCheckpoints, by="reference=")
+    ravel = require(backend, SupportsParams, by="reference=").ravel
+    found = to_numpy(ravel(loads.load(reference)))
+    trained = to_numpy(ravel(backend.initial_state()))
     if found.shape != trained.shape:
         msg = (
             f"the reference has {len(found)} trainable parameters, and the model has "

@@ -210,8 +210,7 @@ def _confused(influence: Diagnosable) -> float:
 
 def _confused_pair(influence: Diagnosable) -> dict[str, Any]:
     found = influence.confusion()
-    assert found is not None
-    return found._asdict()
+    return {} if found is None else found._asdict()
 
 
 def _rare_on_top(influence: Diagnosable) -> float:
