@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> None:
         predictions = None if args.method == "drop" else scored.predictions(suspects)
         deliver(clean(labels, suspects, args.method, predictions), scored, args)
         return
-    marks = read_marks(args.marks, labels, scored.classes)
+    marks = read_marks(args.marks, labels, scored.classes, names=scored.audit.names)
     found = scored.suspects(args.rate) if args.rate or scored.audit.suspect.any() else NOBODY
     suspects = marks.chosen(found)
     predictions = None if args.method == "drop" else scored.predictions(suspects)

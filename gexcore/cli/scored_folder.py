@@ -89,7 +89,8 @@ class Scored:
             if not len(found):
                 msg = (
                     f"{self.folder} has no suspects ({self.audit.threshold.reason}); name the "
-                    "share to treat with --rate"
+                    "share to treat with --rate, or review the page of `gexcore report` and give "
+                    "its marks to `gexcore clean` with --marks"
                 )
                 raise InvalidSettingError(msg)
             return found

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from gexcore.errors import InvalidDataError
 
 KINDS = ("wrong", "fine", "unsure")
 """Marks that a reviewer can give."""
+
+SHOWN = 20
+"""Names of classes that an error lists."""
 
 UNKNOWN = -1
 """The new label of a sample to which the reviewer gave none."""
@@ -69,8 +73,12 @@ class Marks:
         return Cleaned(indices, targets, changed, cleaned.method)
 
 
-def read_marks(path: str | Path, given: NDArray[np.intp], classes: int) -> Marks:
-    """Read the file ``marks.csv`` that the page exports.
+def read_marks(
+    path: str | Path, given: NDArray[np.intp], classes: int, *, names: Sequence[Any] | None = None
+) -> Marks:
+    """Read the file ``marks.csv`` that the page exports, or that was written by hand.
+
+    A label is the number of a class. A text that is no number is the name of a class.
 
     Parameters
     ----------
@@ -79,6 +87,8 @@ def read_marks(path: str | Path, given: NDArray[np.intp], classes: int) -> Marks
         The labels of the data that was reviewed.
     classes : int
         Number of classes K.
+    names : sequence of K names, optional
+        Names of the classes, for labels that are names.
 
     Raises
     ------
@@ -99,15 +109,16 @@ def read_marks(path: str | Path, given: NDArray[np.intp], classes: int) -> Marks
     (array([2]), array([1]))
     """
     rows: dict[int, tuple[str, int]] = {}
+    codes = {str(name): code for code, name in enumerate(() if names is None else names)}
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
             for number, row in enumerate(_rows(file), start=2):
-                index, mark, label = _row(row, number, given, classes)
+                index, mark, label = _row(row, number, given, classes, codes)
                 if index in rows:
                     raise InvalidDataError(f"line {number} of the marks repeats sample {index}")
                 rows[index] = mark, label
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        told = (str(error).splitlines() or [type(error).__name__])[0]
+        told = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise InvalidDataError(
             f"{path} cannot be read as marks ({told}); give the marks.csv that the page exports"
         ) from error
@@ -128,27 +139,35 @@ def _rows(file: Iterator[str]) -> Iterator[Mapping[str, str | None]]:
 
 
 def _row(
-    row: Mapping[str, str | None], number: int, given: NDArray[np.intp], classes: int
+    row: Mapping[str, str | None],
+    number: int,
+    given: NDArray[np.intp],
+    classes: int,
+    codes: Mapping[str, int],
 ) -> tuple[int, str, int]:
-    index = _whole(row.get("index"), number, "index", len(given))
+    index = _whole(row.get("index"), number, "index", len(given), {})
     mark = row.get("mark")
     if mark not in KINDS:
         allowed = ", ".join(KINDS)
         raise InvalidDataError(f"line {number} of the marks has {mark!r}; allowed are {allowed}")
-    if row.get("label") and _whole(row["label"], number, "label", classes) != given[index]:
+    if row.get("label") and _whole(row["label"], number, "label", classes, codes) != given[index]:
         raise InvalidDataError(
             f"line {number} of the marks has another label for sample {index} than the data; give "
             "the marks of this data"
         )
     new = row.get("new_label")
-    label = _whole(new, number, "new_label", classes) if new else UNKNOWN
+    label = _whole(new, number, "new_label", classes, codes) if new else UNKNOWN
     return index, mark, label
 
 
-def _whole(text: str | None, number: int, name: str, count: int) -> int:
-    if not (text or "").isdecimal() or int(text or 0) >= count:
-        raise InvalidDataError(
-            f"line {number} of the marks has {name} {text!r}, and needs a whole number from 0 to "
-            f"{count - 1}"
-        )
-    return int(text or 0)
+def _whole(text: str | None, number: int, name: str, count: int, codes: Mapping[str, int]) -> int:
+    text = text or ""
+    if text.isdecimal() and int(text) < count:
+        return int(text)
+    if text in codes and not text.isdecimal():  # the page writes numbers, never such a name
+        return codes[text]
+    shown = ", ".join(list(codes)[:SHOWN]) + (", …" if len(codes) > SHOWN else "")
+    raise InvalidDataError(
+        f"line {number} of the marks has {name} {text!r}, and needs a whole number from 0 to "
+        f"{count - 1}" + (f", or one of the names {shown}" if codes else "")
+    )

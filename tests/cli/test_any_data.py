@@ -101,6 +101,22 @@ def test_the_second_example_of_the_readme(flowers, run):
     assert '"classes":["setosa","versicolor","virginica"]' in page
 
 
+def test_marks_that_name_the_labels(flowers, run):
+    assert run(*SCORE, "--trust").code == 0
+    given = iris()["species"].tolist()
+    new = "setosa" if given[100] != "setosa" else "virginica"
+    marks, first = Path("marks.csv"), "index,label,mark,new_label\n"
+    marks.write_text(f"{first}100,{given[100]},wrong,{new}\n")
+    clean = ("clean", "audit", "--drop", "--rate", "0.02", "--marks", "marks.csv", "--out")
+    changes = json.loads(run(*clean, "cleaned.csv", "--json").out)["changes"]
+    assert {"index": 100, "given": given[100], "new": new} in changes
+
+    marks.write_text(f"{first}100,{given[100]},wrong,rose\n")
+    told = run(*clean, "refused.csv").err
+    assert "new_label 'rose'" in told
+    assert "or one of the names setosa, versicolor, virginica" in told
+
+
 def test_a_pickle_is_opened_only_with_trust(flowers, run):
     refused = run(*SCORE)
     assert refused.code == 2

@@ -35,6 +35,27 @@ def test_the_file_of_the_page_is_read(tmp_path: Path) -> None:
     assert marks.fine.tolist() == [2, 5]
 
 
+def test_labels_may_be_names(tmp_path: Path) -> None:
+    text = "index,label,mark,new_label\n4,shoe,wrong,bag\n5,2,wrong,shoe\n"
+    marks = read_marks(written(tmp_path, text), GIVEN, 3, names=np.array(["bag", "shoe", "hat"]))
+    assert marks.labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("index,label,mark\n4,bag,wrong\n", "another label for sample 4 than the data"),
+        ("index,mark,new_label\n4,wrong,boot\n", "from 0 to 2, or one of the names bag, shoe, 7"),
+        # a number is never a name: it could be the number of another class
+        ("index,mark,new_label\n4,wrong,7\n", "has new_label '7'"),
+        ("index,mark\nbag,wrong\n", "has index 'bag', and needs a whole number from 0 to 5$"),
+    ],
+)
+def test_names_of_something_else_are_refused(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(InvalidDataError, match=told):
+        read_marks(written(tmp_path, text), GIVEN, 3, names=["bag", "shoe", "7"])
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -58,7 +79,7 @@ def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00index")
     with pytest.raises(InvalidDataError, match="cannot be read as marks"):
         read_marks(path, GIVEN, 3)
-    with pytest.raises(InvalidDataError, match="cannot be read as marks"):
+    with pytest.raises(InvalidDataError, match=r"as marks \(No such file or directory\);"):
         read_marks(tmp_path / "none.csv", GIVEN, 3)
 
 
