@@ -8,7 +8,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         given = sys.argv[1:] if argv is None else argv
         _parser(given).parse_args(given, namespace=args)
         with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
+            warnings.showwarning = _warnings_shown_once()
             args.run(args)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -132,5 +132,12 @@ def _tell(sentence: str, code: int, *, debug: bool) -> int:
     return code
 
 
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"gexcore: warning: {message}", file=sys.stderr)
+def _warnings_shown_once() -> Callable[..., None]:
+    shown: set[str] = set()
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        if str(message) not in shown:
+            shown.add(str(message))
+            print(f"gexcore: warning: {message}", file=sys.stderr)
+
+    return show

@@ -59,6 +59,8 @@ def load_model(where: str, *, trust: bool = False) -> Origin:
     path = Path(where)
     if path.exists():
         return _stored(path, trust=trust)
+    if ":" not in where and (path.suffix or path.parent != Path()):
+        raise InvalidModelError(f"MODEL {where} does not exist; {KINDS}")
     build, file = load_callable(where, "MODEL", KINDS)
     place, _, name = where.rpartition(":")
     try:

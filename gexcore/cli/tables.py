@@ -145,8 +145,8 @@ def _labels(column: pd.Series[Any], cells: pd.Series[Any], name: str, where: str
     missing = cells.isna() | (cells == "")
     if missing.any():
         msg = (
-            f"{int(missing.sum())} labels in column {name!r} of {where} are missing, the first in "
-            f"row {int(np.argmax(missing.to_numpy()))}; leave those rows out"
+            f"column {name!r} of {where} has no label in {int(missing.sum())} of {len(cells)} "
+            f"rows, the first at index {int(np.argmax(missing.to_numpy()))}; leave those rows out"
         )
         raise InvalidDataError(msg)
     if column.dtype.kind in "biuf" and not column.isna().any():

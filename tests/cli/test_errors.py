@@ -81,6 +81,10 @@ def refused(project, run):
             ("score", "net.py:build", "data.npz", "--out", "audit"),
             "net.py does not exist; it must be file.py:callable",
         ),
+        (
+            ("score", "net.joblib", "data.npz", "--out", "audit"),
+            "MODEL net.joblib does not exist; it must be file.py:callable",
+        ),
         (("score", "no_such.net:build", "data.npz", "--out", "audit"), "No module named 'no_such'"),
         (
             ("score", "model.py:make", "data.npz", "--out", "audit"),
@@ -356,3 +360,14 @@ def test_a_process_ends_with_the_code(project):
     assert process.returncode == 2
     assert process.stderr.startswith("gexcore: no backend named 'torhc'")
     assert not (project / "audit").exists()
+
+
+@pytest.mark.filterwarnings("default:steps are")
+def test_a_warning_is_told_once_and_another_one_too(project, run):
+    lines = ["import warnings", "for place in (1, 2, 3):"]
+    lines += ["    warnings.warn_explicit('steps are short', UserWarning, 'net.py', place)"]
+    lines += ["warnings.warn('steps are long', stacklevel=1)"]
+    (project / "model.py").write_text("\n".join([*lines, (project / "model.py").read_text()]))
+    told = run(*SCORE, *FEW).err.splitlines()
+    assert told.count("gexcore: warning: steps are short") == 1
+    assert told.count("gexcore: warning: steps are long") == 1

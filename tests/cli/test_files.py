@@ -168,7 +168,7 @@ def test_a_pickle_is_never_opened(tmp_path):
         (
             "a,y\n1,\n2,b\n",
             InvalidDataError,
-            "1 labels in column 'y' of .* are missing, the first in row 0",
+            "column 'y' of .* has no label in 1 of 2 rows, the first at index 0",
         ),
         ("a,y\n", InvalidDataError, "has a header and no row"),
         ("a,a,y\n1,1,0\n", InvalidDataError, "two columns named 'a'"),
