@@ -10,7 +10,7 @@ import functools
 import inspect
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -139,7 +139,7 @@ class BackendRegistry:
             f"no backend takes a model of type {kind}; installed: "
             f"{', '.join(s.name for s in specs if not s.missing())}{absent}"
         )
-        raise InvalidModelError(msg)
+        raise InvalidModelError(msg + _advice(model))
 
     def files(self) -> dict[str, str]:
         """The backend that reads a file of a model, by suffix."""
@@ -235,6 +235,17 @@ class BackendRegistry:
                 f"no argument: repair or reinstall it, or set {DISABLE}={name}"
             )
             raise BackendLoadError(msg) from error
+
+
+def _advice(model: object) -> str:
+    """What to give in place of something that only stands for a model."""
+    if isinstance(model, str | Path):
+        return "; load the model and give the object, not its name"
+    if isinstance(model, type):
+        return "; give a trained object, not its class"
+    if isinstance(model, Mapping):
+        return "; give the model that holds the weights, not the weights alone"
+    return ""
 
 
 def check_signatures(cls: type, protocol: type, *, who: str) -> None:

@@ -64,6 +64,20 @@ def test_a_model_that_is_no_class_of_its_own_is_recognised() -> None:
         registry.find((1, 2, 3))
 
 
+@pytest.mark.parametrize(
+    ("stand_in", "told"),
+    [
+        ("net.joblib", "; load the model and give the object, not its name$"),
+        (NumpyBackend, "; give a trained object, not its class$"),
+        ({"w": 1}, "; give the model that holds the weights, not the weights alone$"),
+        (3, r"installed: [a-z]+(, [a-z]+)*(; for [^;]+)*$"),
+    ],
+)
+def test_what_only_stands_for_a_model_is_told(stand_in: object, told: str) -> None:
+    with pytest.raises(InvalidModelError, match=told):
+        BackendRegistry().find(stand_in)
+
+
 def test_a_model_that_fits_two_backends_needs_a_choice() -> None:
     registry = BackendRegistry()
     registry.register(plugin(spec("other", models=("gexcore_numpy.models.MLP",))))
