@@ -72,9 +72,9 @@ def first_sure_cut(x: NDArray[np.float64]) -> Threshold:
     if mixed is not None and mixed.value is not None:
         return mixed
     reason = (
-        f"no separate mode (Ashman's D {cut.ashman_d:.1f}, at least {MIN_ASHMAN_D} is "
+        f"no separate mode (Ashman's D {cut.ashman_d:.2f}, at least {MIN_ASHMAN_D} is "
         "needed; between-class variance "
-        f"{cut.eta:.0%}, at least {MIN_ETA:.0%} is needed); use the scores as a ranking"
+        f"{cut.eta:.1%}, at least {MIN_ETA:.0%} is needed); use the scores as a ranking"
     )
     return Threshold(None, "refused", reason)
 
@@ -116,7 +116,7 @@ def by_mixture(x: NDArray[np.float64], *, min_d: float = MIN_MIXTURE_D) -> Thres
         told = (
             "no second one"
             if found is None
-            else f"Ashman's D {found.ashman_d:.1f}, at least {min_d} is needed"
+            else f"Ashman's D {found.ashman_d:.2f}, at least {min_d} is needed"
         )
         reason = f"no two normal distributions apart in the scores ({told}); use them as a ranking"
         return Threshold(None, "refused", reason)

@@ -118,7 +118,7 @@ def test_a_long_tail_is_no_second_part() -> None:
     found = valley_or_refuse(roots**2)
     assert found.method == "refused"
     assert (
-        "(Ashman's D 3.1, at least 3.4 is needed; between-class variance 75%, at least 74% "
+        "(Ashman's D 3.09, at least 3.4 is needed; between-class variance 74.9%, at least 74% "
         "is needed)" in found.reason
     )
 
