@@ -10,7 +10,7 @@ import numpy as np
 
 from gexcore.backend.data import as_dataset
 from gexcore.backend.protocols import Floats
-from gexcore.errors import InvalidSettingError
+from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.retraining.agreement import matrix_of
 from gexcore.retraining.outcomes import Train, retrain_on
 from gexcore.settings import check_count
@@ -80,6 +80,8 @@ def brittleness(
 
     Raises
     ------
+    InvalidDataError
+        If influence is of other samples.
     InvalidSettingError
         If `k` is not smaller than the number of samples.
     InvalidModelError
@@ -108,6 +110,11 @@ def brittleness(
     check_count("k", k, auto=False)
     check_count("tests", tests, auto=False)
     values, n = matrix_of(influence)[:tests], len(as_dataset(data))
+    if values.shape[1] != n or len(values) > len(as_dataset(test)):
+        raise InvalidDataError(
+            f"influence has shape {values.shape}, and there are {len(as_dataset(test))} test and "
+            f"{n} training samples; give the same samples to both"
+        )
     if k >= n:
         raise InvalidSettingError(f"k is {k}, and the data has {n} samples; remove fewer than all")
     rng = np.random.default_rng(0xB817)

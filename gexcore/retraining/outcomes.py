@@ -22,6 +22,7 @@ from gexcore.errors import InvalidModelError, InvalidSettingError, StoreError, S
 from gexcore.evaluation.opening import opened
 from gexcore.progress import progress_bar
 from gexcore.settings import check_count, check_number
+from gexcore.store.fingerprint import data_digest
 from gexcore.store.folder import LocalFolder
 
 Train = Callable[[Any, int], Any]
@@ -122,7 +123,7 @@ def retrain_on(
     InvalidSettingError
         If there is no part, or a part names a sample that does not exist.
     StoreError, StoreMismatchError
-        If the folder cannot be used, or holds trainings on other parts.
+        If the folder cannot be used, or holds trainings on other parts or other data.
     """
     check_count("seeds", seeds, auto=False)
     check_count("seed", seed, least=0, auto=False)
@@ -134,7 +135,7 @@ def retrain_on(
         )
     work = Trainings(train, data, test, chosen, seed, loss, backend)
     total = seeds * len(chosen)
-    files = None if store is None else _Files(store, chosen, seed)
+    files = None if store is None else _Files(store, work)
     found = {} if files is None else files.known(total)
     missing = [number for number in range(total) if number not in found]
     with progress_bar(total, title="retraining", show=progress, unit="training") as bar:
@@ -234,9 +235,11 @@ def _check_told_apart(found: dict[int, Floats], parts: Sequence[Indices]) -> Non
 class _Files:
     """Finished trainings in a folder, one file each."""
 
-    def __init__(self, place: str | os.PathLike[str], parts: Sequence[Indices], seed: int) -> None:
-        digest = hashlib.sha256(repr(seed).encode())
-        for part in parts:
+    def __init__(self, place: str | os.PathLike[str], work: Trainings) -> None:
+        digest = hashlib.sha256(repr(work.seed).encode())
+        for name, data in (("data", work.data), ("test", work.test)):
+            digest.update(data_digest(as_dataset(data), name, set()).encode())
+        for part in work.parts:
             digest.update(part.astype(np.int64).tobytes() + b"|")
         try:
             self._folder = LocalFolder(Path(place))
@@ -248,7 +251,7 @@ class _Files:
             self._folder.write("parts.txt", now)
         elif known != now:
             raise StoreMismatchError(
-                f"{os.fspath(place)} holds trainings on other parts of the data; choose another "
+                f"{os.fspath(place)} holds trainings on other parts or other data; choose another "
                 "folder"
             )
 

@@ -42,13 +42,13 @@ def run_fingerprint(run: Identity) -> dict[str, Any]:
         "θ*": parameters_digest(given.backend),
         "model": _model_digest(given.backend, unread),
         "parameters": list(recipe.parameters) if recipe and recipe.parameters else None,
-        "data": _data_digest(given.data, "data", unread),
+        "data": data_digest(given.data, "data", unread),
         "targets": None if seen.targets is None else columns_digest({"targets": seen.targets}),
         "training data": None
         if given.train is given.data
-        else _data_digest(given.train, "train_data", unread),
+        else data_digest(given.train, "train_data", unread),
         "augmentation": _augmented_digest(given.train, unread),
-        "test data": None if tests is None else _data_digest(tests, "test", unread),
+        "test data": None if tests is None else data_digest(tests, "test", unread),
         "loss": _named(given.loss, unread),
         "classes": seen.classes,
         "chance_loss": run.chance_loss,
@@ -80,7 +80,8 @@ def _digest(what: str, unread: set[str], *values: Any) -> str:
     return found.digest
 
 
-def _data_digest(data: Dataset[Any], name: str, unread: set[str]) -> str:
+def data_digest(data: Dataset[Any], name: str, unread: set[str]) -> str:
+    """The digest of arrays, or of a sample of other data; `unread` gets what it leaves out."""
     columns: dict[Any, Any] = data.columns if isinstance(data, MappingDataset) else {}
     if isinstance(data, ArrayDataset):
         columns = dict(enumerate(data.columns))

@@ -90,7 +90,7 @@ def test_stopped_trainings_are_resumed_and_executors_agree(
     with ThreadPoolExecutor(2) as pool:
         spread = Outcomes.of_subsets(**HOW, subsets=30, seeds=2, executor=pool)
     np.testing.assert_array_equal(spread.outputs, outcomes.outputs)
-    with pytest.raises(StoreMismatchError, match="other parts of the data"):
+    with pytest.raises(StoreMismatchError, match="other parts"):
         Outcomes.of_subsets(**how, share=0.4)
 
 
@@ -130,3 +130,20 @@ def test_wrong_shapes_and_positions_are_refused(outcomes: Outcomes) -> None:
         retrain_on([np.array([60])], **HOW)
     with pytest.raises(InvalidSettingError, match="k is 60"):
         brittleness(np.zeros((8, 60)), **HOW, k=60)
+
+
+@pytest.mark.parametrize("shape", [(8, 59), (8, 70), (9, 60)])
+def test_brittleness_refuses_influence_of_other_samples(shape: tuple[int, int]) -> None:
+    with pytest.raises(InvalidDataError, match="give the same samples to both"):
+        brittleness(np.zeros(shape), k=3, seeds=1, **HOW)
+
+
+@pytest.mark.parametrize(
+    "other", [{"data": (X, 1 - Y)}, {"data": (X + 1, Y)}, {"test": (TEST[0] + 1, TEST[1])}]
+)
+def test_a_folder_of_trainings_on_other_data_is_refused(tmp_path: Path, other: Any) -> None:
+    parts = [np.arange(0, 60, 2), np.arange(1, 60, 2)]
+    first = retrain_on(parts, seeds=1, store=tmp_path, **HOW)
+    np.testing.assert_array_equal(retrain_on(parts, seeds=1, store=tmp_path, **HOW), first)
+    with pytest.raises(StoreMismatchError, match="other data"):
+        retrain_on(parts, seeds=1, store=tmp_path, **HOW | other)
