@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -32,10 +33,13 @@ class Names:
         Index of the user's table.
     classes : tuple, optional
         Labels in the order of their numbers 0 … K − 1.
+    columns : tuple, optional
+        Columns of the inputs in the user's table.
     """
 
     index: Any = None
     classes: tuple[Any, ...] | None = None
+    columns: tuple[Any, ...] | None = None
 
     def of(self, labels: NDArray[Any]) -> NDArray[Any]:
         """The user's own labels, for their numbers."""
@@ -56,7 +60,11 @@ def together(data: Any, y: Any = None, label: str | None = None) -> Any:
 
 
 def understood(
-    data: Any, *, reads_tables: bool = False, classes: tuple[Any, ...] | None = None
+    data: Any,
+    *,
+    reads_tables: bool = False,
+    classes: tuple[Any, ...] | None = None,
+    columns: tuple[Any, ...] | None = None,
 ) -> tuple[Any, Names]:
     """Data in a form that backends read, and its names.
 
@@ -67,7 +75,10 @@ def understood(
     reads_tables : bool
         Whether the backend takes data frames and labels of any type by itself.
     classes : tuple, optional
-        Labels in the order of their numbers, where other data have set it.
+        Labels in the order of their numbers, where other data have set it. Empty where the labels
+        of the other data are numbers themselves.
+    columns : tuple, optional
+        Columns of the other data, if they are a table. A table is brought to their order.
 
     Raises
     ------
@@ -87,13 +98,29 @@ def understood(
     if not isinstance(data, tuple) or len(data) < 2:
         return data, Names()
     *inputs, y = data
-    index = getattr(inputs[0], "index", None) if _is_frame(inputs[0]) else None
+    index = own = None
+    if _is_frame(inputs[0]):
+        index, own = inputs[0].index, tuple(inputs[0].columns)
     if reads_tables:
         return (*inputs, y), Names(index)
+    if own is not None and columns is not None:
+        inputs[0] = _in_order(inputs[0], columns)
     y, classes = _numbered(y, classes)
+    names = Names(index, classes, own)
     if len(inputs) == 1 and isinstance(inputs[0], Mapping):
-        return {**inputs[0], TARGET_KEYS[0]: y}, Names(index, classes)
-    return (*(_array(x) if _is_frame(x) else x for x in inputs), y), Names(index, classes)
+        return {**inputs[0], TARGET_KEYS[0]: y}, names
+    return (*(_array(x) if _is_frame(x) else x for x in inputs), y), names
+
+
+def _in_order(frame: Any, columns: tuple[Any, ...]) -> Any:
+    """A table with its columns in the order of the training data."""
+    if set(frame.columns) != set(columns) or len(frame.columns) != len(columns):
+        msg = (
+            f"the table has the columns {', '.join(map(str, list(frame.columns)[:8]))} and the "
+            f"training data {', '.join(map(str, columns[:8]))}; give the same columns"
+        )
+        raise InvalidDataError(msg)
+    return frame if tuple(frame.columns) == columns else frame[list(columns)]
 
 
 def _joined(given: Given) -> Any:
@@ -174,7 +201,9 @@ def _array(frame: Any) -> NDArray[Any]:
 def _numbered(y: Any, known: tuple[Any, ...] | None = None) -> tuple[Any, tuple[Any, ...] | None]:
     """Labels as numbers, and what they are numbers of where they are no numbers themselves."""
     categories = getattr(getattr(y, "cat", y), "categories", None)
-    if categories is not None and known is None:
+    if categories is not None and (known is not None or _are_numbers(categories)):
+        y = np.asarray(y, dtype=object)
+    elif categories is not None:
         codes = np.asarray(getattr(y, "cat", y).codes)
         if (codes < 0).any():
             raise _missing(codes < 0)
@@ -187,14 +216,20 @@ def _numbered(y: Any, known: tuple[Any, ...] | None = None) -> tuple[Any, tuple[
         return column, None
     if column.ndim == 2 and column.shape[1] == 1 and column.dtype.kind in "iuOU":
         column = column[:, 0]
-    if column.ndim != 1 or column.dtype.kind not in "OUS":
+    named = (
+        "OUSiu" if known and all(isinstance(name, int | np.integer) for name in known) else "OUS"
+    )
+    if column.ndim != 1 or column.dtype.kind not in named:
         return column, None
-    absent = np.array([value is None or value != value for value in column])
+    absent = np.array([_is_absent(value) for value in column])
     if absent.any():
         raise _missing(absent)
     names = set(column.tolist())
-    if all(isinstance(name, int) for name in names):
-        return column.astype(np.int64), None
+    if not known or not names & set(known):
+        if all(isinstance(name, int) for name in names):
+            return column.astype(np.int64), None
+        if all(isinstance(name, Real) for name in names):
+            return column.astype(np.float64), None
     unknown = names - set(names if known is None else known)
     if unknown:
         msg = (
@@ -208,6 +243,18 @@ def _numbered(y: Any, known: tuple[Any, ...] | None = None) -> tuple[Any, tuple[
         ordered = sorted(names, key=lambda name: (type(name).__name__, str(name)))
     number = {name: code for code, name in enumerate(ordered)}
     return np.array([number[name] for name in column.tolist()]), tuple(ordered)
+
+
+def _are_numbers(categories: Any) -> bool:
+    """Whether categories are the numbers 0 … K − 1 themselves, in any order."""
+    return set(categories) == set(range(len(categories)))
+
+
+def _is_absent(value: Any) -> bool:
+    try:
+        return value is None or bool(value != value)
+    except TypeError:  # pandas.NA compares with nothing
+        return True
 
 
 def _plain(y: Any) -> bool:

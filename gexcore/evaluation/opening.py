@@ -82,6 +82,9 @@ class Opened:
         """
         seen = first_look(self.backend, self.data, loss=self.loss, batch_size=self.batch_size)
         named = self.names.classes
+        if named is not None and self.loss == "squared_error":
+            msg = "the labels are names, and squared_error takes numbers; give numbers as targets"
+            raise InvalidDataError(msg)
         if named is not None and seen.classes is not None and len(named) < seen.classes:
             msg = (
                 f"the labels have {len(named)} names and the model {seen.classes} classes, so "
@@ -197,7 +200,8 @@ def opened(
         value = made(other)
         if hasattr(value, "iloc"):
             value = together(value, None, label)
-        return understood(value, reads_tables=tables, classes=names.classes)[0]
+        known = names.classes or ()
+        return understood(value, reads_tables=tables, classes=known, columns=names.columns)[0]
 
     if names.classes is None and tables:
         names = replace(names, classes=getattr(engine, "class_names", None))

@@ -126,3 +126,60 @@ def test_inputs_by_name_and_a_label_by_name() -> None:
     np.testing.assert_array_equal(columns["labels"], Y)
     rows, _ = understood([{"ids": x, "labels": y} for x, y in zip(X, Y, strict=True)])
     np.testing.assert_array_equal(rows["ids"], X)
+
+
+TAIL = slice(3, 9)
+ELSEWHERE = pd.Categorical(NAMES[TAIL], categories=["cat", "bee", "ant"])
+
+
+def at_theta(data: Any, test: Any) -> Any:
+    """Losses at θ* on test data."""
+    found = opened(MODEL, data, test=test)
+    return gx.Loss().fit(MODEL, found.test, progress=False).values
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        (NAMES, ELSEWHERE),
+        (NAMES, pd.Series(ELSEWHERE)),
+        (CATEGORIES, ELSEWHERE),
+        (Y, pd.Series(pd.Categorical(Y[TAIL], categories=[2, 1, 0]))),
+        (pd.Categorical(Y, categories=[2, 1, 0]), Y[TAIL]),
+        (pd.Categorical(Y + 1), Y[TAIL] + 1),
+        (pd.Categorical(Y + 1), pd.Series(pd.Categorical(Y[TAIL] + 1, categories=[3, 2, 1]))),
+    ],
+)
+def test_the_labels_of_test_data_have_the_numbers_of_the_training_data(
+    train: Any, test: Any
+) -> None:
+    np.testing.assert_allclose(at_theta((X, train), (X[TAIL], test)), PLAIN[TAIL], rtol=1e-12)
+
+
+def test_a_test_table_has_its_columns_in_any_order() -> None:
+    shuffled = TABLE[TAIL][["c", "a", "b"]]
+    np.testing.assert_allclose(at_theta((TABLE, Y), (shuffled, Y[TAIL])), PLAIN[TAIL], rtol=1e-12)
+    with pytest.raises(InvalidDataError, match="the table has the columns"):
+        opened(MODEL, (TABLE, Y), test=(TABLE.rename(columns={"a": "z"}), Y))
+
+
+def test_names_of_test_data_are_refused_where_the_training_data_has_numbers() -> None:
+    with pytest.raises(InvalidDataError, match="not among the labels of the training data"):
+        opened(MODEL, (X, Y), test=(X[TAIL], NAMES[TAIL]))
+
+
+def test_numbers_in_a_column_of_objects_stay_numbers() -> None:
+    line, y = MLP([np.ones((3, 1))], [np.zeros(1)]), X[:, 0] * 2.5
+    plain, boxed, named = (
+        opened(line, (X, targets), loss="squared_error")
+        for targets in (y, y.astype(object), y.astype(str))
+    )
+    np.testing.assert_array_equal(plain.seen.losses, boxed.seen.losses)
+    with pytest.raises(InvalidDataError, match="squared_error takes numbers"):
+        _ = named.seen
+
+
+def test_a_missing_label_of_pandas_is_told() -> None:
+    y = pd.Series([None, *NAMES[1:]], dtype="string")
+    with pytest.raises(InvalidDataError, match="1 labels are missing, first at position 0"):
+        understood((X, y))
