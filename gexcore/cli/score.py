@@ -29,7 +29,7 @@ from gexcore.cli.scored_folder import PREDICTIONS, stored_predictions
 from gexcore.cli.settings import add_settings, given, named
 from gexcore.cli.text import add_json, most_suspect, print_json
 from gexcore.cli.watched import is_unchanged, state_of, watched
-from gexcore.errors import InvalidModelError
+from gexcore.errors import InvalidDataError, InvalidModelError
 from gexcore.influence.loss_influence import LossInfluence
 from gexcore.influence.record import settings_of
 from gexcore.report.finished import RUN, SCORES
@@ -129,6 +129,7 @@ def _score(
                 model, scored.data, loss=args.loss, backend=args.backend, progress=show, **stored
             )
         outcome = outcome_of(result)
+        _check_names(scored.names, outcome.record.get("classes"))
         columns = with_names(outcome.columns, scored.names, samples.ids)
         files = _files(args, result, outcome, scored, columns, command, paths, built)
         output.write_files(args.out, files)
@@ -139,6 +140,15 @@ def _score(
         print(summary(result, outcome))
         print(f"the most suspect:\n{most_suspect(columns)}")
         print(f"scores in {args.out / SCORES}, the run in {args.out / RUN}")
+
+
+def _check_names(names: list[Any] | None, classes: int | None) -> None:
+    """Refuse labels by name where a class of the model is missing: their numbers are a guess."""
+    if names is not None and classes is not None and len(names) < classes:
+        raise InvalidDataError(
+            f"the labels have {len(names)} names and the model {classes} classes, so their numbers "
+            "are not known; give the labels as the model's numbers 0 … K−1"
+        )
 
 
 def _files(

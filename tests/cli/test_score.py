@@ -343,3 +343,15 @@ def test_a_torch_model_is_scored(project, blobs):
     assert json.loads((project / "audit" / "run.json").read_text())["backend"] == "torch"
     scores = np.array([float(row["suspicion"]) for row in rows_of(project / "audit")])
     assert set(np.argsort(-scores)[:3]) == {3, 17, 80}
+
+
+def test_names_without_a_class_of_the_model_are_refused(project, run, blobs):
+    x, y = blobs
+    table = [f"{a},{b},{'ab'[k]}" for (a, b), k in zip(x.tolist(), y.tolist(), strict=True)]
+    few = [row for row in table if row.endswith("b")]
+    for rows, code in ((table, 0), (few, 2)):
+        Path("table.csv").write_text("\n".join(["u,v,kind", *rows]) + "\n")
+        how = ("--label", "kind", "--out", f"out{code}", "--chains", "2", "--snapshots", "2")
+        done = run("score", "model.py:build", "table.csv", *how, "--lr", "0.1")
+        assert done.code == code, done.err
+    assert "the labels have 1 names and the model 2 classes" in done.err
