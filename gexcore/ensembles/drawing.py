@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -130,6 +131,7 @@ def draw(
         results = _run(work, opened, executor, storage, title=title)
     problem = work.problem(opened)
     members = kept_members(results, opened.backend, refresh, batch_size=plan.scoring_batch_size)
+    members = replace(members, names=opened.names)
     test_table = None
     if tests is not None:
         test_table = (

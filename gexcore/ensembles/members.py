@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from gexcore.backend.classes import class_scores, softmax
 from gexcore.backend.data import as_dataset, to_numpy
 from gexcore.backend.protocols import Backend, Dataset, SupportsLogits
 from gexcore.deviations.table import LossTable
+from gexcore.evaluation.given import NO_NAMES, Names
 from gexcore.evaluation.losses import evaluate, evaluate_many, in_order, outputs
 from gexcore.evaluation.statistics import Refresher
 
@@ -27,6 +28,8 @@ class Members:
         Row of each member in the run's loss table.
     chains : integer array, shape (kept,)
     states : list of State
+    names : Names
+        Names in the training data, by which test data are read.
     """
 
     backend: Backend[Any, Any]
@@ -35,10 +38,11 @@ class Members:
     rows: NDArray[np.intp]
     chains: NDArray[np.intp]
     states: list[Any]
+    names: Names = field(default=NO_NAMES, kw_only=True)
 
     def evaluate(self, data: Any) -> LossTable:
         """Losses of θ* and of every kept member on `data`, in evaluation mode."""
-        dataset = as_dataset(data, self.backend)
+        dataset = as_dataset(self.names.read(data), self.backend)
         states = self.refresh.many([self.backend.initial_state(), *self.states])
         losses = evaluate_many(self.backend, states, dataset, batch_size=self.batch_size)
         return LossTable(losses[1:], losses[0], self.chains)

@@ -58,11 +58,12 @@ class Recomputed(Members):
             plan=drawn.plan,
             controller=controller,
             snapshots=drawn.snapshots,
+            names=opened.names,
         )
 
     def evaluate(self, data: Any) -> LossTable:
         """Losses of θ* and of every member on `data`, in evaluation mode."""
-        dataset = as_dataset(data, self.backend)
+        dataset = as_dataset(self.names.read(data), self.backend)
         rows = [
             evaluate(self.backend, self.refresh(state), dataset, batch_size=self.batch_size)
             for state in self._states()

@@ -35,11 +35,27 @@ class Names:
         Labels in the order of their numbers 0 … K − 1.
     columns : tuple, optional
         Columns of the inputs in the user's table.
+    label : str, optional
+        Column of the labels in the user's table.
+    reads_tables : bool
+        Whether the backend takes data frames by itself.
     """
 
     index: Any = None
     classes: tuple[Any, ...] | None = None
     columns: tuple[Any, ...] | None = None
+    label: str | None = None
+    reads_tables: bool = False
+
+    def read(self, other: Any) -> Any:
+        """Other data in the form that backends read, with the numbers and columns of these."""
+        value = together(other, None, self.label) if _is_frame(other) else other
+        return understood(
+            value,
+            reads_tables=self.reads_tables,
+            classes=self.classes or (),
+            columns=self.columns,
+        )[0]
 
     def of(self, labels: NDArray[Any]) -> NDArray[Any]:
         """The user's own labels, for their numbers."""

@@ -24,7 +24,7 @@ from gexcore.backend.protocols import (
 )
 from gexcore.errors import InvalidDataError
 from gexcore.evaluation.first_look import FirstLook, first_look
-from gexcore.evaluation.given import NO_NAMES, Given, Names, together, understood
+from gexcore.evaluation.given import NO_NAMES, Given, Names, understood
 from gexcore.evaluation.recipe import Factory, Recipe, made
 from gexcore.evaluation.selection import Parameters, resolve
 
@@ -195,14 +195,8 @@ def opened(
         recipe = replace(recipe, data=columns)
     dataset = as_dataset(columns, engine)
 
-    def alike(other: Any) -> Any:
-        label = data.label if isinstance(data, Given) else None
-        value = made(other)
-        if hasattr(value, "iloc"):
-            value = together(value, None, label)
-        known = names.classes or ()
-        return understood(value, reads_tables=tables, classes=known, columns=names.columns)[0]
-
+    label = data.label if isinstance(data, Given) else None
+    names = replace(names, label=label, reads_tables=tables)
     if names.classes is None and tables:
         names = replace(names, classes=getattr(engine, "class_names", None))
     if supports(engine, SupportsReading):
@@ -210,7 +204,7 @@ def opened(
         engine = engine.reading(dataset.batch(few))
     train = dataset
     if train_data is not None:
-        train = as_dataset(alike(train_data), engine)
+        train = as_dataset(names.read(made(train_data)), engine)
     if len(train) != len(dataset):
         msg = (
             f"train_data has {len(train)} samples and data {len(dataset)}; give the same samples "
@@ -219,7 +213,7 @@ def opened(
         raise InvalidDataError(msg)
     tests = None
     if test is not None:
-        tests = as_dataset(alike(test), engine)
+        tests = as_dataset(names.read(made(test)), engine)
     return Opened(
         engine,
         dataset,

@@ -183,3 +183,17 @@ def test_a_missing_label_of_pandas_is_told() -> None:
     y = pd.Series([None, *NAMES[1:]], dtype="string")
     with pytest.raises(InvalidDataError, match="1 labels are missing, first at position 0"):
         understood((X, y))
+
+
+@pytest.mark.parametrize(
+    "method", [gx.GEX(chains=2, snapshots=2, lr=0.05), gx.GEX.for_influence(budget=60)]
+)
+def test_influence_after_the_fit_takes_test_data_as_the_fit_does(method: Any) -> None:
+    test = TABLE[TAIL][["c", "a", "b"]], ELSEWHERE
+    found = method.fit(MODEL, TABLE.assign(kind=NAMES), label="kind", progress=False)
+    plain = found.influence((X[TAIL], Y[TAIL]))
+    np.testing.assert_array_equal(found.influence(test), plain)
+    labelled = test[0].assign(kind=NAMES[TAIL])
+    np.testing.assert_array_equal(found.influence(labelled), plain)
+    with pytest.raises(InvalidDataError, match="the table has the columns"):
+        found.influence((test[0][["a"]], ELSEWHERE))
