@@ -298,7 +298,7 @@ class TorchBackend:
         reading = unshifted(replace(self._reading, closing=None), self._placement.call(batch))
         other = self._reading_as(reading)
         call = other._call(batch)
-        with torch.no_grad():
+        with torch.inference_mode(False), torch.enable_grad():  # the graph tells what closes it
             module = self._worker().ready(self._initial, training=False)
             output = self._evaluation.run(0, self._untouched, reading.scores, module, call)
             closing, axis = closing_of(output, call.target, self._loss_given, self._loss)

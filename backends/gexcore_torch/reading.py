@@ -19,6 +19,15 @@ from gexcore_torch.losses import Loss
 
 Closing = Literal["softmax", "sigmoid"]
 
+LINEAR = ("Addmm", "Mm", "Mv", "Bmm", "Add", "Mul", "Convolution")
+"""Operations that make scores, never probabilities, as PyTorch's graph names them."""
+
+RESHAPING = (
+    "Squeeze", "Unsqueeze", "View", "Reshape", "Select", "Slice", "Transpose", "T0", "Permute",
+    "ToCopy", "Clone", "Alias", "UnsafeView",
+)  # fmt: skip
+"""Operations that change the shape of an output only."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -89,6 +98,9 @@ def closing_of(output: Any, target: Any, name: object, loss: Loss) -> tuple[Clos
         return ("softmax" if found else None), axis
     if name != "binary_cross_entropy" or not closed_by(values):
         return None, 1
+    operation = _last_operation(output)
+    if operation.startswith((*LINEAR, "Sigmoid")):
+        return ("sigmoid" if operation.startswith("Sigmoid") else None), 1
     # weak scores may lie in 0 … 1 too: a trained model fits its labels in the reading it has
     guess = Reading("sigmoid").scores(lambda: output, Call((), {}, target))
     try:
@@ -96,6 +108,14 @@ def closing_of(output: Any, target: Any, name: object, loss: Loss) -> tuple[Clos
     except GexError:  # the first look at the data says what is wrong
         return None, 1
     return ("sigmoid" if better else None), 1
+
+
+def _last_operation(output: Tensor) -> str:
+    """Name of the operation that made an output, without changes of shape; "" if not recorded."""
+    node: Any = output.grad_fn
+    while node is not None and node.name().startswith(RESHAPING):
+        node = node.next_functions[0][0]
+    return "" if node is None else str(node.name())
 
 
 def unshifted(reading: Reading, call: Call) -> Reading:

@@ -143,6 +143,27 @@ def test_scores_between_zero_and_one_stay_scores() -> None:
     torch.testing.assert_close(weak, expected.detach()[:, 0], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("right", [True, False])
+@pytest.mark.parametrize("shape", ["column", "flat"])
+def test_labels_do_not_decide_whether_outputs_are_probabilities(right: bool, shape: str) -> None:
+    """Weak scores in 0 … 1 stay scores, and a sigmoid is a sigmoid, whatever the labels say."""
+    x = np.random.default_rng(0).random((80, 2), np.float32)
+    y = (x.sum(1) > 1) == right
+    y = y.astype(np.float32)[:, None] if shape == "column" else y.astype(np.float32)
+    model = nn.Linear(2, 1)
+    with torch.no_grad():
+        model.weight.fill_(0.4)
+        model.bias.fill_(0.05)
+    ends = [] if shape == "column" else [nn.Flatten(0)]
+    logits = model(torch.from_numpy(x)).reshape(y.shape)
+    expected = nn.functional.binary_cross_entropy_with_logits(
+        logits, torch.from_numpy(y), reduction="none"
+    ).reshape(len(x))
+    for closed in ([], [nn.Sigmoid()]):
+        given = opened(nn.Sequential(model, *closed, *ends), (x, y), loss="binary_cross_entropy")
+        np.testing.assert_allclose(given.seen.losses, expected.detach(), rtol=1e-3, atol=1e-5)
+
+
 def language_model(**settings: Any) -> Any:
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)
