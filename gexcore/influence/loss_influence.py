@@ -479,13 +479,14 @@ class LossInfluence(Influence):
         reviewed = None
         if marks is not None:
             classes = self.run.classes or int(self.labels.max()) + 1
-            reviewed = read_marks(marks, self.labels, classes)
+            names = self.run.names.classes
+            reviewed = read_marks(marks, self.labels, classes, names=names)
         if indices is None:
             indices, threshold = self.suspects()
             if threshold.value is None and reviewed is None:
                 msg = (
                     f"no threshold: {threshold.reason}; review the first of ranking() by hand, and "
-                    "give the indices of those that are wrong"
+                    "give the indices of those that are wrong, or the marks of a review"
                 )
                 raise InvalidSettingError(msg)
         chosen = positions(indices, len(self))

@@ -75,3 +75,14 @@ def test_gexlin_takes_no_bounds_of_losses() -> None:
         with pytest.raises(TypeError, match="unexpected keyword argument"):
             gx.GEXLin(**setting)
         gx.GEX(**setting)
+
+
+def test_marks_may_name_labels(trained: Any, tmp_path: Any) -> None:
+    names = np.array(["ant", "bee", "cat"])
+    found = gx.GEX(**SHORT).fit(trained.model, trained.x, names[trained.y], progress=False)
+    at = int(np.flatnonzero(trained.y == 0)[0])
+    path = tmp_path / "marks.csv"
+    path.write_text(f"index,label,mark,new_label\n{at},ant,wrong,cat\n", encoding="utf-8")
+    cleaned = found.relabel("drop", [], marks=path)
+    after = dict(zip(cleaned.indices.tolist(), cleaned.targets.tolist(), strict=True))
+    assert after == {i: 2 if i == at else y for i, y in enumerate(trained.y.tolist())}
