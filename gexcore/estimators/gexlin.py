@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -14,9 +12,9 @@ from gexcore.backend.data import to_numpy
 from gexcore.backend.protocols import SupportsParams, SupportsSelection
 from gexcore.ensembles.directions import Tangents
 from gexcore.ensembles.ensemble import Geometric
+from gexcore.estimators.ensemble_method import EnsembleMethod
 from gexcore.estimators.results import influence_of, linear_tables
-from gexcore.evaluation.given import together
-from gexcore.evaluation.opening import Opened, opened
+from gexcore.evaluation.opening import Opened
 from gexcore.evaluation.selection import Parameters
 from gexcore.influence.influence import Influence
 from gexcore.influence.record import Run, settings_of
@@ -24,7 +22,7 @@ from gexcore.store import Place, stored_at
 
 
 @dataclass(frozen=True, kw_only=True)
-class GEXLin(Geometric):
+class GEXLin(EnsembleMethod[Influence], Geometric):
     """Mean product of linear deviations over a geometric ensemble (paper Section 5).
 
     The ensemble is `gexcore.Geometric`. The deviation is Δ = gᵀ(ψ − θ*). All weights are equal. A
@@ -59,39 +57,6 @@ class GEXLin(Geometric):
         """Capabilities that the method needs."""
         chosen = () if self.parameters is None else (SupportsSelection,)
         return (SupportsParams, *chosen, *super().needs)
-
-    def fit(
-        self,
-        model: Any,
-        data: Any = None,
-        y: Any = None,
-        *,
-        label: str | None = None,
-        train_data: Any = None,
-        loss: str | Callable[..., Any] | None = None,
-        test: Any = None,
-        backend: str | None = None,
-        store: Place = None,
-        executor: Executor | None = None,
-        progress: bool = True,
-    ) -> Influence:
-        """Score the training set of a trained model. Arguments are those of `gexcore.GEX.fit`.
-
-        Raises
-        ------
-        MissingCapabilityError
-            If the backend has no flat parameters. Raised before any work.
-        """
-        given = opened(
-            model,
-            together(data, y, label),
-            train_data=train_data,
-            test=test,
-            loss=loss,
-            backend=backend,
-            progress=progress,
-        )
-        return self.fit_opened(given, store=store, executor=executor)
 
     def fit_opened(
         self, given: Opened, *, store: Place = None, executor: Executor | None = None

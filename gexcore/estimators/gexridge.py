@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -17,9 +15,9 @@ from gexcore.deviations.weights import STRENGTH
 from gexcore.ensembles.anchored import Anchored, AnchoredPlan
 from gexcore.ensembles.recomputed import Recomputed
 from gexcore.errors import InvalidSettingError
-from gexcore.evaluation.given import together
+from gexcore.estimators.ensemble_method import EnsembleMethod
 from gexcore.evaluation.losses import STATE_BUDGET
-from gexcore.evaluation.opening import Opened, opened
+from gexcore.evaluation.opening import Opened
 from gexcore.evaluation.selection import Parameters
 from gexcore.influence.loss_influence import LossInfluence
 from gexcore.influence.record import Run, settings_of
@@ -28,7 +26,7 @@ from gexcore.store import Place, stored_at
 
 
 @dataclass(frozen=True, kw_only=True)
-class GEXRidge(Anchored):
+class GEXRidge(EnsembleMethod[LossInfluence], Anchored):
     """Influence as a ridge over many cold members, made to predict what retraining would change.
 
     The ensemble is `gexcore.Anchored`. The weights are a ridge, which divides the covariance of
@@ -77,41 +75,6 @@ class GEXRidge(Anchored):
     def needs(self) -> tuple[type, ...]:
         """Capabilities that it asks of the backend before any work."""
         return () if self.parameters is None else (SupportsSelection,)
-
-    def fit(
-        self,
-        model: Any,
-        data: Any,
-        y: Any = None,
-        *,
-        label: str | None = None,
-        train_data: Any = None,
-        loss: str | Callable[..., Any] | None = None,
-        test: Any = None,
-        backend: str | None = None,
-        store: Place = None,
-        executor: Executor | None = None,
-        progress: bool = True,
-    ) -> LossInfluence:
-        """Draw the members and measure their losses. For arguments see `gexcore.GEX.fit`.
-
-        Raises
-        ------
-        InvalidDataError, InvalidModelError, InvalidSettingError
-            If an input is wrong. Raised before any work beyond one pass over the data.
-        AllMembersDivergedError
-            If no member has finite losses.
-        """
-        given = opened(
-            model,
-            together(data, y, label),
-            train_data=train_data,
-            test=test,
-            loss=loss,
-            backend=backend,
-            progress=progress,
-        )
-        return self.fit_opened(given, store=store, executor=executor)
 
     def fit_opened(
         self, given: Opened, *, store: Place = None, executor: Executor | None = None
