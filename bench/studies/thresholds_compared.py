@@ -23,7 +23,7 @@ from bench.studies import data, small
 from bench.studies.rows import Row, machine, parser, read, written
 from bench.studies.tables import groups, markdown, spread
 from gexcore.decisions.threshold import above, find_threshold
-from gexcore.influence.loss_influence import THRESHOLD_CLIP
+from gexcore.influence.views import THRESHOLD_CLIP
 
 METHODS = ("auto", "valley", "otsu", "mixture")
 HEAD = ("data", "noise", "method", "decided", "by", "precision", "recall", "flagged at most")

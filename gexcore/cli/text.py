@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.cli.output import plain
-from gexcore.influence.diagnose import Finding
+from gexcore.influence.check import Finding
 from gexcore.report.audit import score_of
 
 TOLD = 10

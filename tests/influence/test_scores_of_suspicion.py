@@ -10,7 +10,7 @@ import pytest
 import gexcore as gx
 from gexcore.backend.protocols import SupportsLogits
 from gexcore.errors import InvalidSettingError
-from gexcore.influence import loss_influence
+from gexcore.influence import views
 from gexcore_numpy import MLP, NumpyBackend
 
 RUN = {"chains": 2, "snapshots": 4, "lr": 0.1, "steps_per_snapshot": 4, "batch_size": 16}
@@ -80,7 +80,7 @@ def test_two_classes_do_not_need_logits(trained: Any) -> None:
 def test_more_probabilities_than_fit_into_memory_are_not_made(
     trained: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loss_influence, "LARGEST", 96 * 3 - 1)
+    monkeypatch.setattr(views, "LARGEST", 96 * 3 - 1)
     found = fit(trained.model, trained.data)
     mute = fit(Mute(trained.model), trained.data)
     np.testing.assert_allclose(found.suspicion(), mute.suspicion())

@@ -1,0 +1,175 @@
+"""Suspicion of every sample of a run, with its errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.deviations.table import groups_that_saw
+from gexcore.deviations.uncertainty import t_quantiles
+from gexcore.errors import InvalidSettingError
+from gexcore.influence.suspicion import Score
+from gexcore.influence.transition import Confusion
+from gexcore.influence.views import Views
+from gexcore.influence.weighted import WeightedInfluence
+from gexcore.settings import Auto
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class RankedInfluence(WeightedInfluence):
+    """Influences, self-influences and suspicion from losses of members.
+
+    Parameters
+    ----------
+    clip : float
+        Clip of losses in the score "clipped_loss".
+    likelihood : bool
+        Whether exp(−loss) is the probability of the given class.
+    """
+
+    clip: float = 3.0
+    likelihood: bool = True
+
+    @property
+    def score(self) -> Score:
+        """The score of `suspicion` by default: see there."""
+        return self._views.default
+
+    def suspicion(
+        self, score: Score | Auto = "auto", *, clip: float | None = None
+    ) -> NDArray[np.float64]:
+        """How probably each label is wrong, shape (samples,); high = probably mislabelled.
+
+        Parameters
+        ----------
+        score : {"auto", "transition", "rival", "clipped_loss", "plain_loss"}
+            - "transition" compares each label with the confusions of the data set: a label is more
+              suspicious if many samples of its most probable class are labelled so. It is
+              log (1 + odds) of a wrong label, in nats; with equal confusions it is −log p.
+            - "rival" is log (1 + q ÷ p), in nats, for the probabilities p of the given class and q
+              of the most probable other class.
+            - "clipped_loss" is the mean over members of min(loss, clip), in units of the loss.
+            - "plain_loss" is the loss of θ*, the baseline.
+
+            "auto" is "transition" where exp(−loss) is the probability of the given class,
+            "clipped_loss" for other losses, and "plain_loss" without a member.
+        clip : float, optional
+            Clip of "clipped_loss", which is then the default, so that a few exploding losses do not
+            decide a mean. It is max(3, 2.5 ln K) if not given, or three times the loss of a guess
+            for other losses.
+
+        Raises
+        ------
+        InvalidSettingError
+            For another score, for a clip of a score without one, and for "transition" and "rival"
+            where exp(−loss) is no probability of a class.
+
+        Notes
+        -----
+        "transition" and "rival" need class probabilities: one pass over the data for each kept
+        member and one for θ*, at the first call. Without logits, or with more than 2²⁷
+        probabilities, "transition" uses losses alone, and "rival" is −log p. With fewer than eight
+        members, θ* takes the places of the missing ones. A few members alone are worse than plain
+        loss. A sample that no member saw has the score of θ* alone.
+        """
+        if clip is not None and score == "auto":
+            score = "clipped_loss"
+        return self._views.view(score, clip).scores()
+
+    def ranking(self, k: int | None = None) -> NDArray[np.intp]:
+        """Positions of the samples, or of the first `k`, most suspicious first."""
+        # equal scores, such as those of a clip, are in the order of the loss of θ*
+        return np.lexsort((-self.base_losses.astype(np.float64), -self.suspicion()))[:k]
+
+    def standard_error(
+        self, *, of: Literal["suspicion", "self_influence"] = "suspicion"
+    ) -> NDArray[np.float64]:
+        """Standard error of a score over chains, shape (samples,), in the unit of the score.
+
+        One chain is left out at a time, because members of one chain are not independent. A single
+        chain is cut into consecutive parts (batch means). NaN if fewer than two chains, or parts,
+        saw the sample.
+        """
+        if of == "suspicion":
+            return self._views.view().standard_error()
+        if of != "self_influence":
+            raise InvalidSettingError(
+                f"no standard error of {of!r}; allowed are 'suspicion' and 'self_influence'"
+            )
+        return super().standard_error()
+
+    def confidence_interval(
+        self, level: float = 0.95, *, of: Literal["suspicion", "self_influence"] = "suspicion"
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Low and high ends of an interval for a score over chains, each of shape (samples,).
+
+        The standard error times the quantile of Student's t. Its degrees of freedom are the number
+        of chains that saw the sample minus one. A single chain counts as its consecutive parts,
+        which are related: its intervals are then too short.
+
+        Parameters
+        ----------
+        level : float
+            Probability that an interval holds the mean over many chains.
+        of : {"suspicion", "self_influence"}
+
+        Raises
+        ------
+        InvalidSettingError
+            If the level is not between 0 and 1, or for another score.
+        MissingExtraError
+            If SciPy is not installed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gexcore as gx
+        >>> from gexcore_numpy import MLP
+        >>> x = np.random.default_rng(0).normal(size=(60, 2))
+        >>> model = MLP([np.array([[-1.0, 1.0], [-1.0, 1.0]])], [np.zeros(2)])
+        >>> gex = gx.GEX(chains=4, snapshots=4, lr=0.1)
+        >>> found = gex.fit(model, (x, (x[:, 0] > 0).astype(int)), progress=False)
+        >>> low, high = found.confidence_interval(0.9)
+        >>> bool((low <= found.suspicion()).all() and (found.suspicion() <= high).all())
+        True
+        """
+        error = self.standard_error(of=of)
+        scores = self.suspicion() if of == "suspicion" else self.self_influence()
+        far = error * t_quantiles(level, groups_that_saw(self.table) - 1)
+        return scores - far, scores + far
+
+    def reliability(self, *, of: Literal["suspicion", "self_influence"] = "suspicion") -> float:
+        """Expected correlation of a score between two such runs, at most 1.
+
+        It follows from the agreement of two halves of the members: see
+        `gexcore.deviations.uncertainty.split_half`. E[Δ²] counts with its root. The number shows
+        the noise between runs. It does not show whether the score finds wrong labels. NaN if it is
+        unknown.
+        """
+        if of == "suspicion":
+            return self._views.view().reliability()
+        if of != "self_influence":
+            raise InvalidSettingError(
+                f"no reliability of {of!r}; allowed are 'suspicion' and 'self_influence'"
+            )
+        return super().reliability()
+
+    def confusion(self) -> Confusion | None:
+        """The largest confusion of the data set; None for two classes, or if it is unknown."""
+        return self._views.confusion()
+
+    @cached_property
+    def _views(self) -> Views:
+        return Views(
+            self.table,
+            self.labels,
+            self.members,
+            self.data,
+            self.run.classes,
+            self.likelihood,
+            self.clip,
+        )

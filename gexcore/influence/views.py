@@ -1,0 +1,174 @@
+"""The scores of suspicion that one run can give, and which of them is its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gexcore.backend.capabilities import supports
+from gexcore.backend.classes import softmax
+from gexcore.backend.protocols import Dataset, SupportsLogits
+from gexcore.decisions.clean import Predictions
+from gexcore.deviations.table import LossTable
+from gexcore.ensembles.members import Members
+from gexcore.errors import InvalidDataError, InvalidSettingError
+from gexcore.influence.rival import rival_offsets
+from gexcore.influence.suspicion import ClippedLoss, Odds, PlainLoss, Score, Suspicion
+from gexcore.influence.transition import (
+    SHARE,
+    Confusion,
+    largest_confusion,
+    offsets_by_class,
+    transition_matrix,
+    transition_offsets,
+    with_given,
+)
+from gexcore.settings import Auto, check_choice
+
+THRESHOLD_CLIP = 3.0
+"""Clip of losses for thresholds on clipped losses: at this clip the two modes show best."""
+
+LARGEST = 2**27
+"""The most class probabilities (samples × K) that a score holds in memory: 1 GiB."""
+
+SAID = {
+    "transition": "odds of a wrong label by the data's own confusions",
+    "rival": "odds of the most probable other class",
+    "clipped_loss": "mean clipped loss",
+    "plain_loss": "loss of the trained model",
+}
+"""What each score is, in words."""
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """Scores of suspicion as views of one table of losses.
+
+    Parameters
+    ----------
+    table : LossTable
+    labels : integer array, shape (samples,), or None
+        Given classes.
+    members : Members
+        Kept members, which give class probabilities.
+    data : Dataset
+        The samples of the table.
+    classes : int or None
+        Number of classes, where it is known.
+    likelihood : bool
+        Whether exp(−loss) is the probability of the given class.
+    clip : float
+        Clip of "clipped_loss".
+    """
+
+    table: LossTable
+    labels: NDArray[np.intp] | None
+    members: Members
+    data: Dataset[Any]
+    classes: int | None
+    likelihood: bool
+    clip: float
+
+    @property
+    def default(self) -> Score:
+        """The name of the score by default."""
+        if not len(self.table):
+            return "plain_loss"
+        return "transition" if self.labels is not None and self.likelihood else "clipped_loss"
+
+    def view(self, score: Score | Auto = "auto", clip: float | None = None) -> Suspicion:
+        """The score of a name, with another clip where it has one.
+
+        Raises
+        ------
+        InvalidSettingError
+        """
+        check_choice("score", score, ("auto", *SAID))
+        name = self.default if score == "auto" else score
+        if clip is not None and name != "clipped_loss":
+            raise InvalidSettingError(
+                f"score {name!r} has no clip; leave clip out, or take score='clipped_loss'"
+            )
+        if name == "clipped_loss":
+            return ClippedLoss(self.table, self.clip if clip is None else clip)
+        if name == "plain_loss":
+            return PlainLoss(self.table)
+        if self.labels is None or not self.likelihood:
+            raise InvalidSettingError(
+                f"score {name!r} needs a loss that is −log of the probability of one given class, "
+                "and this loss is not; take score='clipped_loss'"
+            )
+        return self._transition[0] if name == "transition" else self._rival
+
+    @property
+    def threshold_clip(self) -> float | None:
+        """The clip of losses for thresholds; None if thresholds are on the score itself."""
+        if self.default != "clipped_loss":
+            return None
+        # other losses have no scale of their own; `clip` is set by that of a guess
+        return self.clip if self.labels is None else THRESHOLD_CLIP
+
+    @property
+    def for_thresholds(self) -> Suspicion:
+        """The score that thresholds are on."""
+        clip = self.threshold_clip
+        return self.view() if clip is None else ClippedLoss(self.table, clip)
+
+    def confusion(self) -> Confusion | None:
+        """The largest confusion of the data set; None for two classes, or if it is unknown."""
+        matrix = None if self.default != "transition" else self._transition[1]
+        return None if matrix is None or len(matrix) < 3 else largest_confusion(matrix)
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """Logits of θ* and mean class probabilities of kept members, each of shape (samples, K).
+
+        Raises
+        ------
+        MissingCapabilityError
+            If the backend has no logits.
+        """
+        probabilities = self.members.probabilities(self.data)
+        return Predictions(self.members.checkpoint_logits(self.data), probabilities)
+
+    @cached_property
+    def _transition(self) -> tuple[Odds, NDArray[np.float64] | None]:
+        """The score, and the transition matrix where it is known."""
+        labels, q = self._labels_and_probabilities
+        if q is None:
+            classes = self.classes or int(labels.max()) + 1
+            return self._odds(offsets_by_class(labels, self._given, max(2, classes))), None
+        matrix = transition_matrix(labels, q)
+        return self._odds(transition_offsets(labels, q, matrix)), matrix
+
+    @cached_property
+    def _rival(self) -> Odds:
+        labels, q = self._labels_and_probabilities
+        return self._odds(np.zeros(len(labels)) if q is None else rival_offsets(labels, q))
+
+    def _odds(self, offsets: NDArray[np.float64]) -> Odds:
+        return Odds(self.table, offsets)
+
+    @cached_property
+    def _given(self) -> NDArray[np.float64]:
+        return self._odds(np.zeros(self.table.samples)).given()
+
+    @property
+    def _labels_and_probabilities(
+        self,
+    ) -> tuple[NDArray[np.intp], NDArray[np.float64] | None]:
+        """Given classes, and class probabilities of the ensemble where they are known."""
+        if self.labels is None:
+            raise InvalidDataError("the targets are no classes; choose another score")
+        held = (self.classes or 0) * len(self.labels)
+        if not supports(self.members.backend, SupportsLogits) or held > LARGEST:
+            return self.labels, None
+        logits, kept = self.predictions
+        trained = softmax(logits)
+        return self.labels, with_given(
+            self.labels, self._given, (1 - SHARE) * kept + SHARE * trained
+        )
