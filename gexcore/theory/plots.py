@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gexcore.plots import ACCENT, BINS, INK, QUIET, new_axes
+from gexcore.plots.palette import ACCENT, BINS, INK, QUIET, new_axes
 from gexcore.theory.chi_squared import GeneralizedChiSquared
 from gexcore.theory.curvature import Curvature
 from gexcore.theory.normality import finite_row, normality

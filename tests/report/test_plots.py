@@ -12,7 +12,16 @@ from matplotlib.figure import Figure
 import gexcore as gx
 from gexcore.decisions.curve import CurvePoint
 from gexcore.errors import InvalidDataError, InvalidSettingError
-from gexcore.plots import plot_convergence, plot_gallery, plot_histogram, plot_pruning_curve
+from gexcore.plots import (
+    plot_class_noise,
+    plot_confusion,
+    plot_convergence,
+    plot_gallery,
+    plot_histogram,
+    plot_precision,
+    plot_pruning_curve,
+    plot_top,
+)
 from gexcore_numpy import MLP
 
 
@@ -153,3 +162,65 @@ def test_one_member_agrees_with_nobody(fit: Any, ax: Axes) -> None:
         InvalidSettingError, match="the run has 1 members, and two are needed to compare"
     ):
         plot_convergence(fit(chains=1, snapshots=1), ax=ax)
+
+
+def test_titles_tell_the_given_and_the_suggested_label() -> None:
+    figure = plot_gallery(["a", "b"], [1, 0], given=[0, 1], suggested=[1, 0], names=["cat", "dog"])
+    assert [ax.get_title() for ax in figure.axes] == ["dog → cat", "cat → dog"]
+    with pytest.raises(InvalidDataError, match="give both, or neither"):
+        plot_gallery(["a"], [0], given=[0])
+    with pytest.raises(InvalidDataError, match="class 1 has no name"):
+        plot_gallery(["a"], [0], given=[1], suggested=[0], names=["cat"])
+    with pytest.raises(InvalidDataError, match="give one whole number for each sample"):
+        plot_gallery(["a"], [0], given=["cat"], suggested=["dog"])
+
+
+def test_a_confusion_counts_flagged_samples_only(ax: Axes) -> None:
+    given, suggested = np.array([0, 0, 1, 2, 2]), np.array([1, 1, 0, 0, 2])
+    plot_confusion(given, suggested, [0, 1, 3], ax=ax)
+    table = ax.images[0].get_array()
+    assert table is not None
+    np.testing.assert_array_equal(table, [[0, 2, 0], [0, 0, 0], [1, 0, 0]])
+    assert sorted(text.get_text() for text in ax.texts) == ["1", "2"]
+    with pytest.raises(InvalidDataError, match="no sample is flagged"):
+        plot_confusion(given, suggested, [])
+    with pytest.raises(InvalidDataError, match="give one per sample"):
+        plot_confusion(given, suggested[:2], [0])
+
+
+def test_a_confusion_of_many_classes_keeps_the_largest(ax: Axes) -> None:
+    given = np.concatenate([np.arange(40), np.full(5, 7)])
+    plot_confusion(given, np.full(45, 3), np.arange(45), most=4, ax=ax)
+    assert {"3", "7"} <= {text.get_text() for text in ax.get_yticklabels()}
+    assert len(ax.get_yticks()) == 4
+
+
+def test_the_noise_of_a_class_is_its_flagged_share(ax: Axes) -> None:
+    plot_class_noise(np.repeat([0, 1], [4, 10]), [4, 5, 6, 0], names=["cat", "dog"], ax=ax)
+    bars = [bar.get_width() for bar in ax.patches]  # type: ignore[attr-defined]
+    assert bars == [0.3, 0.25]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["dog (3 of 10)", "cat (1 of 4)"]
+
+
+def test_the_precision_of_a_review_has_its_baseline(ax: Axes) -> None:
+    wrong = np.array([True, False, True, False])
+    plot_precision({"good": [4, 1, 3, 2], "bad": [1, 4, 2, 3]}, wrong, ax=ax)
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), [1, 1, 2 / 3, 0.5])
+    np.testing.assert_allclose(ax.lines[1].get_ydata(), [0, 0, 1 / 3, 0.5])
+    assert labels(ax) == ["good", "bad", "at random"]
+    np.testing.assert_allclose(ax.lines[2].get_ydata(), 0.5)
+    with pytest.raises(InvalidDataError, match="one finite score per label"):
+        plot_precision([1.0, np.nan, 0.0, 0.0], wrong)
+
+
+def test_the_top_of_a_test_sample_is_drawn_beside_it(fit: Any) -> None:
+    found = fit(chains=2, snapshots=3)
+    tests = np.array([[-1.0, -1.0], [1.0, 1.0]]), np.array([0, 1])
+    top = found.top(3, tests)
+    figure = plot_top(top, found.data, tests, at=1)
+    titles = [ax.get_title() for ax in figure.axes]
+    assert titles[0] == "test 1"
+    assert [int(t.split()[0][1:]) for t in titles[1:]] == [*top.proponents[1], *top.opponents[1]]
+    assert all(ax.texts for ax in figure.axes)
+    with pytest.raises(InvalidSettingError, match=r"give 0 … 1"):
+        plot_top(top, found.data, tests, at=2)

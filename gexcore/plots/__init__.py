@@ -1,0 +1,25 @@
+"""Pictures of scores, for notebooks and papers (extra ``report``).
+
+Each function draws on the given axes, or on a new pyplot figure.
+"""
+
+from __future__ import annotations
+
+from gexcore.plots.convergence import plot_convergence
+from gexcore.plots.gallery import plot_gallery
+from gexcore.plots.histogram import plot_histogram
+from gexcore.plots.labels import plot_class_noise, plot_confusion
+from gexcore.plots.pruning import plot_pruning_curve
+from gexcore.plots.review import plot_precision
+from gexcore.plots.top import plot_top
+
+__all__ = [
+    "plot_class_noise",
+    "plot_confusion",
+    "plot_convergence",
+    "plot_gallery",
+    "plot_histogram",
+    "plot_precision",
+    "plot_pruning_curve",
+    "plot_top",
+]
