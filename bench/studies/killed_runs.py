@@ -1,104 +1,318 @@
-"""Kills `gexcore score` at random moments and compares what the same command then writes with an
-uninterrupted run.
+"""Kills commands of the shell, gives them again, and compares the files with those of a run that
+nobody stopped.
 
-    python -m bench.studies.killed_runs --kills 50
+    python -m bench.studies.killed_runs --trials 20 --out docs/rows/killed_runs.jsonl
 
-Each kill is a SIGKILL to a fresh run, at a moment drawn evenly over the time from when its store
-appears to the end of the uninterrupted run; the command is then given again until it ends. Prints,
-for every kill, how much had been stored, and whether all files are equal.
+A trial kills `gexcore score`, `clean`, `report` and `prune`, each once. Half of the kills come at a
+random moment of the run. The other half come at a random write of a file, or up to a millisecond
+later; every second one of these at a write of the last files. Then the same command is given again.
+A trial survives if all files then have the same bytes, and none is left over.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-MODEL = """
-import numpy as np
-from gexcore_numpy import MLP, NumpyBackend
+from bench.studies.rows import ONE_THREAD, Row, parser, read, written
+from bench.studies.tables import groups, markdown
+
+SAMPLES = 400
+MODELS = {
+    "torch": """
+import torch
+from torch import nn
+
+def net():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(),
+        nn.Conv2d(8, 16, 3), nn.BatchNorm2d(16), nn.ReLU(), nn.Flatten(), nn.Linear(256, 10),
+    )
+
+def train(x, y):
+    model, x, y = net(), torch.tensor(x), torch.tensor(y)
+    steps = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    for _ in range(20):
+        for batch in torch.randperm(len(x)).split(50):
+            steps.zero_grad()
+            nn.functional.cross_entropy(model(x[batch]), y[batch]).backward()
+            steps.step()
+    torch.save(model.state_dict(), "weights")
 
 def build():
-    x, y = (np.load("data.npz")[name] for name in "xy")
-    backend = NumpyBackend(MLP.init((8, 64, 3), seed=0))
-    state = backend.initial_state()
-    for step in range(200):
-        state = backend.sgd_step(state, (x, y), lr=0.1, seed=step)
-    return backend.to_model(state)
+    model = net()
+    model.load_state_dict(torch.load("weights", weights_only=True))
+    return model
+""",
+    "sklearn": """
+import joblib
+from sklearn.neural_network import MLPClassifier
+
+def train(x, y):
+    model = MLPClassifier(64, solver="sgd", learning_rate_init=0.1, max_iter=60, random_state=0)
+    joblib.dump(model.fit(x, y), "weights")
+
+def build():
+    return joblib.load("weights")
+""",
+    "jax": """
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+def apply(params, x):
+    return jnp.tanh(x @ params["hidden"]) @ params["out"]
+
+def loss(params, x, y):
+    return -jax.nn.log_softmax(apply(params, x))[jnp.arange(len(y)), y].mean()
+
+def train(x, y):
+    draw = np.random.default_rng(0).normal
+    params = {"hidden": draw(size=(64, 64)) / 8, "out": draw(size=(64, 10)) / 8}
+    step = jax.jit(lambda p: jax.tree.map(lambda w, g: w - 0.5 * g, p, jax.grad(loss)(p, x, y)))
+    for _ in range(400):
+        params = step(params)
+    np.savez("weights.npz", **params)
+
+def build():
+    with np.load("weights.npz") as params:
+        return apply, {name: params[name] for name in params}
+""",
+}
+NAMES = {
+    "torch": "PyTorch, CNN with BatchNorm",
+    "sklearn": "scikit-learn, MLPClassifier",
+    "jax": "JAX, two layers",
+}
+DATA = f"""
+import sys
+import numpy as np
+from gexcore.cli.demo import digits
+import model
+
+noisy = digits(0.1, 0)
+x, y = noisy.x[:{SAMPLES}].astype("f4"), noisy.given[:{SAMPLES}]
+np.savez("data.npz", x=x, y=y)
+model.train(x, y)
 """
-FILES = ("scores.csv", "predictions.npz")
+KILLER = """
+import os, signal, sys, threading
+
+here, at, after = os.getcwd() + os.sep, int(os.environ["KILL_AT"]), float(os.environ["KILL_AFTER"])
+seen, counting = [], threading.Lock()
+
+def watch(event, args):
+    if event == "os.rename" or (event == "open" and str(args[0]).endswith(".part")):
+        where = os.path.abspath(str(args[1] if event == "os.rename" else args[0]))
+        if where.startswith(here):
+            with counting:
+                seen.append(where)
+                if len(seen) - 1 == at:
+                    if after:
+                        signal.setitimer(signal.ITIMER_REAL, after)
+                    else:
+                        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(watch)
+if at < 0:
+    import atexit, json
+    atexit.register(lambda: json.dump(seen, open("writes.json", "w")))
+"""
+"""Read by the interpreter at its start, as `sitecustomize`: the command's own process kills itself
+when it opens or renames a file, as hard as another one would."""
+
+LAST = 8
+"""Writes of `score` that are those of its last files."""
 
 
-def command(out: str) -> list[str]:
-    """The command line of one run."""
-    return [
-        sys.executable,
-        "-m",
-        "gexcore",
-        "score",
-        "model.py:build",
-        "data.npz",
-        "--out",
-        out,
-        "--quiet",
-    ]
+class Command(NamedTuple):
+    """A command and the files that it writes."""
+
+    args: tuple[str, ...]
+    files: tuple[str, ...]
+
+
+def commands(out: str) -> dict[str, Command]:
+    """The four commands; all write under this folder."""
+    return {
+        "score": Command(
+            ("score", "model.py:build", "data.npz", "--out", f"{out}/audit", "--quiet"),
+            ("audit/scores.csv", "audit/predictions.npz"),
+        ),
+        "clean": Command(
+            ("clean", f"{out}/audit", "--relabel", "--rate", "0.1", "--out", f"{out}/clean.npz"),
+            ("clean.npz",),
+        ),
+        "report": Command(
+            ("report", f"{out}/audit", "--force", "--out", f"{out}/page.html"), ("page.html",)
+        ),
+        "prune": Command(
+            ("prune", f"{out}/audit", "--keep", "0.5", "--out", f"{out}/pruned.npz"),
+            ("pruned.npz",),
+        ),
+    }
+
+
+def begin(folder: Path, command: Command, *, at: int = -2, after: float = 0.0) -> subprocess.Popen:
+    """The command in a process of its own, to be killed at this write; -1 lists the writes."""
+    variables = {
+        **os.environ, **ONE_THREAD, "PYTHONDONTWRITEBYTECODE": "1", "KILL_AT": str(at),
+        "KILL_AFTER": str(after), "PYTHONPATH": str(folder / "killer") if at > -2 else "",
+    }  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-m", "gexcore", *command.args],
+        cwd=folder,
+        env=variables,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def wait_for_store(process: subprocess.Popen, out: Path, command: Command) -> None:
+    """Let `gexcore score` come to its first write: most of what is before are imports."""
+    while command.args[0] == "score" and process.poll() is None:
+        if (out / "audit" / "store").exists():
+            return
+        time.sleep(0.001)
+
+
+def ended(folder: Path, out: Path, command: Command, *, at: int = -2) -> tuple[int, str, float]:
+    """Exit status, message, and seconds from `wait_for_store` on, of a run that nobody stops."""
+    with begin(folder, command, at=at) as process:
+        wait_for_store(process, out, command)
+        started = time.perf_counter()
+        _, said = process.communicate()
+    return process.returncode, said.decode(), time.perf_counter() - started
+
+
+def left_over(out: Path) -> list[str]:
+    """Files in the folder of scores that no whole run has."""
+    return [p.name for p in (out / "audit").rglob("*") if p.name.endswith((".part", ".lock"))]
 
 
 def stored(out: Path) -> int:
     """Snapshots in the store."""
-    records = (out / "store" / "checkpoints").glob("chain-*.json")
+    records = (out / "audit" / "store" / "checkpoints").glob("chain-*.json")
     return sum(len(json.loads(path.read_bytes())["content"]["snapshots"]) for path in records)
 
 
-def begin(out: Path, folder: Path) -> subprocess.Popen[bytes]:
-    """A run whose store has just appeared."""
-    process = subprocess.Popen(command(out.name), cwd=folder)
-    while not (out / "store" / "checkpoints").exists() and process.poll() is None:
-        time.sleep(0.005)
-    return process
+def rows(framework: str, trials: int) -> Iterator[Row]:
+    """Four rows for each trial."""
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "killer").mkdir()
+        (folder / "killer" / "sitecustomize.py").write_text(KILLER)
+        (folder / "model.py").write_text(MODELS[framework])
+        subprocess.run([sys.executable, "-c", DATA], cwd=folder, check=True)
+        writes, seconds = dict[str, int](), dict[str, float]()
+        for which, command in commands("whole").items():
+            code, said, seconds[which] = ended(folder, folder / "whole", command, at=-1)
+            if code:
+                raise RuntimeError(said)
+            writes[which] = len(json.loads((folder / "writes.json").read_bytes()))
+        for trial in range(trials):
+            out = folder / f"trial{trial}"
+            for which, command in commands(out.name).items():
+                moment = ("any", "write", "any", "last write")[trial % 4]
+                yield {
+                    "command": which, "model": framework, "trial": trial, "kill": moment,
+                    **killed(folder, out, command, rng, moment, writes[which], seconds[which]),
+                }  # fmt: skip
+            shutil.rmtree(out)
+
+
+def killed(
+    folder: Path,
+    out: Path,
+    command: Command,
+    rng: np.random.Generator,
+    moment: str,
+    writes: int,
+    seconds: float,
+) -> Row:
+    """What became of one run that was killed."""
+    if moment == "any":
+        with begin(folder, command) as process:
+            wait_for_store(process, out, command)
+            wait, started = rng.uniform(0, seconds), time.perf_counter()
+            while process.poll() is None and time.perf_counter() - started < wait:
+                time.sleep(0.001)
+            process.kill()
+            process.communicate()
+    else:
+        first = max(0, writes - LAST) if moment == "last write" else 0
+        after = float(rng.choice([0.0, rng.uniform(1e-6, 1e-3)]))
+        with begin(folder, command, at=int(rng.integers(first, writes)), after=after) as process:
+            process.communicate()
+    status, had = process.returncode, stored(out)
+    there = [(out / file).exists() for file in command.files]
+    code, said, _ = ended(folder, out, command)
+    whole = folder / "whole"
+    if command.args[0] == "report":  # a page shows the seconds of its own run of score
+        whole = Path(tempfile.mkdtemp(dir=out))
+        ended(folder, out, Command((*command.args[:-1], f"{whole}/page.html"), ()))
+    done = code == 2 and "exists, and is never overwritten" in said and all(there)
+    differ = [
+        file
+        for file in command.files
+        if not (out / file).exists() or (out / file).read_bytes() != (whole / file).read_bytes()
+    ]
+    left = left_over(out)
+    lost = bool(differ or left) or not (code == 0 or done)
+    told = {"said": said, "differ": differ, "left": left} if lost else {}
+    return {
+        "died": status < 0, "snapshots": had, "files": sum(there),
+        "outcome": "lost" if lost else "survived", **told,
+    }  # fmt: skip
+
+
+def table(rows: list[Row]) -> str:
+    """Trials, survived and lost, for each command and model."""
+    head = ["command", "model", "trials", "survived", "lost", "killed before its end",
+            "snapshots stored by then"]  # fmt: skip
+    lines = []
+    for (command, model), part in groups(rows, "command", "model").items():
+        lost = sum(row["outcome"] == "lost" for row in part)
+        had = [row["snapshots"] for row in part]
+        lines.append([
+            f"`gexcore {command}`", NAMES[str(model)], str(len(part)), str(len(part) - lost),
+            str(lost), str(sum(row["died"] for row in part)),
+            f"{min(had)} – {max(had)}" if command == "score" else "",
+        ])  # fmt: skip
+    order = list(commands("out"))
+    lines.sort(key=lambda line: order.index(line[0].strip("`").split()[1]))
+    died = [row for row in rows if row["died"]]
+    lost = sum(row["outcome"] == "lost" for row in rows)
+    lines.append([
+        "all", "", str(len(rows)), str(len(rows) - lost), str(lost), str(len(died)), "",
+    ])  # fmt: skip
+    return markdown(head, lines)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
-    rng = np.random.default_rng(args.seed)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "model.py").write_text(MODEL)
-        y = rng.integers(0, 3, 400)
-        np.savez(folder / "data.npz", x=rng.normal(size=(400, 8)) + 2 * np.eye(3, 8)[y], y=y)
-        with begin(folder / "whole", folder) as process:
-            started = time.perf_counter()
-            process.wait()
-            length = time.perf_counter() - started
-        print(f"uninterrupted: {length:.1f} s, {stored(folder / 'whole')} snapshots", flush=True)
-        same = 0
-        for kill in range(args.kills):
-            out, moment = folder / f"killed{kill}", rng.uniform(0, length)
-            with begin(out, folder) as process:
-                time.sleep(moment)
-                process.kill()
-            had = stored(out)
-            subprocess.run(command(out.name), cwd=folder, check=True)
-            equal = all(
-                (out / f).read_bytes() == (folder / "whole" / f).read_bytes() for f in FILES
-            )
-            same += equal
-            print(
-                f"kill {kill}: after {moment:.2f} s with {had} snapshots stored: "
-                f"{'same' if equal else 'DIFFERENT'}",
-                flush=True,
-            )
-    print(f"{same}/{args.kills} identical")
-    return 0 if same == args.kills else 1
+    made = parser(__doc__)
+    made.add_argument("--trials", type=int, default=20)
+    made.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    args = made.parse_args()
+    found = (
+        read(args.table)
+        if args.table
+        else written((row for name in args.models for row in rows(name, args.trials)), args.out)
+    )
+    print(table(found))
+    return int(any(row["outcome"] == "lost" for row in found))
 
 
 if __name__ == "__main__":
