@@ -6,12 +6,11 @@ One table for command line, documents and tests.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple
 
 import gexcore
-from gexcore.backend.capabilities import CAPABILITIES
 
 SYMBOLS = {
     "N": "samples",
@@ -27,21 +26,6 @@ SYMBOLS = {
     "K": "trainings",
 }
 """Symbols of the numbers of passes."""
-
-
-def _nothing(*_: Any, **__: Any) -> None:
-    """A recipe that is never run."""
-
-
-PLACEHOLDERS: dict[str, Callable[[], Any]] = {
-    "checkpoints": lambda: [None],
-    "recorder": lambda: gexcore.Recorder(1),
-    "probabilities": lambda: [[1.0]],
-    "train": lambda: _nothing,
-    "ensemble": lambda: gexcore.Geometric(),
-    "method": lambda: gexcore.IF(),
-}
-"""What a method may take beside model and data, with a value to make one that is not run."""
 
 
 class Count(NamedTuple):
@@ -76,9 +60,11 @@ class Way:
     Parameters
     ----------
     takes : str
-        The setting that it is used with, of `PLACEHOLDERS`; empty for none.
+        The setting that it is used with, such as "checkpoints"; empty for none.
     settings : mapping
         Others that make the difference.
+    needs : tuple of str
+        Capabilities that it asks of a backend, by their names in `CAPABILITIES`.
     passes : mapping of str to Count
         Number of passes over all samples, by kind of `gexcore.evaluation.passes.Passes`. Test data
         and statistics of BatchNorm are left out.
@@ -88,6 +74,7 @@ class Way:
 
     takes: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
     passes: Mapping[str, Count] = field(default_factory=dict)
     trainings: Count | None = None
 
@@ -141,12 +128,6 @@ class Method:
         """Names of its settings."""
         return tuple(f.name for f in fields(self.cls))
 
-    def needs(self, way: Way) -> tuple[str, ...]:
-        """Capabilities it asks of a backend, as `CAPABILITIES` names them."""
-        taken = {way.takes: PLACEHOLDERS[way.takes]()} if way.takes else {}
-        asked = set(self.cls(**taken, **way.settings).needs)
-        return tuple(name for name, capability in CAPABILITIES.items() if capability in asked)
-
     def label(self, way: Way) -> str:
         """Its name, with what tells the way from others."""
         return f"{self.name}({way.arguments})"
@@ -160,13 +141,17 @@ METHODS = (
         "influence",
         (
             Way(passes={"forward": count(2, "M"), **STEPS}),
-            Way(settings={"scoring": "training_batches"}, passes={"forward": count(2), **STEPS}),
+            Way(
+                settings={"scoring": "training_batches"},
+                needs=("donated steps", "training losses"),
+                passes={"forward": count(2), **STEPS},
+            ),
         ),
     ),
     Method(
         "GEXLin",
         "influence",
-        (Way(passes={"forward": count(2, "M"), **STEPS, "gradient": count(1)}),),
+        (Way(needs=("params",), passes={"forward": count(2, "M"), **STEPS, "gradient": count(1)}),),
     ),
     Method(
         "GEXRidge",
@@ -176,41 +161,77 @@ METHODS = (
     Method(
         "IF",
         "influence",
-        (Way(passes={"forward": count(1), "hvp": count("p"), "gradient": count(1)}),),
+        (
+            Way(
+                needs=("params", "hvp"),
+                passes={"forward": count(1), "hvp": count("p"), "gradient": count(1)},
+            ),
+        ),
     ),
     Method(
         "Arnoldi",
         "influence",
-        (Way(passes={"forward": count(1), "hvp": count(("J", "h")), "gradient": count(1)}),),
+        (
+            Way(
+                needs=("params", "hvp"),
+                passes={"forward": count(1), "hvp": count(("J", "h")), "gradient": count(1)},
+            ),
+        ),
     ),
     Method(
         "LiSSA",
         "influence",
-        (Way(passes={"forward": count(1), "hvp": count(("J", "B")), "gradient": count(1)}),),
+        (
+            Way(
+                needs=("params", "hvp", "per-sample gradients"),
+                passes={"forward": count(1), "hvp": count(("J", "B")), "gradient": count(1)},
+            ),
+        ),
     ),
     Method(
         "Laplace",
         "influence",
         (
-            Way(passes={"forward": count(2, "S"), "gradient": count(1)}),
             Way(
-                settings={"structure": "full"}, passes={"forward": count(2, "S"), "hvp": count("p")}
+                needs=("params", "Kronecker factors"),
+                passes={"forward": count(2, "S"), "gradient": count(1)},
+            ),
+            Way(
+                settings={"structure": "full"},
+                needs=("params", "hvp"),
+                passes={"forward": count(2, "S"), "hvp": count("p")},
             ),
         ),
     ),
-    Method("RandProj", "influence", (Way(passes={"forward": count(1), "gradient": count(1)}),)),
+    Method(
+        "RandProj",
+        "influence",
+        (Way(needs=("params",), passes={"forward": count(1), "gradient": count(1)}),),
+    ),
     Method(
         "TracIn",
         "influence",
-        (Way(takes="checkpoints", passes={"forward": count(1), "gradient": count("C")}),),
+        (
+            Way(
+                takes="checkpoints",
+                needs=("params", "per-sample gradients", "checkpoints"),
+                passes={"forward": count(1), "gradient": count("C")},
+            ),
+        ),
     ),
     Method(
         "TracInRP",
         "influence",
         (
-            Way(takes="checkpoints", passes={"forward": count(1), "gradient": count("C")}),
             Way(
-                takes="ensemble", passes={"forward": count(2, "M"), **STEPS, "gradient": count("M")}
+                takes="checkpoints",
+                needs=("params", "checkpoints"),
+                passes={"forward": count(1), "gradient": count("C")},
+            ),
+            Way(
+                takes="ensemble",
+                needs=("params",),
+                passes={"forward": count(2, "M"), **STEPS, "gradient": count("M")},
             ),
         ),
     ),
@@ -220,6 +241,7 @@ METHODS = (
         (
             Way(
                 takes="method",
+                needs=("params", "hvp", "parameter selection"),
                 passes={"forward": count(1), "hvp": count("p"), "gradient": count(1)},
             ),
         ),
@@ -230,23 +252,40 @@ METHODS = (
         (Way(takes="train", passes={"forward": count(2, "K", ("K", "/N"))}, trainings=count("K")),),
     ),
     Method("Loss", "score", (Way(passes={"forward": count(1)}),)),
-    Method("Margin", "score", (Way(passes={"forward": count(2)}),)),
+    Method("Margin", "score", (Way(needs=("logits",), passes={"forward": count(2)}),)),
     Method(
         "MeanMemberLoss",
         "score",
-        (Way(takes="checkpoints", passes={"forward": count(1, "C")}), Way(takes="recorder")),
+        (
+            Way(takes="checkpoints", needs=("checkpoints",), passes={"forward": count(1, "C")}),
+            Way(takes="recorder"),
+        ),
     ),
     Method(
         "EL2N",
         "score",
-        (Way(takes="recorder"), Way(takes="checkpoints", passes={"forward": count(1, "C")})),
+        (
+            Way(takes="recorder"),
+            Way(
+                takes="checkpoints",
+                needs=("logits", "checkpoints"),
+                passes={"forward": count(1, "C")},
+            ),
+        ),
     ),
     Method(
         "GraNd",
         "score",
         (
-            Way(passes={"forward": count(1), "gradient": count("C")}),
-            Way(takes="checkpoints", passes={"forward": count(1), "gradient": count("C")}),
+            Way(
+                needs=("params", "per-sample gradients"),
+                passes={"forward": count(1), "gradient": count("C")},
+            ),
+            Way(
+                takes="checkpoints",
+                needs=("params", "per-sample gradients", "checkpoints"),
+                passes={"forward": count(1), "gradient": count("C")},
+            ),
         ),
     ),
     Method("Forgetting", "score", (Way(takes="recorder"),)),
@@ -255,9 +294,17 @@ METHODS = (
         "DeepKNN",
         "score",
         (
-            Way(passes={"forward": count(1, "C")}),
-            Way(settings={"features": "features"}, passes={"forward": count(1, "C")}),
-            Way(takes="checkpoints", passes={"forward": count(1, "C")}),
+            Way(needs=("logits",), passes={"forward": count(1, "C")}),
+            Way(
+                settings={"features": "features"},
+                needs=("features",),
+                passes={"forward": count(1, "C")},
+            ),
+            Way(
+                takes="checkpoints",
+                needs=("logits", "checkpoints"),
+                passes={"forward": count(1, "C")},
+            ),
         ),
     ),
     Method(
@@ -265,7 +312,9 @@ METHODS = (
         "score",
         (
             Way(takes="probabilities"),
-            Way(takes="train", passes={"forward": count(1)}, trainings=count("K")),
+            Way(
+                takes="train", needs=("logits",), passes={"forward": count(1)}, trainings=count("K")
+            ),
         ),
     ),
 )

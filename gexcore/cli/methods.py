@@ -53,9 +53,7 @@ def listed() -> str:
     """All ways to use all methods, in columns."""
     lines = [["method", "kind", "needs of the backend", "passes over the data"]]
     for method, way in _ways():
-        lines.append(
-            [method.label(way), method.kind, ", ".join(method.needs(way)) or "-", way.cost]
-        )
+        lines.append([method.label(way), method.kind, ", ".join(way.needs) or "-", way.cost])
     return aligned(lines, right=False)
 
 
@@ -68,8 +66,7 @@ def costs() -> str:
     """Costs as a Markdown table."""
     lines = [["method", "needs of the backend", "passes over the data"], ["---"] * 3]
     lines += [
-        [f"`{method.label(way)}`", ", ".join(method.needs(way)) or "–", way.cost]
-        for method, way in _ways()
+        [f"`{method.label(way)}`", ", ".join(way.needs) or "–", way.cost] for method, way in _ways()
     ]
     return _markdown(lines)
 
@@ -90,7 +87,7 @@ def holes(row: Row) -> list[str]:
         return [f"`{row.name}` runs nothing here: {row.note}."]
     missed: dict[str, list[str]] = {}
     for method, way in _ways():
-        for name in method.needs(way):
+        for name in way.needs:
             if not row.can[name]:
                 missed.setdefault(name, []).append(f"`{method.label(way)}`")
     told = "; ".join(f"no {name} for {', '.join(found)}" for name, found in missed.items())
@@ -102,13 +99,7 @@ def _ways() -> list[tuple[Method, Way]]:
 
 
 def _cell(method: Method, way: Way, row: Row) -> str:
-    return (
-        ""
-        if row.can is None
-        else "yes"
-        if all(row.can[name] for name in method.needs(way))
-        else "–"
-    )
+    return "" if row.can is None else "yes" if all(row.can[name] for name in way.needs) else "–"
 
 
 def _markdown(lines: list[list[str]]) -> str:
@@ -120,7 +111,7 @@ def _described(method: Method) -> dict[str, Any]:
         {
             "use": method.label(way),
             "takes": way.takes,
-            "needs": method.needs(way),
+            "needs": way.needs,
             "passes": {kind: str(number) for kind, number in way.passes.items()},
             "trainings": str(way.trainings or ""),
         }

@@ -8,64 +8,9 @@ from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from gexcore.cli.catalogue import METHODS, Method, by_name
+from gexcore.cli.documented import documented
 from gexcore.ensembles.budget import Budget
 from gexcore.errors import InvalidSettingError
-
-HELP = {
-    "chains": "independent runs from the checkpoint",
-    "snapshots": "members along each chain",
-    "lr": "learning rate; auto is set by feedback",
-    "steps_per_snapshot": "optimizer steps before each member",
-    "batch_size": "samples per optimizer step or derivative",
-    "scoring": "source of a member's losses",
-    "optimizer": "optimizer of the members; best is that of the training",
-    "anchors": "points near the checkpoint that members start from",
-    "restarts": "members from each anchor",
-    "anchor_steps": "optimizer steps from the checkpoint to an anchor",
-    "anchor_lr": "learning rate of these steps",
-    "steps": "optimizer steps from an anchor to a member",
-    "subset": "share of the samples that each member sees",
-    "strength": "strength of the ridge over members",
-    "momentum": "momentum of sgd",
-    "weight_decay": "decay of the members, or of the training in a Hessian",
-    "budget": "largest cost, in passes over the data, or with a unit: 90s",
-    "pretraining_epochs": "training epochs of the model, a quarter of which is the budget",
-    "tolerance": "reliability of a chain's own scores at which it ends",
-    "floor": "lower bound of the base loss in deviations",
-    "ceiling": "upper bound of every loss in deviations; auto is the clip of suspicion",
-    "chance_loss": "loss of a model that knows nothing",
-    "keep": "states kept for suggested labels",
-    "first_chain": "number of the first chain: other numbers add to one ensemble",
-    "damping": "number added to the eigenvalues of the Hessian",
-    "rank": "eigenvalues to keep, largest in size",
-    "iterations": "Hessian products",
-    "order": "order of the eigenvalues",
-    "starts": "random vectors at the start: eigenvectors of one eigenvalue that can be found",
-    "samples": "number of draws, or of samples in the Hessian",
-    "structure": "Fisher factors or the whole Hessian",
-    "scale": "scale of the draws, or of the Hessian in a solve",
-    "fisher": "labels of the Fisher matrix",
-    "depth": "number of steps of a solve",
-    "repeats": "number of solves, or of trainings without each sample",
-    "directions": "number of random directions",
-    "start": "start of each training: the model, or a fresh one",
-    "workers": "trainings at a time",
-    "epoch": "recorded epoch to read",
-    "squared": "square the distances, as the paper's code does",
-    "never_learnt": "count of a sample that was never right",
-    "k": "number of neighbours",
-    "features": "space of the neighbours",
-    "metric": "metric of distances",
-    "include_self": "count a sample among its neighbours",
-    "squared_distance": "score squared distances of labels",
-    "folds": "number of models of the cross-validation",
-    "quality": "measure of a label by probabilities",
-    "adjusted": "subtract each class's mean confidence first",
-    "half_scored": "score every second sample only, a fault of the paper's code",
-    "through": "let cleanlab compute the quality",
-    "seed": "equal seeds give equal results",
-}
-"""Help of every setting that is a number, a word or a switch."""
 
 
 class Kind(NamedTuple):
@@ -102,14 +47,12 @@ class Kind(NamedTuple):
 
 
 def add_settings(parser: argparse.ArgumentParser, methods: Iterable[Method] = METHODS) -> None:
-    """Add a flag for every setting in `HELP` that one of the methods has."""
+    """Add a flag for every setting that is a number, a word or a switch."""
     chosen = tuple(methods)
     told = "The defaults choose everything." if len(chosen) == 1 else "Each flag names its methods."
     group = parser.add_argument_group("settings of the method", told)
-    for name, text in HELP.items():
+    for name in flagged(chosen):
         having = [method for method in chosen if name in method.settings]
-        if not having:
-            continue
         kind = _kind([get_type_hints(method.cls)[name] for method in having])
         how: dict[str, Any] = {"type": kind.parse, "metavar": "X" if float in kind.numbers else "N"}
         if name == "budget":
@@ -119,10 +62,21 @@ def add_settings(parser: argparse.ArgumentParser, methods: Iterable[Method] = ME
         elif not kind.numbers:
             how = {"choices": kind.words}
         whose = "" if len(chosen) == 1 else f"{', '.join(method.name for method in having)}: "
+        # argparse reads a percent sign as a place for a value
+        text = documented(having[0].cls).get(name, "").replace("%", "%%")
         default = "" if kind.switch else _default(name, having)
         group.add_argument(
             flag(name), default=argparse.SUPPRESS, help=f"{whose}{text}{default}", **how
         )
+
+
+def flagged(methods: Iterable[Method] = METHODS) -> list[str]:
+    """Names of all settings that are numbers, words or switches, in the order of the methods."""
+    found: dict[str, None] = {}
+    for method in methods:
+        hints = get_type_hints(method.cls)
+        found |= dict.fromkeys(name for name in method.settings if any(_kind([hints[name]])))
+    return list(found)
 
 
 def flag(name: str) -> str:
@@ -159,10 +113,10 @@ def given(args: argparse.Namespace, method: Method) -> dict[str, Any]:
     InvalidSettingError
         If the method does not have a given setting.
     """
-    found = {name: getattr(args, name) for name in HELP if hasattr(args, name)}
+    found = {name: getattr(args, name) for name in flagged() if hasattr(args, name)}
     foreign = [flag(name) for name in found if name not in method.settings]
     if foreign:
-        has = ", ".join(flag(name) for name in HELP if name in method.settings) or "none"
+        has = ", ".join(flag(name) for name in flagged([method])) or "none"
         raise InvalidSettingError(
             f"{method.name} has no setting {', '.join(foreign)}; leave it out (it has {has})"
         )
@@ -188,7 +142,7 @@ def _budget(text: str) -> float | str | Budget:
 
 def _default(name: str, methods: list[Method]) -> str:
     defaults = {str(getattr(method.cls, name)) for method in methods}
-    return f" (default: {defaults.pop()})" if len(defaults) == 1 else ""
+    return f" (default: {defaults.pop()})" if len(defaults - {"None"}) == 1 else ""
 
 
 def _kind(hints: Iterable[Any]) -> Kind:

@@ -55,7 +55,8 @@ class Geometric:
         Source of a snapshot's losses: a pass over the data, or its training batches. "auto" takes
         training batches if a budget does not pay for six passes.
     optimizer : {"sgd", "adamw"} or callable
-        The optimiser of the training is the best choice. A callable is the framework's own factory.
+        Optimiser of the members. The best choice is that of the training. A callable is the
+        framework's own factory.
     momentum : float
         The momentum of SGD.
     weight_decay : "auto" or float
@@ -68,13 +69,13 @@ class Geometric:
         Loss of a model that knows nothing, for your own loss. It is the zero of the thermostat's
         scale. For named losses it is known.
     budget : "auto", float or Budget
-        The most that a run may cost. A number counts forward passes over the data, and a training
-        step counts as three. `gexcore.Budget` also counts seconds, or passes of single samples.
+        The most that a run may cost, in forward passes over the data. A training step counts as
+        three passes. `gexcore.Budget` also counts seconds, or passes of single samples.
         "auto" is a quarter of the pretraining if `pretraining_epochs` is given. Else it is 34 at
         5,000 samples, 20 from 8,500 on, and no limit below. A budget changes only settings that are
         "auto".
     pretraining_epochs : float, optional
-        Training epochs of the model.
+        Training epochs of the model. A quarter of them is the budget.
     tolerance : float, optional
         Reliability, at most 1, at which a chain ends early. It is the split-half reliability of the
         chain's own scores (`gexcore.deviations.uncertainty.split_half`). A chain has at least eight

@@ -43,7 +43,7 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
     ensemble : Geometric or Relearning, optional
         Another ensemble. The settings above then have no effect, and must not be set.
     floor : float
-        Lower bound of the base loss in `gexcore.deviations.equation.deviations`.
+        Lower bound of the base loss in deviations.
     ceiling : "auto", float or None
         Upper bound of every loss in deviations. "auto" is the clip of `suspicion`. None means no
         bound, as in the paper's equation.

@@ -56,6 +56,7 @@ class LOO:
     batch_size : int
         Samples per evaluation call.
     seed : int
+        Seed of the first training.
 
     Examples
     --------

@@ -48,7 +48,7 @@ class ConfidentLearning:
     folds : int, or list of integer arrays
         Number of models, or the positions that each model scores and is not trained on.
     quality : {"self_confidence", "normalized_margin", "confidence_weighted_entropy"}
-        Quality of `label_quality`.
+        Measure of a label by its probabilities: see `label_quality`.
     adjusted : bool
         Whether to subtract the mean confidence of each class first.
     half_scored : bool

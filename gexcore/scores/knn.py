@@ -36,6 +36,7 @@ class DeepKNN(ModelScore):
     features : {"logits", "features"}
         Space of the neighbours: logits (as published), or inputs of the last linear layer.
     metric : {"euclidean", "cosine"}
+        Metric of the distances.
     include_self : bool
         Whether the sample counts among its neighbours.
     squared_distance : bool

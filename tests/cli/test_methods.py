@@ -12,9 +12,10 @@ import pytest
 import gexcore as gx
 from gexcore.backend.capabilities import CAPABILITIES
 from gexcore.cli.backends import Row
-from gexcore.cli.catalogue import METHODS, PLACEHOLDERS, SYMBOLS, by_name
+from gexcore.cli.catalogue import METHODS, SYMBOLS, Method, Way, by_name
+from gexcore.cli.documented import documented
 from gexcore.cli.methods import holes, on_backends
-from gexcore.cli.settings import HELP
+from gexcore.cli.settings import flagged
 from gexcore.evaluation.passes import Passes
 
 
@@ -35,24 +36,61 @@ def test_an_entry_is_about_its_class(method: Any) -> None:
     assert len(set(labels)) == len(labels)
     for way in method.ways:
         assert not way.takes or way.takes in method.settings
-        assert set(way.takes.split()) <= PLACEHOLDERS.keys()
-        assert set(method.needs(way)) <= CAPABILITIES.keys()
+        assert list(way.needs) == [
+            name
+            for name, capability in CAPABILITIES.items()
+            if capability in made(method, way).needs
+        ]
         assert set(way.passes) <= set(Passes._fields)
         symbols = dict.fromkeys(SYMBOLS, 2.0)
         for number in [*way.passes.values(), *([way.trainings] if way.trainings else [])]:
             assert number.value(symbols) > 0
 
 
-def test_every_setting_that_is_a_number_or_a_word_has_a_flag() -> None:
+def made(method: Method, way: Way) -> Any:
+    """A method of this kind, which nothing is asked of."""
+    takes: dict[str, Any] = {
+        "checkpoints": [None],
+        "recorder": gx.Recorder(1),
+        "probabilities": [[1.0]],
+        "train": lambda *_: None,
+        "ensemble": gx.Geometric(),
+        "method": gx.IF(),
+    }
+    taken = {way.takes: takes[way.takes]} if way.takes else {}
+    return method.cls(**taken, **way.settings)
+
+
+def test_every_flag_has_a_sentence_of_its_docstring() -> None:
     for method in METHODS:
-        for name, hint in typing.get_type_hints(method.cls).items():
-            told = str(hint)
-            plain = (
-                any(kind in told for kind in ("int", "float", "bool", "Literal"))
-                and name != "train"
-            )
-            if name in method.settings and plain and "Callable[[Any" not in told:
-                assert name in HELP, (method.name, name, told)
+        for name in flagged([method]):
+            assert documented(method.cls).get(name), (method.name, name)
+    assert documented(gx.GEX)["snapshots"] == documented(gx.Geometric)["snapshots"]
+    assert "train" not in flagged()
+    assert "checkpoints" not in flagged()
+
+
+def test_a_setting_without_a_sentence_is_seen() -> None:
+    class Bare:
+        """Finds nothing.
+
+        Parameters
+        ----------
+        known : int
+            The number of samples. More is slower.
+        unknown : int
+        """
+
+    class Heir(Bare):
+        """Finds less.
+
+        Parameters
+        ----------
+        known
+            Settings of `Bare`.
+        """
+
+    assert documented(Heir) == {"known": "The number of samples"}
 
 
 def test_the_command(run: Any) -> None:
