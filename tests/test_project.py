@@ -68,6 +68,11 @@ def test_dir_shows_public_names_only():
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)]+)\)", README))
 def test_links_of_the_readme_work_on_a_package_index(link):
-    base = f"{PROJECT['project']['urls']['Source']}/blob/main/"
-    assert link.startswith(base)
-    assert (ROOT / link.removeprefix(base)).exists()
+    source = PROJECT["project"]["urls"]["Source"]
+    found = re.fullmatch(rf"{re.escape(source)}/(blob|raw)/main/(.+)", link)
+    assert found is not None
+    assert (ROOT / found[2]).exists()
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) < 120

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import io
 import sys
 import time
@@ -18,6 +19,7 @@ from gexcore.backend.plugins import BackendSpec
 from gexcore.backend.registry import BackendRegistry, default_registry
 from gexcore.cli import output
 from gexcore.cli.outcome import outcome_of, summary, told_as_json
+from gexcore.cli.scored_folder import PREDICTIONS, stored_predictions
 from gexcore.cli.settings import add_settings, given, named
 from gexcore.cli.text import add_json, aligned, most_suspect, print_json
 from gexcore.decisions.metrics import auc, average_precision
@@ -30,10 +32,10 @@ from gexcore.plots import plot_histogram
 DESCRIPTION = (
     "Flips some labels of scikit-learn's digits, trains a model until it has memorised them, "
     "scores the data from "
-    "that final checkpoint alone, and compares the ranking with the flips. Writes "
-    "scores.csv, run.json and histogram.png."
+    "that final checkpoint alone, and compares the ranking with the flips. Writes scores.csv, "
+    "run.json, predictions.npz, histogram.png and the digits as pictures in digits.npz."
 )
-HISTOGRAM = "histogram.png"
+HISTOGRAM, DIGITS = "histogram.png", "digits.npz"
 
 
 class Noisy(NamedTuple):
@@ -118,7 +120,13 @@ def _demonstrate(
         "backend": args.backend,
     }
     command |= settings_of(method)
-    files = output.result_files(outcome.record, columns, found, command)
+    pictures = _pictures(data)
+    command["data"] = [hashlib.sha256(pictures).hexdigest()]
+    files: dict[str, Any] = {
+        DIGITS: pictures,
+        PREDICTIONS: stored_predictions(influence, found),
+        **output.result_files(outcome.record, columns, found, command, [args.out / DIGITS]),
+    }
     try:
         files = {HISTOGRAM: histogram(influence, data.flipped, found), **files}
     except ImportError:
@@ -136,6 +144,7 @@ def _demonstrate(
             f"{HISTOGRAM} is left out, since matplotlib is not installed; try: pip install "
             "'gexcore[report]'"
         )
+    say(f"look at them: gexcore report {args.out} --open")
     if args.json:
         told = told_as_json(outcome.record, found, columns)
         print_json({**told, "flipped": np.flatnonzero(data.flipped).tolist(), "out": str(args.out)})
@@ -182,6 +191,13 @@ def histogram(influence: LossInfluence, flipped: NDArray[np.bool_], found: Suspe
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=120)
     return picture.getvalue()
+
+
+def _pictures(data: Noisy) -> bytes:
+    """The digits as pictures with their given labels, in the form that `gexcore score` reads."""
+    file = io.BytesIO()
+    np.savez_compressed(file, x=data.x.reshape(-1, 8, 8), y=data.given)
+    return file.getvalue()
 
 
 def _trainable(registry: BackendRegistry, name: str) -> BackendSpec:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", metavar="FILE", type=Path, help="(default: DIR/report.html)")
     parser.add_argument("--force", action="store_true", help="overwrite FILE")
+    parser.add_argument("--open", action="store_true", help="show the page in the browser")
     add_json(parser)
 
 
@@ -78,6 +80,15 @@ def run(args: argparse.Namespace) -> None:
         print_json({"samples": len(audit), "out": str(out)})
     else:
         print(f"{len(audit)} samples reported in {out}")
+    if args.open:
+        _show(out)
+
+
+def _show(page: Path) -> None:
+    import webbrowser
+
+    if not webbrowser.open(page.absolute().as_uri()):
+        print(f"gexcore: no browser was found; open {page} by hand", file=sys.stderr)
 
 
 def _samples(

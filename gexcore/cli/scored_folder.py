@@ -170,7 +170,7 @@ def open_scored(args: argparse.Namespace) -> Scored:
     """
     audit = read_audit(args.folder)
     command = audit.run.get("command", {})
-    if command.get("name") != "score" or "data" not in audit.run:
+    if command.get("name") not in ("score", "demo") or "data" not in audit.run:
         msg = (
             f"{args.folder} does not tell which files it scored; give the folder of a finished "
             "`gexcore score`"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -62,6 +63,54 @@ def test_it_says_what_the_files_say(demo):
     assert json.loads((out / "run.json").read_text())["command"]["noise"] == 0.1
 
 
+def test_the_readme_shows_what_it_prints(demo):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    shown = readme.split("$ gexcore demo\n")[1].split("```")[0].splitlines()
+    forms = {re.sub(r"[\d.]+", "N", line) for line in demo[1].splitlines()}
+    assert [
+        line for line in shown if line != "…" and re.sub(r"[\d.]+", "N", line) not in forms
+    ] == []
+    assert len(shown) > 10
+
+
+def test_it_names_the_next_command_which_shows_its_pictures(demo, tmp_path):
+    folder, text = demo
+    (told,) = re.findall(r"^look at them: gexcore (.*)$", text, re.MULTILINE)
+    address = tmp_path / "address"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {address}\n')
+    browser.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-m", "gexcore", *told.split()],
+        cwd=folder.parent, env={**os.environ, "BROWSER": f"{browser} %s"}, check=True,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    page = folder / "report.html"
+    assert done.stderr == ""
+    assert address.read_text().strip() == page.absolute().as_uri()
+    assert page.read_text(encoding="utf-8").count("data:image/png") > 1000
+    page.unlink()
+
+
+def test_a_report_says_where_it_is_if_there_is_no_browser(demo, tmp_path):
+    page = tmp_path / "page.html"
+    done = subprocess.run(
+        [sys.executable, "-m", "gexcore", "report", demo[0], "--open", "--out", page],
+        env={**os.environ, "BROWSER": "/nowhere/browser", "PATH": "/nowhere"}, check=True,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stderr == f"gexcore: no browser was found; open {page} by hand\n"
+    assert page.exists()
+
+
+def test_its_suspects_can_be_relabelled(demo, tmp_path):
+    out = tmp_path / "cleaned.npz"
+    assert main(["clean", str(demo[0]), "--relabel", "--out", str(out)]) == 0
+    data, cleaned = digits(0.1, 0), np.load(out)
+    wrong = (cleaned["y"] != data.true[cleaned["index"]]).mean()
+    assert wrong < data.flipped.mean() / 2
+
+
 def test_it_overwrites_its_own_folder_whole(demo, tmp_path):
     out = tmp_path / "again"
     out.mkdir()
@@ -78,7 +127,12 @@ def test_it_overwrites_its_own_folder_whole(demo, tmp_path):
         "histogram.png is left out, since matplotlib is not installed; try: pip install "
         "'gexcore[report]'" in done.stdout
     )
-    assert sorted(path.name for path in out.iterdir()) == ["run.json", "scores.csv"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "digits.npz",
+        "predictions.npz",
+        "run.json",
+        "scores.csv",
+    ]
     assert json.loads((out / "run.json").read_text())["command"]["noise"] == 0.05
 
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import pytest
 
@@ -37,14 +38,12 @@ def test_every_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "test_accuracy": lambda model: accuracy(model, (x, true)),
         "sources": np.arange(300) % 2, "annotators": np.array(["ann", "bob",
             "eve"])[np.arange(300) % 3], "texts": list(map(str, x)),
+        "dataset": datasets.Dataset.from_dict({"text": list(map(str, x)), "label": y}),
     }  # fmt: skip
     blocks = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     assert len(blocks) == 7
     for block in blocks:
-        lines = [
-            line for line in block.splitlines() if "dataset" not in line
-        ]  # that needs another package
-        exec("\n".join(lines).replace(", with_scores, with_targets", ""), names)
+        exec(block, names)
     assert len(names["cleaned"].changed) == 30
     assert [point.samples for point in names["curve"]] == [300, 270, 210, 150, 90]
     assert names["strongest"].proponents.shape == names["strongest"].opponents.shape == (300, 5)
