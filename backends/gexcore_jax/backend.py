@@ -10,8 +10,9 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend.kronecker import KroneckerBlock
 from gexcore.backend.optimizer import Optimizer
-from gexcore.backend.protocols import Dataset, KroneckerBlock, SupportsBufferRefresh, SupportsLogits
+from gexcore.backend.protocols import Dataset, SupportsBufferRefresh, SupportsLogits
 from gexcore.backend.refusals import check_batches
 from gexcore.errors import InvalidModelError
 from gexcore_jax import buffers as kept

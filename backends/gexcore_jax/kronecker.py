@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr
 
-from gexcore.backend.protocols import KroneckerBlock
+from gexcore.backend.kronecker import KroneckerBlock
 from gexcore_jax.data import Call, full
 from gexcore_jax.jaxprs import bind, flattened, interpret
 from gexcore_jax.labels import Indices

@@ -11,14 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.backend.data import to_numpy
+from gexcore.backend.kronecker import KroneckerBlock
 from gexcore.backend.optimizer import Optimizer
-from gexcore.backend.protocols import (
-    Array,
-    Indices,
-    KroneckerBlock,
-    SupportsBufferRefresh,
-    SupportsLogits,
-)
+from gexcore.backend.protocols import Array, Indices, SupportsBufferRefresh, SupportsLogits
 from gexcore.backend.refusals import check_batches, check_vector
 from gexcore.backend.rules import Memory, Reals, advance, check_optimizer
 from gexcore.errors import InvalidModelError, InvalidSettingError

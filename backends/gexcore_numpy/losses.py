@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.backend import losses as shared
+from gexcore.backend.classes import softmax
 from gexcore.backend.drawing import sample_targets
 from gexcore.backend.rules import Reals
 
@@ -72,12 +73,6 @@ def _numbers(y: NDArray[Any], f: Reals) -> Reals:
     return targets.astype(f.dtype, copy=False)
 
 
-def _softmax(f: Reals) -> Reals:
-    p = np.exp(f - f.max(axis=1, keepdims=True))
-    p /= p.sum(axis=1, keepdims=True)
-    return np.asarray(p)
-
-
 def _cross_entropy(f: Reals, t: Reals) -> Reals:
     shifted = f - f.max(axis=1, keepdims=True)
     shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
@@ -87,7 +82,7 @@ def _cross_entropy(f: Reals, t: Reals) -> Reals:
 
 def _cross_entropy_gradient(f: Reals, t: Reals) -> Reals:
     # soft labels need not sum to one
-    return np.asarray(_softmax(f) * t.sum(axis=1, keepdims=True) - t)
+    return np.asarray(softmax(f) * t.sum(axis=1, keepdims=True) - t)
 
 
 def _cross_entropy_and_gradient(f: Reals, t: Reals) -> tuple[Reals, Reals]:
@@ -103,7 +98,7 @@ def _cross_entropy_and_gradient(f: Reals, t: Reals) -> tuple[Reals, Reals]:
 
 
 def _cross_entropy_curvature(f: Reals, t: Reals, v: Reals) -> Reals:
-    p = _softmax(f)
+    p = softmax(f)
     spread = v - (p * v).sum(axis=1, keepdims=True)
     return np.asarray(p * spread * t.sum(axis=1, keepdims=True))
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gexcore.backend.protocols import Indices, KroneckerBlock
+from gexcore.backend.kronecker import KroneckerBlock
+from gexcore.backend.protocols import Indices
 from gexcore.backend.rules import Reals
 from gexcore_numpy.network import ACTIVATIONS, Layer, Network, Trace
 

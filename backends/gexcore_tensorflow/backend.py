@@ -13,10 +13,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from gexcore.backend.data import to_numpy
+from gexcore.backend.kronecker import KroneckerBlock
 from gexcore.backend.optimizer import Optimizer
 from gexcore.backend.protocols import (
     Dataset,
-    KroneckerBlock,
     SupportsBufferRefresh,
     SupportsFeatures,
     SupportsKronecker,

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from gexcore.backend.protocols import KroneckerBlock
+from gexcore.backend.kronecker import KroneckerBlock
 from gexcore_tensorflow import curvature
 from gexcore_tensorflow.losses import full
 from gexcore_tensorflow.network import Network

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn import functional
 
-from gexcore.backend.protocols import KroneckerBlock
+from gexcore.backend.kronecker import KroneckerBlock
 from gexcore_torch.data import full
 from gexcore_torch.hooks import watching
 from gexcore_torch.worker import trainable

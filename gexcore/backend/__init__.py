@@ -6,9 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gexcore.backend.kronecker import KroneckerBlock
     from gexcore.backend.optimizer import Optimizer
     from gexcore.backend.plugins import FOLDER, BackendSpec, StoredModel, hookimpl
-    from gexcore.backend.protocols import Backend, Dataset, KroneckerBlock
+    from gexcore.backend.protocols import Backend, Dataset
 
 __all__ = [
     "FOLDER",
@@ -27,7 +28,7 @@ _HOMES = {
     "BackendSpec": "plugins",
     "Dataset": "protocols",
     "FOLDER": "plugins",
-    "KroneckerBlock": "protocols",
+    "KroneckerBlock": "kronecker",
     "Optimizer": "optimizer",
     "StoredModel": "plugins",
     "hookimpl": "plugins",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.backend.protocols import Floats
+
+Real = TypeVar("Real", bound="np.floating[Any]")
 
 
 def class_scores(logits: NDArray[Any], samples: int) -> Floats:
@@ -30,7 +32,7 @@ def closed_by(outputs: NDArray[Any], axis: int | None = None) -> bool:
     return axis is None or bool(np.abs(outputs.sum(axis=axis) - 1).max() <= digits)
 
 
-def softmax(scores: Floats) -> Floats:
+def softmax(scores: NDArray[Real]) -> NDArray[Real]:
     """Class probabilities, shape (samples, K)."""
     p = np.exp(scores - scores.max(axis=1, keepdims=True))
     return np.asarray(p / p.sum(axis=1, keepdims=True))

@@ -1,15 +1,14 @@
 """Protocols: what gexcore asks of a framework.
 
 A backend is one trained model, its loss and its optimiser, in one framework. Only `Backend` is
-mandatory. Every other protocol is a capability. A backend without a capability does not define its
-methods: there is no stub that raises. Only `gexcore.backend.capabilities` asks for capabilities.
+mandatory. Every other protocol is a capability. A backend without it does not define its methods.
+Only `gexcore.backend.capabilities` asks for capabilities.
 
 Rules that hold for every method
 
 * A state is a value: no method changes its argument (`SupportsDonation` is the one exception).
-* Evaluation means evaluation mode (dropout off, stored batch statistics). Training means
-  training mode. The mode in which the user left the model does not matter. Frozen parameters stay
-  frozen.
+* Evaluation means evaluation mode (dropout off, stored batch statistics), training means training
+  mode, however the user left the model. Frozen parameters stay frozen.
 * A loss is one number per sample, without regulariser. Its sign is "high = badly predicted".
 * Arrays may live on any device, in any library that `numpy.asarray` or the Python array API
   standard can read.
@@ -18,11 +17,12 @@ Rules that hold for every method
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend.kronecker import KroneckerBlock
 from gexcore.backend.optimizer import Optimizer
 
 Array = Any
@@ -166,32 +166,6 @@ class SupportsFeatures(Protocol[StateIn, Batch]):
     def features(self, state: StateIn, batch: Batch, /) -> Array:
         """Inputs of the model's last linear layer, shape (b, h), in evaluation mode."""
         ...
-
-
-class KroneckerBlock(NamedTuple):
-    """Second moments of the inputs of a layer, and of the loss gradients at its outputs.
-
-    The Fisher matrix of the layer is about ``kron(outputs, inputs)``, for its weights in row-major
-    order. This is exact if both are independent and the layer is applied once per sample.
-
-    Parameters
-    ----------
-    name : str
-        Name of the weight, as in `SupportsSelection.parameter_names`.
-    positions : integer array, shape (o, i)
-        Position of each weight in the flat vector of `SupportsParams.ravel`. The last column is the
-        bias, if there is a trainable one.
-    inputs : array, shape (i, i)
-        Mean over samples of Σ_t a_t a_tᵀ, over the T places where the layer is applied. With a
-        bias, a_t ends in 1.
-    outputs : array, shape (o, o)
-        Mean over samples of (1/T) Σ_t s_t s_tᵀ, where s_t is the gradient of the sample's loss.
-    """
-
-    name: str
-    positions: NDArray[np.intp]
-    inputs: Array
-    outputs: Array
 
 
 @runtime_checkable

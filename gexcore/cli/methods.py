@@ -9,8 +9,9 @@ from typing import Any
 
 from gexcore.backend.registry import default_registry
 from gexcore.cli.backends import Row, rows
-from gexcore.cli.catalogue import METHODS, SYMBOLS, Method, Way
+from gexcore.cli.catalogue import METHODS, Method
 from gexcore.cli.text import aligned
+from gexcore.cli.ways import SYMBOLS, Way
 
 DESCRIPTION = (
     "Lists every method: what it takes beside model and data, which capabilities of a "

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.deviations import equation as dv
+from gexcore.deviations.halves import split_half
 from gexcore.deviations.ranking import Top, join, strongest
-from gexcore.deviations.uncertainty import jackknife, member_groups, split_half
+from gexcore.deviations.uncertainty import jackknife, member_groups
 
 BLOCK = 8192
 """The most samples in a block of influences, by default."""

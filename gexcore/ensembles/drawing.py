@@ -9,16 +9,10 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from gexcore.ensembles.budget import Budget, planned_passes
-from gexcore.ensembles.chain import (
-    ChainResult,
-    Snapshot,
-    chain_cost,
-    kept_members,
-    loss_table,
-    loss_table_on_test,
-)
+from gexcore.ensembles.chain import ChainResult, Snapshot, chain_cost
 from gexcore.ensembles.drawn import Drawn
 from gexcore.ensembles.execution import Work, run_chains, scorer_of
+from gexcore.ensembles.gathered import kept_members, loss_table, loss_table_on_test
 from gexcore.ensembles.plan import Plan
 from gexcore.ensembles.skill import Skill, default_clip, skill_of
 from gexcore.ensembles.start import Shrunk

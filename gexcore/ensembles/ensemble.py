@@ -78,7 +78,7 @@ class Geometric:
         Training epochs of the model. A quarter of them is the budget.
     tolerance : float, optional
         Reliability, at most 1, at which a chain ends early. It is the split-half reliability of the
-        chain's own scores (`gexcore.deviations.uncertainty.split_half`). A chain has at least eight
+        chain's own scores (`gexcore.deviations.halves.split_half`). A chain has at least eight
         members. Other chains do not matter.
     first_chain : int
         Number of the first chain. A chain depends on the seed and its number. So jobs with other

@@ -101,7 +101,7 @@ class Influence(Result):
         """Expected correlation of the root of self-influence between two such runs; at most 1.
 
         It follows from the agreement of two halves of the members: see
-        `gexcore.deviations.uncertainty.split_half`. NaN if the members are no random draws.
+        `gexcore.deviations.halves.split_half`. NaN if the members are no random draws.
         """
         return self._own().reliability()
 

@@ -146,7 +146,7 @@ class RankedInfluence(WeightedInfluence):
         """Expected correlation of a score between two such runs, at most 1.
 
         It follows from the agreement of two halves of the members: see
-        `gexcore.deviations.uncertainty.split_half`. E[Δ²] counts with its root. The number shows
+        `gexcore.deviations.halves.split_half`. E[Δ²] counts with its root. The number shows
         the noise between runs. It does not show whether the score finds wrong labels. NaN if it is
         unknown.
         """

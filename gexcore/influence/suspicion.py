@@ -10,16 +10,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.deviations.halves import RowBlocks, agreement_above, split_half
 from gexcore.deviations.table import LossTable, by_parts, cached_parts
-from gexcore.deviations.uncertainty import (
-    ENOUGH,
-    RowBlocks,
-    agreement_above,
-    jackknife,
-    mean_over_members,
-    member_groups,
-    split_half,
-)
+from gexcore.deviations.uncertainty import ENOUGH, jackknife, mean_over_members, member_groups
 from gexcore.errors import InvalidSettingError
 from gexcore.influence.transition import SHARE, TINY
 
@@ -75,7 +68,7 @@ class Suspicion(ABC):
         return by_parts(len(self.table), self.table.samples, score)
 
     def reliability(self) -> float:
-        """Expected correlation with another run: `gexcore.deviations.uncertainty.split_half`."""
+        """Expected correlation with another run: `gexcore.deviations.halves.split_half`."""
         return split_half(self._blocks(), self.table.chains, of=self._of_means)
 
     def agreement_above(self, cut: float) -> float:

@@ -6,8 +6,7 @@ import contextlib
 import json
 import os
 import time
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,9 @@ from gexcore.ensembles.chain import ChainResult, Position
 from gexcore.ensembles.execution import check_portable
 from gexcore.ensembles.plan import Plan
 from gexcore.ensembles.storage import Found
-from gexcore.errors import StoreError, StoreMismatchError
+from gexcore.errors import StoreError
 from gexcore.evaluation.first_look import FirstLook
+from gexcore.store.fingerprint import check_same, mismatch, tell_unread
 from gexcore.store.folder import (
     Folder,
     check_place,
@@ -115,7 +115,7 @@ class ChainStore:
             if before.shape != seen.losses.shape or not np.allclose(
                 before, seen.losses, rtol=CLOSE, atol=CLOSE
             ):
-                raise _mismatch(self._where, ["losses at θ*"])
+                raise mismatch(self._where, ["losses at θ*"])
             self._table.extend(self._plan.numbers.stop)
             return base
 
@@ -274,7 +274,7 @@ def open_store(
         if before is not None:
             check_same(place, before, fingerprint)
             if has_begun(folder):
-                _tell_unread(place, fingerprint["not compared"])
+                tell_unread(place, fingerprint["not compared"])
         yield ChainStore(place, folder, table, check, plan, backend)
 
 
@@ -292,39 +292,3 @@ def has_begun(folder: Folder) -> bool:
     """Whether a store has records of a run."""
     names = folder.names()
     return BASE in names or bool(chains_in(names))
-
-
-def _tell_unread(where: str, unread: Iterable[str]) -> None:
-    if unread:
-        warnings.warn(
-            f"{where} goes on without comparing {', '.join(unread)}; make sure that nothing of "
-            "it has changed",
-            UserWarning,
-            stacklevel=2,
-        )
-
-
-def check_same(where: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse a store of another run.
-
-    Raises
-    ------
-    StoreMismatchError
-        If any field differs. The error names the fields.
-    """
-    fields = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-    if fields:
-        raise _mismatch(
-            where, [_difference(name, before.get(name), now.get(name)) for name in fields]
-        )
-
-
-def _mismatch(where: str, fields: list[str]) -> StoreMismatchError:
-    return StoreMismatchError(
-        f"{where} holds another run, which differs in {', '.join(fields)}; choose another store"
-    )
-
-
-def _difference(name: str, before: Any, now: Any) -> str:
-    shown = f"{before}, now {now}"
-    return f"{name} ({shown})" if len(shown) < 40 else name

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from gexcore.backend.protocols import Dataset, SupportsAugmentation, SupportsStr
 from gexcore.backend.structure import structure_of
 from gexcore.ensembles.storage import Identity
 from gexcore.ensembles.thermostat import AnyController, OpenLoop
+from gexcore.errors import StoreMismatchError
 
 LARGEST = 2**32
 """The most bytes of a column whose content is read for a digest."""
@@ -152,3 +154,41 @@ def _versions(backend: str) -> dict[str, str]:
         "gexcore": __version__,
         **versions_of(DISTRIBUTIONS.get(name, name) for name in ("numpy", *needed)),
     }
+
+
+def check_same(where: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse a store of another run.
+
+    Raises
+    ------
+    StoreMismatchError
+        If any field differs. The error names the fields.
+    """
+    fields = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    if fields:
+        raise mismatch(
+            where, [_difference(name, before.get(name), now.get(name)) for name in fields]
+        )
+
+
+def mismatch(where: str, fields: list[str]) -> StoreMismatchError:
+    """The refusal of a store of another run, with the names of what differs."""
+    return StoreMismatchError(
+        f"{where} holds another run, which differs in {', '.join(fields)}; choose another store"
+    )
+
+
+def _difference(name: str, before: Any, now: Any) -> str:
+    shown = f"{before}, now {now}"
+    return f"{name} ({shown})" if len(shown) < 40 else name
+
+
+def tell_unread(where: str, unread: Iterable[str]) -> None:
+    """Warn of parts of a run that cannot be compared with those of its store."""
+    if unread:
+        warnings.warn(
+            f"{where} goes on without comparing {', '.join(unread)}; make sure that nothing of "
+            "it has changed",
+            UserWarning,
+            stacklevel=2,
+        )

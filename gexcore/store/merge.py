@@ -7,7 +7,8 @@ import os
 from typing import Any
 
 from gexcore.errors import StoreError, StoreMismatchError
-from gexcore.store.chains import BASE, SEARCH, check_same, findings, has_begun
+from gexcore.store.chains import BASE, SEARCH, findings, has_begun
+from gexcore.store.fingerprint import check_same
 from gexcore.store.folder import (
     Folder,
     check_place,

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.backend.drawing import sample_targets
+from gexcore.backend.kronecker import KroneckerBlock
 from gexcore.backend.protocols import (
-    KroneckerBlock,
     SupportsKronecker,
     SupportsLogits,
     SupportsParams,

@@ -9,8 +9,7 @@ import numpy as np
 from gexcore.deviations import weights as w
 from gexcore.testing._hypothesis import st
 from gexcore.testing.compare import assert_close, numbers
-from gexcore.testing.laws import Table
-from gexcore.testing.laws import _law as law
+from gexcore.testing.law import Table, law
 
 
 def check_ridge_laws(xp: Any) -> None:

@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from gexcore.backend.capabilities import supports
 from gexcore.backend.drawing import sample_targets
-from gexcore.backend.protocols import KroneckerBlock, SupportsFeatures, SupportsKronecker
+from gexcore.backend.kronecker import KroneckerBlock
+from gexcore.backend.protocols import SupportsFeatures, SupportsKronecker
 from gexcore.errors import InvalidDataError, InvalidModelError, InvalidSettingError
 from gexcore.testing.compare import assert_close
 from gexcore_tensorflow import gradients

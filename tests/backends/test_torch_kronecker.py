@@ -15,7 +15,8 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from gexcore.backend.capabilities import supports
 from gexcore.backend.drawing import sample_targets
-from gexcore.backend.protocols import KroneckerBlock, SupportsKronecker
+from gexcore.backend.kronecker import KroneckerBlock
+from gexcore.backend.protocols import SupportsKronecker
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore_torch.backend import TorchBackend
 

@@ -10,6 +10,7 @@ import torch
 
 from gexcore.backend.data import to_numpy
 from gexcore.testing import laws
+from gexcore.testing.decision_laws import check_otsu_laws
 from gexcore.testing.ridge_laws import check_ridge_laws
 
 
@@ -19,7 +20,7 @@ from gexcore.testing.ridge_laws import check_ridge_laws
         laws.check_gram_laws,
         laws.check_weight_laws,
         laws.check_bounds,
-        laws.check_otsu_laws,
+        check_otsu_laws,
         check_ridge_laws,
     ],
 )

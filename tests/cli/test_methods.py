@@ -12,10 +12,11 @@ import pytest
 import gexcore as gx
 from gexcore.backend.capabilities import CAPABILITIES
 from gexcore.cli.backends import Row
-from gexcore.cli.catalogue import METHODS, SYMBOLS, Method, Way, by_name
+from gexcore.cli.catalogue import METHODS, Method, by_name
 from gexcore.cli.documented import documented
 from gexcore.cli.methods import holes, on_backends
 from gexcore.cli.settings import flagged
+from gexcore.cli.ways import SYMBOLS, Way
 from gexcore.evaluation.passes import Passes
 
 

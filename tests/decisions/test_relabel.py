@@ -11,7 +11,7 @@ import pytest
 
 from gexcore.decisions import relabel
 from gexcore.errors import InvalidDataError
-from gexcore.testing.laws import check_relabel_laws
+from gexcore.testing.decision_laws import check_relabel_laws
 
 
 @pytest.fixture(params=["numpy", "strict", "strictest"])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gexcore.decisions.metrics import correlation
-from gexcore.deviations.uncertainty import Correlation
+from gexcore.deviations.correlation import Correlation
 
 laws = settings(derandomize=True, database=None, deadline=None, max_examples=40)
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from gexcore.testing import laws
+from gexcore.testing.decision_laws import check_otsu_laws
 
-CHECKS = [laws.check_gram_laws, laws.check_weight_laws, laws.check_bounds, laws.check_otsu_laws]
+CHECKS = [laws.check_gram_laws, laws.check_weight_laws, laws.check_bounds, check_otsu_laws]
 
 
 @pytest.mark.parametrize("check", CHECKS)

@@ -8,16 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gexcore.decisions.metrics import correlation
+from gexcore.deviations.halves import agreement_above, scores_of_halves, split_half, themselves
 from gexcore.deviations.table import parts
 from gexcore.deviations.uncertainty import (
     BATCHES,
-    _scores_of_halves,
-    agreement_above,
     jackknife,
     member_groups,
-    split_half,
     t_quantiles,
-    themselves,
 )
 from gexcore.errors import InvalidSettingError
 
@@ -193,7 +190,7 @@ def test_blocks_of_samples_tell_the_same(
     rows = rng.gamma(0.3, 1.0, (40, 60)) + rng.gamma(0.3, 1.0, 60)
     rows[rng.random(rows.shape) < missing] = np.nan
     of = np.arange(40) * chains // 40
-    for cut in next(iter(_scores_of_halves(blocks_of(rows), of, themselves)))[1][
+    for cut in next(iter(scores_of_halves(blocks_of(rows), of, themselves)))[1][
         :5
     ]:  # where the last bit decides
         whole = agreement_above(blocks_of(rows), of, cut=cut)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import gexcore as gx
-from gexcore.deviations.uncertainty import ENOUGH, split_half
+from gexcore.deviations.halves import split_half
+from gexcore.deviations.uncertainty import ENOUGH
 from gexcore.errors import InvalidSettingError
 
 SETTINGS: dict[str, Any] = {"chains": 3, "snapshots": 20, "lr": 0.1}

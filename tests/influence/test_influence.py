@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gexcore.backend.data import ArrayDataset
+from gexcore.deviations.halves import split_half
 from gexcore.deviations.table import LossTable
-from gexcore.deviations.uncertainty import split_half
 from gexcore.ensembles.chain import Snapshot
 from gexcore.ensembles.members import Members
 from gexcore.ensembles.plan import Plan
