@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -109,7 +108,7 @@ def _demonstrate(
         f"{time.perf_counter() - started:.1f} s"
     )
 
-    show = not args.quiet and sys.stderr.isatty()
+    show = not args.quiet
     influence = method.fit(model, (data.x, data.given), backend=args.backend, progress=show)
     outcome = outcome_of(influence)
     columns, found = outcome.columns, outcome.suspects

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from gexcore.backend.protocols import SupportsStructure
 from gexcore.backend.registry import default_registry
 from gexcore.backend.structure import structure_of
 from gexcore.cli import output
-from gexcore.cli.catalogue import Method
+from gexcore.cli.catalogue import Method, by_name
 from gexcore.cli.durable import is_durable, stored_in
 from gexcore.cli.extras import Extra, add_extras, taken
 from gexcore.cli.files import RECEIVED, STANDARD_INPUT, data_digest, incoming, read_samples
@@ -81,8 +80,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method", metavar="NAME", default="GEX", help="one of `gexcore methods` (default: GEX)"
     )
-    add_extras(parser)
-    add_settings(parser)
+    shown = by_name(getattr(parser, "method", None) or "")
+    add_extras(parser, shown=shown)
+    add_settings(parser, shown=shown)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -119,7 +119,7 @@ def _score(
 ) -> None:
     model = source.model
     scored = samples.given_to(model, source.inputs, source.classes)
-    show = not args.quiet and sys.stderr.isatty()
+    show = not args.quiet
     fitted = gexcore.LastLayer(method) if args.last_layer else method
     durable = is_durable(method, model, args.backend, args.loss)
     with output.only_writer(args.out):

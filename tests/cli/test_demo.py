@@ -24,7 +24,7 @@ WITHOUT_MATPLOTLIB = (
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("demo")
-    command = [sys.executable, "-m", "gexcore", "demo"]
+    command = [sys.executable, "-m", "gexcore", "demo", "--quiet"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     return folder / "gexcore-demo", done.stdout
