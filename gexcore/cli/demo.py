@@ -27,6 +27,7 @@ from gexcore.errors import InvalidSettingError, MissingExtraError, OutputExistsE
 from gexcore.influence.loss_influence import LossInfluence
 from gexcore.influence.record import settings_of
 from gexcore.plots import plot_histogram
+from gexcore.report.related import WHY, stored_related
 
 DESCRIPTION = (
     "Flips some labels of scikit-learn's digits, trains a model until it has memorised them, "
@@ -124,6 +125,7 @@ def _demonstrate(
     files: dict[str, Any] = {
         DIGITS: pictures,
         PREDICTIONS: stored_predictions(influence, found),
+        **stored_related(influence.ranking(WHY), influence.related),
         **output.result_files(outcome.record, columns, found, command, [args.out / DIGITS]),
     }
     try:

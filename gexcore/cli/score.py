@@ -32,6 +32,7 @@ from gexcore.errors import InvalidDataError, InvalidModelError
 from gexcore.influence.loss_influence import LossInfluence
 from gexcore.influence.record import settings_of
 from gexcore.report.finished import RUN, SCORES
+from gexcore.report.related import WHY, stored_related
 
 NO_MODEL = "-"
 DESCRIPTION = (
@@ -172,6 +173,7 @@ def _files(
     found = outcome.suspects
     if isinstance(result, LossInfluence) and columns["suggested_label"][0] is not None:
         kept |= {PREDICTIONS: stored_predictions(result, found)}
+        kept |= stored_related(result.ranking(WHY), result.related)
     return kept | output.result_files(outcome.record, columns, found, command, paths, **more)
 
 

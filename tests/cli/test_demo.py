@@ -88,7 +88,9 @@ def test_it_names_the_next_command_which_shows_its_pictures(demo, tmp_path):
     page = folder / "report.html"
     assert done.stderr == ""
     assert address.read_text().strip() == page.absolute().as_uri()
-    assert page.read_text(encoding="utf-8").count("data:image/png") > 1000
+    text = page.read_text(encoding="utf-8")
+    assert text.count("data:image/png") > 1000
+    assert '"related":[[[' in text
     page.unlink()
 
 
@@ -130,6 +132,7 @@ def test_it_overwrites_its_own_folder_whole(demo, tmp_path):
     assert sorted(path.name for path in out.iterdir()) == [
         "digits.npz",
         "predictions.npz",
+        "related.json",
         "run.json",
         "scores.csv",
     ]
