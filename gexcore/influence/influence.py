@@ -140,6 +140,9 @@ class Influence(Result):
         flagged = np.flatnonzero(above(scores, self.labels, found))
         return Suspects(flagged[highest(scores[flagged])], found)
 
+    def _numbers(self) -> dict[str, float]:
+        return {"reliability": self.reliability()}
+
     def influence(self, test: Any = None) -> NDArray[np.float64]:
         """E[Δ(z')·Δ(z)], shape (tests, samples).
 

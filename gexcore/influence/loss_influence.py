@@ -97,6 +97,11 @@ class LossInfluence(RankedInfluence):
         findings = [finding._asdict() for finding in self.diagnose()]
         return {**super().record(), "score": self.score, "findings": findings}
 
+    def _numbers(self) -> dict[str, float]:
+        share, low, high = self.noise_rate()
+        rates = {"noise_rate": share, "noise_rate_low": low, "noise_rate_high": high}
+        return {**super()._numbers(), **rates, "findings": float(len(self.diagnose()))}
+
     def suspects(self, method: ThresholdMethod = "auto", *, rate: float | None = None) -> Suspects:
         """Samples that are probably mislabelled, above a threshold found from the scores.
 

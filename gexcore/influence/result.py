@@ -57,6 +57,41 @@ class Result(ABC):
         """The content of `run.json`, in plain values."""
         return self.so_far().to_dict()
 
+    def to_dict(self) -> dict[str, float]:
+        """The numbers that sum up the run, for an experiment tracker such as MLflow or W&B.
+
+        Returns
+        -------
+        dict
+            Names and finite numbers: ``samples``, ``suspects``, ``suspect_share``, ``seconds``,
+            ``forward_passes`` (over the data), and where they exist ``threshold``, ``members``,
+            ``reliability``, ``noise_rate`` with its ends ``noise_rate_low`` and
+            ``noise_rate_high``, and the number of ``findings``.
+
+        Examples
+        --------
+        ::
+
+            mlflow.log_metrics(influence.to_dict())
+            wandb.log(influence.to_dict())
+        """
+        found, run = self.suspects(), self.so_far()
+        values = {
+            "samples": float(run.samples),
+            "suspects": float(len(found.indices)),
+            "suspect_share": len(found.indices) / run.samples,
+            "threshold": np.nan if found.threshold.value is None else found.threshold.value,
+            "seconds": run.seconds,
+            "forward_passes": run.passes.epochs(run.samples),
+            **({"members": float(len(run.members()))} if run.snapshots else {}),
+            **self._numbers(),
+        }
+        return {name: float(value) for name, value in values.items() if np.isfinite(value)}
+
+    def _numbers(self) -> dict[str, float]:
+        """More numbers for `to_dict`. One that is not known may be NaN."""
+        return {}
+
     def to_frame(self) -> pd.DataFrame:
         """`columns` as a pandas frame (extra ``report``).
 

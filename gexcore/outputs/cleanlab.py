@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.errors import InvalidDataError, MissingExtraError
+from gexcore.outputs.columns import quality_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,8 +27,8 @@ def issue_frame(columns: Mapping[str, NDArray[Any]]) -> pd.DataFrame:
     -------
     DataFrame
         Columns ``is_label_issue`` (our suspects), ``label_quality``, ``given_label`` and
-        ``predicted_label``. The quality is exp(−suspicion), from 0 (bad) to 1. It is about the
-        probability that the members give the given label.
+        ``predicted_label``. The quality is exp(−suspicion), from 0 (bad) to 1: the probability that
+        the label is right, by the odds of the members.
 
     Raises
     ------
@@ -50,7 +51,7 @@ def issue_frame(columns: Mapping[str, NDArray[Any]]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "is_label_issue": columns["suspect"],
-            "label_quality": np.exp(-columns["suspicion"]),
+            "label_quality": quality_of(columns["suspicion"]),
             "given_label": given.astype(np.intp),
             "predicted_label": predicted.astype(np.intp),
         }

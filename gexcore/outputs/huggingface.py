@@ -37,12 +37,13 @@ def with_scores(dataset: Any, columns: Mapping[str, NDArray[Any]], *, prefix: st
             "the data that was scored"
         )
         raise InvalidDataError(msg)
-    for name in SCORES:
+    scores = [name for name in SCORES if name in columns]
+    for name in scores:
         if prefix + name in dataset.column_names:
             raise OutputExistsError(
                 f"the dataset has a column {prefix + name} already; choose another prefix"
             )
-    for name in SCORES:
+    for name in scores:
         if not all(value is None for value in columns[name][:1]):
             dataset = dataset.add_column(prefix + name, columns[name].tolist())
     return dataset

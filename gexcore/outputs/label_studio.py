@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gexcore._version import __version__
 from gexcore.backend.files import write_new
-from gexcore.errors import InvalidDataError
+from gexcore.outputs.columns import arrays_of, check_length, class_name
 
 
 def label_studio_tasks(
-    columns: Mapping[str, NDArray[Any]],
+    columns: Mapping[str, Any],
     samples: Sequence[Mapping[str, Any]],
     indices: Any,
     *,
@@ -28,8 +27,8 @@ def label_studio_tasks(
 
     Parameters
     ----------
-    columns : mapping of arrays
-        Columns of `Influence.columns`.
+    columns : mapping of arrays, or DataFrame
+        Columns of `Influence.columns`. `to_frame` gives them with your own labels.
     samples : sequence of mappings
         Content of every sample for Label Studio: ``{"text": …}`` or ``{"image": URL}``, with the
         names of the labelling configuration.
@@ -45,32 +44,20 @@ def label_studio_tasks(
     InvalidDataError
         If samples and scores differ in number, or a class has no name.
     """
-    if len(samples) != len(columns["index"]):
-        msg = (
-            f"there are {len(samples)} samples and {len(columns['index'])} scores; give the data "
-            "that was scored"
-        )
-        raise InvalidDataError(msg)
-
-    def name(value: int) -> str:
-        if class_names is None:
-            return str(value)
-        if not 0 <= value < len(class_names):
-            raise InvalidDataError(
-                f"class {value} has no name among {len(class_names)}; give one for each class"
-            )
-        return class_names[value]
-
+    found = arrays_of(columns)
+    check_length(len(samples), len(found["index"]))
     tasks = []
     for i in np.asarray(indices, np.intp).tolist():
-        given, suggested = columns["label"][i], columns["suggested_label"][i]
-        data = {**samples[i], "index": i, "suspicion": round(float(columns["suspicion"][i]), 6)}
+        given = found["label"][i]
+        suggested = found["suggested_label"][i] if "suggested_label" in found else None
+        data = {**samples[i], "index": i, "suspicion": round(float(found["suspicion"][i]), 6)}
         task: dict[str, Any] = {"data": data}
         if given is not None:
-            data["given_label"] = name(given)
+            data["given_label"] = class_name(given, class_names)
         if suggested is not None:
             choice = {"from_name": from_name, "to_name": to_name, "type": "choices"}
-            result = {**choice, "value": {"choices": [name(suggested)]}}
+            name = class_name(suggested, class_names)
+            result = {**choice, "value": {"choices": [name]}}
             task["predictions"] = [{"model_version": f"gexcore {__version__}", "result": [result]}]
         tasks.append(task)
     return tasks

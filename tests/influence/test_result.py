@@ -48,6 +48,16 @@ def test_a_result_keeps_the_contract(result: Any, trained: Any) -> None:
     assert result.threshold_on
 
 
+def test_numbers_for_a_tracker_are_finite_and_plain(result: Any) -> None:
+    numbers = result.to_dict()
+    assert all(type(name) is str and type(value) is float for name, value in numbers.items())
+    assert np.isfinite(list(numbers.values())).all()
+    assert numbers["samples"] == len(result.labels)
+    found = result.suspects()
+    assert numbers["suspects"] == len(found.indices)
+    assert ("threshold" in numbers) == (found.threshold.value is not None)
+
+
 def test_solves_are_on_the_record_once_they_are_done(trained: Any) -> None:
     found = gx.LiSSA(depth=5, scale=20.0, damping=0.1).fit(*trained[:1], trained.data)
     before = found.record()["passes"]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,15 @@ from hypothesis import strategies as st
 import gexcore
 from gexcore.decisions.clean import Cleaned, Predictions, clean
 from gexcore.errors import InvalidDataError, OutputExistsError
-from gexcore.outputs import diff, issue_frame, label_studio_tasks, new_targets, write_tasks
+from gexcore.outputs import (
+    argilla_records,
+    diff,
+    fiftyone_samples,
+    issue_frame,
+    label_studio_tasks,
+    new_targets,
+    write_tasks,
+)
 
 LABELS = np.array([0, 1, 2, 0, 1, 2])
 RELABELLED = Cleaned(np.arange(6), np.array([0, 1, 0, 0, 2, 2]), np.array([2, 4]), "argmax")
@@ -84,6 +93,52 @@ def test_tasks_of_a_regression_have_no_labels(unclassed: Any) -> None:
 def test_tasks_that_do_not_fit(columns: Any, count: int, names: Any, told: str) -> None:
     with pytest.raises(InvalidDataError, match=told):
         label_studio_tasks(columns, [{"text": "a"}] * count, [2], class_names=names)
+
+
+FIELDS = {"filepath", "tags", "ground_truth", "gex_suggested_label", "gex_suspicion"}
+
+
+def test_samples_of_fiftyone_have_its_documented_form(columns: Any) -> None:
+    """FiftyOne itself needs a database. `Sample.from_dict` makes fields of the keys of a dict."""
+    paths = [f"images/{i}.png" for i in range(6)]
+    samples = fiftyone_samples(columns, paths, class_names=["cat", "dog", "cow"])
+    samples = json.loads(json.dumps(samples, allow_nan=False))
+    assert [sample["filepath"] for sample in samples] == paths
+    assert [i for i, sample in enumerate(samples) if "gex_suspect" in sample["tags"]] == [2, 4]
+    for sample in samples:
+        assert sample.keys() == FIELDS
+        for name in ("ground_truth", "gex_suggested_label"):
+            assert sample[name].keys() == {"_cls", "label"}
+            assert sample[name]["_cls"] == "Classification"
+    assert samples[2]["ground_truth"]["label"] == "cow"
+    assert samples[2]["gex_suggested_label"]["label"] == "cat"
+    assert samples[4]["gex_suspicion"] == 3.0
+
+
+def test_names_of_labels_are_kept_and_a_regression_has_none(columns: Any, unclassed: Any) -> None:
+    named = pd.DataFrame({**columns, "label": list("catcat"), "suggested_label": list("catdog")})
+    named.index = list("zyxwvu")
+    (sample, *_) = fiftyone_samples(named, ["a"] * 6)
+    assert sample["ground_truth"]["label"] == "c"
+    (record,) = argilla_records(named, [{"text": "a"}] * 6, [4])
+    assert record["metadata"]["given_label"] == "a"
+    assert record["suggestions"]["label"]["value"] == "o"
+    (task,) = label_studio_tasks(named, [{"text": "a"}] * 6, [4])
+    assert task["data"]["given_label"] == "a"
+    assert fiftyone_samples(unclassed, ["a"] * 6)[2] == {
+        "filepath": "a", "tags": ["gex_suspect"], "gex_suspicion": 2.5,
+    }  # fmt: skip
+    (record,) = argilla_records(unclassed, [{"text": "a"}] * 6, [2])
+    assert record["suggestions"] == {}
+
+
+@pytest.mark.parametrize(("count", "names"), [(5, None), (6, ["cat", "dog"])])
+def test_samples_and_records_that_do_not_fit(columns: Any, count: int, names: Any) -> None:
+    told = "there are 5 samples and 6 scores" if names is None else "class 2 has no name among 2"
+    with pytest.raises(InvalidDataError, match=told):
+        fiftyone_samples(columns, ["a"] * count, class_names=names)
+    with pytest.raises(InvalidDataError, match=told):
+        argilla_records(columns, [{"text": "a"}] * count, [2], class_names=names)
 
 
 @settings(derandomize=True, database=None, deadline=None, max_examples=40)
