@@ -178,6 +178,7 @@ RUN_BY = {
     "docs/costs.md": "tests/docs/test_costs.py",
     "docs/custom_backend.md": "tests/backend/test_third_party.py",
     "docs/decisions.md": "tests/decisions/test_docs.py",
+    "docs/exports.md": "tests/outputs/test_docs.py",
     "docs/influence.md": "tests/docs/test_influence.py",
     "docs/methods.md": "tests/docs/test_methods.py",
     "docs/report.md": "tests/report/test_docs.py",
