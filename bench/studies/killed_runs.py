@@ -198,7 +198,8 @@ def ended(folder: Path, out: Path, command: Command, *, at: int = -2) -> tuple[i
 
 def left_over(out: Path) -> list[str]:
     """Files in the folder of scores that no whole run has."""
-    return [p.name for p in (out / "audit").rglob("*") if p.name.endswith((".part", ".lock"))]
+    ends = (".part", ".partial", ".lock")
+    return [path.name for path in (out / "audit").rglob("*") if path.name.endswith(ends)]
 
 
 def stored(out: Path) -> int:

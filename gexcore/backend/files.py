@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from gexcore.errors import InvalidSettingError, OutputExistsError
+from gexcore.errors import InvalidSettingError, OutputExistsError, StoreError
 
 PART = ".part"
 """Suffix of the name of an incomplete file."""
@@ -47,6 +47,26 @@ def write_whole(path: Path, content: Content) -> None:
         with contextlib.suppress(OSError):
             part.unlink()
         raise
+
+
+def refuse_links(root: Path, path: Path) -> None:
+    """Refuse a path whose folders inside `root` are not all folders of their own.
+
+    `root` may be a link, because the user chooses it. The last part of the path may be one too:
+    files that are written whole replace it.
+
+    Raises
+    ------
+    StoreError
+    """
+    inside = path.relative_to(root).parts
+    for depth in range(1, len(inside)):
+        folder = root.joinpath(*inside[:depth])
+        if folder.is_symlink():
+            raise StoreError(
+                f"{folder} is a link, and a store must not lead out of its folder; put what it "
+                "links to there"
+            )
 
 
 def check_folder(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from gexcore.backend.protocols import SupportsStructure
 from gexcore.backend.registry import default_registry
 from gexcore.backend.structure import structure_of
 from gexcore.cli import output
-from gexcore.cli.catalogue import Method, by_name
+from gexcore.cli.catalogue import Method
 from gexcore.cli.durable import is_durable, stored_in
 from gexcore.cli.extras import Extra, add_extras, taken
 from gexcore.cli.files import RECEIVED, STANDARD_INPUT, data_digest, incoming, read_samples
@@ -32,7 +33,6 @@ from gexcore.errors import InvalidDataError, InvalidModelError
 from gexcore.influence.loss_influence import LossInfluence
 from gexcore.influence.record import settings_of
 from gexcore.report.finished import RUN, SCORES
-from gexcore.report.related import WHY, stored_related
 
 NO_MODEL = "-"
 DESCRIPTION = (
@@ -81,9 +81,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method", metavar="NAME", default="GEX", help="one of `gexcore methods` (default: GEX)"
     )
-    shown = by_name(getattr(parser, "method", None) or "")
-    add_extras(parser, shown=shown)
-    add_settings(parser, shown=shown)
+    add_extras(parser)
+    add_settings(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -120,7 +119,7 @@ def _score(
 ) -> None:
     model = source.model
     scored = samples.given_to(model, source.inputs, source.classes)
-    show = not args.quiet
+    show = not args.quiet and sys.stderr.isatty()
     fitted = gexcore.LastLayer(method) if args.last_layer else method
     durable = is_durable(method, model, args.backend, args.loss)
     with output.only_writer(args.out):
@@ -173,7 +172,6 @@ def _files(
     found = outcome.suspects
     if isinstance(result, LossInfluence) and columns["suggested_label"][0] is not None:
         kept |= {PREDICTIONS: stored_predictions(result, found)}
-        kept |= stored_related(result.ranking(WHY), result.related)
     return kept | output.result_files(outcome.record, columns, found, command, paths, **more)
 
 

@@ -9,8 +9,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
-from gexcore.backend.files import write_whole
+from gexcore.backend.files import refuse_links, write_whole
 from gexcore.errors import GexError, MissingExtraError, StoreError, StoreMismatchError
+
+PARTIAL = ".partial"
+"""Suffix of the names of incomplete files of Zarr."""
 
 
 class Folder(Protocol):
@@ -34,10 +37,19 @@ class Folder(Protocol):
 
 
 class LocalFolder:
-    """A folder of this machine."""
+    """A folder of this machine.
 
-    def __init__(self, path: Path) -> None:
+    Parameters
+    ----------
+    path : Path
+        It is made if it is missing.
+    root : Path, optional
+        A folder above it. No folder below `root` may be a link when something is changed.
+    """
+
+    def __init__(self, path: Path, root: Path | None = None) -> None:
         self._path = path
+        self._root = path if root is None else root
         path.mkdir(parents=True, exist_ok=True)
 
     def read(self, name: str) -> bytes | None:
@@ -49,10 +61,12 @@ class LocalFolder:
 
     def write(self, name: str, content: bytes) -> None:
         """Create or replace a file."""
+        refuse_links(self._root, self._path / name)
         write_whole(self._path / name, content)
 
     def delete(self, name: str) -> None:
         """Remove a file, if it is there."""
+        refuse_links(self._root, self._path / name)
         (self._path / name).unlink(missing_ok=True)
 
     def names(self) -> list[str]:
@@ -148,7 +162,7 @@ def folder_at(where: str) -> Folder:
     return (
         RemoteFolder(f"{where}/checkpoints")
         if is_remote(where)
-        else LocalFolder(Path(where) / "checkpoints")
+        else LocalFolder(Path(where) / "checkpoints", root=Path(where))
     )
 
 
@@ -162,10 +176,12 @@ def zarr_store(where: str) -> Any:
         If Zarr cannot write there.
     """
     _check_extra()
-    from zarr.storage import FsspecStore, LocalStore
+    from zarr.storage import FsspecStore
+
+    from gexcore.store.local import LinklessStore
 
     if not is_remote(where):
-        return LocalStore(where)
+        return LinklessStore(where)
     try:
         return FsspecStore.from_url(where)
     except Exception as error:  # each file system raises errors of its own
@@ -208,7 +224,8 @@ def check_place(where: str) -> None:
 
 
 def _check_empty(where: str, names: set[str]) -> None:
-    # the folder of records is made first
+    # the folder of records is made first, and a run may have been killed in its next write
+    names = {name for name in names if not name.endswith(PARTIAL)}
     if names - {"checkpoints"} and "zarr.json" not in names:
         raise StoreMismatchError(
             f"{where} is not empty and holds no run of gexcore; choose another store"

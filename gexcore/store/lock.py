@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from gexcore.backend.files import PART, write_whole
 from gexcore.errors import InUseError
-from gexcore.store.folder import Folder, is_remote
+from gexcore.store.folder import PARTIAL, Folder, is_remote
 
 NAME = "writer"
 """The file that names the writer: its process, or a number of its own at a URL."""
@@ -34,6 +34,8 @@ def only_writer(where: str, folder: Folder) -> Iterator[Callable[[], None]]:
     """
     if not is_remote(where):
         with locked(Path(where) / "checkpoints", f"{where}", "another store"):
+            for part in Path(where).rglob(f"*{PARTIAL}"):  # of a run that was killed
+                part.unlink()
             yield lambda: None
         return
     mine = uuid.uuid4().hex.encode()
@@ -63,7 +65,7 @@ def locked(folder: Path, what: str, instead: str) -> Iterator[None]:
     InUseError
         Where another holds it. Nothing was touched then.
     """
-    lock, by = FileLock(folder / LOCK), folder / NAME
+    lock, by, link = FileLock(folder / LOCK), folder / NAME, folder.is_symlink()
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
@@ -81,7 +83,8 @@ def locked(folder: Path, what: str, instead: str) -> Iterator[None]:
         yield
     finally:
         # while the lock is held: who opened the file before sees that it is gone and makes another
-        for path in (by, folder / LOCK):
+        # a link that was put in the folder's place meanwhile leads to somebody else's files
+        for path in (by, folder / LOCK) if folder.is_symlink() == link else ():
             with contextlib.suppress(OSError):
                 path.unlink()
         lock.release()

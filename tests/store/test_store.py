@@ -409,6 +409,37 @@ def test_paths_do_not_lead_out(problem: Any, begun: Path, tmp_path: Path) -> Non
         fit(problem, tmp_path / "s")
 
 
+@pytest.mark.parametrize("name", ["losses", "losses/c", "status", "checkpoints"])
+def test_nothing_is_written_through_a_link_that_appears_during_a_run(
+    problem: Any, expected: Any, tmp_path: Path, name: str
+) -> None:
+    inside, outside = tmp_path / "s" / name, tmp_path / "outside"
+    before: dict[str, bytes] = {}
+
+    class Planted(Counted):
+        def sgd_step_(self, state: Any, batch: Any, /, **how: Any) -> Any:
+            if inside.exists() and self.steps >= 60 and not before:
+                inside.rename(outside)
+                inside.symlink_to(outside)
+                before.update(content_of(outside))
+            return super().sgd_step_(state, batch, **how)
+
+    with pytest.raises(StoreError, match=f"{name} is a link, and a store must not lead out of"):
+        fit((Planted(problem[0]), problem[1]), tmp_path / "s")
+    assert content_of(outside) == before != {}
+    inside.unlink()
+    outside.rename(inside)
+    assert_same(fit(problem, tmp_path / "s"), expected)
+
+
+def content_of(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
 def test_a_backend_without_arrays_resumes_by_chains(problem: Any, tmp_path: Path) -> None:
     class Plain(Counted):
         to_arrays = None  # type: ignore[assignment]
