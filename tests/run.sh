@@ -39,7 +39,8 @@ xargs -P "$(env -u OMP_NUM_THREADS nproc)" -L 1 sh -c "$run" "$bin" <<'GROUPS'
 tests/backends/test_tensorflow*.py
 tests/backends/test_jax*.py
 tests/backends/test_torch*.py
-tests/test_*.py tests/backend tests/evaluation tests/deviations tests/influence tests/testing tests/docs
+tests/test_*.py tests/backend tests/evaluation tests/deviations tests/influence tests/testing
+tests/docs
 tests/ensembles tests/store
 tests/estimators tests/retraining tests/scores tests/theory
 tests/cli tests/decisions tests/outputs

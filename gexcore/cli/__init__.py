@@ -9,25 +9,15 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from importlib import import_module
-from typing import Any, NoReturn
+from typing import Any
 
-import gexcore
-from gexcore.errors import AllMembersDivergedError, GexError, InvalidSettingError, StoreError
+from gexcore.cli.parser import COMMANDS, parser_of
+from gexcore.cli.terminal import RED, YELLOW, styled
+from gexcore.errors import AllMembersDivergedError, GexError, StoreError
+
+__all__ = ["COMMANDS", "main"]
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-
-COMMANDS = {
-    "demo": "find flipped labels in scikit-learn's digits",
-    "score": "score the training set of a trained model",
-    "report": "show a finished run as one HTML page",
-    "clean": "relabel or drop the suspects of a scored dataset",
-    "prune": "keep the samples of a scored dataset that matter most",
-    "retrain": "measure the test accuracy before and after cleaning",
-    "bench": "measure what the method would cost for a model",
-    "methods": "list the methods, what each needs and what it costs",
-    "backends": "list the backends and what each can do",
-}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,7 +39,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = argparse.Namespace(debug=False)
     try:
         given = sys.argv[1:] if argv is None else argv
-        _parser(given).parse_args(given, namespace=args)
+        parser = parser_of(given)
+        parser.parse_args(given, namespace=args)
+        if args.command is None:
+            parser.print_help()
+            return DONE
         with warnings.catch_warnings():
             warnings.showwarning = _warnings_shown_once()
             args.run(args)
@@ -88,47 +82,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return DONE
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InvalidSettingError(f"{message}; see `{self.prog} --help`")
-
-
-def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
-    debug = _Parser(add_help=False)
-    # no default: it would undo a --debug before the command
-    debug.add_argument(
-        "--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks of errors"
-    )
-    parser = _Parser(
-        prog="gexcore",
-        description=gexcore.__doc__,
-        epilog=EPILOG,
-        parents=[debug],
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"gexcore {gexcore.__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
-    chosen = next((argument for argument in given if not argument.startswith("-")), None)
-    for name, told in COMMANDS.items():
-        command = commands.add_parser(name, help=told, parents=[debug], allow_abbrev=False)
-        if name == chosen:  # other subcommands would only slow down the start
-            module = import_module(f"gexcore.cli.{name}")
-            command.description = module.DESCRIPTION
-            module.configure(command)
-            command.set_defaults(run=module.run)
-    return parser
-
-
-EPILOG = (
-    "Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted. `gexcore COMMAND --help` "
-    "explains a command."
-)
-
-
 def _tell(sentence: str, code: int, *, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    print(f"gexcore: {sentence}", file=sys.stderr)
+    print(f"{styled('gexcore:', RED, sys.stderr)} {sentence}", file=sys.stderr)
     return code
 
 
@@ -138,6 +95,7 @@ def _warnings_shown_once() -> Callable[..., None]:
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
         if str(message) not in shown:
             shown.add(str(message))
-            print(f"gexcore: warning: {message}", file=sys.stderr)
+            name = styled("gexcore: warning:", YELLOW, sys.stderr)
+            print(f"{name} {message}", file=sys.stderr)
 
     return show

@@ -90,13 +90,15 @@ def run(args: argparse.Namespace) -> None:
 
 def deliver(cleaned: Cleaned, scored: Scored, args: argparse.Namespace) -> None:
     """Print the changes, and write them unless this is a dry run."""
-    audit = scored.audit
-    if args.out.suffix.lower() == ".npz" or scored.samples.rows is None:
+    audit, samples = scored.audit, scored.samples
+    if args.out.suffix.lower() == ".npz" or samples.rows is None:
         columns = cleaned_arrays(scored, cleaned, table=args.out.suffix.lower() != ".npz")
         check_columns(args.out, columns)
         write = partial(write_columns, args.out, columns)
     else:
-        frame = cleaned_table(scored, cleaned, typed=args.out.suffix.lower() == ".parquet")
+        # a text file keeps its cells as they came; Parquet has types
+        typed = samples.frame if args.out.suffix.lower() == ".parquet" else None
+        frame = cleaned_table(samples.rows if typed is None else typed, scored, cleaned)
         check_frame(args.out)
         write = partial(write_frame, args.out, frame)
     if not args.json:
@@ -144,25 +146,23 @@ def cleaned_arrays(scored: Scored, cleaned: Cleaned, *, table: bool) -> Columns:
     return columns if table else {**columns, "index": kept}
 
 
-def cleaned_table(scored: Scored, cleaned: Cleaned, *, typed: bool) -> pd.DataFrame:
+def cleaned_table(rows: pd.DataFrame, scored: Scored, cleaned: Cleaned) -> pd.DataFrame:
     """The kept rows with new targets. Only cells of relabelled samples differ.
 
     Soft targets of a column ``label`` become the columns ``label_0``, ``label_1``, ….
 
     Parameters
     ----------
+    rows : DataFrame
+        All samples, one row each.
     scored : Scored
-        Samples of a table.
+        The same samples, scored.
     cleaned : Cleaned
-    typed : bool
-        Whether cells are numbers, or as they came in a text file.
     """
     samples, audit = scored.samples, scored.audit
-    source = samples.frame if typed and samples.frame is not None else samples.rows
-    assert source is not None
     label = samples.reading.label or "label"
     targets = new_targets(samples.y, audit.labels, cleaned, names=audit.names)
-    frame = source.iloc[cleaned.indices].reset_index(drop=True)
+    frame = rows.iloc[cleaned.indices].reset_index(drop=True)
     place = list(frame.columns).index(label)
     if targets.ndim == 2:
         frame = frame.drop(columns=label)

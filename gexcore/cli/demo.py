@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +27,7 @@ from gexcore.errors import InvalidSettingError, MissingExtraError, OutputExistsE
 from gexcore.influence.loss_influence import LossInfluence
 from gexcore.influence.record import settings_of
 from gexcore.plots import plot_histogram
+from gexcore.report.related import WHY, stored_related
 
 DESCRIPTION = (
     "Flips some labels of scikit-learn's digits, trains a model until it has memorised them, "
@@ -109,7 +109,7 @@ def _demonstrate(
         f"{time.perf_counter() - started:.1f} s"
     )
 
-    show = not args.quiet and sys.stderr.isatty()
+    show = not args.quiet
     influence = method.fit(model, (data.x, data.given), backend=args.backend, progress=show)
     outcome = outcome_of(influence)
     columns, found = outcome.columns, outcome.suspects
@@ -125,6 +125,7 @@ def _demonstrate(
     files: dict[str, Any] = {
         DIGITS: pictures,
         PREDICTIONS: stored_predictions(influence, found),
+        **stored_related(influence.ranking(WHY), influence.related),
         **output.result_files(outcome.record, columns, found, command, [args.out / DIGITS]),
     }
     try:

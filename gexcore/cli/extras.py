@@ -35,11 +35,20 @@ class Extra(NamedTuple):
     identity: Any
 
 
-def add_extras(parser: argparse.ArgumentParser) -> None:
-    """Add a flag for each extra input."""
-    group = parser.add_argument_group(
-        "what some methods take beside", "`gexcore methods` says which."
-    )
+def add_extras(parser: argparse.ArgumentParser, *, shown: Method | None = None) -> None:
+    """Add a flag for each extra input.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+    shown : Method, optional
+        The method whose inputs the help shows. The default shows those of all.
+    """
+    title: str = "what some methods take beside"
+    told: str | None = "`gexcore methods` says which."
+    if shown is not None:
+        title, told = f"what {shown.name} takes beside", None
+    group = parser.add_argument_group(title, told)
     code = "file.py:callable"
     group.add_argument(
         "--checkpoints",
@@ -83,6 +92,10 @@ def add_extras(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--indices", metavar="I,J,…", type=_indices, help="LOO: remove these samples only"
     )
+    for action in group._group_actions:
+        setting = {"last_layer": "parameters"}.get(action.dest, action.dest)
+        if shown is not None and setting not in shown.settings:
+            action.help = argparse.SUPPRESS
 
 
 def taken(args: argparse.Namespace, method: Method) -> dict[str, Extra]:

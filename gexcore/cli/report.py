@@ -18,6 +18,7 @@ from gexcore.cli.text import add_json, print_json
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.report import LIMIT, check_target, write_report
 from gexcore.report.audit import read_audit
+from gexcore.report.related import read_related
 
 DESCRIPTION = (
     "Writes one self-contained page from the folder of a finished `gexcore score`: the "
@@ -75,6 +76,7 @@ def run(args: argparse.Namespace) -> None:
         limit=args.limit,
         force=args.force,
         remarks=remarks,
+        related=read_related(args.folder, audit.run, len(audit)),
     )
     if args.json:
         print_json({"samples": len(audit), "out": str(out)})

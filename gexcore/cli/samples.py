@@ -114,13 +114,12 @@ class Samples:
             if self.reading.text is not None:
                 x = np.asarray(self.frame[self.reading.text].fillna(""), dtype=object)
             else:
-                x = self._columns(model)
+                x = self._columns(self.frame, model)
         y, names = self._targets(model, list(classes))
         return Given(x if inputs is None else inputs(x), y, names)
 
-    def _columns(self, model: Any) -> Any:
-        frame, reading = self.frame, self.reading
-        assert frame is not None
+    def _columns(self, frame: pd.DataFrame, model: Any) -> Any:
+        reading = self.reading
         fitted = _fitted_names(model)
         chosen = list(reading.columns) or (
             fitted if fitted and set(fitted) <= set(frame.columns) else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from gexcore.backend.protocols import SupportsStructure
 from gexcore.backend.registry import default_registry
 from gexcore.backend.structure import structure_of
 from gexcore.cli import output
-from gexcore.cli.catalogue import Method
+from gexcore.cli.catalogue import Method, by_name
 from gexcore.cli.durable import is_durable, stored_in
 from gexcore.cli.extras import Extra, add_extras, taken
 from gexcore.cli.files import RECEIVED, STANDARD_INPUT, data_digest, incoming, read_samples
@@ -33,6 +32,7 @@ from gexcore.errors import InvalidDataError, InvalidModelError
 from gexcore.influence.loss_influence import LossInfluence
 from gexcore.influence.record import settings_of
 from gexcore.report.finished import RUN, SCORES
+from gexcore.report.related import WHY, stored_related
 
 NO_MODEL = "-"
 DESCRIPTION = (
@@ -81,8 +81,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method", metavar="NAME", default="GEX", help="one of `gexcore methods` (default: GEX)"
     )
-    add_extras(parser)
-    add_settings(parser)
+    shown = by_name(getattr(parser, "method", None) or "")
+    add_extras(parser, shown=shown)
+    add_settings(parser, shown=shown)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -119,7 +120,7 @@ def _score(
 ) -> None:
     model = source.model
     scored = samples.given_to(model, source.inputs, source.classes)
-    show = not args.quiet and sys.stderr.isatty()
+    show = not args.quiet
     fitted = gexcore.LastLayer(method) if args.last_layer else method
     durable = is_durable(method, model, args.backend, args.loss)
     with output.only_writer(args.out):
@@ -172,6 +173,7 @@ def _files(
     found = outcome.suspects
     if isinstance(result, LossInfluence) and columns["suggested_label"][0] is not None:
         kept |= {PREDICTIONS: stored_predictions(result, found)}
+        kept |= stored_related(result.ranking(WHY), result.related)
     return kept | output.result_files(outcome.record, columns, found, command, paths, **more)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_ty
 
 from gexcore.cli.catalogue import METHODS, Method, by_name
 from gexcore.cli.documented import documented
+from gexcore.cli.terminal import meant
 from gexcore.ensembles.budget import Budget
 from gexcore.errors import InvalidSettingError
 
@@ -46,11 +47,30 @@ class Kind(NamedTuple):
             raise argparse.ArgumentTypeError(f"{text!r} {told}") from None
 
 
-def add_settings(parser: argparse.ArgumentParser, methods: Iterable[Method] = METHODS) -> None:
-    """Add a flag for every setting that is a number, a word or a switch."""
+def add_settings(
+    parser: argparse.ArgumentParser,
+    methods: Iterable[Method] = METHODS,
+    *,
+    shown: Method | None = None,
+) -> None:
+    """Add a flag for every setting in `HELP` that one of the methods has.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+    methods : iterable of Method
+    shown : Method, optional
+        The method whose settings the help shows. The default shows those of all.
+    """
     chosen = tuple(methods)
-    told = "The defaults choose everything." if len(chosen) == 1 else "Each flag names its methods."
-    group = parser.add_argument_group("settings of the method", told)
+    one = shown or (chosen[0] if len(chosen) == 1 else None)
+    title, told = "settings of the method", "Each flag names its methods."
+    if one is not None:
+        title, told = f"settings of {one.name}", "The defaults choose everything."
+    if shown is not None:
+        known = "The defaults choose everything." if flagged([shown]) else "There are none."
+        told = f"{known} `--method NAME --help` shows those of another method."
+    group = parser.add_argument_group(title, told)
     for name in flagged(chosen):
         having = [method for method in chosen if name in method.settings]
         kind = _kind([get_type_hints(method.cls)[name] for method in having])
@@ -61,13 +81,15 @@ def add_settings(parser: argparse.ArgumentParser, methods: Iterable[Method] = ME
             how = {"action": "store_true"}
         elif not kind.numbers:
             how = {"choices": kind.words}
-        whose = "" if len(chosen) == 1 else f"{', '.join(method.name for method in having)}: "
+        whose = "" if one else f"{', '.join(method.name for method in having)}: "
+        whom = [one] if one is not None and one in having else having
         # argparse reads a percent sign as a place for a value
-        text = documented(having[0].cls).get(name, "").replace("%", "%%")
-        default = "" if kind.switch else _default(name, having)
-        group.add_argument(
-            flag(name), default=argparse.SUPPRESS, help=f"{whose}{text}{default}", **how
-        )
+        text = documented(whom[0].cls).get(name, "").replace("%", "%%")
+        default = "" if kind.switch else _default(name, whom)
+        told = f"{whose}{text}{default}"
+        if one is not None and one not in having:
+            told = argparse.SUPPRESS
+        group.add_argument(flag(name), default=argparse.SUPPRESS, help=told, **how)
 
 
 def flagged(methods: Iterable[Method] = METHODS) -> list[str]:
@@ -98,9 +120,12 @@ def named(name: str) -> Method:
             if found is None
             else "LastLayer wraps another method: add --last-layer to that"
         )
-        allowed = ", ".join(method.name for method in METHODS if method.name != "LastLayer")
+        names = [method.name for method in METHODS if method.name != "LastLayer"]
+        why += meant(name, names) if found is None else ""
+        allowed = ", ".join(names)
         raise InvalidSettingError(
-            f"{why}; --method is one of {allowed} (`gexcore methods` tells them apart)"
+            f"{why.removesuffix('?')}; --method is one of {allowed} (`gexcore methods` tells them "
+            "apart)"
         )
     return found
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gexcore.backend.protocols import Backend, Dataset
 from gexcore.decisions.threshold import Suspects, ThresholdMethod
+from gexcore.deviations.ranking import Top
 from gexcore.errors import MissingExtraError
 from gexcore.influence.record import Run
 from gexcore.report import LIMIT, write_report
@@ -169,11 +170,30 @@ class Result(ABC):
             limit=limit,
             force=force,
             remarks=self._remarks(),
+            related=self.related,
         )
 
     def _shown(self) -> tuple[Dataset[Any] | None, Backend[Any, Any] | None]:
         """The samples of a page and their backend, or None."""
         return None, None
+
+    def related(self, positions: NDArray[np.intp], k: int) -> Top | None:
+        """The training samples most related to these samples, for "Why this one" on the page.
+
+        Parameters
+        ----------
+        positions : integer array
+            Positions of training samples.
+        k : int
+            Number of proponents and of opponents. A sample may be its own proponent.
+
+        Returns
+        -------
+        Top or None
+            A positive value means that training on a sample helps the given label. None if the
+            result has no influence from losses of members.
+        """
+        return None
 
     def _remarks(self) -> list[str]:
         """Sentences for the page."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.deviations.outputs import Output
+from gexcore.deviations.ranking import Top
 from gexcore.deviations.table import LossTable, MemberTable
 from gexcore.deviations.uncertainty import mean_over_members
 from gexcore.deviations.weighting import Center, Weighting, Weights
@@ -18,6 +19,9 @@ from gexcore.deviations.weights import STRENGTH
 from gexcore.ensembles.members import Members
 from gexcore.errors import InvalidSettingError
 from gexcore.influence.influence import Influence
+
+LEAST = 4
+"""The least members whose relations a page shows."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -154,6 +158,42 @@ class WeightedInfluence(Influence):
             Bounds of losses, as in `self_influence`.
         """
         return mean_over_members(map(np.abs, self._bounded(floor, ceiling).rows()), len(self))
+
+    def related(self, positions: NDArray[np.intp], k: int) -> Top | None:
+        """The training samples most related to these samples, by a ridge over members.
+
+        Parameters
+        ----------
+        positions : integer array
+            Positions of training samples.
+        k : int
+            Number of proponents and of opponents. A sample may be its own proponent.
+
+        Returns
+        -------
+        Top or None
+            None for fewer than four members, or if members did not see all samples.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gexcore as gx
+        >>> from gexcore_numpy import MLP
+        >>> x = np.random.default_rng(0).normal(size=(60, 2))
+        >>> model = MLP([np.array([[-1.0, 1.0], [-1.0, 1.0]])], [np.zeros(2)])
+        >>> data = x, (x[:, 0] > 0).astype(int)
+        >>> found = gx.GEX(chains=2, snapshots=4, lr=0.1).fit(model, data, progress=False)
+        >>> found.related(found.ranking(5), 3).proponents.shape
+        (5, 3)
+        """
+        seen_by_all = self.run.plan is None or self.run.plan.scoring == "evaluated"
+        if not seen_by_all or len(self.table) < LEAST:
+            return None
+        # E[ΔΔ'] of hot members is high for all samples alike, and a ridge costs no pass
+        run = self.weighted("ridge") if self.weighting.is_papers else self
+        losses, base = self.losses[:, positions], self.base_losses[positions]
+        chosen = replace(self.table, losses=losses, base_losses=base)
+        return replace(run, test_table=chosen).top(min(k, len(self)))
 
     def _own(self) -> LossTable:
         return self._bounded(None, None)

@@ -21,12 +21,13 @@ from gexcore.backend.protocols import Backend
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.report import LIMIT, check_target
 from gexcore.report.audit import Audit
-from gexcore.report.payload import payload
+from gexcore.report.payload import near, payload
+from gexcore.report.related import NEAREST, WHY, Related
 from gexcore.report.runcard import facts, notes
 from gexcore.report.samples import Renderer, as_source, shown_samples
 
 ASSETS = files("gexcore.report") / "assets"
-SCRIPTS = ("data.js", "charts.js", "tables.js", "marks.js", "gallery.js", "main.js")
+SCRIPTS = ("data.js", "charts.js", "tables.js", "marks.js", "why.js", "gallery.js", "main.js")
 
 
 def write_page(
@@ -41,6 +42,7 @@ def write_page(
     limit: int = LIMIT,
     force: bool = False,
     remarks: Sequence[str] = (),
+    related: Related | None = None,
 ) -> Path:
     """Write the page, whole or not at all.
 
@@ -62,6 +64,9 @@ def write_page(
         Whether to overwrite an existing file.
     remarks : sequence of str
         Sentences to print on the page.
+    related : callable, optional
+        Function from positions and a number k to the k training samples most related to each, a
+        `Top`, or to None.
 
     Returns
     -------
@@ -91,9 +96,9 @@ def write_page(
         *remarks,
         *notes(audit, listed=len(listed), shown=None if source is None else len(samples)),
     ]
-    content = page(
-        payload(audit, listed, samples, class_names), title or "Label audit", facts(audit), told
-    )
+    top = None if related is None else related(listed[:WHY], NEAREST + 1)
+    values = payload(audit, listed, samples, class_names) | {"related": near(listed, top)}
+    content = page(values, title or "Label audit", facts(audit), told)
     write_whole(path, content.encode(errors="replace"))  # a title may hold half a surrogate pair
     return path
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.deviations.ranking import Top
 from gexcore.errors import InvalidDataError
 from gexcore.report.audit import Audit
 from gexcore.report.samples import CONTROLS, Shown
@@ -54,6 +55,25 @@ def payload(
             for snapshot in audit.run.get("snapshots", {}).get("all", [])
         ],
     }
+
+
+def near(listed: NDArray[np.intp], top: Top | None) -> list[list[list[int]]]:
+    """Proponents and opponents of the first listed samples, without the samples themselves.
+
+    Parameters
+    ----------
+    listed : integer array
+        Positions of the listed samples.
+    top : Top, optional
+        The strongest of the first of them, one more than is shown.
+    """
+    if top is None:
+        return []
+    kinds = top.proponents, top.opponents
+    return [
+        [[j for j in found[row].tolist() if j != own][: found.shape[1] - 1] for found in kinds]
+        for row, own in enumerate(listed[: len(top.proponents)].tolist())
+    ]
 
 
 def grid(

@@ -74,6 +74,12 @@ def notes(audit: Audit, *, listed: int, shown: int | None) -> list[str]:
             f"Only the first {shown:,} of the list are shown with their content: the page "
             "would grow too large."
         )
+    equal = int((audit.suspicion == audit.suspicion.max()).sum())
+    if equal > 1:
+        told.append(
+            f"The first {equal:,} samples have the same score, the highest that there is. Their "
+            "order is that of the data."
+        )
     misplaced = _misplaced(audit)
     if misplaced:
         told.append(

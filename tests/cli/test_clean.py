@@ -248,7 +248,7 @@ def test_folders_that_hold_no_scores(refused):
     assert "nowhere has no scores.csv; give the folder of a finished" in refused(
         "clean", "nowhere", *clean
     )
-    rewrite("run.json", lambda text: json.dumps({**json.loads(text), "command": {"name": "demo"}}))
+    rewrite("run.json", lambda text: json.dumps({**json.loads(text), "command": {"name": "bench"}}))
     assert "audit does not tell which files it scored" in refused("clean", "audit", *clean)
     rewrite("run.json", lambda text: text[:50])
     assert "audit cannot be read as scores" in refused("clean", "audit", *clean)

@@ -24,7 +24,7 @@ WITHOUT_MATPLOTLIB = (
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("demo")
-    command = [sys.executable, "-m", "gexcore", "demo"]
+    command = [sys.executable, "-m", "gexcore", "demo", "--quiet"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     return folder / "gexcore-demo", done.stdout
@@ -88,7 +88,9 @@ def test_it_names_the_next_command_which_shows_its_pictures(demo, tmp_path):
     page = folder / "report.html"
     assert done.stderr == ""
     assert address.read_text().strip() == page.absolute().as_uri()
-    assert page.read_text(encoding="utf-8").count("data:image/png") > 1000
+    text = page.read_text(encoding="utf-8")
+    assert text.count("data:image/png") > 1000
+    assert '"related":[[[' in text
     page.unlink()
 
 
@@ -130,6 +132,7 @@ def test_it_overwrites_its_own_folder_whole(demo, tmp_path):
     assert sorted(path.name for path in out.iterdir()) == [
         "digits.npz",
         "predictions.npz",
+        "related.json",
         "run.json",
         "scores.csv",
     ]

@@ -36,8 +36,11 @@ def refused(project, run):
 @pytest.mark.parametrize(
     ("args", "told"),
     [
-        ((), "the following arguments are required: COMMAND"),
         (("scroe",), "invalid choice: 'scroe'"),
+        (("scroe",), "; did you mean score?; see"),
+        (("score", "--method", "gexlni", *SCORE[1:]), "did you mean GEXLin"),
+        ((*SCORE, "--chain", "2"), "; did you mean --chains?; see"),
+        ((*SCORE, "--scoring", "evaluate"), "; did you mean evaluated?; see"),
         (("score", "model.py:build", "data.npz"), "the following arguments are required: --out"),
         ((*SCORE, "--chain", "2"), "unrecognized arguments: --chain 2"),
         (

@@ -20,7 +20,7 @@ from gexcore.cli.model import load_model
 
 FEW = ("--chains", "2", "--snapshots", "4", "--lr", "0.1")
 SCORE = ("score", "model.py:build", "data.npz", "--out", "audit", *FEW)
-WRITTEN = ["predictions.npz", "run.json", "scores.csv", "store"]
+WRITTEN = ["predictions.npz", "related.json", "run.json", "scores.csv", "store"]
 COLUMNS = [
     "index",
     "label",

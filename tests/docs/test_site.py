@@ -28,7 +28,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_page_is_reached_from_the_first(site: Path) -> None:
     index = (site / "index.html").read_text(encoding="utf-8")
-    pages = {path.stem for path in DOCS.glob("*.md")} - {"index"}
+    found = (path.relative_to(DOCS).with_suffix("") for path in DOCS.rglob("*.md"))
+    pages = {path.as_posix() for path in found if path.parts[0] != "_build"} - {"index"}
     assert [page for page in sorted(pages) if f'href="{page}.html"' not in index] == []
 
 

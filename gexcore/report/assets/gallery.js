@@ -61,6 +61,7 @@ function card(row, onMark) {
     element("div", { class: "mark", role: "group", "aria-label": `The label of sample ${position} is` },
       ...KINDS.map((kind) => element("button", { type: "button", "data-kind": kind, text: kind, onclick: () => onMark(made, kind) }))),
     hasClasses ? chooser(made, position, onMark) : null,
+    why(row),
   ].filter((part) => part !== null));
   refreshCard(made);
   return made;
