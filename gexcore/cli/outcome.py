@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -70,7 +71,7 @@ def summary(result: Result, outcome: Outcome) -> str:
             f"{threshold.reason}{_noise(result)}"
         )
     else:
-        verdict = f"no threshold: {threshold.reason}"
+        verdict = f"no threshold: {threshold.reason}{_noise(result)}"
         if isinstance(result, LossInfluence):
             overlapping = result.suspects("mixture")
             if overlapping.threshold.value is not None:
@@ -92,4 +93,6 @@ def _noise(result: Result) -> str:
     if not isinstance(result, LossInfluence):
         return ""
     share, low, high = result.noise_rate()
-    return f"\nabout {share:.1%} of the labels look wrong ({low:.1%} to {high:.1%} over resamples)"
+    if math.isnan(share):
+        return ""
+    return f"\nabout {share:.1%} of the labels look wrong (between {low:.1%} and {high:.1%})"

@@ -15,7 +15,7 @@ from gexcore.backend.capabilities import supports
 from gexcore.backend.protocols import SupportsLogits
 from gexcore.decisions.clean import RELABELLINGS, Cleaned, Predictions, Treatment, clean, positions
 from gexcore.decisions.marks import read_marks
-from gexcore.decisions.noise_rate import NoiseRate, noise_rate
+from gexcore.decisions.noise_rate import NoiseRate, noise_rate, noise_rate_of_odds
 from gexcore.decisions.threshold import Suspects, ThresholdMethod
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.influence.check import Finding
@@ -122,11 +122,16 @@ class LossInfluence(RankedInfluence):
         return found._replace(indices=found.indices.copy())
 
     def noise_rate(self, method: ThresholdMethod = "auto") -> NoiseRate:
-        """The share of suspects with a bootstrap interval; NaN if the threshold was refused.
+        """The share of wrong labels, with an interval of 95 %; NaN if nothing can be said.
 
-        The interval leaves out the bias of the scores: see
-        `gexcore.decisions.noise_rate.noise_rate`.
+        "auto" estimates it from the odds of the members
+        (`gexcore.decisions.noise_rate.noise_rate_of_odds`), with or without a threshold. Without
+        class probabilities, and with another method, it is the share of suspects
+        (`gexcore.decisions.noise_rate.noise_rate`).
         """
+        odds = self._views.odds() if method == "auto" else None
+        if odds is not None:
+            return noise_rate_of_odds(odds)
         if not len(self.table) or (method == "auto" and self.suspects().threshold.value is None):
             return NoiseRate(math.nan, math.nan, math.nan)
         return noise_rate(self._views.for_thresholds.scores(), self.labels, method=method)

@@ -20,6 +20,7 @@ from gexcore.influence.rival import rival_offsets
 from gexcore.influence.suspicion import ClippedLoss, Odds, PlainLoss, Score, Suspicion
 from gexcore.influence.transition import (
     SHARE,
+    TINY,
     Confusion,
     largest_confusion,
     offsets_by_class,
@@ -134,6 +135,21 @@ class Views:
         """
         probabilities = self.members.probabilities(self.data)
         return Predictions(self.members.checkpoint_logits(self.data), probabilities)
+
+    def odds(self) -> NDArray[np.float64] | None:
+        """Log odds of the members' best other class against the given one, shape (samples,).
+
+        None if there are no members or no class probabilities.
+        """
+        labels, held = self.labels, (self.classes or 0) * self.table.samples
+        known = labels is not None and self.likelihood and held <= LARGEST
+        if not known or not len(self.table) or not supports(self.members.backend, SupportsLogits):
+            return None
+        q, rows = self.predictions.probabilities.astype(np.float64), np.arange(self.table.samples)
+        given = q[rows, labels]
+        q[rows, labels] = 0.0
+        found = np.log(np.maximum(q.max(axis=1), TINY)) - np.log(np.maximum(given, TINY))
+        return np.asarray(found)
 
     @cached_property
     def _transition(self) -> tuple[Odds, NDArray[np.float64] | None]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gexcore.decisions.mixture import fit_mixture
-from gexcore.decisions.noise_rate import noise_rate
+from gexcore.decisions.noise_rate import noise_rate, noise_rate_of_odds
 from gexcore.decisions.otsu import otsu
 from gexcore.decisions.threshold import (
     find_threshold,
@@ -202,3 +202,51 @@ def test_a_refusal_knows_no_rate_and_an_unsteady_decision_reaches_zero() -> None
 def test_noise_rates_that_are_none(how: Any, told: str) -> None:
     with pytest.raises(InvalidSettingError, match=told):
         noise_rate(np.arange(100.0), **how)
+
+
+def odds_of(seed: int, n: int, share: float, *, wrong: float = 1.2, right: float = -2.0) -> Any:
+    """Log odds of members: right labels far below 0, and wrong ones around `wrong`."""
+    rng = np.random.default_rng(seed)
+    chosen = rng.random(n) < share
+    return np.where(chosen, rng.normal(wrong, 0.6, n), rng.normal(right, 0.6, n))
+
+
+@few
+@given(seed=SEEDS, share=st.sampled_from([0.0, 0.01, 0.03, 0.1, 0.2, 0.35]))
+def test_the_interval_of_odds_holds_the_rate_from_none_to_a_third(seed: int, share: float) -> None:
+    found = noise_rate_of_odds(odds_of(seed, 1500, share), draws=40)
+    assert found.low <= share <= found.high
+    assert found.low <= found.estimate <= found.high
+    assert found.estimate == pytest.approx(share, abs=0.035)
+    assert share < 0.05 or found.low > share / 2
+
+
+def test_half_of_the_wrong_labels_may_be_missed_and_not_more() -> None:
+    """The assumption of the upper end; beyond it the interval fails, as it says."""
+    doubted = odds_of(0, 2000, 0.1)
+    for missed, holds in ((0.45, True), (0.75, False)):
+        rng = np.random.default_rng(1)
+        hidden = (doubted > 0) & (rng.random(2000) < missed)
+        found = noise_rate_of_odds(np.where(hidden, -2.0, doubted))
+        assert (found.low <= 0.1 <= found.high) == holds
+
+
+@pytest.mark.parametrize(
+    "odds",
+    [
+        np.random.default_rng(0).normal(-12.0, 1.0, 800),  # members that never left the model
+        np.random.default_rng(0).normal(-0.6, 1.2, 800),  # and such that doubt right labels too
+        np.full(50, 3.0),
+    ],
+    ids=["cold", "one mode", "nothing but doubts"],
+)
+def test_odds_that_say_nothing_are_refused(odds: Any) -> None:
+    assert all(math.isnan(value) for value in noise_rate_of_odds(odds))
+
+
+@pytest.mark.parametrize("odds", [[], [0.0, math.nan]])
+def test_odds_that_are_none(odds: Any) -> None:
+    with pytest.raises(InvalidDataError, match="only finite ones"):
+        noise_rate_of_odds(np.array(odds))
+    with pytest.raises(InvalidSettingError, match=r"level is 1\.0"):
+        noise_rate_of_odds(np.zeros(9), level=1.0)
