@@ -89,6 +89,11 @@ def supports(obj: object, capability: type[Capability]) -> TypeIs[Capability]:
     return _declares(type(obj), capability) and capability not in getattr(obj, "unsupported", ())
 
 
+def lacking(backend: Any, /, *capabilities: type) -> list[type]:
+    """The capabilities that a backend does not have."""
+    return [capability for capability in capabilities if not supports(backend, capability)]
+
+
 @overload
 def require(backend: Any, capability: type[Capability], /, *, by: str) -> Capability: ...
 @overload
@@ -101,7 +106,7 @@ def require(backend: Any, /, *capabilities: type, by: str) -> Any:
     MissingCapabilityError
         If the backend lacks a capability that `by` needs.
     """
-    missing = [capability for capability in capabilities if not supports(backend, capability)]
+    missing = lacking(backend, *capabilities)
     if missing:
         lacks = ", ".join(
             f"{c.__name__} ({'/'.join(n for n in vars(c) if not n.startswith('_'))})"

@@ -13,7 +13,7 @@ from gexcore.backend.protocols import SupportsDonation, SupportsParams, Supports
 from gexcore.ensembles.budget import PART_OF_PRETRAINING, Budget, limits
 from gexcore.ensembles.drawing import Prepared, check_storable, draw
 from gexcore.ensembles.drawn import Drawn
-from gexcore.ensembles.ensemble import MOST_MEMBERS
+from gexcore.ensembles.ensemble import MOST_MEMBERS, Geometric
 from gexcore.ensembles.plan import PARTS, Plan
 from gexcore.ensembles.relearner import RISE, TRIALS, Relearner, Search
 from gexcore.ensembles.resolve import USER_BATCH_SIZE, batch_size_of
@@ -43,6 +43,12 @@ STEPS = 300
 
 MOST_EPOCHS = 40
 """Epochs of a chain over the smallest data."""
+
+SHARED = (
+    "chains", "optimizer", "momentum", "batch_size", "chance_loss", "budget", "pretraining_epochs",
+    "first_chain", "seed",
+)  # fmt: skip
+"""Settings that mean the same in the geometric ensemble."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +163,10 @@ class Relearning:
         """Most members that a chain can have."""
         return self.epochs if isinstance(self.epochs, int) else MOST_EPOCHS
 
+    def geometric(self) -> Geometric:
+        """The geometric ensemble of the same size and cost, for a backend that cannot relearn."""
+        return Geometric(**{name: getattr(self, name) for name in SHARED})
+
     def optimizer_for(self, samples: int) -> Optimizer:
         """The optimiser of the members: what to give a backend that you make."""
         return Optimizer(
@@ -235,6 +245,7 @@ class Relearning:
                     "first_lr": found.lr,
                     "left_chance": found.left,
                     "scale_raised": found.raised,
+                    "knew_labels": found.knew,
                 },
             )
 

@@ -71,7 +71,7 @@ class Trials:
         while True:
             heat = self._heated(replace(start, scale=scale))
             steps += heat.trials * search_steps(self.plan)
-            found = Found(scale, SLOWER * heat.lr, heat.limit, steps, heat.left, raised)
+            found = Found(scale, SLOWER * heat.lr, heat.limit, steps, heat.left, raised, heat.knew)
             if fixed:
                 return found
             if heat.left:

@@ -61,6 +61,8 @@ class Found(NamedTuple):
         Whether the search left chance.
     raised : bool
         Whether it did so only after the scale was raised.
+    knew : bool
+        Whether the start state knew the labels.
     """
 
     scale: float
@@ -69,6 +71,7 @@ class Found(NamedTuple):
     steps: int = 0
     left: bool = True
     raised: bool = False
+    knew: bool = False
 
 
 class Storage(Protocol):

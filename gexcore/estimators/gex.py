@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import Executor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
+from gexcore.backend.capabilities import CAPABILITIES, lacking
 from gexcore.backend.optimizer import Optimizer
 from gexcore.backend.protocols import SupportsSelection
 from gexcore.deviations.outputs import output_of
@@ -41,7 +42,8 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
     batch_size, chance_loss, budget, pretraining_epochs, tolerance, first_chain, seed
         Settings of `gexcore.Geometric`.
     ensemble : Geometric or Relearning, optional
-        Another ensemble. The settings above then have no effect, and must not be set.
+        Another ensemble. The settings above then have no effect, and must not be set. A backend that
+        cannot relearn has the geometric ensemble instead, and `diagnose` says so.
     floor : float
         Lower bound of the base loss in deviations.
     ceiling : "auto", float or None
@@ -84,7 +86,8 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
     @property
     def needs(self) -> tuple[type, ...]:
         """Capabilities that the method needs."""
-        own = super().needs if self.ensemble is None else self.ensemble.needs
+        # a backend that cannot relearn has the geometric ensemble
+        own = self.ensemble.needs if isinstance(self.ensemble, Geometric) else super().needs
         return (*(() if self.parameters is None else (SupportsSelection,)), *own)
 
     @property
@@ -144,10 +147,12 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
     ) -> LossInfluence:
         """Fit the method to a model and data that are already opened."""
         given = given.selecting(self.parameters, by="GEX")
-        given = given.stepping_with(self.optimizer_for(len(given.data)))
-        drawn = self.draw(
+        able, lacks = self._able(given)
+        given = given.stepping_with(able.optimizer_for(len(given.data)))
+        drawn = able.draw(
             given, keep=self.keep, store=stored_at(store), executor=executor, title="GEX"
         )
+        drawn = replace(drawn, chosen={**drawn.chosen, **lacks})
         return LossInfluence(
             table=drawn.table,
             test_table=drawn.test_table,
@@ -162,6 +167,17 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
             ceiling=self._ceiling(drawn),
             run=Run.drawn("GEX", settings_of(self), given, drawn),
         )
+
+    def _able(self, given: Opened) -> tuple[GEX, dict[str, Any]]:
+        """This method, with the geometric ensemble where the backend cannot relearn, and why."""
+        asked = self.ensemble
+        if not isinstance(asked, Relearning):
+            return self, {}
+        missing = lacking(given.backend, *asked.needs)
+        if not missing:
+            return self, {}
+        names = [name for name, capability in CAPABILITIES.items() if capability in missing]
+        return replace(self, ensemble=asked.geometric()), {"ensemble": "geometric", "lacks": names}
 
     def _check_ensemble(self) -> None:
         given = self.ensemble

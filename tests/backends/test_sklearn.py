@@ -653,10 +653,11 @@ def test_relearning_ranks_wrong_labels_of_a_network_and_a_linear_model() -> None
         assert average_precision_score(wrong, found.suspicion()) > plain + gain
 
 
-def test_a_model_that_only_partial_fit_can_change_does_not_relearn() -> None:
+def test_a_model_that_only_partial_fit_can_change_has_the_geometric_ensemble() -> None:
     other = SklearnBackend(fitted(Softmax(), X.tolist()))
-    with pytest.raises(MissingCapabilityError, match="SupportsParams"):
-        gx.GEX(ensemble=gx.Relearning()).fit(other, (X, LABELS), progress=False)
+    found = gx.GEX(ensemble=gx.Relearning()).fit(other, (X.tolist(), LABELS), progress=False)
+    assert found.run.chosen["ensemble"] == "geometric"
+    assert found.run.chosen["lacks"] == ["training losses", "params"]
 
 
 def test_an_optimizer_with_decay_leaves_no_decay_behind() -> None:

@@ -231,11 +231,18 @@ def test_settings_are_checked() -> None:
         gx.GEX(ensemble=gx.GEX())
 
 
-def test_a_backend_without_flat_parameters_is_refused(problem: Any) -> None:
+def test_a_backend_without_flat_parameters_has_the_geometric_ensemble(problem: Any) -> None:
     opaque = NumpyBackend(problem[0])
     opaque.unsupported = frozenset([*opaque.unsupported, SupportsParams])
+    asked = gx.Relearning(chains=2, batch_size=16, seed=3, budget=600)
+    found = fit((opaque, problem[1]), asked)
+    same = gx.Geometric(chains=2, batch_size=16, seed=3, budget=600)
+    assert_same(found, fit((NumpyBackend(problem[0]), problem[1]), same))
+    assert found.run.chosen["ensemble"] == "geometric"
+    assert found.run.chosen["lacks"] == ["params"]
+    # the ensemble by itself has no other to fall back on
     with pytest.raises(MissingCapabilityError, match="SupportsParams"):
-        fit((opaque, problem[1]))
+        asked.draw(opened(opaque, problem[1], progress=False))
 
 
 def test_a_geometric_ensemble_as_a_value_is_the_same_as_its_settings(problem: Any) -> None:
