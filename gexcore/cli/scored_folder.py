@@ -120,8 +120,11 @@ class Scored:
                 "the data anew"
             ) from error
         try:
-            stored = read_npz(path, ("index", "logits", "probabilities"))
-            index, found = stored["index"], Predictions(stored["logits"], stored["probabilities"])
+            stored = read_npz(path, ("index", "logits", "probabilities", "suggested"))
+            index = stored["index"]
+            found = Predictions(
+                stored["logits"], stored["probabilities"], stored.get("suggested")
+            )
         except UNREADABLE as error:
             msg = (
                 f"{path} cannot be read ({type(error).__name__}), and new labels are made from "
@@ -200,7 +203,7 @@ def open_scored(args: argparse.Namespace) -> Scored:
 def stored_predictions(
     influence: LossInfluence, found: Suspects, *, limit: int = STORED
 ) -> Callable[[BinaryIO], None]:
-    """What writes `PREDICTIONS`, in float32: index, logits at θ*, members' mean probabilities."""
+    """What writes `PREDICTIONS`: index, logits at θ*, mean probabilities, suggested labels."""
     predictions = influence.predictions()
     rows = np.arange(len(influence)) if predictions.logits.size <= limit else np.sort(found.indices)
     chosen = predictions.at(rows)
@@ -211,6 +214,7 @@ def stored_predictions(
             index=rows,
             logits=chosen.logits.astype(np.float32),
             probabilities=chosen.probabilities.astype(np.float32),
+            **({} if chosen.suggested is None else {"suggested": chosen.suggested}),
         )
 
     return write

@@ -35,14 +35,19 @@ class Predictions(NamedTuple):
         Logits of the trained model θ*, as it was given.
     probabilities : array, shape (samples, K)
         Class probabilities, averaged over members.
+    suggested : integer array, shape (samples,), optional
+        The class that each label most probably came from, if it is wrong. Without it the most
+        probable other class by the members is taken.
     """
 
     logits: NDArray[Any]
     probabilities: NDArray[Any]
+    suggested: NDArray[np.intp] | None = None
 
     def at(self, rows: NDArray[np.intp]) -> Predictions:
         """The predictions for some of the samples."""
-        return Predictions(self.logits[rows], self.probabilities[rows])
+        suggested = None if self.suggested is None else self.suggested[rows]
+        return Predictions(self.logits[rows], self.probabilities[rows], suggested)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -105,11 +110,12 @@ def clean(
     suspects : integer array
         Distinct positions.
     method : {"argmax_or_drop", "argmax", "other", "eq16", "distill", "complementary", "drop"}
-        "argmax_or_drop" gives the most probable class by the members, and drops suspects whose
-        given class it is. "argmax" keeps those suspects as they are. "other" gives the most
-        probable other class. "eq16" gives Eq. 16 from the logits of θ*. "distill" gives the
-        probabilities of the members. "complementary" gives the probabilities of θ* without the
-        given class. "drop" drops all suspects.
+        "argmax_or_drop", "argmax" and "other" give the suggested class. They differ where the given
+        class is still the most probable one by the members: "argmax_or_drop" drops such suspects,
+        "argmax" keeps them as they are, and "other" gives them the suggested class too. "eq16"
+        gives Eq. 16 from the logits of θ*. "distill" gives the probabilities of the members.
+        "complementary" gives the probabilities of θ* without the given class. "drop" drops all
+        suspects.
     predictions : Predictions
         Predictions for the suspects, row by row. "drop" needs none.
 
@@ -148,16 +154,32 @@ def clean(
         targets = np.eye(classes)[labels]
         targets[suspects] = _soft_targets(method, labels[suspects], predictions)
         return Cleaned(everything, targets, np.sort(suspects), method)
-    targets = labels.copy()
-    targets[suspects] = relabel_argmax(
-        predictions.probabilities, labels[suspects] if method == "other" else None
-    )
+    targets, given = labels.copy(), labels[suspects]
+    suggested = _suggested(predictions, given)
+    if method != "other":
+        believed = relabel_argmax(predictions.probabilities) == given
+        suggested = np.where(believed, given, suggested)
+    targets[suspects] = suggested
     moved = targets != labels
     if method != "argmax_or_drop":
         return Cleaned(everything, targets, np.flatnonzero(moved), method)
     kept = np.setdiff1d(everything, suspects[~moved[suspects]])
     refuse_vanished(labels, kept, remedy="relabel by another method, or clean fewer")
     return Cleaned(kept, targets[kept], np.sort(suspects), method)
+
+
+def _suggested(predictions: Predictions, given: NDArray[Any]) -> NDArray[Any]:
+    """The suggested class of each suspect, which is never the given one."""
+    found = predictions.suggested
+    if found is None:
+        return np.asarray(relabel_argmax(predictions.probabilities, given))
+    check_labels(found, predictions.logits.shape[1])
+    if len(found) != len(given) or (found == given).any():
+        raise InvalidDataError(
+            "the suggested labels are not one other class for each suspect; leave them out, or "
+            "give those of suggested_labels()"
+        )
+    return found
 
 
 def _soft_targets(method: str, given: NDArray[Any], predictions: Predictions) -> NDArray[Any]:

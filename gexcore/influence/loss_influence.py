@@ -137,24 +137,34 @@ class LossInfluence(RankedInfluence):
         return noise_rate(self._views.for_thresholds.scores(), self.labels, method=method)
 
     def predictions(self) -> Predictions:
-        """Logits of θ* and mean class probabilities of kept members, each of shape (samples, K).
+        """Logits of θ*, mean class probabilities of kept members, and suggested labels.
+
+        Logits and probabilities have the shape (samples, K). Targets that are no classes have no
+        suggested labels.
 
         Raises
         ------
         MissingCapabilityError
             If the backend has no logits.
         """
-        return self._views.predictions
+        found = self._views.predictions
+        return found if self.labels is None else found._replace(suggested=self._views.suggested)
 
     def suggested_labels(self) -> NDArray[np.intp]:
-        """The most probable class by the kept members, shape (samples,).
+        """The class that each label most probably came from, if it is wrong, shape (samples,).
+
+        It is never the given class: `suspicion` says whether a label is wrong. It is the most
+        probable of the other classes by the kept members, by a tenth by θ*, and by how often the
+        samples of each class are given this label (`gexcore.influence.transition`).
 
         Raises
         ------
+        InvalidDataError
+            If the targets are no classes.
         MissingCapabilityError
             If the backend has no logits.
         """
-        return np.asarray(self.predictions().probabilities.argmax(axis=1))
+        return self._views.suggested.copy()
 
     def relabel(
         self,
@@ -168,8 +178,9 @@ class LossInfluence(RankedInfluence):
         Parameters
         ----------
         method : {"argmax_or_drop", "argmax", "other", "eq16", "distill", "complementary", "drop"}
-            Method of `gexcore.decisions.clean.clean`. By default suspects get the most probable
-            class by the members. A suspect whose given class this is, is left out.
+            Method of `gexcore.decisions.clean.clean`. By default suspects get the label of
+            `suggested_labels`. A suspect whose given class the members still hold for the most
+            probable one is left out.
         indices : integer array, optional
             Positions to treat. The default is `suspects`.
         marks : str or Path, optional

@@ -13,6 +13,7 @@ from gexcore.backend.capabilities import supports
 from gexcore.backend.classes import softmax
 from gexcore.backend.protocols import Dataset, SupportsLogits
 from gexcore.decisions.clean import Predictions
+from gexcore.decisions.relabel import relabel_argmax
 from gexcore.deviations.table import LossTable
 from gexcore.ensembles.members import Members
 from gexcore.errors import InvalidDataError, InvalidSettingError
@@ -23,6 +24,7 @@ from gexcore.influence.transition import (
     TINY,
     Confusion,
     largest_confusion,
+    likely_other,
     offsets_by_class,
     transition_matrix,
     transition_offsets,
@@ -152,6 +154,22 @@ class Views:
         return np.asarray(found)
 
     @cached_property
+    def suggested(self) -> NDArray[np.intp]:
+        """The class that each label most probably came from, if it is wrong.
+
+        Raises
+        ------
+        InvalidDataError
+            If the targets are no classes.
+        MissingCapabilityError
+            If the backend has no logits.
+        """
+        labels, q = self._labels_and_probabilities
+        if q is None:
+            return np.asarray(relabel_argmax(self.predictions.probabilities, labels))
+        return likely_other(labels, q, transition_matrix(labels, q))
+
+    @cached_property
     def _transition(self) -> tuple[Odds, NDArray[np.float64] | None]:
         """The score, and the transition matrix where it is known."""
         labels, q = self._labels_and_probabilities
@@ -185,6 +203,5 @@ class Views:
             return self.labels, None
         logits, kept = self.predictions
         trained = softmax(logits)
-        return self.labels, with_given(
-            self.labels, self._given, (1 - SHARE) * kept + SHARE * trained
-        )
+        q = (1 - SHARE) * kept + SHARE * trained
+        return self.labels, with_given(self.labels, self._given, q) if self.likelihood else q

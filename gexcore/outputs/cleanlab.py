@@ -28,7 +28,8 @@ def issue_frame(columns: Mapping[str, NDArray[Any]]) -> pd.DataFrame:
     DataFrame
         Columns ``is_label_issue`` (our suspects), ``label_quality``, ``given_label`` and
         ``predicted_label``. The quality is exp(−suspicion), from 0 (bad) to 1: the probability that
-        the label is right, by the odds of the members.
+        the label is right, by the odds of the members. The predicted label of an issue is the
+        suggested one. Elsewhere it is the given label.
 
     Raises
     ------
@@ -53,6 +54,6 @@ def issue_frame(columns: Mapping[str, NDArray[Any]]) -> pd.DataFrame:
             "is_label_issue": columns["suspect"],
             "label_quality": quality_of(columns["suspicion"]),
             "given_label": given.astype(np.intp),
-            "predicted_label": predicted.astype(np.intp),
+            "predicted_label": np.where(columns["suspect"], predicted, given).astype(np.intp),
         }
     )

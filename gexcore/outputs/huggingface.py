@@ -21,7 +21,8 @@ def with_scores(dataset: Any, columns: Mapping[str, NDArray[Any]], *, prefix: st
     ----------
     dataset : datasets.Dataset
     columns : mapping of arrays
-        Columns of `Influence.columns`, for the same samples in the same order.
+        Columns of `Influence.columns`, for the same samples in the same order. The suggested label
+        is the most probable one if the given label is wrong.
     prefix : str
 
     Raises
