@@ -122,9 +122,7 @@ class Scored:
         try:
             stored = read_npz(path, ("index", "logits", "probabilities", "suggested"))
             index = stored["index"]
-            found = Predictions(
-                stored["logits"], stored["probabilities"], stored.get("suggested")
-            )
+            found = Predictions(stored["logits"], stored["probabilities"], stored.get("suggested"))
         except UNREADABLE as error:
             msg = (
                 f"{path} cannot be read ({type(error).__name__}), and new labels are made from "

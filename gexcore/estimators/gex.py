@@ -42,8 +42,8 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
     batch_size, chance_loss, budget, pretraining_epochs, tolerance, first_chain, seed
         Settings of `gexcore.Geometric`.
     ensemble : Geometric or Relearning, optional
-        Another ensemble. The settings above then have no effect, and must not be set. A backend that
-        cannot relearn has the geometric ensemble instead, and `diagnose` says so.
+        Another ensemble. The settings above then have no effect, and must not be set. A backend
+        that cannot relearn has the geometric ensemble instead, and `diagnose` says so.
     floor : float
         Lower bound of the base loss in deviations.
     ceiling : "auto", float or None

@@ -201,7 +201,7 @@ class Views:
         held = (self.classes or 0) * len(self.labels)
         if not supports(self.members.backend, SupportsLogits) or held > LARGEST:
             return self.labels, None
-        logits, kept = self.predictions
+        logits, kept, _ = self.predictions
         trained = softmax(logits)
         q = (1 - SHARE) * kept + SHARE * trained
         return self.labels, with_given(self.labels, self._given, q) if self.likelihood else q

@@ -298,6 +298,21 @@ def test_predictions_that_are_damaged_or_of_the_suspects_only(refused, run):
             )
 
 
+def test_predictions_of_an_older_run_have_no_suggested_labels(cleanable, run, three):
+    path = Path("audit/predictions.npz")
+    with np.load(path) as stored:
+        older = {name: stored[name] for name in ("index", "logits", "probabilities")}
+        assert set(stored) == {*older, "suggested"}
+        assert (stored["suggested"] != three.given[stored["index"]]).all()
+    np.savez(path, **older)
+    seal(path.name)
+    assert run("clean", "audit", "--relabel=other", "--out", "clean.npz").code == 0
+    p = older["probabilities"][suspects()].copy()
+    p[np.arange(len(p)), three.given[suspects()]] = -1
+    with np.load("clean.npz") as found:
+        np.testing.assert_array_equal(found["y"][suspects()], p.argmax(axis=1))
+
+
 def test_large_runs_store_predictions_of_their_suspects(three):
     model = MLP([np.array([[-1.0, 1.0, 0.0], [-1.0, -1.0, 2.0]])], [np.zeros(3)])
     influence = gx.GEX(chains=2, snapshots=4, lr=0.01).fit(
@@ -313,9 +328,8 @@ def test_large_runs_store_predictions_of_their_suspects(three):
     np.testing.assert_array_equal(some["index"], np.sort(found.indices))
     np.testing.assert_array_equal(some["logits"], every["logits"][some["index"]])
     np.testing.assert_allclose(every["logits"], three.x @ model.weights[0], rtol=1e-6)
-    np.testing.assert_array_equal(
-        every["probabilities"].argmax(axis=1), influence.suggested_labels()
-    )
+    np.testing.assert_array_equal(every["suggested"], influence.suggested_labels())
+    np.testing.assert_array_equal(some["suggested"], every["suggested"][some["index"]])
 
 
 def test_marks_of_a_review_beat_the_suggestions(cleanable, run, three):

@@ -24,11 +24,15 @@ class Drawn(NamedTuple):
     predictions: Predictions
 
 
-def draw(seed: int, n: int = 12, classes: int = 4, share: float = 0.4) -> Drawn:
+def draw(
+    seed: int, n: int = 12, classes: int = 4, share: float = 0.4, *, suggests: bool = False
+) -> Drawn:
     rng = np.random.default_rng(seed)
     labels, suspects = rng.integers(0, classes, n), rng.permutation(n)[: round(share * n)]
     p = rng.dirichlet(np.ones(classes), len(suspects))
-    return Drawn(labels, suspects, Predictions(3 * rng.normal(size=p.shape), p))
+    logits = 3 * rng.normal(size=p.shape)
+    other = (labels[suspects] + rng.integers(1, classes, len(suspects))) % classes
+    return Drawn(labels, suspects, Predictions(logits, p, other if suggests else None))
 
 
 @settings(derandomize=True, database=None, deadline=None, max_examples=40)
@@ -80,6 +84,34 @@ def test_where_the_members_know_no_better_class_a_suspect_is_left_out(seed: int,
     np.testing.assert_array_equal(cleaned.indices, kept)
     np.testing.assert_array_equal(cleaned.targets, argmax.targets[kept])
     np.testing.assert_array_equal(cleaned.changed, np.sort(suspects))
+
+
+@settings(derandomize=True, database=None, deadline=None, max_examples=40)
+@given(seed=st.integers(0, 10**6), n=st.integers(1, 30))
+def test_the_suggested_label_is_written_and_the_members_say_who_keeps_his(
+    seed: int, n: int
+) -> None:
+    labels, suspects, predictions = draw(seed, n, suggests=True)
+    assert predictions.suggested is not None
+    confirmed = predictions.probabilities.argmax(axis=1) == labels[suspects]
+    argmax = clean(labels, suspects, "argmax", predictions)
+    np.testing.assert_array_equal(
+        argmax.targets[suspects], np.where(confirmed, labels[suspects], predictions.suggested)
+    )
+    other = clean(labels, suspects, "other", predictions)
+    np.testing.assert_array_equal(other.targets[suspects], predictions.suggested)
+    for soft in ("eq16", "distill", "complementary"):
+        plain = clean(labels, suspects, soft, predictions._replace(suggested=None))
+        np.testing.assert_array_equal(
+            clean(labels, suspects, soft, predictions).targets, plain.targets
+        )
+
+
+def test_a_suggestion_of_the_given_label_is_none() -> None:
+    labels, suspects, predictions = draw(0)
+    for wrong in (labels[suspects], np.zeros(3, int), np.full(len(suspects), 7)):
+        with pytest.raises(InvalidDataError):
+            clean(labels, suspects, "argmax", predictions._replace(suggested=wrong))
 
 
 def test_dropping_leaves_the_suspects_out() -> None:
@@ -267,4 +299,4 @@ def test_one_score_is_that_of_class_one(fitted: Fitted) -> None:
     np.testing.assert_allclose(
         single.predictions().probabilities, plain.predictions().probabilities
     )
-    np.testing.assert_array_equal(single.suggested_labels(), data[1])
+    np.testing.assert_array_equal(single.suggested_labels(), 1 - data[1])

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 import gexcore as gx
+from gexcore.backend.batches import training_order
 from gexcore.backend.protocols import SupportsLogits
 from gexcore.errors import InvalidSettingError, MissingCapabilityError
-from gexcore_numpy import NumpyBackend
+from gexcore.influence.transition import likely_other, transition_matrix, with_given
+from gexcore_numpy import MLP, NumpyBackend
 
 RUN = {"chains": 2, "snapshots": 4, "lr": 0.02, "steps_per_snapshot": 4, "batch_size": 16}
 
@@ -73,15 +75,46 @@ def test_scoring_by_training_batches_evaluates_its_kept_members(
     np.testing.assert_allclose(found.influence(new_data if with_test else trained.data), wanted)
 
 
-def test_a_suggested_label_has_the_largest_mean_probability(normalised: Any) -> None:
+def test_a_suggested_label_is_the_likely_other_one(normalised: Any) -> None:
     found = fit(normalised.model, normalised.data, scoring="evaluated", lr=0.2)
+    given = normalised.data[1]
     backend = found.members.backend
     total = np.zeros((96, 3))
     for state in found.members.states:
         scores = np.exp(backend.logits(found.members.refresh(state), normalised.data))
         total += scores / scores.sum(axis=1, keepdims=True)
     assert len(found.members.states) == 8
-    np.testing.assert_array_equal(found.suggested_labels(), total.argmax(axis=1))
+    np.testing.assert_allclose(found.predictions().probabilities, total / 8)
+    base = backend.logits(found.members.refresh(backend.initial_state()), normalised.data)
+    trained = np.exp(base) / np.exp(base).sum(axis=1, keepdims=True)
+    p = 0.9 * np.exp(-found.losses).mean(axis=0) + 0.1 * np.exp(-found.base_losses)
+    q = with_given(given, p, 0.9 * total / 8 + 0.1 * trained)
+    other = likely_other(given, q, transition_matrix(given, q))
+    np.testing.assert_array_equal(found.suggested_labels(), other)
+    assert (other != given).all()
+    np.testing.assert_array_equal(found.predictions().suggested, other)
+    np.testing.assert_array_equal(found.relabel("other", [5, 3]).targets[[3, 5]], other[[3, 5]])
+
+
+def test_suggestions_know_the_confusion_of_the_data() -> None:
+    """A third of class 0 is labelled 1; the members alone find few of the right labels."""
+    rng = np.random.default_rng(2)
+    true = np.repeat(np.arange(4), 100)
+    x = 1.6 * rng.normal(size=(4, 6))[true] + rng.normal(size=(400, 6))
+    y = true.copy()
+    y[:33] = 1
+    backend = NumpyBackend(MLP.init((6, 64, 4), seed=0))
+    state, batches = backend.initial_state(), training_order(400, 32, seed=0, chain=0)
+    for _ in range(1500):
+        rows, seed = next(batches)
+        state = backend.sgd_step(state, (x[rows], y[rows]), lr=0.1, seed=seed)
+    found = gx.GEX(chains=2, snapshots=8, seed=1).fit(
+        backend.to_model(state), (x, y), progress=False
+    )
+    best = found.predictions().probabilities[:33].argmax(axis=1)
+    right = (found.suggested_labels()[:33] == 0).mean()
+    assert right > 0.9
+    assert right > (best == 0).mean() + 0.1
 
 
 def test_a_backend_without_logits_suggests_nothing(trained: Any) -> None:

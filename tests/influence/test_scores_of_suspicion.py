@@ -46,7 +46,7 @@ def test_the_rival_score_compares_two_probabilities(trained: Any) -> None:
     found = fit(trained.model, trained.data)
     rows, y = np.arange(96), found.labels
     assert y is not None
-    logits, kept = found.predictions()
+    logits, kept, _ = found.predictions()
     trained_p = np.exp(logits - logits.max(axis=1, keepdims=True))
     q = 0.9 * kept + 0.1 * trained_p / trained_p.sum(axis=1, keepdims=True)
     p = 0.9 * np.exp(-found.losses).mean(axis=0) + 0.1 * np.exp(-found.base_losses)

@@ -20,7 +20,7 @@ def columns() -> Columns:
         "self_influence": np.array([0.0, 0.0, 1.0, 0.1, 2.0, 0.0]),
         "standard_error": np.array([0.0, np.nan, 0.1, 0.1, 0.2, 0.1]),
         "suspect": np.array([False, False, True, False, True, False]),
-        "suggested_label": np.array([0, 1, 0, 0, 2, 2]),
+        "suggested_label": np.array([1, 2, 0, 1, 2, 0]),
     }
 
 
