@@ -11,6 +11,7 @@ written before.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -20,6 +21,7 @@ from bench.studies.noise_kinds import Cell, clean, load, trained
 from bench.studies.rows import Row, machine, parser, read, written
 from bench.studies.tables import markdown, spread
 from gexcore.decisions.relabel import relabel_argmax
+from gexcore.errors import InvalidModelError, InvalidSettingError
 
 KINDS = ("uniform:0.1", "uniform:0.3", "pair:0.2", "one_way:0.1", "one_way:0.3", "hard:0.2")
 ENSEMBLES = {"geometric": gx.Geometric, "relearning": gx.Relearning}
@@ -63,10 +65,8 @@ def runs(kinds: str, seeds: int) -> Iterator[Row]:
     for seed in range(seeds):
         for kind in kinds.split(","):
             for name in ENSEMBLES:
-                try:
+                with contextlib.suppress(InvalidModelError, InvalidSettingError):
                     yield run(kind, seed, name)
-                except gx.errors.InvalidModelError:
-                    continue
 
 
 def table(rows: list[Row]) -> str:

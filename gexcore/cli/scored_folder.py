@@ -88,9 +88,9 @@ class Scored:
             found = ranking[self.audit.suspect[ranking]]
             if not len(found):
                 msg = (
-                    f"{self.folder} has no suspects ({self.audit.threshold.reason}); name the "
-                    "share to treat with --rate, or review the page of `gexcore report` and give "
-                    "its marks to `gexcore clean` with --marks"
+                    f"{self.folder} has no suspects ({self.audit.threshold.reason}); review "
+                    "the top of the page of `gexcore report` and give its marks to `gexcore clean` "
+                    "with --marks, or give with --rate the share of wrong labels that you know"
                 )
                 raise InvalidSettingError(msg)
             return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
@@ -23,8 +24,11 @@ LARGE = 5_000
 EPOCHS_OF_LARGE = 20.0
 """The least limit of large data, in forward passes over the data."""
 
-PASSES_OF_LARGE = 170_000
-"""The least limit of large data, in forward passes of single samples."""
+PASSES_OF_LARGE = 600_000
+"""The least limit of large data, in forward passes of single samples.
+
+It is as much as smaller data cost: the limit binds little at first, so that no size is a cliff.
+"""
 
 TIMED = 4
 """Calls of each kernel on a batch that is timed."""
@@ -120,12 +124,25 @@ def limits(
 def default_budget(n: int, pretraining_epochs: float | None) -> Budget | None:
     """The budget of "auto"; None for small data.
 
-    A quarter of the pretraining, if its length is known. Else 34 epochs at 5,000 samples, and 20
-    epochs from 8,500 samples on. Smaller data have no limit.
+    A quarter of the pretraining, if its length is known. Else 120 epochs at 5,000 samples, and 20
+    epochs from 30,000 samples on. Smaller data have no limit.
     """
     if pretraining_epochs is not None:
         return Budget(epochs=PART_OF_PRETRAINING * Passes(step=1).epochs(1) * pretraining_epochs)
     return Budget(epochs=max(EPOCHS_OF_LARGE, PASSES_OF_LARGE / n)) if n >= LARGE else None
+
+
+def within_promise(plan: Plan, cost: Passes, n: int, pretraining_epochs: float) -> Plan:
+    """The plan. A warning tells if it costs more than its part of the pretraining."""
+    passes, most = cost.epochs(n), PART_OF_PRETRAINING * 3 * pretraining_epochs
+    if passes > most * (1 + 1e-9):
+        warnings.warn(
+            f"a quarter of {pretraining_epochs:g} epochs of training pays for {most:.3g} forward "
+            f"passes over the data, and a useful run of these settings takes up to {passes:.3g}",
+            UserWarning,
+            stacklevel=2,
+        )
+    return plan
 
 
 def planned_passes(plan: Plan, n: int, *, refreshed: int) -> Passes:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from gexcore.backend.optimizer import Optimizer
 from gexcore.backend.protocols import SupportsDonation, SupportsTrainingLosses
-from gexcore.ensembles.budget import Budget, default_budget, limits
+from gexcore.ensembles.budget import Budget, default_budget, limits, planned_passes, within_promise
 from gexcore.ensembles.drawing import check_storable, draw
 from gexcore.ensembles.drawn import Drawn
 from gexcore.ensembles.plan import Constant, Plan, Schedule, Scoring
@@ -71,11 +71,12 @@ class Geometric:
     budget : "auto", float or Budget
         The most that a run may cost, in forward passes over the data. A training step counts as
         three passes. `gexcore.Budget` also counts seconds, or passes of single samples.
-        "auto" is a quarter of the pretraining if `pretraining_epochs` is given. Else it is 34 at
-        5,000 samples, 20 from 8,500 on, and no limit below. A budget changes only settings that are
-        "auto".
+        "auto" is a quarter of the pretraining if `pretraining_epochs` is given. Else it is 120 at
+        5,000 samples, 20 from 30,000 on, and no limit below. A budget changes only settings that
+        are "auto".
     pretraining_epochs : float, optional
-        Training epochs of the model. A quarter of them is the budget.
+        Training epochs of the model. A quarter of them is the budget. A warning tells before the
+        run if it costs more.
     tolerance : float, optional
         Reliability, at most 1, at which a chain ends early. It is the split-half reliability of the
         chain's own scores (`gexcore.deviations.halves.split_half`). A chain has at least eight
@@ -181,6 +182,7 @@ class Geometric:
             budget = default_budget(len(data), self.pretraining_epochs)
         else:
             budget = given if isinstance(given, Budget) else Budget(epochs=given)
+        refreshed = Refresher(backend, data, seed=self.seed).samples
         plan = settle(
             backend,
             len(data),
@@ -195,9 +197,13 @@ class Geometric:
             tolerance=self.tolerance,
             limits=limits(budget, backend, data, batch_size=USER_BATCH_SIZE),
             hard=self.budget != "auto",
-            refreshed=Refresher(backend, data, seed=self.seed).samples,
+            refreshed=refreshed,
         )
-        return replace(plan, first_chain=self.first_chain)
+        plan = replace(plan, first_chain=self.first_chain)
+        if self.budget != "auto" or self.pretraining_epochs is None:
+            return plan
+        cost = planned_passes(plan, len(data), refreshed=refreshed)
+        return within_promise(plan, cost, len(data), self.pretraining_epochs)
 
     def draw(
         self,

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from gexcore.backend.capabilities import require
 from gexcore.backend.optimizer import Optimizer
 from gexcore.backend.protocols import SupportsDonation, SupportsParams, SupportsTrainingLosses
-from gexcore.ensembles.budget import PART_OF_PRETRAINING, Budget, limits
+from gexcore.ensembles.budget import PART_OF_PRETRAINING, Budget, Limit, limits, within_promise
 from gexcore.ensembles.drawing import Prepared, check_storable, draw
 from gexcore.ensembles.drawn import Drawn
 from gexcore.ensembles.ensemble import MOST_MEMBERS, Geometric
@@ -44,6 +44,12 @@ STEPS = 300
 MOST_EPOCHS = 40
 """Epochs of a chain over the smallest data."""
 
+MOST_OF_SHORT = 0.35
+"""Share of a short pretraining that two epochs may cost."""
+
+FEW_EPOCHS = 4
+"""Epochs of two chains below which one longer chain is better."""
+
 SHARED = (
     "chains", "optimizer", "momentum", "batch_size", "chance_loss", "budget", "pretraining_epochs",
     "first_chain", "seed",
@@ -75,7 +81,7 @@ class Relearning:
         state never leaves chance.
     chains : int or "auto"
         Independent runs from the start state, each in its own order of batches: 2, or 1 under a
-        small budget.
+        small budget, where one chain of five epochs ranks better than two of three.
     epochs : int or "auto"
         Epochs of each chain: 3 or 300 steps, whichever is more, at most 40. Fewer under a budget.
     lr : "auto" or float
@@ -95,7 +101,8 @@ class Relearning:
         The most that a run may cost, see `gexcore.Geometric`. "auto" is a quarter of the
         pretraining if `pretraining_epochs` is known, else none.
     pretraining_epochs : float, optional
-        Epochs that the model was trained for.
+        Epochs that the model was trained for. A warning tells before the run if it costs more than
+        a quarter of them: two epochs of few large batches may cost up to 35 %.
     first_chain : int
         Number of the first chain.
     seed : int
@@ -184,13 +191,13 @@ class Relearning:
             If the backend has no flat parameters or no losses of training batches.
         """
         require(opened.backend, *self.needs, by="the relearning ensemble")
-        n, found = len(opened.data), self._limits(opened)
-        for plan in self._plans(n):
-            cost = planned_passes(plan, n, searched=self.lr == "auto")
+        n = len(opened.data)
+        if isinstance(self.budget, str):
+            return self._usual(n)
+        found = self._limits(opened, self.budget)
+        for plan, cost in self._plans(n):
             if all(limit.allows(cost) for limit in found):
                 return plan
-        if self.budget == "auto":
-            return plan
         msg = (
             f"the budget is too small: {plan.chains} × {plan.snapshots // plan.parts} epochs and "
             "the search, the least that these settings allow, cost as much as "
@@ -269,19 +276,28 @@ class Relearning:
             return self.scale
         return SCALE if opened.seen.labels is not None else SCALE_OF_NUMBERS
 
-    def _limits(self, opened: Opened) -> list[Any]:
-        budget = self.budget
-        if isinstance(budget, str):
-            if self.pretraining_epochs is None:
-                return []
-            epochs = PART_OF_PRETRAINING * Passes(step=1).epochs(1) * self.pretraining_epochs
-            budget = Budget(epochs=epochs)
-        elif not isinstance(budget, Budget):
-            budget = Budget(epochs=budget)
+    def _limits(self, opened: Opened, budget: float | Budget) -> list[Limit]:
+        budget = budget if isinstance(budget, Budget) else Budget(epochs=budget)
         return limits(budget, opened.backend, opened.data, batch_size=USER_BATCH_SIZE)
 
-    def _plans(self, n: int) -> Iterator[Plan]:
-        """Plans in the order of preference. The cheapest is last."""
+    def _usual(self, n: int) -> Plan:
+        """The plan without a budget: within a quarter of the pretraining, if its length is known.
+
+        A little more than a quarter is better than a single epoch.
+        """
+        plans = list(self._plans(n))
+        trained = self.pretraining_epochs
+        if trained is None:
+            return plans[0][0]
+        for part, least in ((PART_OF_PRETRAINING, 2), (MOST_OF_SHORT, 2), (MOST_OF_SHORT, 1)):
+            most = part * Passes(step=1).epochs(1) * trained
+            for plan, cost in plans:
+                if plan.snapshots >= least * plan.parts and cost.epochs(n) <= most:
+                    return within_promise(plan, cost, n, trained)
+        return within_promise(*plans[-1], n, trained)
+
+    def _plans(self, n: int) -> Iterator[tuple[Plan, Passes]]:
+        """Plans and their costs in the order of preference. The cheapest is last."""
         size = batch_size_of(n) if self.batch_size == "auto" else self.batch_size
         if size > n:
             raise InvalidSettingError(
@@ -290,10 +306,13 @@ class Relearning:
         steps = n // size
         usual = min(MOST_EPOCHS, max(EPOCHS, -(-STEPS // steps)))
         for chains in (2, 1) if self.chains == "auto" else (self.chains,):
-            least = 2 if chains > 1 else 1
-            lengths = range(usual, least - 1, -1) if self.epochs == "auto" else (self.epochs,)
-            for epochs in lengths:
-                yield Plan(
+            # one chain of five epochs ranks better than two of three, and costs less
+            alone = self.chains == "auto" and chains == 1
+            most = max(usual, FEW_EPOCHS + 1) if alone else usual
+            least = FEW_EPOCHS if self.chains == "auto" and chains > 1 else 1
+            lengths = range(most, min(most, least) - 1, -1)
+            for epochs in lengths if self.epochs == "auto" else (self.epochs,):
+                plan = Plan(
                     chains=chains,
                     snapshots=epochs * min(PARTS, steps),
                     steps=-(-steps // min(PARTS, steps)),
@@ -304,6 +323,7 @@ class Relearning:
                     first_chain=self.first_chain,
                     epoch_steps=steps,
                 )
+                yield plan, planned_passes(plan, n, searched=self.lr == "auto")
 
 
 def planned_passes(plan: Plan, n: int, *, searched: bool) -> Passes:

@@ -35,7 +35,7 @@ CHECKS = (
     Check(
         "few_members",
         "members of the ensemble",
-        lambda influence: len(influence.table),
+        measures.few,
         ENOUGH,
         "{number:.0f} members are few: in suspicion() the trained model takes the places of "
         "those that are missing, with "

@@ -12,6 +12,7 @@ from gexcore.ensembles.anchored import AnchoredPlan
 from gexcore.ensembles.skill import ClassSkill
 from gexcore.ensembles.thermostat import Thermostat
 from gexcore.influence.check import Diagnosable
+from gexcore.influence.suspicion import enough_of
 
 ALONE = 3.3
 """A confusion is one pair's own if it is this many times the next one."""
@@ -22,6 +23,12 @@ LEAST_OF_RARE = 5
 
 def _for_a_ridge(influence: Diagnosable) -> bool:
     return isinstance(influence.run.plan, AnchoredPlan)
+
+
+def few(influence: Diagnosable) -> float:
+    """Members, where they are too few."""
+    members = len(influence.table)
+    return members if members < enough_of(influence.run.plan) else math.nan
 
 
 def cold(influence: Diagnosable) -> float:

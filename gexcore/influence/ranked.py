@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gexcore.deviations.table import groups_that_saw
 from gexcore.deviations.uncertainty import t_quantiles
 from gexcore.errors import InvalidSettingError
-from gexcore.influence.suspicion import Score
+from gexcore.influence.suspicion import Score, enough_of
 from gexcore.influence.transition import Confusion
 from gexcore.influence.views import Views
 from gexcore.influence.weighted import WeightedInfluence
@@ -73,8 +73,8 @@ class RankedInfluence(WeightedInfluence):
         "transition" and "rival" need class probabilities: one pass over the data for each kept
         member and one for θ*, at the first call. Without logits, or with more than 2²⁷
         probabilities, "transition" uses losses alone, and "rival" is −log p. With fewer than eight
-        members, θ* takes the places of the missing ones. A few members alone are worse than plain
-        loss. A sample that no member saw has the score of θ* alone.
+        members, or three that relearned, θ* takes the places of the missing ones. A few members
+        alone are worse than plain loss. A sample that no member saw has the score of θ* alone.
         """
         if clip is not None and score == "auto":
             score = "clipped_loss"
@@ -172,4 +172,5 @@ class RankedInfluence(WeightedInfluence):
             self.run.classes,
             self.likelihood,
             self.clip,
+            enough_of(self.run.plan),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -13,27 +13,39 @@ from numpy.typing import NDArray
 from gexcore.deviations.halves import RowBlocks, agreement_above, split_half
 from gexcore.deviations.table import LossTable, by_parts, cached_parts
 from gexcore.deviations.uncertainty import ENOUGH, jackknife, mean_over_members, member_groups
+from gexcore.ensembles.plan import Plan
 from gexcore.errors import InvalidSettingError
 from gexcore.influence.transition import SHARE, TINY
 
 Score = Literal["transition", "rival", "clipped_loss", "plain_loss"]
 """Names of the scores of suspicion."""
 
+ENOUGH_RELEARNED = 3
+"""Members that relearned of which a mean needs no more. Each is a whole epoch, far from θ*."""
+
+
+def enough_of(plan: Plan | None) -> int:
+    """Number of members from which on a mean over them misses none."""
+    relearns = plan is not None and plan.epoch_steps is not None
+    return ENOUGH_RELEARNED if relearns else ENOUGH
+
 
 @dataclass(frozen=True, eq=False)
 class Suspicion(ABC):
     """A score that is a function of means over members.
 
-    With fewer than eight members, θ* takes the places of the missing ones. A few members alone are
-    worse than plain loss.
+    θ* takes the places of members that are missing. A few members alone are worse than plain loss.
 
     Parameters
     ----------
     table : LossTable
         Raw losses of members and of θ*.
+    enough : int
+        Number of members from which on none is missing.
     """
 
     table: LossTable
+    enough: int = field(default=ENOUGH, kw_only=True)
 
     @abstractmethod
     def _of_losses(self, losses: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -80,7 +92,7 @@ class Suspicion(ABC):
 
     def _rows(self, part: slice) -> Iterator[NDArray[np.float64]]:
         """The numbers of each member that the mean is taken of."""
-        share = max(0, ENOUGH - len(self.table)) / ENOUGH
+        share = max(0, self.enough - len(self.table)) / self.enough
         own = share * self._of_losses(self._base(part))
         for row in self.table.losses[:, part]:
             yield (1 - share) * self._of_losses(row.astype(np.float64)) + own

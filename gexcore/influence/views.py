@@ -66,6 +66,8 @@ class Views:
         Whether exp(−loss) is the probability of the given class.
     clip : float
         Clip of "clipped_loss".
+    enough : int
+        See `gexcore.influence.suspicion.Suspicion`.
     """
 
     table: LossTable
@@ -75,6 +77,7 @@ class Views:
     classes: int | None
     likelihood: bool
     clip: float
+    enough: int
 
     @property
     def default(self) -> Score:
@@ -97,7 +100,7 @@ class Views:
                 f"score {name!r} has no clip; leave clip out, or take score='clipped_loss'"
             )
         if name == "clipped_loss":
-            return ClippedLoss(self.table, self.clip if clip is None else clip)
+            return ClippedLoss(self.table, self.clip if clip is None else clip, enough=self.enough)
         if name == "plain_loss":
             return PlainLoss(self.table)
         if self.labels is None or not self.likelihood:
@@ -119,7 +122,7 @@ class Views:
     def for_thresholds(self) -> Suspicion:
         """The score that thresholds are on."""
         clip = self.threshold_clip
-        return self.view() if clip is None else ClippedLoss(self.table, clip)
+        return self.view() if clip is None else ClippedLoss(self.table, clip, enough=self.enough)
 
     def confusion(self) -> Confusion | None:
         """The largest confusion of the data set; None for two classes, or if it is unknown."""
@@ -185,7 +188,7 @@ class Views:
         return self._odds(np.zeros(len(labels)) if q is None else rival_offsets(labels, q))
 
     def _odds(self, offsets: NDArray[np.float64]) -> Odds:
-        return Odds(self.table, offsets)
+        return Odds(self.table, offsets, enough=self.enough)
 
     @cached_property
     def _given(self) -> NDArray[np.float64]:

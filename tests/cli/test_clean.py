@@ -258,7 +258,7 @@ def test_no_suspects_leave_nothing_to_clean(refused):
     rewrite("scores.csv", lambda text: text.replace("true", "false"))
     told = refused("clean", "audit", "--relabel", "--out", "clean.npz")
     assert "audit has no suspects (two parts far apart" in told
-    assert "name the share to treat with --rate" in told
+    assert "review the top of the page of `gexcore report` and give its marks" in told
 
 
 def test_a_class_must_not_vanish(refused):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import gexcore as gx
 from gexcore.backend.data import ArrayDataset
 from gexcore.ensembles.budget import limits, planned_passes
 from gexcore.ensembles.plan import Plan
+from gexcore.ensembles.relearning import planned_passes as relearned
 from gexcore.errors import InvalidSettingError
 from gexcore.evaluation.opening import Opened
 from gexcore.evaluation.passes import Passes
@@ -66,7 +68,9 @@ def test_a_plan_keeps_to_its_budget_and_to_what_is_set_or_there_is_none(
 @laws
 @given(n=st.integers(200, 30_000), low=st.floats(20.0, 100.0), more=st.floats(1.0, 4.0))
 def test_more_money_is_never_less_of_a_run(n: int, low: float, more: float) -> None:
-    smaller, larger = (plan_of(n, pretraining_epochs=epochs) for epochs in (low, low * more))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the least costs more than was promised
+        smaller, larger = (plan_of(n, pretraining_epochs=epochs) for epochs in (low, low * more))
     assert larger.chains >= smaller.chains
     assert larger.steps >= smaller.steps
 
@@ -89,7 +93,7 @@ def test_chunks_are_halved_before_chains_are_given_up_and_those_before_snapshots
 
 
 @pytest.mark.parametrize(
-    ("n", "most"), [(5000, 34), (8000, 21.25), (10_000, 20), (60_000, 20), (500_000, 20)]
+    ("n", "most"), [(5000, 120), (8000, 75), (20_000, 30), (60_000, 20), (500_000, 20)]
 )
 def test_large_data_has_a_budget_by_default_and_is_evaluated(n: int, most: float) -> None:
     plan = plan_of(n)
@@ -102,9 +106,55 @@ def test_the_default_is_a_quarter_of_a_known_pretraining() -> None:
     for n, epochs in [(1800, 150.0), (8000, 25.0), (60_000, 30.0)]:
         plan = plan_of(n, pretraining_epochs=epochs)
         assert 0.1 * epochs < cost_of(plan, n) <= 0.25 * 3 * epochs
-    assert plan_of(8000, pretraining_epochs=0.5) == plan_of(
-        8000, pretraining_epochs=0.1
-    )  # the least that makes sense
+    told = "a quarter of 0.5 epochs of training pays for 0.375 forward passes .* takes up to 7.25"
+    with pytest.warns(UserWarning, match=told):
+        least = plan_of(8000, pretraining_epochs=0.5)
+    with pytest.warns(UserWarning, match="takes up to 7.25"):
+        assert least == plan_of(8000, pretraining_epochs=0.1)  # the least that makes sense
+
+
+@pytest.mark.parametrize("kind", [gx.Geometric, gx.Relearning])
+def test_no_number_of_samples_is_a_cliff(kind: Any) -> None:
+    """A twentieth more samples never halve what the ensemble does with each."""
+    given = kind()
+    sizes = (300 * 1.05 ** np.arange(120)).astype(int)
+    data = [ArrayDataset(np.zeros((n, 1)), np.arange(n) % 2) for n in (*sizes, 4999, 5000)]
+    plans = [given.plan(Opened(BACKEND, each, each)) for each in data]
+    steps = np.array([plan.chains * plan.snapshots * plan.steps for plan in plans])
+    updates = steps * np.array([plan.batch_size for plan in plans]) / list(map(len, data))
+    assert (updates[1:-2] > 0.5 * updates[:-3]).all()
+    assert updates[-1] > 0.95 * updates[-2]
+
+
+def test_relearning_keeps_its_promise_or_says_so_before() -> None:
+    for n in (300, 1000, 3000, 5000, 16_000, 60_000, 10**6):
+        data = ArrayDataset(np.zeros((n, 1)), np.arange(n) % 2)
+        given = Opened(BACKEND, data, data)
+        cost = {}
+        for epochs in (12.0, 25.0, 100.0):
+            ensemble = gx.Relearning(pretraining_epochs=epochs)
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                plan = ensemble.plan(given)
+            cost[epochs] = relearned(plan, n, searched=True).epochs(n)
+            assert bool(told) == (cost[epochs] > 0.25 * 3 * epochs)
+        assert cost[12.0] <= 0.352 * 3 * 12
+        assert cost[25.0] <= 0.25 * 3 * 25
+        assert cost[100.0] <= 0.25 * 3 * 100
+        # the negative control: without the promise a run costs more
+        free = relearned(gx.Relearning().plan(given), n, searched=True).epochs(n)
+        assert free > 0.25 * 3 * 25
+
+
+def test_a_small_budget_makes_one_chain_longer_before_two_are_short() -> None:
+    data = ArrayDataset(np.zeros((2000, 1)), np.arange(2000) % 2)
+    made = [
+        gx.Relearning(budget=budget).plan(Opened(BACKEND, data, data))
+        for budget in (40.0, 31.0, 29.0, 22.0, 18.0, 10.0)
+    ]
+    assert [(plan.chains, plan.snapshots // plan.parts) for plan in made] == [
+        (2, 5), (2, 4), (1, 5), (1, 5), (1, 3), (1, 1),
+    ]  # fmt: skip
 
 
 def test_what_the_user_sets_is_not_refused_for_a_budget_that_he_did_not_set() -> None:
