@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -206,13 +206,15 @@ def stored_predictions(
     rows = np.arange(len(influence)) if predictions.logits.size <= limit else np.sort(found.indices)
     chosen = predictions.at(rows)
 
+    arrays: dict[str, Any] = {
+        "index": rows,
+        "logits": chosen.logits.astype(np.float32),
+        "probabilities": chosen.probabilities.astype(np.float32),
+    }
+    if chosen.suggested is not None:
+        arrays["suggested"] = chosen.suggested
+
     def write(file: BinaryIO) -> None:
-        np.savez(
-            file,
-            index=rows,
-            logits=chosen.logits.astype(np.float32),
-            probabilities=chosen.probabilities.astype(np.float32),
-            **({} if chosen.suggested is None else {"suggested": chosen.suggested}),
-        )
+        np.savez(file, **arrays)
 
     return write

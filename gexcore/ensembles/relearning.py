@@ -81,7 +81,7 @@ class Relearning:
         state never leaves chance.
     chains : int or "auto"
         Independent runs from the start state, each in its own order of batches: 2, or 1 under a
-        small budget, where one chain of five epochs ranks better than two of three.
+        small budget, where one chain of five epochs ranks as well as two of three.
     epochs : int or "auto"
         Epochs of each chain: 3 or 300 steps, whichever is more, at most 40. Fewer under a budget.
     lr : "auto" or float
@@ -306,7 +306,7 @@ class Relearning:
         steps = n // size
         usual = min(MOST_EPOCHS, max(EPOCHS, -(-STEPS // steps)))
         for chains in (2, 1) if self.chains == "auto" else (self.chains,):
-            # one chain of five epochs ranks better than two of three, and costs less
+            # one chain of five epochs ranks as well as two of three, and costs less
             alone = self.chains == "auto" and chains == 1
             most = max(usual, FEW_EPOCHS + 1) if alone else usual
             least = FEW_EPOCHS if self.chains == "auto" and chains > 1 else 1

@@ -73,7 +73,7 @@ class RankedInfluence(WeightedInfluence):
         "transition" and "rival" need class probabilities: one pass over the data for each kept
         member and one for θ*, at the first call. Without logits, or with more than 2²⁷
         probabilities, "transition" uses losses alone, and "rival" is −log p. With fewer than eight
-        members, or three that relearned, θ* takes the places of the missing ones. A few members
+        members, or two that relearned, θ* takes the places of the missing ones. A few members
         alone are worse than plain loss. A sample that no member saw has the score of θ* alone.
         """
         if clip is not None and score == "auto":

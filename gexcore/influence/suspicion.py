@@ -20,7 +20,7 @@ from gexcore.influence.transition import SHARE, TINY
 Score = Literal["transition", "rival", "clipped_loss", "plain_loss"]
 """Names of the scores of suspicion."""
 
-ENOUGH_RELEARNED = 3
+ENOUGH_RELEARNED = 2
 """Members that relearned of which a mean needs no more. Each is a whole epoch, far from θ*."""
 
 
