@@ -28,8 +28,8 @@ def label_studio_tasks(
     Parameters
     ----------
     columns : mapping of arrays, or DataFrame
-        Columns of `Influence.columns`. `to_frame` gives them with your own labels. The suggested label
-        is the most probable one if the given label is wrong.
+        Columns of `Influence.columns`. `to_frame` gives them with your own labels. The
+        suggested label is the most probable one if the given label is wrong.
     samples : sequence of mappings
         Content of every sample for Label Studio: ``{"text": …}`` or ``{"image": URL}``, with the
         names of the labelling configuration.
