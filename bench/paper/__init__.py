@@ -1,0 +1,1 @@
+"""The exhibits of the paper, each by one command, at any scale."""
