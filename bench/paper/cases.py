@@ -90,7 +90,8 @@ class Case:
         else:
             kind = "symmetric" if kind in noise.HUMAN else kind
             given = noise.mislabel(y, classes, kind, self.rate, seed, x=x)
-        return Split(x, given, y, (tests, test.y[own]), classes)
+        source = people["source"][rows] if people and "source" in people else None
+        return Split(x, given, y, (tests, test.y[own]), classes, source)
 
 
 def shown(

@@ -42,11 +42,18 @@ class Context:
 
 @dataclass(frozen=True)
 class Scored:
-    """Scores of all samples, high = wrong, and their cost beyond the training of the model."""
+    """Scores of all samples, high = wrong, and their cost beyond the training of the model.
+
+    `kept` and `targets` are the data as our own decision cleans them, where the method has one;
+    `suspects` is how many it flagged.
+    """
 
     values: NDArray[np.float64]
     seconds: float
     passes: float
+    suspects: int = -1
+    kept: NDArray[np.intp] | None = None
+    targets: NDArray[Any] | None = None
 
 
 class Problem:
@@ -216,7 +223,9 @@ class Problem:
         file = self.context.cache / f"{self.digest}-{self.key(detector)}{'-test' * test}.npz"
         if file.exists():
             with np.load(file) as stored:
-                return Scored(stored["values"], float(stored["seconds"]), float(stored["passes"]))
+                arrays = {name: stored[name] for name in stored.files}
+            plain = {name: float(arrays.pop(name)) for name in ("seconds", "passes")}
+            return Scored(**arrays, **plain)
         self.left  # noqa: B018 - the model's own training does not count
         started = time.process_time()
         found = self.fit(detector, **({"test": self.split.test} if test else {}))
@@ -226,8 +235,11 @@ class Problem:
             time.process_time() - started,
             found.run.passes.epochs(self.samples) + self.extra(detector),
         )
+        if detector.method == "GEX" and detector.view == "suspicion" and not test:
+            scored = replace(scored, **decided(found))
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, lambda out: np.savez(out, **asdict(scored)))
+        stored = {name: value for name, value in asdict(scored).items() if value is not None}
+        write_whole(file, lambda out: np.savez(out, **stored))
         return scored
 
     def extra(self, detector: Detector) -> float:
@@ -237,6 +249,15 @@ class Problem:
             return EARLY_RUNS * self.setting.early * (each + 2)
         # each of the two trains on half of the data
         return self.left.passes * (FOLDS - 1) if detector.takes == "train" else 0.0
+
+
+def decided(found: Any) -> dict[str, Any]:
+    """The data as the default decision cleans them; as they are where it refuses."""
+    flagged = found.suspects().indices
+    if not len(flagged):
+        return {"suspects": 0, "kept": np.arange(len(found)), "targets": found.labels}
+    cleaned = found.relabel()
+    return {"suspects": len(flagged), "kept": cleaned.indices, "targets": cleaned.targets}
 
 
 def ranked(found: Any, view: str) -> NDArray[np.float64]:
