@@ -17,10 +17,12 @@ import multiprocessing
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from bench.paper.detectors import Switches
 from bench.paper.harness import NAMES, run
+from bench.paper.noise import HUMAN
 from bench.paper.problem import Context
 from bench.paper.recipes import BACKENDS
 from bench.studies.tables import DOCS
@@ -49,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--public-code", action="store_true", help="settings of the public code")
     parser.add_argument("--floor", type=float, default=0.0, help="lower bound of losses at θ*")
     parser.add_argument("--chained", type=int, default=1, help="members of a chain")
+    parser.add_argument("--human", choices=HUMAN, default="worse", help="labels of CIFAR-10-N")
     parser.add_argument("--threads", type=int, default=1, help="threads of PyTorch")
     given = parser.parse_args(arguments)
     scale = "quick" if given.quick else given.scale
@@ -70,20 +73,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         context = Context(
             scale=scale, data=given.data, cache=Path(scratch) if given.quick else given.cache,
             backend=given.backend, switches=switches, durable=scale in ("medium", "full"),
-            progress=scale in ("medium", "full"),
+            progress=scale in ("medium", "full"), human=given.human,
         )  # fmt: skip
         if not given.workers:
             run(names, context, given.out, **options)
             return
         spawn = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(given.workers, mp_context=spawn) as executor:
-            run(names, context_with(context, executor), given.out, **options)
-
-
-def context_with(context: Context, executor: ProcessPoolExecutor) -> Context:
-    from dataclasses import replace
-
-    return replace(context, executor=executor)
+            run(names, replace(context, executor=executor), given.out, **options)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def rows_of(folder: Path, name: str) -> list[Row]:
     """The rows that an exhibit has so far."""
     path = file_of(folder, name)
     text = path.read_text(encoding="utf-8") if path.exists() else ""
-    return [json.loads(line) for line in text.splitlines()]
+    return [{"backend": "torch", **json.loads(line)} for line in text.splitlines()]
 
 
 def run(
@@ -78,7 +78,7 @@ def run(
             if seed >= seeds_of(name, context.scale, seeds):
                 continue
             for task in exhibit(name).tasks(context, seed, methods):
-                key = {"scale": context.scale, "seed": seed, **task.key}
+                key = {"scale": context.scale, "backend": context.backend, "seed": seed, **task.key}
                 if any(key.items() <= done.items() for done in known[name]):
                     continue
                 for row in measured(task):

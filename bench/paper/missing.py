@@ -61,18 +61,23 @@ No GPU was at hand, and the data of the paper were not. This command runs everyt
 $ python -m bench.paper all --scale full --data FOLDER --workers 8 --resume
 ```
 
-`FOLDER` holds `mnist/` (idx), `cifar-10-batches-py/`, `cifar-100-python/`, `train_32x32.mat` and `test_32x32.mat`,
-`CIFAR-10_human.npy`, `CIFAR-100_human.npy`, `dbpedia_csv/`, and ImageNet's `train/` and `val/`.
+`FOLDER` holds `mnist/` (idx), `cifar-10-batches-py/`, `cifar-100-python/`, `train_32x32.mat`,
+`test_32x32.mat`, `CIFAR-10_human.npy`, `CIFAR-100_human.npy`, `dbpedia_csv/`, and ImageNet's
+`train/` and `val/`.
 
 {table}
 
-- The hours are counted passes × a forward pass's operations ÷ {RATE / 1000:.0f} TFLOP/s, an assumed speed of one GPU.
-  All methods together are taken as {METHODS:.0f} trainings beside the model's own, as counted at small scale.
-- The tests build each recipe at full size and take one step of it at batch 2, in PyTorch, and for ResNet-18 and ViT in JAX.
+- The hours are counted passes × a forward pass's operations ÷ {RATE / 1000:.0f} TFLOP/s. That
+  speed of one GPU is assumed, not measured. All methods together are taken as {METHODS:.0f}
+  trainings beside the model's own, as counted at small scale.
+- The tests build each recipe at full size and take one step of it at batch 2, in PyTorch. ResNet-18
+  and ViT take one in JAX too.
 - Nothing at full scale was trained. `--backend tensorflow` has no recipes.
 - CIFAR-100-N has no stand-in: no other file here has many classes and labels of people.
-- `--human aggre|random1|random2|random3|worse` chooses the labels of CIFAR-10-N. The rows are of “worse”.
-- `--floor 0.05`, `--chained 4` and `--public-code` are the public code's departures. The rows are without them.
+- `--human aggre|random1|random2|random3|worse` chooses the labels of CIFAR-10-N. The rows are of
+  “worse”.
+- `--floor 0.05`, `--chained 4` and `--public-code` are the public code's departures. The rows are
+  without them.
 - The rows of this page took {cost / 60:.0f} CPU minutes.{told}"""
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,8 @@ class Context:
     data: Path | None
     cache: Path
     backend: str = "torch"
-    switches: Switches = Switches()
+    switches: Switches = field(default_factory=Switches)
+    human: str = "worse"
     executor: Executor | None = None
     durable: bool = False
     progress: bool = False
@@ -69,6 +70,8 @@ class Problem:
 
     def __init__(self, case: str | Case, context: Context, seed: int, **changed: Any) -> None:
         self.case = replace(CASES[case] if isinstance(case, str) else case, **changed)
+        if self.case.noise == "worse":
+            self.case = replace(self.case, noise=context.human)
         self.context, self.seed = context, seed
 
     @cached_property
@@ -122,9 +125,7 @@ class Problem:
             return Left(
                 models[-1], models[:-1], recorder, float(cost["seconds"]), float(cost["passes"])
             )
-        left = self.trainer.train(
-            self.split.x, self.split.given, self.seed, record=True, keep=True
-        )
+        left = self.trainer.train(self.split.x, self.split.given, self.seed, record=True, keep=True)
         arrays: dict[str, Any] = {}
         for part, model in enumerate((*left.checkpoints, left.model)):
             own = self.trainer.engine(model)
@@ -212,7 +213,13 @@ class Problem:
     def key(self, detector: Detector) -> str:
         """The digest of a call."""
         settings = detector.settings(self.setting, self.samples, self.context.switches)
-        told = (detector.method, detector.takes, detector.view, str(settings), self.context.switches)
+        told = (
+            detector.method,
+            detector.takes,
+            detector.view,
+            str(settings),
+            self.context.switches,
+        )
         return hashlib.sha256(str(told).encode()).hexdigest()[:10]
 
     def scored(self, detector: Detector, *, test: bool = False) -> Scored:

@@ -133,7 +133,9 @@ class Folder(Sequence[Any]):
 
     def __init__(self, root: Path, side: int) -> None:
         names = sorted(path.name for path in root.iterdir() if path.is_dir())
-        files = [(path, k) for k, name in enumerate(names) for path in sorted((root / name).iterdir())]
+        files = [
+            (path, k) for k, name in enumerate(names) for path in sorted((root / name).iterdir())
+        ]
         if not files:
             raise SystemExit(f"{root.name} has no folders of pictures; give one folder per class")
         self.paths = [path for path, _ in files]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gexcore.errors import InvalidDataError
-from gexcore.plots.palette import ACCENT, QUIET, new_axes
+from gexcore.plots.palette import ACCENT, INK, QUIET, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,7 +17,14 @@ if TYPE_CHECKING:
     from gexcore.decisions.curve import CurvePoint
 
 
-def plot_pruning_curve(*curves: Sequence[CurvePoint], ax: Axes | None = None) -> Axes:
+LINES = ("-", "--", ":", "-.")
+
+
+def plot_pruning_curve(
+    *curves: Sequence[CurvePoint],
+    others: Mapping[str, Sequence[Sequence[CurvePoint]]] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Accuracy against the share of kept samples, by score and at random.
 
     Parameters
@@ -24,6 +32,8 @@ def plot_pruning_curve(*curves: Sequence[CurvePoint], ax: Axes | None = None) ->
     *curves : sequence of CurvePoint
         Curves of `gexcore.decisions.curve.pruning_curve` with the same shares, one per seed. The
         line is their mean, and the band is their range.
+    others : mapping, optional
+        Curves by other scores, by their names. They are drawn as their means.
     ax : Axes, optional
 
     Returns
@@ -45,8 +55,10 @@ def plot_pruning_curve(*curves: Sequence[CurvePoint], ax: Axes | None = None) ->
     >>> [float(y) for y in ax.lines[0].get_ydata()]
     [0.9, 0.92]
     """
-    shares = {tuple(point.keep for point in curve) for curve in curves}
-    if len(shares) != 1 or shares == {()}:
+    rest = {} if others is None else dict(others)
+    every = [*curves, *(curve for several in rest.values() for curve in several)]
+    shares = {tuple(point.keep for point in curve) for curve in every}
+    if not curves or not all(rest.values()) or len(shares) != 1 or shares == {()}:
         raise InvalidDataError(
             "give one curve or several of the same shares, as pruning_curve returns them"
         )
@@ -67,6 +79,9 @@ def plot_pruning_curve(*curves: Sequence[CurvePoint], ax: Axes | None = None) ->
                 alpha=0.2,
                 linewidth=0,
             )
+    for style, (name, several) in zip(cycle(LINES), rest.items(), strict=False):
+        means = np.array([[point.accuracy for point in curve] for curve in several]).mean(axis=0)
+        ax.plot(keep, means, color=INK, linewidth=0.9, linestyle=style, label=name)
     ax.set(xlabel="share of the samples kept", ylabel="test accuracy")
     ax.legend(frameon=False)
     return ax

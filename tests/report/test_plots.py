@@ -13,13 +13,16 @@ import gexcore as gx
 from gexcore.decisions.curve import CurvePoint
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.plots import (
+    plot_by_members,
     plot_class_noise,
     plot_confusion,
     plot_convergence,
     plot_gallery,
     plot_histogram,
     plot_precision,
+    plot_precision_recall,
     plot_pruning_curve,
+    plot_roc,
     plot_top,
 )
 from gexcore_numpy import MLP
@@ -224,3 +227,55 @@ def test_the_top_of_a_test_sample_is_drawn_beside_it(fit: Any) -> None:
     assert all(ax.texts for ax in figure.axes)
     with pytest.raises(InvalidSettingError, match=r"give 0 … 1"):
         plot_top(top, found.data, tests, at=2)
+
+
+def test_curves_of_other_scores_are_drawn_by_their_names(ax: Axes) -> None:
+    def curve(accuracy: float) -> list[CurvePoint]:
+        return [CurvePoint(1.0, 10, 0.9, 0.9), CurvePoint(0.5, 5, accuracy, 0.6)]
+
+    plot_pruning_curve(curve(0.8), others={"loss": [curve(0.7), curve(0.5)]}, ax=ax)
+    assert labels(ax) == ["by score", "at random", "loss"]
+    assert ax.lines[2].get_ydata()[1] == pytest.approx(0.6)
+    with pytest.raises(InvalidDataError, match="same shares"):
+        plot_pruning_curve(curve(0.8), others={"loss": [curve(0.7)[:1]]}, ax=ax)
+    with pytest.raises(InvalidDataError, match="same shares"):
+        plot_pruning_curve(curve(0.8), others={"loss": []}, ax=ax)
+
+
+def test_a_perfect_ranking_fills_both_curves_and_a_wrong_one_does_not(ax: Axes) -> None:
+    wrong = np.arange(40) < 10
+    plot_roc({"perfect": -np.arange(40), "reversed": np.arange(40)}, wrong, ax=ax)
+    assert labels(ax) == ["perfect (AUC 1.00)", "reversed (AUC 0.00)", "at random"]
+    x, y = ax.lines[0].get_data()
+    assert (x[y < 1] == 0).all()
+    other = Figure().subplots()
+    plot_precision_recall(-np.arange(40), wrong, ax=other)
+    x, y = other.lines[0].get_data()
+    assert (y[x < 1] == 1).all()
+    assert other.lines[1].get_ydata()[0] == 0.25
+    with pytest.raises(InvalidDataError):
+        plot_roc(np.arange(40), wrong[:5], ax=ax)
+
+
+def test_equal_scores_are_one_point_of_the_curve(ax: Axes) -> None:
+    plot_roc(np.zeros(10), np.arange(10) < 3, ax=ax)
+    assert ax.lines[0].get_xdata().tolist() == [0.0, 1.0]
+    assert labels(ax)[0] == "by score (AUC 0.50)"
+
+
+def test_average_precision_by_members_ends_with_that_of_all(ax: Axes) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    wrong = np.arange(60) < 6
+    y = ((x[:, 0] > 0) ^ wrong).astype(int)
+    model = MLP([np.array([[-1.0, 1.0], [-1.0, 1.0]])], [np.zeros(2)])
+    method = gx.GEX(chains=2, snapshots=4, lr=0.1, scoring="evaluated")
+    found = method.fit(model, (x, y), progress=False)
+    plot_by_members(found, wrong, ax=ax)
+    from gexcore.decisions.metrics import average_precision
+
+    whole = 100 * average_precision(found.self_influence(), wrong)
+    assert ax.lines[0].get_ydata()[-1] == pytest.approx(whole)
+    partly = gx.GEX(chains=1, snapshots=1, lr=0.1, scoring="training_batches",
+                    steps_per_snapshot=16, batch_size=2)  # fmt: skip
+    with pytest.raises(InvalidDataError, match="evaluated"):
+        plot_by_members(partly.fit(model, (x, y), progress=False), wrong, ax=ax)

@@ -34,11 +34,11 @@ def by_members(problem: Problem) -> Callable[[], list[Row]]:
         made = gx.GEX(**{**settings, "chains": -(-most // depth), "seed": problem.seed})
         problem.left  # noqa: B018 - trained before the clock of the fit starts
         found = problem.fit(Detector("GEX", "GEX"), made)
-        rows = []
+        rows, wrong = [], problem.split.wrong
         for size in (size for size in SIZES if size <= len(found.table)):
             scores = np.asarray(found.table.select(np.arange(size)).self_influence())
             rows.append({**about(problem), "row": str(size),
-                         **judged(np.nan_to_num(scores, posinf=1e30), problem.split.wrong)})  # fmt: skip
+                         **judged(np.nan_to_num(scores, posinf=1e30), wrong)})  # fmt: skip
         return rows
 
     return run
