@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,16 +61,32 @@ class Members:
         MissingCapabilityError
             Where the backend has no logits.
         """
+        count = max(1, len(self.states))
+        return np.concatenate([part.sum(axis=0) for part in self._sums(data)]) / count
+
+    def sums_by_chain(self, data: Dataset[Any]) -> NDArray[np.float64]:
+        """Class probabilities summed over the kept members of each chain.
+
+        Returns
+        -------
+        array, shape (chains, samples, K)
+            Chains are in the order of their numbers. Without any, there is one entry, of θ*.
+        """
+        return np.concatenate(list(self._sums(data)), axis=1)
+
+    def _sums(self, data: Dataset[Any]) -> Iterator[NDArray[np.float64]]:
+        """The sums by chain, batch by batch."""
         able = require(self.backend, SupportsLogits, by="the label suggestion")
         states = self.refresh.many(self.states or [self.backend.initial_state()])
-        parts = []
+        chains = self.chains if self.states else np.zeros(1, np.intp)
+        _, groups = np.unique(chains, return_inverse=True)
         for indices in in_order(len(data), self.batch_size):
             batch = data.batch(indices)
-            logits = [to_numpy(able.logits(state, batch)) for state in states]
-            parts.append(
-                sum(softmax(class_scores(scores, len(indices))) for scores in logits) / len(states)
-            )
-        return np.concatenate(parts)
+            found: list[Any] = [0.0] * (int(groups.max()) + 1)
+            for group, state in zip(groups.tolist(), states, strict=True):
+                scores = class_scores(to_numpy(able.logits(state, batch)), len(indices))
+                found[group] = found[group] + softmax(scores)
+            yield np.stack(found)
 
     def checkpoint_logits(self, data: Dataset[Any]) -> NDArray[np.float64]:
         """Logits of the model as it was given, shape (samples, K).

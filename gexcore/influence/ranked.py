@@ -108,7 +108,8 @@ class RankedInfluence(WeightedInfluence):
         """Low and high ends of an interval for a score over chains, each of shape (samples,).
 
         The standard error times the quantile of Student's t. Its degrees of freedom are the number
-        of chains that saw the sample minus one. A single chain counts as its consecutive parts,
+        of chains that saw the sample minus one. Intervals of self-influence are on its logarithm,
+        because it has a long tail. A single chain counts as its consecutive parts,
         which are related: its intervals are then too short.
 
         Parameters
@@ -140,7 +141,11 @@ class RankedInfluence(WeightedInfluence):
         error = self.standard_error(of=of)
         scores = self.suspicion() if of == "suspicion" else self.self_influence()
         far = error * t_quantiles(level, groups_that_saw(self.table) - 1)
-        return scores - far, scores + far
+        if of == "suspicion":
+            return scores - far, scores + far
+        # E[Δ²] has a long tail upwards, and its logarithm has not
+        factor = np.exp(far / np.where(scores > 0, scores, np.inf))
+        return scores / factor, scores * factor
 
     def reliability(self, *, of: Literal["suspicion", "self_influence"] = "suspicion") -> float:
         """Expected correlation of a score between two such runs, at most 1.

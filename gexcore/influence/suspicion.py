@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import compress
 from typing import Literal
 
 import numpy as np
@@ -74,7 +76,7 @@ class Suspicion(ABC):
                 self._rows(part),
                 groups,
                 part.stop - part.start,
-                of=lambda means: self._of_means(part, means),
+                of=lambda means: self._of_means_without(part, means),
             )
 
         return by_parts(len(self.table), self.table.samples, score)
@@ -86,6 +88,10 @@ class Suspicion(ABC):
     def agreement_above(self, cut: float) -> float:
         """How far two halves of the chains agree on the samples above a cut, from 0 to 1."""
         return agreement_above(self._blocks(), self.table.chains, cut=cut, of=self._of_means)
+
+    def _of_means_without(self, part: slice, means: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scores from means that each leave out one group of members, shape (groups, part)."""
+        return self._of_means(part, means)
 
     def _base(self, part: slice) -> NDArray[np.float64]:
         return self.table.base_losses[part].astype(np.float64)
@@ -155,6 +161,9 @@ class Odds(Suspicion):
     offsets : array, shape (samples,)
         What is known of the other classes: see `gexcore.influence.transition`. Zero gives
         −log p.
+    without : callable, optional
+        It returns the offsets without the members of each chain, shape (chains, samples), for
+        standard errors. If they are not known, standard errors take the offsets as certain.
 
     Examples
     --------
@@ -168,23 +177,41 @@ class Odds(Suspicion):
     """
 
     offsets: NDArray[np.float64]
+    without: Callable[[], NDArray[np.float64] | None] | None = None
 
     def _of_losses(self, losses: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.exp(-losses)
 
-    def given(self) -> NDArray[np.float64]:
-        """The probability of the given class, shape (samples,)."""
+    def given(self, members: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+        """The probability of the given class, shape (samples,), by all or some of the members."""
 
         def score(part: slice) -> NDArray[np.float64]:
-            mean = mean_over_members(self._rows(part), part.stop - part.start)
+            rows = self._rows(part)
+            chosen = rows if members is None else compress(rows, members)
+            mean = mean_over_members(chosen, part.stop - part.start)
             base = self._of_losses(self._base(part))
             return self._mixed(part, np.where(np.isnan(mean), base, mean))
 
         return by_parts(len(self.table), self.table.samples, score)
 
     def _of_means(self, part: slice, means: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self._with(self.offsets[part], part, means)
+
+    def _of_means_without(self, part: slice, means: NDArray[np.float64]) -> NDArray[np.float64]:
+        known = self._without
+        if known is None or len(known) != len(means):  # the parts of a single chain
+            return self._of_means(part, means)
+        return self._with(known[:, part], part, means)
+
+    @cached_property
+    def _without(self) -> NDArray[np.float64] | None:
+        return None if self.without is None else self.without()
+
+    def _with(
+        self, offsets: NDArray[np.float64], part: slice, means: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         p = np.clip(self._mixed(part, means), TINY, 1 - TINY)
-        odds = np.log1p(-p) - np.log(p) + self.offsets[part]
+        odds = np.log1p(-p) - np.log(p) + offsets
         return np.asarray(np.logaddexp(0.0, odds))
 
     def _mixed(self, part: slice, means: NDArray[np.float64]) -> NDArray[np.float64]:

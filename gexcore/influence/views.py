@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,14 @@ SAID = {
     "plain_loss": "loss of the trained model",
 }
 """What each score is, in words."""
+
+Offsets = Callable[[NDArray[np.intp], NDArray[np.float64]], NDArray[np.float64]]
+"""Offsets of given classes and class probabilities."""
+
+
+def transition(labels: NDArray[np.intp], q: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The offsets of the data's own confusions."""
+    return transition_offsets(labels, q, transition_matrix(labels, q))
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,8 +147,20 @@ class Views:
         MissingCapabilityError
             If the backend has no logits.
         """
-        probabilities = self.members.probabilities(self.data)
+        sums = self._by_chain
+        probabilities = (
+            self.members.probabilities(self.data)
+            if sums is None
+            else sums.sum(axis=0) / max(1, len(self.members.states))
+        )
         return Predictions(self.members.checkpoint_logits(self.data), probabilities)
+
+    @cached_property
+    def _by_chain(self) -> NDArray[np.float64] | None:
+        """Sums of class probabilities by chain; None for one chain, or if they are too many."""
+        chains = len(np.unique(self.members.chains))
+        held = chains * self.table.samples * (self.classes or LARGEST)
+        return self.members.sums_by_chain(self.data) if chains > 1 and held <= LARGEST else None
 
     def odds(self) -> NDArray[np.float64] | None:
         """Log odds of the members' best other class against the given one, shape (samples,).
@@ -180,15 +201,32 @@ class Views:
             classes = self.classes or int(labels.max()) + 1
             return self._odds(offsets_by_class(labels, self._given, max(2, classes))), None
         matrix = transition_matrix(labels, q)
-        return self._odds(transition_offsets(labels, q, matrix)), matrix
+        return self._odds(transition_offsets(labels, q, matrix), transition), matrix
 
     @cached_property
     def _rival(self) -> Odds:
         labels, q = self._labels_and_probabilities
-        return self._odds(np.zeros(len(labels)) if q is None else rival_offsets(labels, q))
+        if q is None:
+            return self._odds(np.zeros(len(labels)))
+        return self._odds(rival_offsets(labels, q), rival_offsets)
 
-    def _odds(self, offsets: NDArray[np.float64]) -> Odds:
-        return Odds(self.table, offsets, enough=self.enough)
+    def _odds(self, offsets: NDArray[np.float64], of: Offsets | None = None) -> Odds:
+        without = None if of is None else partial(self._without, of)
+        return Odds(self.table, offsets, without, enough=self.enough)
+
+    def _without(self, of: Offsets) -> NDArray[np.float64] | None:
+        """The offsets without the members of each chain, shape (chains, samples), if known."""
+        labels, sums, table = self.labels, self._by_chain, self.table
+        chains = np.unique(table.chains)
+        if labels is None or sums is None or len(sums) != len(chains):
+            return None
+        trained, total = softmax(self.predictions.logits), sums.sum(axis=0)
+        found = np.empty((len(chains), table.samples))
+        for row, (chain, own) in enumerate(zip(chains, sums, strict=True)):
+            given = self._odds(np.zeros(table.samples)).given(table.chains != chain)
+            kept = (total - own) / (self.members.chains != chain).sum()
+            found[row] = of(labels, with_given(labels, given, (1 - SHARE) * kept + SHARE * trained))
+        return found
 
     @cached_property
     def _given(self) -> NDArray[np.float64]:

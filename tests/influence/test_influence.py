@@ -142,7 +142,8 @@ def test_intervals_have_the_score_in_their_middle_and_grow_with_the_level() -> N
         scores = found.suspicion() if of == "suspicion" else found.self_influence()
         known = ~np.isnan(found.standard_error(of=of))  # type: ignore[arg-type]
         assert known.any()
-        np.testing.assert_allclose((low + high)[known] / 2, scores[known])
+        middle = (low + high) / 2 if of == "suspicion" else np.sqrt(low * high)
+        np.testing.assert_allclose(middle[known], scores[known])
         assert (wider[0] <= low)[known].all()
         assert (wider[1] >= high)[known].all()
         assert np.isnan(low[~known]).all()

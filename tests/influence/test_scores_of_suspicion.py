@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import gexcore as gx
 from gexcore.backend.protocols import SupportsLogits
+from gexcore.deviations.table import LossTable
 from gexcore.errors import InvalidSettingError
 from gexcore.influence import views
 from gexcore_numpy import MLP, NumpyBackend
@@ -107,3 +109,30 @@ def test_a_score_refuses_what_it_has_not(trained: Any) -> None:
         found.suspicion("rival", clip=3.0)
     with pytest.raises(InvalidSettingError, match="score is 'best'; allowed are 'auto', 'trans"):
         found.suspicion("best")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("score", ["transition", "rival"])
+def test_the_standard_error_is_that_of_runs_without_a_chain(score: Any) -> None:
+    """With the class probabilities of those runs, too: the confusions are not known for certain."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 90)
+    x = rng.normal(size=(90, 4)) + 3 * np.eye(3, 4)[y]
+    model = MLP([4 * np.eye(4, 3)], [np.zeros(3)])
+    found = gx.GEX(chains=4, snapshots=4, lr=0.05).fit(model, (x, y), progress=False)
+    views = found._views
+    without = []
+    for chain in range(4):
+        rows, kept = views.table.chains != chain, views.members.chains != chain
+        table = LossTable(views.table.losses[rows], views.table.base_losses, np.arange(rows.sum()))
+        members = replace(
+            views.members,
+            rows=views.members.rows[kept],
+            chains=views.members.chains[kept],
+            states=[state for state, k in zip(views.members.states, kept, strict=True) if k],
+        )
+        without.append(replace(views, table=table, members=members).view(score).scores())
+    spread = np.array(without) - np.mean(without, axis=0)
+    expected = np.sqrt(3 / 4 * (spread**2).sum(axis=0))
+    np.testing.assert_allclose(views.view(score).standard_error(), expected, rtol=1e-6, atol=1e-9)
+    known = replace(views.view(score), without=None).standard_error()
+    assert not np.allclose(known, expected, rtol=0.01)
