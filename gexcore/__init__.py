@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gexcore.evaluation.recipe import Factory
     from gexcore.influence.influence import Influence
     from gexcore.influence.loss_influence import LossInfluence
+    from gexcore.influence.saved import Saved, load
     from gexcore.scores import (
         AUM,
         EL2N,
@@ -81,11 +82,13 @@ __all__ = [
     "RandProj",
     "Recorder",
     "Relearning",
+    "Saved",
     "Scores",
     "Suspects",
     "Top",
     "TracIn",
     "TracInRP",
+    "load",
 ]
 
 # names are imported when they are asked for: a program that uses one method does not wait for
@@ -124,11 +127,13 @@ _HOMES = {
     "RandProj": "gexcore.estimators.randproj",
     "Recorder": "gexcore.scores",
     "Relearning": "gexcore.ensembles.relearning",
+    "Saved": "gexcore.influence.saved",
     "Scores": "gexcore.scores",
     "Suspects": "gexcore.decisions.threshold",
     "Top": "gexcore.deviations.ranking",
     "TracIn": "gexcore.estimators.tracin",
     "TracInRP": "gexcore.estimators.tracin_rp",
+    "load": "gexcore.influence.saved",
 }
 
 

@@ -45,7 +45,7 @@ tests/ensembles tests/store
 tests/estimators tests/retraining tests/scores tests/theory
 tests/cli tests/decisions tests/outputs
 tests/callbacks/test_keras.py
-tests/callbacks/test_huggingface.py tests/callbacks/test_lightning.py
+tests/callbacks/test_huggingface.py tests/callbacks/test_lightning.py tests/callbacks/test_ranks.py
 tests/callbacks/test_training.py
 tests/report
 tests/paper/test_quick.py tests/paper/test_recipes.py tests/paper/test_readers.py tests/paper/test_page.py

@@ -116,6 +116,12 @@ class _Placing(torch.utils.data.Dataset[Placed]):
     def __getitem__(self, position: int) -> Placed:
         return Placed(int(position), self.data[position])
 
+    def __getitems__(self, positions: list[int]) -> list[Placed]:
+        """A batch at once: a `datasets.Dataset` reads one much faster than its samples."""
+        read = getattr(self.data, "__getitems__", None)
+        samples = read(positions) if read else [self.data[at] for at in positions]
+        return [Placed(int(at), sample) for at, sample in zip(positions, samples, strict=True)]
+
 
 class _Collating:
     """The trainer's collator, which also takes samples with positions."""

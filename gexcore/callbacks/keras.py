@@ -34,7 +34,7 @@ class KerasRecord(keras.callbacks.Callback):  # type: ignore[misc]
 
     Attributes
     ----------
-    data : keras.utils.PyDataset
+    data : tf.data.Dataset
         What ``fit`` trains on.
     record : TrainingRecord
         With ``record.recorder`` and ``record.checkpoints``.
@@ -60,8 +60,9 @@ class KerasRecord(keras.callbacks.Callback):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         check_count("batch_size", batch_size, auto=False)
-        self.data = _Batches(np.asarray(x), np.asarray(y), batch_size, seed)
-        self.record = TrainingRecord(len(self.data.y), every=every)
+        self._batches = _Batches(np.asarray(x), np.asarray(y), batch_size, seed)
+        self.data = self._batches.dataset()
+        self.record = TrainingRecord(len(self._batches.y), every=every)
         self._probabilities = probabilities
         self._kept: Any = None
         self._labels: Any = None
@@ -89,7 +90,7 @@ class KerasRecord(keras.callbacks.Callback):  # type: ignore[misc]
             raise InvalidSettingError(
                 "steps_per_execution is above 1, and each step is recorded; leave it at 1"
             )
-        self._size, computed = self.data.size, model.compute_loss
+        self._size, computed = self._batches.size, model.compute_loss
         self._original = computed
 
         def compute_loss(
@@ -108,7 +109,7 @@ class KerasRecord(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Choose the order of the epoch, before its first batch is read."""
-        self.data.shuffle(epoch)
+        self._batches.shuffle(epoch)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Keep one batch.
@@ -118,16 +119,16 @@ class KerasRecord(keras.callbacks.Callback):  # type: ignore[misc]
         InvalidDataError
             If ``fit`` trains on other batches than those of `data`.
         """
-        indices = self.data.indices(batch)
+        indices = self._batches.indices(batch)
         outputs = self._kept.numpy()[: len(indices)]
-        if not np.array_equal(self._labels.numpy()[: len(indices)], self.data.y[indices]):
+        if not np.array_equal(self._labels.numpy()[: len(indices)], self._batches.y[indices]):
             raise InvalidDataError(
                 "fit trains on other batches than the record gives; call "
                 "fit(record.data, shuffle=False, callbacks=[record])"
             )
         if self._probabilities:
             outputs = np.log(np.maximum(outputs, np.finfo(outputs.dtype).tiny))
-        self.record.batch(indices, logits=outputs, labels=self.data.y[indices])
+        self.record.batch(indices, logits=outputs, labels=self._batches.y[indices])
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """End the epoch of the record."""
@@ -151,20 +152,25 @@ class KerasRecord(keras.callbacks.Callback):  # type: ignore[misc]
         self._labels.assign(tf.ensure_shape(labels, self._labels.shape))
 
 
-class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
+class _Batches:
     """The training set in batches, in an order that the record knows."""
 
     def __init__(self, x: NDArray[Any], y: NDArray[Any], size: int, seed: int) -> None:
-        super().__init__()
         self.x, self.y, self.size, self.seed = x, y, size, seed
+        self._placed = tf.Variable(np.arange(len(y)), trainable=False)
         self.shuffle(0)
 
-    def __len__(self) -> int:
-        return -(-len(self.y) // self.size)
-
-    def __getitem__(self, batch: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        at = self.indices(batch)
-        return self.x[at], self.y[at]
+    def dataset(self) -> Any:
+        """The batches of the epoch that has begun. Python takes no part in reading them."""
+        order = tf.data.Dataset.from_tensors(0).map(lambda _: self._placed.read_value())
+        batches = order.unbatch().batch(self.size)
+        # the arrays travel beside the order: a graph holds no large constants
+        arrays = tf.data.Dataset.from_tensors((self.x, self.y)).repeat()
+        found = tf.data.Dataset.zip((batches, arrays)).map(
+            lambda at, given: (tf.gather(given[0], at), tf.gather(given[1], at))
+        )
+        length = -(-len(self.y) // self.size)
+        return found.apply(tf.data.experimental.assert_cardinality(length)).prefetch(1)
 
     def indices(self, batch: int) -> NDArray[np.intp]:
         """Positions of the samples of a batch of this epoch."""
@@ -173,3 +179,4 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def shuffle(self, epoch: int) -> None:
         """Choose the order of an epoch."""
         self.order = np.random.default_rng([self.seed, epoch]).permutation(len(self.y))
+        self._placed.assign(self.order)

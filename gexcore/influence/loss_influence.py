@@ -102,6 +102,11 @@ class LossInfluence(RankedInfluence):
         rates = {"noise_rate": share, "noise_rate_low": low, "noise_rate_high": high}
         return {**super()._numbers(), **rates, "findings": float(len(self.diagnose()))}
 
+    def tables(self) -> dict[str, NDArray[Any]]:
+        """Losses of members and of θ*, and the chain of each member."""
+        table = self.table
+        return {"losses": table.losses, "base_losses": table.base_losses, "chains": table.chains}
+
     def suspects(self, method: ThresholdMethod = "auto", *, rate: float | None = None) -> Suspects:
         """Samples that are probably mislabelled, above a threshold found from the scores.
 

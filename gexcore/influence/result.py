@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,12 +15,17 @@ from gexcore.backend.protocols import Backend, Dataset
 from gexcore.decisions.threshold import Suspects, ThresholdMethod
 from gexcore.deviations.ranking import Top
 from gexcore.errors import MissingExtraError
+from gexcore.influence.packed import packed, restored, write_packed
 from gexcore.influence.record import Run
 from gexcore.report import LIMIT, write_report
 from gexcore.report.audit import Audit
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray as xr
+
+DIMENSIONS = {"chains": ("member",), "losses": ("member", "sample"), "base_losses": ("sample",)}
+"""Dimensions of the further arrays of a result."""
 
 
 class Result(ABC):
@@ -107,12 +113,84 @@ class Result(ABC):
         except ImportError as error:
             msg = f"a frame needs pandas ({error}); try: pip install 'gexcore[report]'"
             raise MissingExtraError(msg) from error
+        return pd.DataFrame(self._named_columns(), index=self.run.names.index)
+
+    def _named_columns(self) -> dict[str, NDArray[Any]]:
+        """`columns` with the user's own labels."""
         names, columns = self.run.names, self.columns()
         if self.labels is not None:
             for name in ("label", "suggested_label"):
                 if name in columns and columns[name].dtype.kind in "iu":
                     columns[name] = names.of(columns[name])
-        return pd.DataFrame(columns, index=names.index)
+        return columns
+
+    def to_xarray(self) -> xr.Dataset:
+        """`columns` along the dimension ``sample``, and further arrays (extra ``xarray``).
+
+        Losses of members have the dimensions ``member`` and ``sample``. Labels are the user's own.
+
+        Raises
+        ------
+        MissingExtraError
+            If xarray is not installed.
+        """
+        try:
+            import xarray as xr
+        except ImportError as error:
+            msg = f"a dataset needs xarray ({error}); try: pip install 'gexcore[xarray]'"
+            raise MissingExtraError(msg) from error
+        found = self._named_columns()
+        index = found.pop("index") if self.run.names.index is None else self.run.names.index
+        columns = {
+            name: ("sample", np.asarray(column))
+            for name, column in found.items()
+            if any(cell is not None for cell in column[:1])
+        }
+        tables = {
+            name: (DIMENSIONS[name], array)
+            for name, array in self.tables().items()
+            if name in DIMENSIONS
+        }
+        told = {"method": self.run.method, "backend": self.run.backend}
+        return xr.Dataset({**columns, **tables}, {"sample": np.asarray(index)}, told)
+
+    def tables(self) -> dict[str, NDArray[Any]]:
+        """Further arrays that a saved result keeps, such as the losses of members."""
+        return {}
+
+    def save(self, path: str | Path) -> None:
+        """Write everything but the model to a new .npz file, which `gexcore.load` reads.
+
+        Parameters
+        ----------
+        path : str or Path
+            A new file. It holds arrays and JSON, no pickle.
+
+        Raises
+        ------
+        OutputExistsError, InvalidSettingError
+            If the path exists, or no file can be made there.
+        """
+        write_packed(Path(path), packed(self))
+
+    def __reduce__(self) -> Any:
+        """A pickle holds the same as a file of `save`, and comes back as `Saved`."""
+        return restored, (packed(self),)
+
+    def _repr_html_(self) -> str:
+        """A small table for notebooks. It computes nothing."""
+        run = self.run
+        cells = {
+            "method": run.method,
+            "backend": run.backend,
+            "samples": f"{run.samples:,}",
+            "seconds": f"{run.seconds:.1f}",
+        }
+        rows = "".join(
+            f"<tr><th>{name}</th><td>{html.escape(cell)}</td></tr>" for name, cell in cells.items()
+        )
+        said = html.escape(repr(self).strip("<>"))
+        return f"<table>{rows}<tr><td colspan=2>{said}</td></tr></table>"
 
     def report(
         self,

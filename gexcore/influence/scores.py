@@ -125,6 +125,10 @@ class Scores(Result):
         ranking, flagged = self.ranking(), above(raised, self.labels, found)
         return Suspects(ranking[flagged[ranking]], found._replace(value=found.value + start))
 
+    def tables(self) -> dict[str, NDArray[Any]]:
+        """The details of the method."""
+        return {name: np.asarray(array) for name, array in self.details.items()}
+
     def columns(self) -> dict[str, NDArray[Any]]:
         """The columns of a table, one row per sample in the data's order."""
         suspect = np.zeros(len(self), dtype=bool)

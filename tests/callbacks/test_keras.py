@@ -10,6 +10,7 @@ import gexcore as gx
 from gexcore.callbacks import KerasRecord
 from gexcore.errors import InvalidDataError
 from tests.callbacks.by_hand import assert_same_scores, by_hand
+from tests.callbacks.pages import example
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
@@ -88,3 +89,11 @@ def test_the_model_is_left_as_it_was():
             plain.train_on_batch(x[order[start : start + 16]], y[order[start : start + 16]])
     for a, b in zip(again.get_weights(), plain.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+def test_the_example_of_the_page_runs():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 2)).astype(np.float32)
+    names = {"x": x, "y": (x[:, 0] > 0).astype(np.int32), "gx": gx}
+    exec(example("KerasRecord(x"), names)
+    assert names["record"].recorder.epochs == (1, 2, 3)

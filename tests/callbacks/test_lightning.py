@@ -14,6 +14,7 @@ import gexcore as gx
 from gexcore.callbacks import LightningRecord, TrainingRecord
 from gexcore.errors import InvalidDataError
 from tests.callbacks.by_hand import assert_same_scores, by_hand
+from tests.callbacks.pages import example
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of Lightning
 SIZE, BATCH, EPOCHS = 40, 16, 3
@@ -118,3 +119,10 @@ def test_lightning_scores_equal_those_of_a_record_kept_by_hand(tmp_path):
 def test_a_step_that_tells_nothing_is_refused(tmp_path):
     with pytest.raises(InvalidDataError, match="training_step returns no index"):
         fitted(Module(tells=False), tmp_path, callbacks=[LightningRecord(SIZE)])
+
+
+def test_the_examples_of_the_page_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(example("torch.randn", "LightningRecord(200", "TrainerRecord(trainer"), names)
+    assert len(names["record"].checkpoints) == 2

@@ -13,6 +13,7 @@ from gexcore.callbacks import TrainingRecord
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.scores import AUM, Recorder
 from tests.callbacks.by_hand import assert_same_scores, by_hand
+from tests.callbacks.pages import example
 
 
 def test_optax_records_by_two_lines():
@@ -93,3 +94,11 @@ def test_what_is_refused():
     record.batch([1], logits=[[1.0, 0.0]], labels=[0])
     with pytest.raises(InvalidDataError, match="different kinds of arrays"):
         record.epoch()
+
+
+def test_the_example_of_the_page_runs():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 2)).astype(np.float32)
+    names = {"x": x, "y": (x[:, 0] > 0).astype(np.int32), "gx": gx}
+    exec(example("optax.adam"), names)
+    assert names["record"].recorder.epochs == (1, 2, 3)

@@ -181,6 +181,7 @@ RUN_BY = {
     "docs/exports.md": "tests/outputs/test_docs.py",
     "docs/influence.md": "tests/docs/test_influence.py",
     "docs/methods.md": "tests/docs/test_methods.py",
+    "docs/recording.md": "tests/callbacks/pages.py",
     "docs/report.md": "tests/report/test_docs.py",
     "docs/running.md": "tests/store/test_docs.py",
     "docs/start.md": "tests/docs/test_site.py",
