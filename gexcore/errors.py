@@ -64,3 +64,7 @@ class OutputExistsError(GexError, FileExistsError):
 
 class MissingExtraError(GexError, ImportError):
     """An optional dependency is not installed."""
+
+
+class GexWarning(UserWarning):
+    """A part of the data or of the model is read in another way than it was given."""

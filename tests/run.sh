@@ -50,7 +50,7 @@ tests/callbacks/test_training.py
 tests/report
 tests/paper/test_quick.py tests/paper/test_recipes.py tests/paper/test_readers.py tests/paper/test_page.py
 tests/paper/test_recipes_jax.py
-tests/backends/test_numpy.py tests/backends/test_sklearn.py
+tests/backends/test_numpy.py tests/backends/test_sklearn*.py
 bench/kernels --benchmark-disable
 bench/kernels --benchmark-disable --framework sklearn
 bench/kernels --benchmark-disable --framework torch

@@ -95,6 +95,7 @@ class NumpyBackend:
     """
 
     name = "numpy"
+    most_inputs = 1
 
     def __init__(
         self,

@@ -84,6 +84,7 @@ class SklearnBackend:
     name = "sklearn"
     reads_tables = True
     """Data frames, and labels of any type, are read by the estimator."""
+    most_inputs = 1
 
     def __init__(
         self, model: Any, *, loss: str | None = None, optimizer: Optimizer | None = None

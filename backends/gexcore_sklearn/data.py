@@ -130,6 +130,8 @@ class Reader:
     def _targets(self, y: NDArray[Any]) -> NDArray[Any]:
         if self.classes is None:
             return _numbers(y)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = y[:, 0]
         if y.ndim != 1:
             msg = f"the labels have shape {y.shape}; give one label per sample, shape ({len(y)},)"
             raise InvalidDataError(msg)

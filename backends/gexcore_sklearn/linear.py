@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
+from gexcore.errors import GexWarning
 from gexcore_sklearn.losses import outputs_of
 
 PROBES = 16
@@ -29,7 +30,7 @@ def stepping(estimator: Any, classes: NDArray[Any] | None) -> Any:
     warnings.warn(
         f"{kind} takes no optimiser steps; its members are steps of a network without hidden "
         "layers that has the same coefficients and the same outputs",
-        UserWarning,
+        GexWarning,
         stacklevel=4,
     )
     return twin

@@ -11,31 +11,35 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from gexcore.backend.kronecker import KroneckerBlock
 from gexcore.backend.optimizer import Optimizer
 from gexcore.backend.protocols import (
     Dataset,
     SupportsBufferRefresh,
+    SupportsDonation,
     SupportsFeatures,
     SupportsKronecker,
     SupportsLogits,
+    SupportsTrainingLosses,
 )
 from gexcore.backend.refusals import check_batches
-from gexcore_torch import curvature, hooks, kronecker, serialization
+from gexcore_torch import curvature, hooks, kronecker, lightning, serialization
 from gexcore_torch.batchnorm import estimating_anew, tracking
 from gexcore_torch.curvature import differentiating
 from gexcore_torch.data import Call, Placement, dataset_of, full
 from gexcore_torch.gradients import SampleGradients
-from gexcore_torch.losses import Loss, loss_of
+from gexcore_torch.losses import LOSSES, Loss, loss_of
+from gexcore_torch.names import known_loss
 from gexcore_torch.optimizers import factory
 from gexcore_torch.randomness import Draws
 from gexcore_torch.reading import (
+    Arguments,
     Reading,
     Untouched,
     closing_of,
     duplicate,
-    names_of,
     reading_of,
     unshifted,
 )
@@ -43,6 +47,9 @@ from gexcore_torch.sampling import with_drawn_targets
 from gexcore_torch.selection import loaded, only
 from gexcore_torch.state import TorchState, copied, with_own_buffers
 from gexcore_torch.worker import Worker, is_trainer, state_of, template_of, trainable
+
+TRIED = 4
+"""Samples on which two losses are compared."""
 
 
 class TorchBackend:
@@ -91,6 +98,8 @@ class TorchBackend:
         self._template = template_of(model)
         self._initial = state_of(self._template)
         self._placement = Placement.of(self._template)
+        loss = known_loss(loss)
+        self.loss_name = loss if isinstance(loss, str) else None
         self._loss = loss_of(loss, self._placement.device)
         self._loss_given = loss
         self._training = Draws(self._placement.device)
@@ -99,7 +108,9 @@ class TorchBackend:
         self._has_forward_mode = True
         self._reading = reading_of(self._template, loss)
         self._untouched = Untouched()
-        self._names = names_of(self._template)
+        # whether a LightningModule steps sample by sample; None: its step is not used
+        self._alone: bool | None = None
+        self._arguments = Arguments.of(self._template)
         self._sample_gradients = SampleGradients(self._losses, self._evaluation)
         self.unsupported: frozenset[type] = frozenset(
             ([] if tracking(self._template) else [SupportsBufferRefresh])
@@ -114,6 +125,16 @@ class TorchBackend:
         self._make_optimizer = factory(optimizer)
         self._local = threading.local()
         self._worker()
+
+    @property
+    def most_inputs(self) -> int | None:
+        """Most positional inputs of the model; None where it takes any number."""
+        return self._arguments.most
+
+    @property
+    def input_names(self) -> Collection[str] | None:
+        """Names of the inputs of the model; None where it takes any."""
+        return self._arguments.names
 
     def structure(self) -> Any:
         """The tree of modules with their settings."""
@@ -295,14 +316,69 @@ class TorchBackend:
         The labels of a causal language model of ``transformers`` are shifted, unless this batch
         shows that they were shifted beforehand.
         """
+        if self._loss_given is None and lightning.steps(self._template):
+            return self._stepping(batch)
         reading = unshifted(replace(self._reading, closing=None), self._placement.call(batch))
         other = self._reading_as(reading)
         call = other._call(batch)
+        if hooks.watched(self._template):
+            other = other._unwatched(call)
         with torch.inference_mode(False), torch.enable_grad():  # the graph tells what closes it
-            module = self._worker().ready(self._initial, training=False)
+            module = other._worker().ready(self._initial, training=False)
             output = self._evaluation.run(0, self._untouched, reading.scores, module, call)
             closing, axis = closing_of(output, call.target, self._loss_given, self._loss)
-        return self._reading_as(replace(reading, closing=closing, axis=axis))
+        found = other._reading_as(replace(reading, closing=closing, axis=axis))
+        if not isinstance(output, Tensor):
+            found = copy.copy(found)
+            found.unsupported = found.unsupported | {SupportsLogits}
+        return found
+
+    def _stepping(self, batch: Any) -> TorchBackend:
+        """The backend of a LightningModule: by a named loss that gives what its step gives.
+
+        Where no named loss does, the losses are those of ``training_step`` itself.
+        """
+        lightning.with_steps(self._template)
+        self._local = threading.local()
+        few = self._placement.place(batch)
+        module = self._worker().ready(self._initial, training=False)
+        with torch.no_grad():
+            wanted = lightning.losses_alone(module, few, TRIED)
+            for name, loss in LOSSES.items():
+
+                def named(loss: Loss = loss) -> Any:
+                    call = self._call(batch)
+                    return loss(self._scores(module, call), call.target)[: len(wanted)]
+
+                if lightning.agree(named, wanted):
+                    other = TorchBackend(self._template, loss=name, optimizer=self._optimizer)
+                    return other.reading(batch)
+            whole = lightning.Whole(few)
+            alone = not lightning.agree(lambda: module(whole)[: len(wanted)], wanted)
+        other = copy.copy(self)
+        other._loss_given = _of_step
+        other._loss, other._alone, other.loss_name = _of_step, alone, "training_step"
+        missing = {SupportsLogits, *((SupportsTrainingLosses, SupportsDonation) if alone else ())}
+        other.unsupported = other.unsupported | missing
+        other._sample_gradients = SampleGradients(other._losses, other._evaluation)
+        return other
+
+    def _unwatched(self, call: Call) -> TorchBackend:
+        """The same backend without the user's hooks, if they do not change the outputs."""
+        other = copy.copy(self)
+        other._template = hooks.unwatched(only(self._template, trainable(self._template)))
+        other._local = threading.local()
+        for training in (False, True):
+            state = with_own_buffers(self._initial)
+            outputs = []
+            for backend in (self, other):
+                module = backend._worker().ready(with_own_buffers(state), training=training)
+                with torch.no_grad():
+                    found = self._training.run(0, self._reading.scores, module, duplicate(call))
+                outputs.append(tree_leaves(found))
+            if not all(_same(a, b) for a, b in zip(*outputs, strict=True)):
+                return self
+        return other
 
     def _reading_as(self, reading: Reading) -> TorchBackend:
         if reading == self._reading:
@@ -325,14 +401,16 @@ class TorchBackend:
         return serialization.from_arrays(arrays, self._initial)
 
     def own_data(self, model: Any, /) -> Any:
-        """The training data that a ``transformers.Trainer`` holds, as a loader; else None."""
+        """The training data that a Trainer of transformers or Lightning holds; else None."""
+        if lightning.is_a(model, "Trainer"):
+            return lightning.loader_of(model)
         if not is_trainer(model) or model.train_dataset is None:
             return None
         return model.get_eval_dataloader(model.train_dataset)
 
     def dataset(self, data: Any, /) -> Dataset[Any] | None:
         """A ``Dataset``, ``DataLoader`` or tuple of tensors as a gexcore dataset, else None."""
-        return dataset_of(data)
+        return dataset_of(data, self.input_names)
 
     def _worker(self) -> Worker:
         worker: Worker | None = getattr(self._local, "worker", None)
@@ -341,13 +419,10 @@ class TorchBackend:
         return worker
 
     def _call(self, batch: Any) -> Call:
-        call = self._placement.call(batch)
-        if self._names is not None and call.kwargs:
-            # columns that the model does not take, as the Trainer of transformers drops them
-            call = call._replace(
-                kwargs={name: v for name, v in call.kwargs.items() if name in self._names}
-            )
-        return self._reading.call(call)
+        if self._alone is not None:
+            placed = self._placement.place(batch)
+            return Call((lightning.Whole(placed, self._alone),), {}, None)
+        return self._reading.call(self._arguments.fitted(self._placement.call(batch)))
 
     def _scores(self, run: Callable[..., Any], call: Call) -> Any:
         return self._reading.scores(run, call)
@@ -358,3 +433,14 @@ class TorchBackend:
     def _losses_of(self, batch: Any) -> curvature.LossesOf:
         call = self._call(batch)
         return lambda run: self._evaluation.run(0, self._losses, run, duplicate(call))
+
+
+def _of_step(output: Any, target: Any) -> Tensor:
+    """The loss that ``training_step`` has computed."""
+    losses: Tensor = full(output)
+    return losses
+
+
+def _same(one: Any, other: Any) -> bool:
+    both = isinstance(one, Tensor) and isinstance(other, Tensor)
+    return not both or torch.equal(one, other)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -25,7 +26,9 @@ from torch.utils.data import Dataset as NativeDataset
 from gexcore.backend.data import TARGET_KEYS, ArrayDataset, as_slice
 from gexcore.backend.protocols import Dataset, Indices
 from gexcore.backend.refusals import no_target
-from gexcore.errors import InvalidDataError
+from gexcore.backend.rows import RowDataset, sample_at, uneven, whole
+from gexcore.errors import GexWarning, InvalidDataError
+from gexcore_torch.lightning import is_a, loader_of
 from gexcore_torch.randomness import reseed, seeded
 
 # a factor that separates the samples of one seed from the next seed
@@ -136,12 +139,12 @@ class TorchDataset:
     `batch` shows one view of a sample in any batch. The caller's generators do not change.
     """
 
-    def __init__(self, rows: NativeDataset[Any], collate: Callable[[list[Any]], Any]) -> None:
+    def __init__(self, rows: Any, collate: Callable[[list[Any]], Any]) -> None:
         self.rows = rows
         self.collate = collate
 
     def __len__(self) -> int:
-        return len(self.rows)  # type: ignore[arg-type]
+        return len(self.rows)
 
     def batch(self, indices: Indices, /) -> Any:
         """The samples at these positions; equal on every call."""
@@ -153,12 +156,20 @@ class TorchDataset:
         with seeded(seed):
             for position in indices.tolist():
                 reseed((seed + 1) * _SPREAD + position & _MASK)
-                samples.append(self.rows[position])
+                samples.append(sample_at(self.rows, position))
             reseed(seed)
+            return whole(self._collated(samples), len(samples))
+
+    def _collated(self, samples: list[Any]) -> Any:
+        try:
             return self.collate(samples)
+        except (RuntimeError, ValueError) as error:
+            if self.collate is not default_collate:
+                raise
+            raise uneven("x") from error
 
 
-def dataset_of(data: Any) -> Dataset[Any] | None:
+def dataset_of(data: Any, names: Collection[str] | None = None) -> Dataset[Any] | None:
     """A dataset in PyTorch's own form as a `Dataset`, else None.
 
     Parameters
@@ -166,6 +177,8 @@ def dataset_of(data: Any) -> Dataset[Any] | None:
     data : torch.utils.data.Dataset, DataLoader or tuple of tensors
         Data. The dataset and collate function of a loader are used. Its order and batch size are
         not.
+    names : collection of str, optional
+        Names of the model's inputs. A collate function of the fit gets no other columns.
 
     Raises
     ------
@@ -173,6 +186,10 @@ def dataset_of(data: Any) -> Dataset[Any] | None:
         If the dataset has no positions.
     """
     collate: Callable[[list[Any]], Any] = default_collate
+    if is_a(data, "LightningDataModule"):
+        data = loader_of(data)
+    if isinstance(data, RowDataset):
+        return TorchDataset(_taken(data.rows, names), data.collate or collate)
     if isinstance(data, DataLoader):
         # without batching, the collate function of a loader takes a single sample
         _check_positions(data)
@@ -188,14 +205,32 @@ def dataset_of(data: Any) -> Dataset[Any] | None:
         return None
     if isinstance(data, IterableDataset) or not hasattr(data, "__len__"):
         msg = (
-            f"{type(data).__name__} has no positions to score samples by; give a map-style "
-            "Dataset with __len__ and "
-            "__getitem__, such as list(dataset) wrapped in one, or (x, y) arrays"
+            f"{type(data).__name__} has no positions to score samples by; give list(dataset), read "
+            "without shuffling, a Dataset with __len__ and __getitem__, or (x, y) arrays"
         )
         raise InvalidDataError(msg)
     if type(data) is TensorDataset and collate is default_collate:
         return TensorColumns(*data.tensors)
     return TorchDataset(data, collate)
+
+
+def _taken(rows: Any, names: Collection[str] | None) -> Any:
+    """A Hugging Face dataset without columns that the model does not take; other rows as they are.
+
+    Collators of ``transformers`` cannot pad columns of words.
+    """
+    columns = getattr(rows, "column_names", None)
+    if not isinstance(columns, list) or not names or not set(names) & set(columns):
+        return rows
+    extra = [c for c in columns if c not in names and c not in (*TARGET_KEYS, "label_ids")]
+    if not extra:
+        return rows
+    warnings.warn(
+        f"columns of the data that the model does not take are left out: {', '.join(extra)}",
+        GexWarning,
+        stacklevel=2,
+    )
+    return rows.remove_columns(extra)
 
 
 def _check_positions(loader: DataLoader[Any]) -> None:

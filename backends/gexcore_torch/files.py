@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,30 +11,10 @@ import torch
 
 from gexcore.backend import StoredModel
 from gexcore.errors import InvalidModelError, MissingExtraError
+from gexcore_torch.scripted import Scripted, quietly
 
 UNNAMED = "LABEL_"
 """How transformers names classes without a name."""
-
-
-class Scripted(torch.nn.Module):
-    """A TorchScript module that can be copied: ``copy.deepcopy`` alone loses its parameters."""
-
-    def __init__(self, script: torch.nn.Module) -> None:
-        super().__init__()
-        self.script = script
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The output of the script."""
-        return self.script(*args, **kwargs)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Scripted:
-        stored = io.BytesIO()
-        _quietly(torch.jit.save, self.script, stored)
-        stored.seek(0)
-        copied = Scripted(_quietly(torch.jit.load, stored, map_location="cpu"))
-        for new, old in zip(copied.parameters(), self.parameters(), strict=True):
-            new.requires_grad_(old.requires_grad)
-        return copied.train(self.training)
 
 
 def read_module(path: Path, *, trust: bool) -> StoredModel:
@@ -48,7 +26,7 @@ def read_module(path: Path, *, trust: bool) -> StoredModel:
         If the file holds neither, or needs trust.
     """
     try:
-        return StoredModel(Scripted(_quietly(torch.jit.load, path, map_location="cpu")))
+        return StoredModel(Scripted(quietly(torch.jit.load, path, map_location="cpu")))
     except RuntimeError as error:
         if not trust:
             msg = (
@@ -112,12 +90,6 @@ def read_pretrained(path: Path, *, trust: bool) -> StoredModel:
     names = [str(config.id2label[i]) for i in range(config.num_labels)]
     named = not all(name.startswith(UNNAMED) for name in names)
     return StoredModel(model, _inputs(path, transformers), tuple(names) if named else ())
-
-
-def _quietly(function: Any, *args: Any, **kwargs: Any) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of TorchScript as a whole
-        return function(*args, **kwargs)
 
 
 def _inputs(path: Path, transformers: Any) -> Callable[[Any], Mapping[str, Any]] | None:

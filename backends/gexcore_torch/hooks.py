@@ -12,6 +12,9 @@ from gexcore.errors import InvalidModelError
 from gexcore_torch.curvature import exclusive
 from gexcore_torch.data import full
 
+LIBRARIES = ("torch", "torchvision", "transformers", "accelerate", "peft", "timm")
+"""Packages whose hooks are parts of a model."""
+
 See = Callable[[nn.Module, Tensor, Tensor], None]
 """A function that gets the layer, the input and the output of every call."""
 
@@ -80,3 +83,26 @@ def features(module: nn.Module, scores_of: Callable[[nn.Module], Any]) -> Tensor
         )
         raise InvalidModelError(msg)
     return full(inputs.reshape(len(inputs), -1))
+
+
+def watched(module: nn.Module) -> bool:
+    """Whether the user has put hooks on the forward pass."""
+    return any(True for _ in _own_hooks(module))
+
+
+def unwatched(module: nn.Module) -> nn.Module:
+    """The module, without the user's hooks on the forward pass."""
+    for registry, key in list(_own_hooks(module)):
+        del registry[key]
+    return module
+
+
+def _own_hooks(module: nn.Module) -> Iterator[tuple[dict[int, Any], int]]:
+    # hooks of PyTorch and of libraries on it (pruning, weight_norm) are parts of the model
+    for part in module.modules():
+        registries: Any = (part._forward_hooks, part._forward_pre_hooks)
+        for registry in registries:
+            for key, hook in registry.items():
+                origin = str(getattr(hook, "__module__", type(hook).__module__))
+                if origin.partition(".")[0] not in LIBRARIES:
+                    yield registry, key

@@ -47,6 +47,8 @@ def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
     if len(shape) == 3 and target.shape == shape[:2]:
         output = output.transpose(1, 2)
         shape = output.shape
+    if len(shape) == 2 and target.shape == (shape[0], 1):
+        target = target[:, 0]
     if target.shape != (shape[:1] if len(shape) == 2 else shape[:1] + shape[2:]):
         raise shared.wrong_labels(_shape(target), tuple(shape))
     # the host refuses bad labels by itself, a device would crash; evaluation comes first

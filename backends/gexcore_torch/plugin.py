@@ -7,11 +7,16 @@ from gexcore.backend import FOLDER, BackendSpec, hookimpl
 
 @hookimpl
 def gexcore_register_backend() -> BackendSpec:
-    """The PyTorch backend, for all modules."""
+    """The PyTorch backend, for all modules and trainers."""
     return BackendSpec(
         name="torch",
         factory="gexcore_torch.backend:TorchBackend",
-        models=("torch.nn.modules.module.Module", "transformers.trainer.Trainer"),
+        models=(
+            "torch.nn.modules.module.Module",
+            "transformers.trainer.Trainer",
+            "lightning.pytorch.trainer.trainer.Trainer",
+            "pytorch_lightning.trainer.trainer.Trainer",
+        ),
         requires=("torch",),
         hint="pip install 'gexcore[torch]'",
         demo="gexcore_torch.demo:train",

@@ -71,12 +71,38 @@ class Reading:
         return torch.log(p.clamp(min=least)) - torch.log1p(-p.clamp(max=1 - 2**-24))
 
 
-def names_of(module: nn.Module) -> frozenset[str] | None:
-    """Names of the arguments of a model; None where it takes any."""
-    parameters = inspect.signature(module.forward).parameters.values()
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return None
-    return frozenset(p.name for p in parameters)
+@dataclass(frozen=True)
+class Arguments:
+    """What a model's ``forward`` takes.
+
+    Parameters
+    ----------
+    names : frozenset of str, optional
+        Names of its arguments. None where it takes any.
+    most : int, optional
+        Most positional arguments. None where it takes any number.
+    """
+
+    names: frozenset[str] | None
+    most: int | None
+
+    @classmethod
+    def of(cls, module: nn.Module) -> Arguments:
+        """The arguments of a model."""
+        parameters = inspect.signature(module.forward).parameters.values()
+        kinds = {p.kind for p in parameters}
+        names = frozenset(p.name for p in parameters)
+        several = inspect.Parameter.VAR_POSITIONAL in kinds
+        # models of transformers take any keyword; their Trainer drops what has no name there
+        anything = inspect.Parameter.VAR_KEYWORD in kinds and not _of_transformers(module)
+        positional = [p for p in parameters if p.kind <= inspect.Parameter.POSITIONAL_OR_KEYWORD]
+        return cls(None if anything else names, None if several else len(positional))
+
+    def fitted(self, call: Call) -> Call:
+        """The call; a mapping without any of the names is the one argument of a model."""
+        if not call.kwargs or self.names is None or self.names & call.kwargs.keys():
+            return call
+        return call._replace(args=(call.kwargs,), kwargs={}) if self.most == 1 else call
 
 
 def reading_of(module: nn.Module, loss: object) -> Reading:
@@ -129,6 +155,13 @@ def unshifted(reading: Reading, call: Call) -> Reading:
     ahead, counted = target[:, :-1], target[:, :-1] != IGNORED
     moved = bool((ahead == ids[:, 1:])[counted].all())
     return replace(reading, shifted=not (moved and bool((ahead != ids[:, :-1])[counted].any())))
+
+
+def _of_transformers(module: nn.Module) -> bool:
+    return any(
+        cls.__name__ == "PreTrainedModel" and cls.__module__.startswith("transformers.")
+        for cls in type(module).__mro__
+    )
 
 
 def _is_causal(module: nn.Module) -> bool:

@@ -56,7 +56,7 @@ def loaded(template: nn.Module, checkpoint: Any) -> TorchState:
         raise InvalidModelError(msg)
     module = copy.deepcopy(template)
     try:
-        module.load_state_dict(checkpoint)
+        module.load_state_dict(_state_dict(checkpoint, module.state_dict()))
     except Exception as error:
         first = " ".join(str(error).split("\n\t")[1:2]) or str(error)
         msg = (
@@ -69,3 +69,26 @@ def loaded(template: nn.Module, checkpoint: Any) -> TorchState:
     pairs = list(zip(frozen(template), frozen(module), strict=True))
     fixed = tuple(ours.data if torch.equal(ours, theirs) else theirs.data for ours, theirs in pairs)
     return replace(state_of(module), fixed=fixed)
+
+
+def _state_dict(checkpoint: Mapping[str, Any], wanted: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The state dict in a checkpoint of a training loop, with the names of the model.
+
+    It may be an entry among others, as ``"model_state_dict"``. Its names may have a prefix, as
+    ``"module."`` of ``DataParallel``.
+    """
+    if not wanted or any(name in checkpoint for name in wanted):
+        return checkpoint
+    first = next(iter(wanted))
+    found = []
+    for entry in (checkpoint, *checkpoint.values()):
+        if not isinstance(entry, Mapping):
+            continue
+        names = [n for n in entry if isinstance(n, str) and f".{n}".endswith(f".{first}")]
+        prefixes = [name.removesuffix(first) for name in names]
+        found += [
+            {name: entry[prefix + name] for name in wanted}
+            for prefix in prefixes
+            if all(prefix + name in entry for name in wanted)
+        ]
+    return found[0] if len(found) == 1 else checkpoint

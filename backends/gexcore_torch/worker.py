@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from gexcore.errors import InvalidModelError
+from gexcore_torch.lightning import is_a
 from gexcore_torch.optimizers import MakeOptimizer
+from gexcore_torch.scripted import Scripted
 from gexcore_torch.state import Moments, TorchState
 
 
@@ -46,6 +48,8 @@ def unwrapped(model: Any) -> Any:
             model = model.module
         elif is_trainer(model):
             model = model.model
+        elif is_a(model, "Trainer"):
+            model = model.lightning_module
         elif hasattr(model, "_orig_mod"):
             model = model._orig_mod
         else:
@@ -71,6 +75,8 @@ def template_of(model: Any) -> nn.Module:
             "module itself"
         )
         raise InvalidModelError(msg)
+    if isinstance(model, torch.jit.ScriptModule):
+        model = Scripted(model)
     if any(is_lazy(p) for p in model.parameters()):
         msg = (
             f"{type(model).__name__} has lazy parameters without a shape; run the model on one "
@@ -93,10 +99,11 @@ def template_of(model: Any) -> nn.Module:
         )
         raise InvalidModelError(msg)
     try:
-        return copy.deepcopy(
+        copied: nn.Module = copy.deepcopy(
             model,
             {id(p): aliased(p, trained=False) for p in model.parameters() if not p.requires_grad},
         )
+        return copied
     except Exception as error:
         msg = (
             f"{type(model).__name__} cannot be copied with copy.deepcopy ({error}); "

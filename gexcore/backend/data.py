@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gexcore.backend.arrays import TARGET_KEYS as TARGET_KEYS
+from gexcore.backend.arrays import targets_of as targets_of
+from gexcore.backend.arrays import to_numpy as to_numpy
 from gexcore.backend.capabilities import supports
 from gexcore.backend.protocols import Backend, Dataset, Indices, SupportsDatasets
+from gexcore.backend.rows import Picked, RowDataset, ThroughDataset
 from gexcore.errors import InvalidDataError
-
-TARGET_KEYS = ("labels", "label", "y", "target", "targets")
-"""Keys of the target in a batch that is a mapping, in the order of search."""
 
 
 class ArrayDataset:
@@ -76,9 +76,9 @@ class HuggingFaceDataset:
         for name, column in batch.items():
             if column.dtype.kind == "O" and len(column) and isinstance(column[0], np.ndarray):
                 msg = (
-                    f"column {name!r} has rows of unequal lengths; give torch.utils.data."
-                    "DataLoader(dataset, collate_fn=DataCollatorWithPadding(tokenizer)) in place "
-                    "of the dataset"
+                    f"column {name!r} has rows of unequal lengths; give "
+                    "collate_fn=DataCollatorWithPadding(tokenizer), or another function that pads "
+                    "a list of samples"
                 )
                 raise InvalidDataError(msg)
         return batch
@@ -131,6 +131,15 @@ def as_dataset(data: Any, backend: Backend[Any, Any] | None = None) -> Dataset[A
 
 
 def _wrap(data: Any, backend: Backend[Any, Any] | None) -> Dataset[Any]:
+    if isinstance(data, Picked):
+        return ThroughDataset(_wrap(data.data, backend), data.pick)
+    if isinstance(data, Mapping) and data and all(map(_is_split, data.values())):
+        first = next(iter(data))
+        msg = (
+            f"the data has the splits {', '.join(map(str, data))}; give one of them, such as "
+            f"data[{first!r}]"
+        )
+        raise InvalidDataError(msg)
     # natives first: tf.data and Hugging Face datasets also have __len__ and another batch
     if backend is not None and supports(backend, SupportsDatasets):
         native: Dataset[Any] | None = backend.dataset(data)
@@ -144,12 +153,32 @@ def _wrap(data: Any, backend: Backend[Any, Any] | None) -> Dataset[Any]:
         return ArrayDataset(*(_as_array(c) for c in data))
     if isinstance(data, Mapping) and data and all(_is_column(c) for c in data.values()):
         return MappingDataset({name: _as_array(c) for name, c in data.items()})
+    if all(hasattr(data, name) for name in ("dataset", "collate_fn", "batch_sampler")):
+        return RowDataset(data.dataset, data.collate_fn)  # a loader of another framework
+    if _is_rows(data):
+        return RowDataset(data)
+    if isinstance(data, Iterable) and not hasattr(data, "__getitem__"):
+        msg = (
+            f"a {type(data).__name__} gives samples in turn and not by position; give list(data), "
+            "read without shuffling"
+        )
+        raise InvalidDataError(msg)
     msg = (
         f"data of type {type(data).__name__} is not understood; give (x, y) arrays, a dict "
         "of arrays, "
         "a dataset of the model's framework, or an object with __len__ and batch(indices)"
     )
     raise InvalidDataError(msg)
+
+
+def _is_split(value: Any) -> bool:
+    return hasattr(value, "column_names") or hasattr(value, "element_spec")
+
+
+def _is_rows(data: Any) -> bool:
+    named = hasattr(data, "__len__") and hasattr(data, "__getitem__")
+    plain = (str, bytes, tuple, list, Mapping)
+    return named and not isinstance(data, plain) and not hasattr(data, "shape")
 
 
 def _is_column(value: Any) -> bool:
@@ -198,34 +227,3 @@ def _check_columns(dataset: ArrayDataset | MappingDataset) -> None:
                 "them in or leave those samples out"
             )
             raise InvalidDataError(msg)
-
-
-def targets_of(batch: Any) -> NDArray[Any] | None:
-    """The targets of a batch: the last item of a tuple, or the first of `TARGET_KEYS`."""
-    if isinstance(batch, Mapping):
-        found = next((batch[key] for key in TARGET_KEYS if key in batch), None)
-    elif isinstance(batch, tuple | list) and len(batch) >= 2:
-        found = batch[-1]
-    else:
-        found = None
-    return None if found is None else to_numpy(found)
-
-
-def to_numpy(array: Any) -> NDArray[Any]:
-    """An array of any library, device and precision, as a NumPy array on the host."""
-    try:
-        return np.asarray(array)
-    except (
-        TypeError,
-        RuntimeError,
-    ):  # the array is on a device, in a gradient graph, or in bfloat16
-        import array_api_compat
-
-        host = array_api_compat.to_device(
-            array.detach() if hasattr(array, "detach") else array, "cpu"
-        )
-        try:
-            return np.asarray(host)
-        except TypeError:
-            xp = array_api_compat.array_namespace(host)
-            return np.asarray(xp.astype(host, xp.float32))

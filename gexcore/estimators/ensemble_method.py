@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Any, Generic, TypeVar
 
@@ -24,6 +24,8 @@ class EnsembleMethod(ABC, Generic[Fitted]):
         y: Any = None,
         *,
         label: str | None = None,
+        inputs: str | Sequence[str] | None = None,
+        collate_fn: Callable[[list[Any]], Any] | None = None,
         train_data: Any = None,
         loss: str | Callable[..., Any] | None = None,
         test: Any = None,
@@ -44,7 +46,11 @@ class EnsembleMethod(ABC, Generic[Fitted]):
             Targets, where `data` is x alone. Labels that are no numbers are numbered in sorted
             order; results show them as they were given.
         label : str, optional
-            Column of the labels, where `data` is a data frame.
+            Column of the labels, where `data` is a data frame, a mapping, or a dataset of mappings.
+        inputs : str or sequence of str, optional
+            Columns that are inputs of the model. All others by default.
+        collate_fn : callable, optional
+            Function from a list of samples to a batch, such as one that pads texts.
         train_data : same forms, optional
             The same samples, in the same order, through the training's augmentation.
         loss : str or callable, optional
@@ -76,7 +82,7 @@ class EnsembleMethod(ABC, Generic[Fitted]):
         """
         given = opened(
             model,
-            together(data, y, label),
+            together(data, y, label, inputs, collate_fn),
             train_data=train_data,
             test=test,
             loss=loss,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,6 +58,8 @@ class LastLayer:
         y: Any = None,
         *,
         label: str | None = None,
+        inputs: str | Sequence[str] | None = None,
+        collate_fn: Callable[[list[Any]], Any] | None = None,
         train_data: Any = None,
         loss: str | Callable[..., Any] | None = None,
         test: Any = None,
@@ -68,7 +70,7 @@ class LastLayer:
         """The result of the method's own `fit`; `more` are arguments that it takes beside these."""
         given = opened(
             model,
-            together(data, y, label),
+            together(data, y, label, inputs, collate_fn),
             train_data=train_data,
             loss=loss,
             test=test,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -104,6 +104,8 @@ class LOO:
         y: Any = None,
         *,
         label: str | None = None,
+        inputs: str | Sequence[str] | None = None,
+        collate_fn: Callable[[list[Any]], Any] | None = None,
         loss: str | Callable[..., Any] | None = None,
         test: Any = None,
         backend: str | None = None,
@@ -123,7 +125,7 @@ class LOO:
         """
         given = opened(
             model,
-            together(data, y, label),
+            together(data, y, label, inputs, collate_fn),
             test=test,
             loss=loss,
             backend=backend,

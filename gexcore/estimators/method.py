@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -43,6 +43,8 @@ class GradientMethod(ABC, Generic[Result]):
         y: Any = None,
         *,
         label: str | None = None,
+        inputs: str | Sequence[str] | None = None,
+        collate_fn: Callable[[list[Any]], Any] | None = None,
         loss: str | Callable[..., Any] | None = None,
         test: Any = None,
         backend: str | None = None,
@@ -60,7 +62,11 @@ class GradientMethod(ABC, Generic[Result]):
             Targets, where `data` is x alone. Labels that are no numbers are numbered in sorted
             order; results show them as they were given.
         label : str, optional
-            Column of the labels, where `data` is a data frame.
+            Column of the labels, where `data` is a data frame, a mapping, or a dataset of mappings.
+        inputs : str or sequence of str, optional
+            Columns that are inputs of the model. All others by default.
+        collate_fn : callable, optional
+            Function from a list of samples to a batch, such as one that pads texts.
         loss : str or callable, optional
             A name such as "cross_entropy" (the default), "squared_error" or
             "binary_cross_entropy", or the framework's own loss without reduction.
@@ -80,7 +86,7 @@ class GradientMethod(ABC, Generic[Result]):
         """
         given = opened(
             model,
-            together(data, y, label),
+            together(data, y, label, inputs, collate_fn),
             test=test,
             loss=loss,
             backend=backend,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +14,9 @@ from numpy.typing import NDArray
 from gexcore.backend.capabilities import supports
 from gexcore.backend.classes import class_scores, softmax
 from gexcore.backend.data import targets_of, to_numpy
+from gexcore.backend.losses import IGNORED
 from gexcore.backend.protocols import Backend, Dataset, SupportsLogits
-from gexcore.errors import InvalidDataError, InvalidModelError
+from gexcore.errors import GexError, InvalidDataError, InvalidModelError
 from gexcore.evaluation.losses import checked, gather, in_order
 
 NEAR = 0.02
@@ -65,13 +69,16 @@ def first_look(
         if by_class and target is not None:
             _check_kind(target)
         if number == 0 and supports(backend, SupportsLogits):
-            logits = backend.logits(state, batch)
+            with understandable(batch):
+                logits = backend.logits(state, batch)
             width = _width(logits, len(indices))
         if target is not None:
             if by_class:
-                _check_range(target, width)
+                _check_range(target, width, start=int(indices[0]))
+            _check_finite(target, start=int(indices[0]))
             targets.append(target)
-        parts.append(checked(backend.forward(state, batch), len(indices)))
+        with understandable(batch):
+            parts.append(checked(backend.forward(state, batch), len(indices)))
     losses = gather(parts)
     if not np.isfinite(losses).all():
         bad = ~np.isfinite(losses)
@@ -91,6 +98,55 @@ def first_look(
         classes = int(labels.max()) + 1
     likelihood = labels is None or logits is None or _is_likelihood(logits, labels, losses)
     return FirstLook(losses, everything, labels, classes, likelihood)
+
+
+@contextmanager
+def understandable(batch: Any) -> Iterator[None]:
+    """A block that runs the user's model and loss on a batch.
+
+    Raises
+    ------
+    InvalidDataError
+        In place of an error from the model or the loss.
+    """
+    try:
+        yield
+    except (GexError, MemoryError):
+        raise
+    except Exception as error:
+        told = textwrap.shorten(" ".join(str(error).split()), 160, placeholder=" …")
+        msg = (
+            f"the model cannot take this batch of the data ({type(error).__name__}: {told}); it "
+            f"holds {_described(batch)}: give inputs and targets as in the model's training"
+        )
+        raise InvalidDataError(msg) from error
+
+
+def _described(batch: Any) -> str:
+    named = batch.items() if isinstance(batch, Mapping) else [("", batch)]
+    if isinstance(batch, tuple | list):
+        named = [("", part) for part in batch]
+    told = [f"{name} {_shape(part)}".strip() for name, part in list(named)[:5]]
+    return ", ".join(told)
+
+
+def _shape(part: Any) -> str:
+    shape = getattr(part, "shape", None)
+    if shape is None:
+        return type(part).__name__
+    return f"{tuple(shape)} of {str(getattr(part, 'dtype', '')).removeprefix('torch.')}"
+
+
+def _check_finite(target: NDArray[Any], *, start: int) -> None:
+    """Refuse targets that are not finite."""
+    if target.dtype.kind != "f" or np.isfinite(target).all():
+        return
+    bad = ~np.isfinite(target.reshape(len(target), -1)).all(axis=1)
+    msg = (
+        f"the target is not finite for {int(bad.sum())} of these {len(bad)} samples, first at "
+        f"position {start + int(bad.argmax())}; leave those samples out"
+    )
+    raise InvalidDataError(msg)
 
 
 def _is_likelihood(logits: Any, labels: NDArray[np.intp], losses: NDArray[Any]) -> bool:
@@ -126,8 +182,16 @@ def _check_kind(target: NDArray[Any]) -> None:
         raise InvalidDataError(msg)
 
 
-def _check_range(target: NDArray[Any], width: int | None) -> None:
+def _check_range(target: NDArray[Any], width: int | None, *, start: int) -> None:
     if target.dtype.kind in "iu" and target.ndim == 1 and width is not None:
+        absent = int((target == IGNORED).sum())
+        if absent:
+            first = start + int((target == IGNORED).argmax())
+            msg = (
+                f"{absent} labels are {IGNORED}, which marks samples without a label, first at "
+                f"position {first}; leave those samples out"
+            )
+            raise InvalidDataError(msg)
         bad = target[(target < 0) | (target >= width)]
         if len(bad):
             msg = (

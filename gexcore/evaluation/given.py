@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -10,17 +10,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.backend.data import TARGET_KEYS, to_numpy
+from gexcore.backend.data import TARGET_KEYS
+from gexcore.backend.rows import Collate, Picked, RowDataset
 from gexcore.errors import InvalidDataError
+from gexcore.evaluation.lists import columns_of_list
 
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """Data with its labels apart: ``fit(model, x, y)`` or ``fit(model, table, label="column")``."""
+    """Data with its labels apart: ``fit(model, x, y)`` or ``fit(model, table, label="column")``.
+
+    `inputs` names further columns, and `collate_fn` makes batches of samples.
+    """
 
     data: Any
     y: Any = None
     label: str | None = None
+    inputs: tuple[str, ...] | None = None
+    collate_fn: Collate | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +46,10 @@ class Names:
         Column of the labels in the user's table.
     reads_tables : bool
         Whether the backend takes data frames by itself.
+    inputs : tuple of str, optional
+        Names of the columns that are inputs.
+    collate_fn : callable, optional
+        Function from a list of samples to a batch.
     """
 
     index: Any = None
@@ -46,10 +57,17 @@ class Names:
     columns: tuple[Any, ...] | None = None
     label: str | None = None
     reads_tables: bool = False
+    inputs: tuple[str, ...] | None = None
+    collate_fn: Collate | None = None
 
     def read(self, other: Any) -> Any:
         """Other data in the form that backends read, with the numbers and columns of these."""
-        value = together(other, None, self.label) if _is_frame(other) else other
+        value = other
+        if _is_frame(other):
+            value = together(other, None, self.label, self.inputs)
+        elif not isinstance(other, tuple):
+            label = None if isinstance(other, Mapping) else self.label
+            value = together(other, None, label, self.inputs, self.collate_fn)
         return understood(
             value,
             reads_tables=self.reads_tables,
@@ -70,9 +88,18 @@ class Names:
 NO_NAMES = Names()
 
 
-def together(data: Any, y: Any = None, label: str | None = None) -> Any:
+def together(
+    data: Any,
+    y: Any = None,
+    label: str | None = None,
+    inputs: str | Sequence[str] | None = None,
+    collate_fn: Collate | None = None,
+) -> Any:
     """The data of a fit as one value."""
-    return data if y is None and label is None else Given(data, y, label)
+    if y is None and label is None and inputs is None and collate_fn is None:
+        return data
+    named = (inputs,) if isinstance(inputs, str) else inputs
+    return Given(data, y, label, None if named is None else tuple(named), collate_fn)
 
 
 def understood(
@@ -103,14 +130,14 @@ def understood(
     """
     if isinstance(data, Given):
         data = _joined(data)
-    elif _is_frame(data):
+    if _is_frame(data):
         msg = (
             "the data is a data frame, and its column of labels is not known; give "
             f"label='column', with one of {', '.join(map(str, list(data.columns)[:8]))}"
         )
         raise InvalidDataError(msg)
     if isinstance(data, list):
-        data = _stacked(data)
+        data = columns_of_list(data)
     if not isinstance(data, tuple) or len(data) < 2:
         return data, Names()
     *inputs, y = data
@@ -121,7 +148,7 @@ def understood(
         return (*inputs, y), Names(index)
     if own is not None and columns is not None:
         inputs[0] = _in_order(inputs[0], columns)
-    y, classes = _numbered(y, classes)
+    y, classes = numbered(y, classes)
     names = Names(index, classes, own)
     if len(inputs) == 1 and isinstance(inputs[0], Mapping):
         return {**inputs[0], TARGET_KEYS[0]: y}, names
@@ -141,61 +168,53 @@ def _in_order(frame: Any, columns: tuple[Any, ...]) -> Any:
 
 def _joined(given: Given) -> Any:
     data, y, label = given.data, given.y, given.label
-    if label is None:
-        return (*data, y) if isinstance(data, tuple) else (data, y)
-    if y is not None:
+    if y is not None and label is not None:
         raise InvalidDataError("both y and label= are given; give the labels once")
-    if isinstance(data, Mapping) and label in data:
-        rest = {name: column for name, column in data.items() if name != label}
-        return rest, data[label]
-    if not _is_frame(data):
+    if given.collate_fn is not None:
+        return _collated(given)
+    if label is None and given.inputs is None:
+        return (*data, y) if isinstance(data, tuple) else (data, y)
+    if _is_frame(data):
+        return _of_frame(data, y, label, given.inputs)
+    if isinstance(data, Mapping):
+        picked = Picked(None, given.inputs, label).pick(data)
+        if y is not None:
+            return picked, y
+        target = picked.pop(TARGET_KEYS[0], None)
+        return picked if target is None else (picked, target)
+    named = isinstance(data, list) and bool(data) and isinstance(data[0], Mapping)
+    array = hasattr(data, "shape") and not hasattr(data, "column_names")
+    if not named and (isinstance(data, tuple | list) or array):
         msg = (
-            f"label= names a column of a data frame or a dict, and the data is a "
-            f"{type(data).__name__}; give fit(model, x, y)"
+            f"{'inputs' if label is None else 'label'}= names a column of a data frame or a dict, "
+            f"and the data is a {type(data).__name__}; give fit(model, x, y)"
         )
         raise InvalidDataError(msg)
-    if label not in data.columns:
-        msg = (
-            f"the data has no column {label!r}; allowed are "
-            f"{', '.join(map(str, list(data.columns)[:8]))}"
-        )
+    return Picked(columns_of_list(data) if isinstance(data, list) else data, given.inputs, label)
+
+
+def _collated(given: Given) -> Any:
+    """The samples through the user's own function; those of a frame are dicts."""
+    rows = given.data
+    if _is_frame(rows):
+        rows = rows.to_dict("records")
+    if given.y is not None:
+        rows = list(zip(rows, given.y, strict=False))
+    data = RowDataset(rows, given.collate_fn)
+    named = given.label is not None or given.inputs is not None
+    return Picked(data, given.inputs, given.label) if named else data
+
+
+def _of_frame(frame: Any, y: Any, label: str | None, inputs: tuple[str, ...] | None) -> Any:
+    names = list(frame.columns)
+    missing = [name for name in (*(inputs or ()), label) if name is not None and name not in names]
+    if missing:
+        msg = f"the data has no column {missing[0]!r}; allowed are {', '.join(map(str, names[:8]))}"
         raise InvalidDataError(msg)
-    return data.drop(columns=label), data[label]
-
-
-def _stacked(data: list[Any]) -> Any:
-    """A list of samples (x, y), or of batches, as columns; another list as it is."""
-    first = data[0] if data else None
-    if isinstance(first, Mapping) and all(isinstance(item, Mapping) for item in data):
-        join = np.concatenate if _ndim(next(iter(first.values()))) and _even(first) else np.stack
-        return {name: _joined_by(join, [item[name] for item in data], name) for name in first}
-    if not isinstance(first, tuple) or len(first) < 2 or not _ndim(first[0]):
-        return data
-    if not all(isinstance(item, tuple) and len(item) == len(first) for item in data):
-        return data
-    batched = all(_ndim(column) for column in first) and _even(dict(enumerate(first)))
-    join = np.concatenate if batched else np.stack
-    columns = zip(*data, strict=True)
-    return tuple(_joined_by(join, list(column), n) for n, column in enumerate(columns))
-
-
-def _joined_by(join: Any, rows: list[Any], name: Any) -> NDArray[Any]:
-    try:
-        return np.asarray(join([to_numpy(row) for row in rows]))
-    except ValueError as error:
-        msg = (
-            f"column {name} of the data has samples of unequal shapes; pad them to one shape, or "
-            "give a loader whose collate_fn pads"
-        )
-        raise InvalidDataError(msg) from error
-
-
-def _ndim(value: Any) -> int:
-    return len(value.shape) if hasattr(value, "shape") else np.ndim(value)
-
-
-def _even(columns: Mapping[Any, Any]) -> bool:
-    return len({len(column) if _ndim(column) else -1 for column in columns.values()}) == 1
+    if label is None and y is None:
+        return frame[list(inputs or names)]
+    rest = frame if label is None else frame.drop(columns=label)
+    return rest if inputs is None else rest[list(inputs)], frame[label] if y is None else y
 
 
 def _is_frame(value: Any) -> bool:
@@ -214,7 +233,7 @@ def _array(frame: Any) -> NDArray[Any]:
     return np.asarray(frame.to_numpy(dtype=np.float64))
 
 
-def _numbered(y: Any, known: tuple[Any, ...] | None = None) -> tuple[Any, tuple[Any, ...] | None]:
+def numbered(y: Any, known: tuple[Any, ...] | None = None) -> tuple[Any, tuple[Any, ...] | None]:
     """Labels as numbers, and what they are numbers of where they are no numbers themselves."""
     categories = getattr(getattr(y, "cat", y), "categories", None)
     if categories is not None and (known is not None or _are_numbers(categories)):
@@ -274,7 +293,7 @@ def _is_absent(value: Any) -> bool:
 
 
 def _plain(y: Any) -> bool:
-    return all(isinstance(value, str | int | bool | np.generic) for value in y)
+    return all(value is None or isinstance(value, str | int | bool | np.generic) for value in y)
 
 
 def _missing(absent: NDArray[np.bool_]) -> InvalidDataError:

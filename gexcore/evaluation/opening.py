@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -22,11 +23,12 @@ from gexcore.backend.protocols import (
     SupportsReading,
     SupportsSelection,
 )
-from gexcore.errors import InvalidDataError
-from gexcore.evaluation.first_look import FirstLook, first_look
+from gexcore.errors import GexWarning, InvalidDataError
+from gexcore.evaluation.first_look import FirstLook, first_look, understandable
 from gexcore.evaluation.given import NO_NAMES, Given, Names, understood
 from gexcore.evaluation.recipe import Factory, Recipe, made
 from gexcore.evaluation.selection import Parameters, resolve
+from gexcore.evaluation.shaping import shaped, without_weights
 
 BATCH_SIZE = 512
 """Samples per evaluation call by default."""
@@ -190,21 +192,25 @@ def opened(
         raise InvalidDataError("the fit got no data; give fit(model, data) or fit(model, x, y)")
     tables = bool(getattr(engine, "reads_tables", False))
     loss = getattr(engine, "loss_name", None) or loss
-    columns, names = understood(made(data), reads_tables=tables)
+    most = getattr(engine, "most_inputs", None)
+    columns, names = understood(without_weights(made(data), most), reads_tables=tables)
     if not isinstance(data, Factory):
         recipe = replace(recipe, data=columns)
-    dataset = as_dataset(columns, engine)
+    dataset = shaped(as_dataset(columns, engine), engine)
 
-    label = data.label if isinstance(data, Given) else None
-    names = replace(names, label=label, reads_tables=tables)
+    if isinstance(data, Given):
+        names = replace(names, label=data.label, inputs=data.inputs, collate_fn=data.collate_fn)
+    names = replace(names, reads_tables=tables)
     if names.classes is None and tables:
         names = replace(names, classes=getattr(engine, "class_names", None))
     if supports(engine, SupportsReading):
-        few = np.arange(min(len(dataset), batch_size))
-        engine = engine.reading(dataset.batch(few))
+        few = dataset.batch(np.arange(min(len(dataset), batch_size)))
+        with understandable(few):
+            engine = engine.reading(few)
+        loss = getattr(engine, "loss_name", None) or loss
     train = dataset
     if train_data is not None:
-        train = as_dataset(names.read(made(train_data)), engine)
+        train = _other(made(train_data), names, engine, most)
     if len(train) != len(dataset):
         msg = (
             f"train_data has {len(train)} samples and data {len(dataset)}; give the same samples "
@@ -213,7 +219,7 @@ def opened(
         raise InvalidDataError(msg)
     tests = None
     if test is not None:
-        tests = as_dataset(names.read(made(test)), engine)
+        tests = _other(made(test), names, engine, most)
     return Opened(
         engine,
         dataset,
@@ -232,7 +238,17 @@ def opened(
 def reopened(recipe: Recipe) -> Opened:
     """The model and data of a recipe."""
     parts = {name: value for name, value in vars(recipe).items() if name != "parameters"}
-    return opened(**parts, progress=False).selecting(recipe.parameters, by="the recipe")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GexWarning)  # the first opening has said it
+        found = opened(**parts, progress=False)
+    return found.selecting(recipe.parameters, by="the recipe")
+
+
+def _other(data: Any, names: Names, engine: Any, most: int | None) -> Dataset[Any]:
+    """Other data, read as the data of the fit."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GexWarning)  # the data of the fit have said it
+        return shaped(as_dataset(names.read(without_weights(data, most)), engine), engine)
 
 
 def _created(model: Any, recipe: Recipe) -> Backend[Any, Any]:

@@ -116,6 +116,8 @@ class ConfidentLearning:
         y: Any = None,
         *,
         label: str | None = None,
+        inputs: str | Sequence[str] | None = None,
+        collate_fn: Callable[[list[Any]], Any] | None = None,
         loss: str | Callable[..., Any] | None = None,
         backend: str | None = None,
         progress: bool = True,
@@ -137,16 +139,16 @@ class ConfidentLearning:
             raise InvalidDataError(
                 "ConfidentLearning judges the labels of data, and got none; call fit(data=(x, y))"
             )
-        data = together(data, y, label)
-        names = understood(data)[1]
+        data = together(data, y, label, inputs, collate_fn)
         judge = label_quality if self.through is None else cleanlab_quality()
         name, passes = None, Passes()
         if self.train is None:
+            names = understood(data)[1]
             labels = given_labels(open_data(model, data, backend=backend))
             p = to_numpy(self.probabilities)
         else:
-            x, given = columns_of(data)
-            labels = given_labels(ArrayDataset(x, given))
+            x, given, names = columns_of(data, tables=classifies(self.train))
+            labels = given_labels(ArrayDataset(np.empty((len(given), 0)), given))
             options: dict[str, Any] = {
                 "seed": self.seed,
                 "loss": loss,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from gexcore.backend.data import ArrayDataset, as_dataset, targets_of
 from gexcore.backend.protocols import Dataset
 from gexcore.errors import InvalidDataError, InvalidSettingError
-from gexcore.evaluation.given import NO_NAMES, Names, understood
+from gexcore.evaluation.given import NO_NAMES, Names, numbered, understood
 from gexcore.evaluation.losses import in_order
 from gexcore.evaluation.opening import BATCH_SIZE, opened
 from gexcore.evaluation.passes import Passes
@@ -98,16 +99,24 @@ def open_data(model: Any, data: Any, *, backend: str | None) -> Dataset[Any]:
     )
 
 
-def columns_of(data: Any) -> tuple[Any, Any]:
-    """Inputs and labels that can be cut into folds.
+def columns_of(data: Any, *, tables: bool = False) -> tuple[Any, Any, Names]:
+    """Inputs and labels that can be cut into folds, and their names.
+
+    With `tables`, a data frame stays one: the classifier reads it.
 
     Raises
     ------
     InvalidDataError
         If the data are not (x, y) arrays.
     """
-    dataset = as_dataset(understood(data)[0])
+    if tables:
+        found, names = understood(data, reads_tables=True)
+        if isinstance(found, tuple) and len(found) == 2 and hasattr(found[0], "iloc"):
+            labels, classes = numbered(found[1])
+            return found[0], labels, replace(names, classes=classes)
+    columns, names = understood(data)
+    dataset = as_dataset(columns)
     if not isinstance(dataset, ArrayDataset) or len(dataset.columns) != 2:
         raise InvalidDataError("cross-validation cuts the data into folds; give (x, y) arrays")
     x, y = dataset.columns
-    return x, y
+    return x, y, names

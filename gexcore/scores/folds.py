@@ -125,8 +125,8 @@ def hold_out(
         for number, held in enumerate(folds, start=1):
             rest = np.setdiff1d(np.arange(len(y)), held)
             if classifies(train):
-                model = _train(_fitted(train), x[rest], y[rest], seed=seed, fold=number)
-                found.append(_predicted(model, x[held], width=int(np.max(y)) + 1))
+                model = _train(_fitted(train), _rows(x, rest), y[rest], seed=seed, fold=number)
+                found.append(_predicted(model, _rows(x, held), width=int(np.max(y)) + 1))
                 name = type(model).__module__.partition(".")[0]
                 bar.advance(f"fold {number}/{len(folds)}")
                 continue
@@ -153,6 +153,11 @@ def classifies(train: Any) -> bool:
     return not isinstance(train, type) and all(
         hasattr(train, name) for name in ("fit", "predict_proba")
     )
+
+
+def _rows(x: Any, positions: Fold) -> Any:
+    """Some samples of an array or a data frame."""
+    return x.iloc[positions] if hasattr(x, "iloc") else x[positions]
 
 
 def _fitted(classifier: Any) -> FoldTraining:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gexcore.evaluation.given import together
@@ -22,6 +22,8 @@ class ModelScore(ABC):
         y: Any = None,
         *,
         label: str | None = None,
+        inputs: str | Sequence[str] | None = None,
+        collate_fn: Callable[[list[Any]], Any] | None = None,
         loss: str | Callable[..., Any] | None = None,
         backend: str | None = None,
         progress: bool = True,
@@ -39,7 +41,12 @@ class ModelScore(ABC):
         """
         return self._from_model(
             Sweep(
-                self, model, together(data, y, label), loss=loss, backend=backend, progress=progress
+                self,
+                model,
+                together(data, y, label, inputs, collate_fn),
+                loss=loss,
+                backend=backend,
+                progress=progress,
             )
         )
 
@@ -58,6 +65,8 @@ class RecordedScore(ABC):
         y: Any = None,
         *,
         label: str | None = None,
+        inputs: str | Sequence[str] | None = None,
+        collate_fn: Callable[[list[Any]], Any] | None = None,
         loss: str | Callable[..., Any] | None = None,
         backend: str | None = None,
         progress: bool = True,
@@ -70,7 +79,9 @@ class RecordedScore(ABC):
             If the needed curve was not recorded, or `data` and recorder differ in their number of
             samples.
         """
-        return self._from_runs(Runs(self, model, together(data, y, label), backend=backend))
+        return self._from_runs(
+            Runs(self, model, together(data, y, label, inputs, collate_fn), backend=backend)
+        )
 
     @abstractmethod
     def _from_runs(self, runs: Runs) -> Scores:
@@ -89,6 +100,8 @@ class EitherScore(RecordedScore):
         y: Any = None,
         *,
         label: str | None = None,
+        inputs: str | Sequence[str] | None = None,
+        collate_fn: Callable[[list[Any]], Any] | None = None,
         loss: str | Callable[..., Any] | None = None,
         backend: str | None = None,
         progress: bool = True,
@@ -103,7 +116,12 @@ class EitherScore(RecordedScore):
             return super().fit(model, data, y, label=label, backend=backend)
         return self._from_model(
             Sweep(
-                self, model, together(data, y, label), loss=loss, backend=backend, progress=progress
+                self,
+                model,
+                together(data, y, label, inputs, collate_fn),
+                loss=loss,
+                backend=backend,
+                progress=progress,
             )
         )
 

@@ -94,7 +94,7 @@ def test_half_precision_scores_give_full_precision_losses(dtype: torch.dtype) ->
         (InvalidDataError, lambda: cross_entropy(normal(2, 3), torch.zeros(3, dtype=torch.int64)),
             r"labels of shape \(3,\)"),
         (InvalidDataError, lambda: cross_entropy(normal(2, 3),
-            torch.zeros(2, 1, dtype=torch.int64)), r"shape \(2, 1\) for"),
+            torch.zeros(2, 2, dtype=torch.int64)), r"shape \(2, 2\) for"),
         (InvalidDataError, lambda: cross_entropy(normal(2, 3), ["a", "b"]),
             "targets are of type list"),
         (InvalidModelError, lambda: cross_entropy(normal(2, 1), torch.tensor([0, 0])),

@@ -267,7 +267,7 @@ BUILT_IN = {
 
 def test_every_error_is_also_the_built_in_one_that_a_caller_would_catch() -> None:
     own = {value for value in vars(errors).values() if isinstance(value, type)}
-    assert own == {errors.GexError, *BUILT_IN}
+    assert own == {errors.GexError, errors.GexWarning, *BUILT_IN}
     for error, built_in in BUILT_IN.items():
         assert issubclass(error, errors.GexError)
         assert issubclass(error, built_in)

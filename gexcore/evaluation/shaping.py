@@ -1,0 +1,70 @@
+"""Batches without the entries that a model does not take."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gexcore.backend.data import TARGET_KEYS
+from gexcore.backend.protocols import Backend, Dataset
+from gexcore.backend.rows import ThroughDataset
+from gexcore.errors import GexWarning
+
+WEIGHTS = (
+    "the third entry (x, y, weights) of the data is taken for weights of the samples, and the "
+    "weights are left out: scores are of plain losses; give loss= a function to weight them"
+)
+
+
+def without_weights(data: Any, most: int | None) -> Any:
+    """The tuple (x, y) of (x, y, weights) where a model takes one input."""
+    if most != 1 or not isinstance(data, tuple) or len(data) != 3 or not _one_per_sample(data):
+        return data
+    warnings.warn(WEIGHTS, GexWarning, stacklevel=2)
+    return data[:2]
+
+
+def shaped(data: Dataset[Any], engine: Backend[Any, Any]) -> Dataset[Any]:
+    """The dataset without weights of samples, and without entries that the model does not take.
+
+    A warning tells what is left out.
+    """
+    most: int | None = getattr(engine, "most_inputs", None)
+    names: Collection[str] | None = getattr(engine, "input_names", None)
+    if most != 1 and not names:
+        return data
+    batch = data.batch(np.arange(min(len(data), 2)))
+    if most == 1 and isinstance(batch, tuple | list) and len(batch) == 3 and _one_per_sample(batch):
+        warnings.warn(WEIGHTS, GexWarning, stacklevel=2)
+        return ThroughDataset(data, _first_two)
+    if not names or not isinstance(batch, Mapping):
+        return data
+    target = next((key for key in TARGET_KEYS if key in batch), None)
+    inputs = [name for name in batch if name != target]
+    extra = [name for name in inputs if name not in names]
+    if not extra or len(extra) == len(inputs):
+        return data
+    warnings.warn(
+        f"entries of the data that the model does not take are left out: {', '.join(extra)}",
+        GexWarning,
+        stacklevel=2,
+    )
+    return ThroughDataset(data, partial(_without, tuple(extra)))
+
+
+def _one_per_sample(batch: Any) -> bool:
+    """Whether the last column has one number per sample."""
+    shape = np.shape(batch[-1])
+    return len(shape) == 1 or shape[1:] == (1,)
+
+
+def _first_two(batch: Any) -> Any:
+    return tuple(batch[:2])
+
+
+def _without(extra: Collection[str], batch: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in batch.items() if name not in extra}
