@@ -28,7 +28,7 @@ from gexcore.evaluation.first_look import FirstLook, first_look, understandable
 from gexcore.evaluation.given import NO_NAMES, Given, Names, understood
 from gexcore.evaluation.recipe import Factory, Recipe, made
 from gexcore.evaluation.selection import Parameters, resolve
-from gexcore.evaluation.shaping import shaped, without_weights
+from gexcore.evaluation.shaping import shape_of, shaped, without_weights
 
 BATCH_SIZE = 512
 """Samples per evaluation call by default."""
@@ -196,7 +196,9 @@ def opened(
     columns, names = understood(without_weights(made(data), most), reads_tables=tables)
     if not isinstance(data, Factory):
         recipe = replace(recipe, data=columns)
-    dataset = shaped(as_dataset(columns, engine), engine)
+    dataset = as_dataset(columns, engine)
+    shape = shape_of(dataset, engine)
+    dataset = shaped(dataset, shape)
 
     if isinstance(data, Given):
         names = replace(names, label=data.label, inputs=data.inputs, collate_fn=data.collate_fn)
@@ -210,7 +212,7 @@ def opened(
         loss = getattr(engine, "loss_name", None) or loss
     train = dataset
     if train_data is not None:
-        train = _other(made(train_data), names, engine, most)
+        train = _other(made(train_data), names, engine, shape)
     if len(train) != len(dataset):
         msg = (
             f"train_data has {len(train)} samples and data {len(dataset)}; give the same samples "
@@ -219,7 +221,7 @@ def opened(
         raise InvalidDataError(msg)
     tests = None
     if test is not None:
-        tests = _other(made(test), names, engine, most)
+        tests = _other(made(test), names, engine, shape)
     return Opened(
         engine,
         dataset,
@@ -244,11 +246,12 @@ def reopened(recipe: Recipe) -> Opened:
     return found.selecting(recipe.parameters, by="the recipe")
 
 
-def _other(data: Any, names: Names, engine: Any, most: int | None) -> Dataset[Any]:
+def _other(data: Any, names: Names, engine: Any, shape: Any) -> Dataset[Any]:
     """Other data, read as the data of the fit."""
+    most = getattr(engine, "most_inputs", None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GexWarning)  # the data of the fit have said it
-        return shaped(as_dataset(names.read(without_weights(data, most)), engine), engine)
+        return shaped(as_dataset(names.read(without_weights(data, most)), engine), shape)
 
 
 def _created(model: Any, recipe: Recipe) -> Backend[Any, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -28,32 +28,37 @@ def without_weights(data: Any, most: int | None) -> Any:
     return data[:2]
 
 
-def shaped(data: Dataset[Any], engine: Backend[Any, Any]) -> Dataset[Any]:
-    """The dataset without weights of samples, and without entries that the model does not take.
+def shape_of(data: Dataset[Any], engine: Backend[Any, Any]) -> Callable[[Any], Any] | None:
+    """The function from a batch to one without weights, and without entries of no use.
 
-    A warning tells what is left out.
+    None where the model takes all. A warning tells what is left out.
     """
     most: int | None = getattr(engine, "most_inputs", None)
     names: Collection[str] | None = getattr(engine, "input_names", None)
     if most != 1 and not names:
-        return data
+        return None
     batch = data.batch(np.arange(min(len(data), 2)))
     if most == 1 and isinstance(batch, tuple | list) and len(batch) == 3 and _one_per_sample(batch):
         warnings.warn(WEIGHTS, GexWarning, stacklevel=2)
-        return ThroughDataset(data, _first_two)
+        return _first_two
     if not names or not isinstance(batch, Mapping):
-        return data
+        return None
     target = next((key for key in TARGET_KEYS if key in batch), None)
     inputs = [name for name in batch if name != target]
     extra = [name for name in inputs if name not in names]
     if not extra or len(extra) == len(inputs):
-        return data
+        return None
     warnings.warn(
         f"entries of the data that the model does not take are left out: {', '.join(extra)}",
         GexWarning,
         stacklevel=2,
     )
-    return ThroughDataset(data, partial(_without, tuple(extra)))
+    return partial(_without, tuple(extra))
+
+
+def shaped(data: Dataset[Any], shape: Callable[[Any], Any] | None) -> Dataset[Any]:
+    """The dataset through the function of `shape_of`."""
+    return data if shape is None else ThroughDataset(data, shape)
 
 
 def _one_per_sample(batch: Any) -> bool:
