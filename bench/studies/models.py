@@ -71,3 +71,57 @@ class EmbeddingBag(nn.Module):
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         pairs = (tokens[:, :-1] * 1009 + tokens[:, 1:]) % self.buckets
         return self.head(torch.cat([self.words(tokens), self.pairs(pairs)], dim=1))
+
+
+class Patches(nn.Module):
+    """Patches of 7 × 7 pixels of a 28 × 28 image, embedded, with their places."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.embed = nn.Conv2d(1, width, 7, stride=7)
+        self.places = nn.Parameter(0.02 * torch.randn(16, width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.embed(x).flatten(2).transpose(1, 2) + self.places
+
+
+class Average(nn.Module):
+    """Mean over the patches."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean(dim=1)
+
+
+def digits_vit(classes: int, width: int = 48) -> nn.Module:
+    """A vision transformer of two layers for 28 × 28 images, without dropout."""
+    layer = nn.TransformerEncoderLayer(
+        width, 4, 2 * width, dropout=0.0, batch_first=True, norm_first=True
+    )
+    return nn.Sequential(
+        Patches(width), nn.TransformerEncoder(layer, 2, enable_nested_tensor=False),
+        nn.LayerNorm(width), Average(), nn.Linear(width, classes),
+    )  # fmt: skip
+
+
+class Mixing(nn.Module):
+    """A layer of an MLP-Mixer: patches are mixed, then channels."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.patches = nn.Sequential(nn.Linear(16, 32), nn.GELU(), nn.Linear(32, 16))
+        self.channels = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x + self.patches(self.first(x).transpose(1, 2)).transpose(1, 2)
+        return x + self.channels(self.second(x))
+
+
+def digits_mixer(classes: int, width: int = 48) -> nn.Module:
+    """An MLP-Mixer of two layers for 28 × 28 images."""
+    return nn.Sequential(
+        Patches(width), Mixing(width), Mixing(width), nn.LayerNorm(width), Average(),
+        nn.Linear(width, classes),
+    )  # fmt: skip

@@ -39,7 +39,7 @@ FROZEN = ("digits", "wine")
 """The settings of the scores were chosen on these data."""
 KINDS = (
     "uniform:0.1", "uniform:0.3", "pair:0.2", "one_way:0.1", "one_way:0.3", "hard:0.2",
-    "imbalance:0.1", "clean:0",
+    "imbalance:0.1", "clean:0", "uniform:0.02", "one_way:0.02",
 )  # fmt: skip
 SCORES = ("transition", "rival", "clipped_loss", "plain_loss")
 LARGEST = 3000

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 from sklearn import datasets
 
 import gexcore as gx
@@ -74,9 +75,18 @@ def load(cell: Cell) -> Noisy:
     return Noisy(x.astype(np.float32), given.astype(np.intp), given != y)
 
 
-def train(x: Any, y: Any, *, cell: Cell, seed: int, recorder: gx.Recorder | None = None) -> MLP:
-    """A perceptron with two hidden layers."""
-    sizes = (x.shape[1], 128, 128, int(y.max()) + 1)
+def train(
+    x: Any,
+    y: Any,
+    *,
+    cell: Cell,
+    seed: int,
+    recorder: gx.Recorder | None = None,
+    recorded: int = EARLY,
+    hidden: tuple[int, ...] = (128, 128),
+) -> MLP:
+    """A perceptron; the recorder is told the first `recorded` epochs."""
+    sizes = (x.shape[1], *hidden, int(y.max()) + 1)
     start = MLP.init(sizes, seed=seed, dtype=np.float32)
     backend = NumpyBackend(start, optimizer=Optimizer(name=cell.optimizer))
     state = backend.copy(backend.initial_state())
@@ -88,8 +98,10 @@ def train(x: Any, y: Any, *, cell: Cell, seed: int, recorder: gx.Recorder | None
             state, _ = backend.sgd_step_(
                 state, (x[indices], y[indices]), lr=RATES[cell.optimizer], seed=noise
             )
-        if recorder is not None and epoch < EARLY:
-            recorder.add(np.arange(len(x)), logits=backend.logits(state, (x, y)), labels=y)
+        if recorder is not None and epoch < recorded:
+            logits = backend.logits(state, (x, y))
+            losses = logsumexp(logits, axis=1) - logits[np.arange(len(y)), y]
+            recorder.add(np.arange(len(x)), losses=losses, logits=logits, labels=y)
             recorder.epoch(epoch)
     return backend.to_model(state)
 

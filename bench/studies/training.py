@@ -93,12 +93,13 @@ def train(
     batch_size: int,
     seed: int,
     optimizer: str = "sgd",
+    augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
     on_batch: Callable[[torch.Tensor, torch.Tensor], object] = lambda indices, logits: None,
     on_epoch: Callable[[int], object] = lambda epoch: None,
 ) -> nn.Module:
-    """SGD with momentum 0.9, or AdamW, and a cosine schedule to 0, no augmentation: long enough, it
-    memorises.
+    """SGD with momentum 0.9, or AdamW, and a cosine schedule to 0: long enough, it memorises.
 
+    `augment` changes the inputs of every batch.
     `on_batch` is told the positions and the logits of every batch, `on_epoch` the number of every
     epoch from 1.
     """
@@ -117,7 +118,8 @@ def train(
             if len(chosen) < batch_size:
                 continue
             stepper.zero_grad()
-            logits = model(inputs[chosen])
+            batch = inputs[chosen]
+            logits = model(batch if augment is None else augment(batch))
             on_batch(chosen, logits.detach())
             F.cross_entropy(logits, targets[chosen]).backward()
             stepper.step()
