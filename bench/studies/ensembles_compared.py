@@ -14,7 +14,6 @@ prints the tables.
 from __future__ import annotations
 
 import time
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +28,10 @@ from bench.studies.noise_kinds import FROZEN, KINDS, Cell, cells, fitted
 from bench.studies.rows import Row, machine, parser, read, written
 from bench.studies.small import EARLY
 from gexcore.errors import InvalidModelError
+from gexcore.influence.suspicion import Score
 
 FOLDS = 5
-VIEWS = ("transition", "rival", "clipped_loss")
+VIEWS: tuple[Score, ...] = ("transition", "rival", "clipped_loss")
 
 
 def ensembles(cell: Cell) -> dict[str, gx.Geometric | gx.Relearning]:
@@ -91,9 +91,7 @@ def run(problem: Problem, *, folds: bool) -> Row | None:
     scores |= {"plain_loss": found.checkpoint_losses} | recorded(recorder, problem.epochs)
     if folds:
         learning = gx.ConfidentLearning(train=problem.train, folds=FOLDS, seed=cell.seed)
-        scores["5-fold confident learning"] = learning.fit(
-            data=(x, y), progress=False
-        ).suspicion()
+        scores["5-fold confident learning"] = learning.fit(data=(x, y), progress=False).suspicion()
         if not problem.is_net:
             paper = gx.GEX.paper(chains=8, steps=200, batch_size=min(32, len(x) // 4))
             scores["paper's recipe, E2"] = np.nan_to_num(
@@ -142,9 +140,11 @@ def main() -> None:
         row
         for cell in cells(given)
         if cell not in done
-        and (row := run(Problem(cell, given.files, given.cache), folds=with_folds(cell, given.folds)))
+        and (
+            row := run(Problem(cell, given.files, given.cache), folds=with_folds(cell, given.folds))
+        )
     )
-    rows = written(made, given.out)
+    rows = written((row for row in made if row is not None), given.out)
     print(f"{table(before + rows)}\n\n{machine()}")
 
 

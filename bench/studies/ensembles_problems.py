@@ -96,9 +96,7 @@ class Problem:
         fit = "memorised" if self.cell.fit == LINEAR else self.cell.fit
         cell = small.Cell(*self.cell._replace(fit=fit))  # type: ignore[arg-type]
         hidden = () if self.cell.fit == LINEAR else (128, 128)
-        return small.train(
-            x, y, cell=cell, seed=seed, recorded=self.epochs, hidden=hidden, **how
-        )
+        return small.train(x, y, cell=cell, seed=seed, recorded=self.epochs, hidden=hidden, **how)
 
     def _table(self) -> Noisy:
         return noise_kinds.load(self.cell, self.folder)
