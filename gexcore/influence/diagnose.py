@@ -106,7 +106,7 @@ CHECKS = (
     Check(
         "unskilled",
         "skill of the mean probability of the members",
-        measures.skill_left,
+        measures.skill_after_heat,
         0.25,
         "the members together keep {number:.0%} of the skill of the trained model, and doubt right "
         "labels too; take fewer steps_per_snapshot",
@@ -137,6 +137,51 @@ CHECKS = (
         "{number:.0%} of E[Δ²] is a rise of losses that all members share: they are too hot or too "
         "much alike, and influence() has no more than a weak correlation with retraining; fit "
         "GEX.for_influence() for influence, and keep this run for suspicion()",
+    ),
+    Check(
+        "no_relearning",
+        "capabilities that the backend lacks for the relearning that was asked for",
+        measures.lacked,
+        0,
+        "the backend lacks {lacks}, and cannot relearn: the members are those of the geometric "
+        "ensemble; rank by them, or take a backend that has it",
+        words=measures.lacks,
+    ),
+    Check(
+        "never_relearned",
+        "share of epochs at whose end a chain was still at chance",
+        measures.at_chance,
+        0.5,
+        "{number:.0%} of the epochs ended at chance, and are no members: nothing was relearned; "
+        "leave lr and scale out, give more epochs, or take GEX(ensemble=gexcore.Geometric())",
+    ),
+    Check(
+        "plain_loss_may_rank_better",
+        "skill of the mean probability of members that relearned",
+        measures.skill_regained,
+        0.6,
+        "the members regained {number:.0%} of the skill of the trained model, and from 60 % on the "
+        "plain loss never ranked better in our runs; compare the first samples of suspicion() with "
+        "those of suspicion('plain_loss'), and give more epochs",
+        least=True,
+    ),
+    Check(
+        "relearned_at_once",
+        "whether the start of the chains already knew the labels (1 if so)",
+        measures.knew,
+        0,
+        "the start of the chains knew the labels at once, and so may know the wrong ones: it did "
+        "not forget the trained model; give a smaller scale, or a reference that is not the "
+        "trained model",
+    ),
+    Check(
+        "scale_raised",
+        "scale of the start, if no smaller start left chance and no reference was given",
+        measures.raised,
+        0,
+        "no start near zero could be trained, so the chains keep {number:.0%} of the trained "
+        "model and of the labels it memorised; the weights it was tuned from serve better: give "
+        "them as Relearning(reference=...)",
     ),
 )
 """All checks, in the order of their findings."""

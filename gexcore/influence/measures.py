@@ -25,6 +25,11 @@ def _for_a_ridge(influence: Diagnosable) -> bool:
     return isinstance(influence.run.plan, AnchoredPlan)
 
 
+def _relearns(influence: Diagnosable) -> bool:
+    plan = influence.run.plan
+    return plan is not None and plan.epoch_steps is not None
+
+
 def few(influence: Diagnosable) -> float:
     """Members, where they are too few."""
     members = len(influence.table)
@@ -34,9 +39,8 @@ def few(influence: Diagnosable) -> float:
 def cold(influence: Diagnosable) -> float:
     if _for_a_ridge(influence):  # its members are cold on purpose
         return math.nan
-    plan = influence.run.plan
-    if plan is not None and plan.epoch_steps is not None:
-        return math.nan  # chains that relearn come back to the skill of the trained model
+    if _relearns(influence):  # its chains come back to the skill of the trained model
+        return math.nan
     skills = np.array([snapshot.skill for snapshot in influence.run.snapshots])
     known = skills[np.isfinite(skills)]
     return float((known >= Thermostat.warm).mean()) if len(known) else math.nan
@@ -82,6 +86,14 @@ def skill_left(influence: Diagnosable) -> float:
     mean = np.where(np.isnan(p), base, -np.log(np.maximum(p, np.finfo(float).tiny)))
     skill = ClassSkill(labels, classes, base, by_size=False)
     return skill(mean, np.arange(len(influence)))
+
+
+def skill_after_heat(influence: Diagnosable) -> float:
+    return math.nan if _relearns(influence) else skill_left(influence)
+
+
+def skill_regained(influence: Diagnosable) -> float:
+    return skill_left(influence) if _relearns(influence) else math.nan
 
 
 def confused(influence: Diagnosable) -> float:
@@ -140,3 +152,37 @@ def shared_rise(influence: Diagnosable) -> float:
         square = float(np.nansum(table.self_influence()))
         mean = float(np.nansum(mean_over_members(table.rows(), len(influence)) ** 2))
         return mean / square if square > 0 else math.nan
+
+
+def _chosen(influence: Diagnosable, name: str) -> Any:
+    return influence.run.chosen.get(name)
+
+
+def lacked(influence: Diagnosable) -> float:
+    """Capabilities without which a run that should relearn could not."""
+    return len(_chosen(influence, "lacks") or ())
+
+
+def lacks(influence: Diagnosable) -> dict[str, Any]:
+    return {"lacks": " and ".join(_chosen(influence, "lacks") or ())}
+
+
+def at_chance(influence: Diagnosable) -> float:
+    """Share of epochs at whose end a chain that relearns was at chance."""
+    if not _relearns(influence):
+        return math.nan
+    count = influence.run.count()
+    ends = count["cold"] + count["member"]
+    return count["cold"] / ends if ends else math.nan
+
+
+def knew(influence: Diagnosable) -> float:
+    """Whether a start that was not raised knew the labels."""
+    known = _chosen(influence, "knew_labels") and not _chosen(influence, "scale_raised")
+    return float(bool(known))
+
+
+def raised(influence: Diagnosable) -> float:
+    """Scale of the start where it was raised from near zero."""
+    found = _chosen(influence, "scale_raised") and _chosen(influence, "reference") == "zero"
+    return float(_chosen(influence, "scale")) if found else math.nan

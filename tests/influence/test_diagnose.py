@@ -12,6 +12,7 @@ import pytest
 
 import gexcore as gx
 from gexcore.backend.batches import training_order
+from gexcore.backend.protocols import SupportsParams
 from gexcore.decisions.metrics import average_precision
 from gexcore.influence.diagnose import CHECKS
 from gexcore_numpy import MLP, NumpyBackend
@@ -20,20 +21,25 @@ Data = tuple[np.ndarray, np.ndarray]
 LIMITS = {check.name: (check.limit, check.least) for check in CHECKS}
 
 
-def memorise(*, steps: int = 1500, noise: float = 0.1) -> tuple[MLP, Data]:
-    """A network with batch normalisation, and 300 samples of four classes with wrong labels."""
+SIZES = {"normalised": (16, 96, 4), "plain": (16, 96, 4), "deep": (16, 48, 48, 48, 48, 4)}
+RATES = {"normalised": 0.1, "plain": 0.05, "deep": 0.01}
+
+
+def memorise(*, steps: int = 1500, noise: float = 0.1, net: str = "normalised") -> tuple[MLP, Data]:
+    """A network that memorised 300 samples of four classes, some of them with wrong labels."""
     rng = np.random.default_rng(3)
     true = np.arange(300) % 4
-    x = 1.5 * rng.normal(size=(4, 16))[true] + rng.normal(size=(300, 16))
+    apart = 2.0 if net == "plain" else 1.5
+    x = apart * rng.normal(size=(4, 16))[true] + rng.normal(size=(300, 16))
     y = true.copy()
     wrong = rng.choice(300, round(300 * noise), replace=False)
     y[wrong] = (true[wrong] + rng.integers(1, 4, len(wrong))) % 4
-    backend = NumpyBackend(MLP.init((16, 96, 4), seed=1, batch_norm=True))
+    backend = NumpyBackend(MLP.init(SIZES[net], seed=1, batch_norm=net == "normalised"))
     state = backend.copy(backend.initial_state())
     batches = training_order(300, 30, seed=0, chain=0)
     for _ in range(steps):
         indices, seed = next(batches)
-        state, _ = backend.sgd_step_(state, (x[indices], y[indices]), lr=0.1, seed=seed)
+        state, _ = backend.sgd_step_(state, (x[indices], y[indices]), lr=RATES[net], seed=seed)
     return backend.to_model(state), (x, y)
 
 
@@ -48,6 +54,32 @@ def confused(*, rare: bool) -> tuple[MLP, Data]:
     else:
         y[:25] = 1
     return MLP([2.0 * np.eye(8)], [np.zeros(8)]), (x, y)
+
+
+class Still(NumpyBackend):
+    """Cannot be trained."""
+
+    def sgd_step_(self, state: Any, batch: Any, /, *, lr: float, seed: int) -> Any:
+        return super().sgd_step_(state, batch, lr=0.0, seed=seed)
+
+
+class Opaque(NumpyBackend):
+    """Shows no flat parameters."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__(model)
+        self.unsupported |= {SupportsParams}
+
+
+RELEARNED: dict[str, tuple[type[NumpyBackend], str, dict[str, Any]]] = {
+    "relearned": (NumpyBackend, "plain", {}),
+    "slow": (NumpyBackend, "plain", {"lr": 1e-3, "epochs": 4}),
+    "knows": (NumpyBackend, "plain", {"epochs": 4}),
+    "too slow": (NumpyBackend, "normalised", {"lr": 1e-9, "epochs": 4}),
+    "still": (Still, "deep", {"epochs": 4}),
+    "opaque": (Opaque, "plain", {}),
+}
+"""Runs that ask for relearning. The first is sound."""
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +115,12 @@ def runs(trained: Any) -> Callable[[str], gx.LossInfluence]:
             )
         if name in ("pair", "rare"):
             return gx.GEX(chains=2, snapshots=6).fit(*confused(rare=name == "rare"), progress=False)
+        if name in RELEARNED:
+            backend, net, how = RELEARNED[name]
+            known, given = memorise(net=net)
+            reference = known if name == "knows" else None
+            ensemble = gx.Relearning(reference=reference, **how)
+            return gx.GEX(ensemble=ensemble).fit(backend(known), given, progress=False)
         if name == "asked for influence":
             return gx.GEX(chains=2, snapshots=6).fit(model, data, test=data, progress=False)
         return usual.fit(model, data, progress=False)
@@ -109,6 +147,11 @@ PROVOKED = {
     "one_class_pair": ("pair", 16.5),
     "rare_class_on_top": ("rare", 1.0),
     "not_for_influence": ("asked for influence", 0.6),
+    "no_relearning": ("opaque", 1.0),
+    "never_relearned": ("too slow", 1.0),
+    "plain_loss_may_rank_better": ("slow", 0.3),
+    "relearned_at_once": ("knows", 1.0),
+    "scale_raised": ("still", 0.8),
 }
 
 
@@ -142,6 +185,18 @@ def test_a_finding_is_its_own(runs: Any, name: str, silent: str) -> None:
     found = {finding.name for finding in runs(name).diagnose()}
     assert silent in found
     assert other not in found
+
+
+def test_relearning_that_went_well_is_not_doubted(runs: Any) -> None:
+    causes = {"no_relearning", "never_relearned", "relearned_at_once", "scale_raised"}
+    for sound in ("sound", "relearned"):
+        found = {finding.name for finding in runs(sound).diagnose()}
+        assert not {*causes, "plain_loss_may_rank_better"} & found
+    for name in ("knows", "too slow", "still", "opaque"):  # one cause, not another one beside it
+        assert len(causes & {finding.name for finding in runs(name).diagnose()}) == 1
+    assert not causes & {finding.name for finding in runs("slow").diagnose()}
+    (told,) = [f.sentence for f in runs("opaque").diagnose() if f.name == "no_relearning"]
+    assert told.startswith("the backend lacks params, and cannot relearn")
 
 
 def test_a_pair_is_named_and_only_where_it_is_one(runs: Any) -> None:
