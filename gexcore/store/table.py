@@ -28,6 +28,9 @@ COORDINATES = {
     "skill": "f8",
     "mean_loss": "f8",
 }
+TABLES = ("losses", "test_losses")
+"""Arrays with a row for each snapshot."""
+
 LARGEST_CHUNK = 2**20
 
 
@@ -200,7 +203,7 @@ class Rows:
     def _array(self, name: str) -> Any:
         if name not in self._arrays:
             try:
-                self._arrays[name] = self._group[name]
+                self._arrays[name] = self._intact(name)
             except (ValueError, KeyError, TypeError) as error:
                 msg = (
                     f"{self.where} is damaged: its array {name} cannot be opened; put a copy "
@@ -208,6 +211,21 @@ class Rows:
                 )
                 raise StoreError(msg) from error
         return self._arrays[name]
+
+    def _intact(self, name: str) -> Any:
+        """The array of this name, if it has the form that this class gave it."""
+        import zarr
+
+        array = self._group[name]
+        rows = name in COORDINATES or name in TABLES
+        if (
+            not isinstance(array, zarr.Array)
+            or array.ndim != (2 if name in TABLES else 1)
+            or (rows and (not array.shape[0] or array.shape[0] % self._most))
+            or (name in COORDINATES and array.dtype != np.dtype(COORDINATES[name]))
+        ):
+            raise ValueError
+        return array
 
     def _create(
         self, name: str, shape: tuple[int, ...], dtype: Any, dimensions: tuple[str, ...]

@@ -326,6 +326,20 @@ def test_damage_is_told_and_not_trusted(
     assert after == before, "a damaged store was changed"
 
 
+@pytest.mark.parametrize(
+    ("of", "source"),
+    [("snapshot", "."), ("lr", "losses"), ("losses", "lr"), ("status", "chain"), ("losses", ".")],
+)
+def test_metadata_of_another_array_are_told(
+    problem: Any, begun: Path, tmp_path: Path, of: str, source: str
+) -> None:
+    store = tmp_path / "s"
+    subprocess.run(["cp", "-r", begun, store], check=True)
+    (store / of / "zarr.json").write_bytes((store / source / "zarr.json").read_bytes())
+    with pytest.raises(StoreError, match=rf"damaged: its array {of} cannot be opened; put a copy"):
+        fit(problem, store)
+
+
 def test_a_record_comes_back_as_it_was() -> None:
     snapshots = [
         (0.1 * k, 1 / 3, 1e300, "member" if k % 2 else "cold", k < 4, True, 0.5) for k in range(30)
