@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,26 @@ copybutton_prompt_is_regexp = True
 html_theme = "pydata_sphinx_theme"
 html_title = "gexcore"
 html_show_sourcelink = False
-html_theme_options = {"show_prev_next": True, "secondary_sidebar_items": ["page-toc"]}
+html_theme_options = {
+    "show_prev_next": True,
+    "secondary_sidebar_items": ["page-toc"],
+    "header_links_before_dropdown": 7,
+}
+MODULES = [
+    "gexcore.plots",
+    "gexcore.decisions.retrain",
+    "gexcore.decisions.prune",
+    "gexcore.decisions.curve",
+    "gexcore.decisions.slices",
+    "gexcore.decisions.separate",
+    "gexcore.decisions.noise_rate",
+    "gexcore.decisions.marks",
+    "gexcore.decisions.metrics",
+    "gexcore.outputs",
+    "gexcore.retraining",
+    "gexcore.theory",
+]
+"""Modules with public functions that are not names of `gexcore`."""
 
 
 def write_command_line(app: Any) -> None:
@@ -60,13 +80,25 @@ def write_names(app: Any) -> None:
     (HERE / "reference" / "names.md").write_text("\n".join([*lines, "```", ""]), encoding="utf-8")
 
 
+def write_functions(app: Any) -> None:
+    """Write the page of the functions that live in modules of their own."""
+    lines = ["# Functions and plots", ""]
+    for name in MODULES:
+        lines += [f"## {name}", "", "```{eval-rst}", f".. automodule:: {name}"]
+        lines += ["   :members:"]
+        lines += ["   :imported-members:"] * hasattr(import_module(name), "__all__")
+        lines += ["", "```", ""]
+    page = HERE / "reference" / "functions.md"
+    page.write_text("\n".join(lines), encoding="utf-8")
+
+
 def _help(*command: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "gexcore", *command, "--help"],
         capture_output=True,
         encoding="utf-8",
         check=True,
-        env={**os.environ, "COLUMNS": "90"},
+        env={**os.environ, "COLUMNS": "80"},
     )
     return f"```text\n{done.stdout.rstrip()}\n```"
 
@@ -76,3 +108,4 @@ def setup(app: Any) -> None:
     (HERE / "reference").mkdir(exist_ok=True)
     app.connect("builder-inited", write_command_line)
     app.connect("builder-inited", write_names)
+    app.connect("builder-inited", write_functions)

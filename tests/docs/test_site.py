@@ -27,10 +27,24 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_page_is_reached_from_the_first(site: Path) -> None:
-    index = (site / "index.html").read_text(encoding="utf-8")
-    found = (path.relative_to(DOCS).with_suffix("") for path in DOCS.rglob("*.md"))
-    pages = {path.as_posix() for path in found if path.parts[0] != "_build"} - {"index"}
-    assert [page for page in sorted(pages) if f'href="{page}.html"' not in index] == []
+    seen, left = set(), [site / "index.html"]
+    while left:
+        page = left.pop().resolve()
+        if page in seen:
+            continue
+        seen.add(page)
+        links = re.findall(r'href="([^"#:]+\.html)', page.read_text(encoding="utf-8"))
+        left += [page.parent / link for link in links]
+    found = {path.relative_to(site).with_suffix("").as_posix() for path in seen}
+    sources = (path.relative_to(DOCS).with_suffix("") for path in DOCS.rglob("*.md"))
+    assert {path.as_posix() for path in sources if path.parts[0] != "_build"} <= found
+
+
+def test_the_bar_has_the_sections(site: Path) -> None:
+    page = (site / "how-to" / "budget.html").read_text(encoding="utf-8")
+    sections = ["Start", "Tutorials", "How-to", "Concepts", "Reference", "Evidence", "Project"]
+    links = re.findall(r'<a class="nav-link[^>]*>\s*([\w-]+)\s*</a>', page)
+    assert links[: len(sections)] == sections
 
 
 def test_the_reference_has_every_public_name_and_command(site: Path) -> None:

@@ -12,7 +12,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RUNNER = Path(__file__).with_name("run_page.py")
-PAGES = sorted([*(ROOT / "docs/tutorials").glob("*.md"), *(ROOT / "docs/how-to").glob("*.md")])
+FOLDERS = [ROOT / "docs" / name for name in ("tutorials", "how-to")]
+PAGES = sorted(
+    page for folder in FOLDERS for page in folder.glob("*.md") if page.name != "index.md"
+)
 
 
 def run(page: Path, folder: Path) -> subprocess.CompletedProcess[str]:
