@@ -178,11 +178,11 @@ def first_line(rows: Rows) -> str:
     failed = [(claim, told) for claim, told in found if not told.holds]
     if not found:
         return "No exhibit has rows yet."
-    told = "; ".join(f"“{claim.text}” ({verdict.numbers})" for claim, verdict in failed)
+    told = " ".join(f"“{claim.text}”: {verdict.numbers}." for claim, verdict in failed)
     head = f"**At small scale {len(failed)} of {len(found)} claims of the paper do not hold"
     own = OWN.look(rows)
     tail = f" Our default, GEX(): {own.numbers}." if own is not None else ""
-    return f"{head}**{': ' if failed else ''}{told}.{tail}"
+    return f"{head}.**{' ' if failed else ''}{told}{tail}"
 
 
 def table(rows: Rows) -> str:

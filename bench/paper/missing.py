@@ -52,7 +52,7 @@ def not_run(rows: Mapping[str, list[Row]]) -> str:
         for name, part in rows.items()
         if (found := len({row["seed"] for row in part})) < (wanted := wanted_of(name))
     ]
-    told = f"\n- Seeds: {', '.join(short)}." if short else ""
+    told = "".join(f"\n- {line}." for line in short)
     cost = sum(row.get("cpu", 0.0) for part in rows.values() for row in part)
     return f"""\
 No GPU was at hand, and the data of the paper were not. This command runs everything as published:
