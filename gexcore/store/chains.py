@@ -40,7 +40,6 @@ from gexcore.store.record import (
     opened,
     row_digest,
     sealed,
-    told_of,
 )
 from gexcore.store.table import Rows
 
@@ -159,7 +158,7 @@ class ChainStore:
                 for row, digest in sorted(record.kept.items())
             ]
             state = self._state(record.state_file, record.state, chain) if record.state else None
-            result = ChainResult(chain, losses, test_losses, kept, record.points())
+            result = ChainResult(chain, losses, test_losses, kept, record.snapshots)
             return Position(result, state, complete=record.state is None)
 
     def save(self, position: Position) -> None:
@@ -176,8 +175,7 @@ class ChainStore:
     def _commit(self, result: ChainResult, state: Any) -> None:
         chain = result.chain
         before = self._records.get(chain, Record(chain))
-        snapshots = [told_of(snapshot) for snapshot in result.snapshots]
-        record = Record(chain, snapshots, [*before.losses], [*before.test_losses])
+        record = Record(chain, [*result.snapshots], [*before.losses], [*before.test_losses])
         for name, rows, digests in (
             ("losses", result.losses, record.losses),
             ("test_losses", result.test_losses, record.test_losses),

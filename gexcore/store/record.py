@@ -16,9 +16,6 @@ from gexcore.ensembles.chain import Snapshot
 from gexcore.ensembles.thermostat import Status
 from gexcore.errors import StoreError
 
-Told = tuple[float, float, float, str, bool, bool, float]
-"""What is stored of a `Snapshot`, but for where it stands."""
-
 
 @dataclass(frozen=True)
 class Record:
@@ -27,7 +24,7 @@ class Record:
     Parameters
     ----------
     chain : int
-    snapshots : list of (lr, skill, mean loss, status, warmup, measured, error)
+    snapshots : list of Snapshot
     losses, test_losses : list of str
         SHA-256 of each member's row.
     kept : dict
@@ -37,7 +34,7 @@ class Record:
     """
 
     chain: int
-    snapshots: list[Told] = field(default_factory=list)
+    snapshots: list[Snapshot] = field(default_factory=list)
     losses: list[str] = field(default_factory=list)
     test_losses: list[str] = field(default_factory=list)
     kept: dict[int, str] = field(default_factory=dict)
@@ -46,7 +43,7 @@ class Record:
     @property
     def members(self) -> list[int]:
         """Numbers of the snapshots that are members."""
-        return [number for number, snapshot in enumerate(self.snapshots) if snapshot[3] == "member"]
+        return [snapshot.number for snapshot in self.snapshots if snapshot.status == "member"]
 
     @property
     def state_file(self) -> str:
@@ -61,25 +58,11 @@ class Record:
             *([self.state_file] if self.state else []),
         }
 
-    def points(self) -> list[Snapshot]:
-        """The snapshots of the chain."""
-        statuses: dict[str, Status] = {status: status for status in get_args(Status)}
-        return [
-            Snapshot(self.chain, number, lr, skill, loss, statuses[status], warmup, measured, error)
-            for number, (lr, skill, loss, status, warmup, measured, error) in enumerate(
-                self.snapshots
-            )
-        ]
-
     def encoded(self) -> bytes:
         """The stored form of the record, with its own digest."""
-        return sealed(asdict(self))
-
-
-def told_of(snapshot: Snapshot) -> Told:
-    """The stored form of a snapshot."""
-    s = snapshot
-    return s.lr, s.skill, s.mean_loss, str(s.status), s.warmup, s.measured, s.error
+        # the places of chain and number say what they are
+        rows = [snapshot[2:] for snapshot in self.snapshots]
+        return sealed({**asdict(self), "snapshots": rows})
 
 
 def name_of(chain: int) -> str:
@@ -111,10 +94,7 @@ def decoded(content: bytes, chain: int, where: str) -> Record:
         parts = opened(content)
         record = Record(
             parts["chain"],
-            [
-                (lr, skill, loss, status, warmups, all_, error)
-                for lr, skill, loss, status, warmups, all_, error in parts["snapshots"]
-            ],
+            [Snapshot(chain, number, *row) for number, row in enumerate(parts["snapshots"])],
             parts["losses"],
             parts["test_losses"],
             {int(row): digest for row, digest in parts["kept"].items()},
@@ -122,7 +102,8 @@ def decoded(content: bytes, chain: int, where: str) -> Record:
         )
         if record.chain != chain or len(record.losses) != len(record.members):
             raise ValueError
-        record.points()
+        if any(snapshot.status not in get_args(Status) for snapshot in record.snapshots):
+            raise ValueError
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         msg = (
             f"{where}/checkpoints/{name} is damaged; put a copy back, or delete it to run chain "

@@ -184,14 +184,13 @@ class Rows:
     def describe(self, record: Record) -> None:
         """Fill in the coordinates of a chain's rows."""
         rows = slice(record.chain * self._most, record.chain * self._most + len(record.snapshots))
-        lr, skill, loss, status, *_ = zip(*record.snapshots, strict=True)
-        values: dict[str, Any] = {
-            "chain": np.full(len(lr), record.chain),
-            "snapshot": np.arange(len(lr)),
-            "status": [STATUSES.index(s) for s in status],
-            "lr": lr,
-            "skill": skill,
-            "mean_loss": loss,
+        values = {
+            "chain": [s.chain for s in record.snapshots],
+            "snapshot": [s.number for s in record.snapshots],
+            "status": [STATUSES.index(s.status) for s in record.snapshots],
+            "lr": [s.lr for s in record.snapshots],
+            "skill": [s.skill for s in record.snapshots],
+            "mean_loss": [s.mean_loss for s in record.snapshots],
         }
         for name, column in values.items():
             self._array(name)[rows] = np.asarray(column, COORDINATES[name])

@@ -20,6 +20,7 @@ import xarray as xr
 
 import gexcore as gx
 from gexcore.backend.data import ArrayDataset
+from gexcore.ensembles.chain import Snapshot
 from gexcore.errors import MissingCapabilityError, StoreError, StoreMismatchError
 from gexcore.store import chains as chains_module
 from gexcore.store import merge_stores
@@ -342,14 +343,16 @@ def test_metadata_of_another_array_are_told(
 
 def test_a_record_comes_back_as_it_was() -> None:
     snapshots = [
-        (0.1 * k, 1 / 3, 1e300, "member" if k % 2 else "cold", k < 4, True, 0.5) for k in range(30)
+        Snapshot(3, k, 0.1 * k, 1 / 3, 1e300, "member" if k % 2 else "cold", k < 4, True, 0.5)
+        for k in range(30)
     ]
     rows = ["d"] * 15
     record = Record(3, snapshots, rows, rows, {row: str(row) for row in (0, 2, 10, 14)}, "s")
     assert decoded(record.encoded(), 3, "here") == record
-    unknown = Record(3, [(0.1, float("nan"), float("inf"), "diverged", False, False, 0.0)])
+    lost = Snapshot(3, 0, 0.1, float("nan"), float("inf"), "diverged", False, False, 0.0)
+    unknown = Record(3, [lost])
     (back,) = decoded(unknown.encoded(), 3, "here").snapshots
-    assert str(back) == "(0.1, nan, inf, 'diverged', False, False, 0.0)"
+    assert str(back) == str(lost)
     for other in (record.encoded().replace(b"0.1", b"0.2"), record.encoded()[:-9], b"[]", b""):
         with pytest.raises(StoreError, match="damaged"):
             decoded(other, 3, "here")
