@@ -2,16 +2,22 @@
 
     python -m bench.studies.retraining --data FOLDER [--problems digits_clean,…] [--out rows.jsonl]
 
+`--peers` adds EK-FAC, TRAK and exact Gauss-Newton: see `bench.studies.retraining_peers`.
+
 Networks are trained on random halves of the data, and without the samples that a method names. The
 settings of `GEX.for_influence` were chosen on the problems of `CHOSEN_ON` and are frozen for the
-others. MNIST is read from FOLDER. Prints one line per method as it finishes, then the tables.
+others. MNIST and TREC are read from FOLDER. Prints one line per method as it finishes, then tables.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
+import functools
+import itertools
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,21 +30,19 @@ from bench.studies.retraining_problems import CHOSEN_ON, NAMES, Problem, load, n
 from bench.studies.rows import Row, parser, read, written
 from bench.studies.tables import groups, markdown
 from gexcore.deviations.outputs import output
+from gexcore.deviations.weights import COLD_STRENGTH
+from gexcore.errors import GexError
 from gexcore.retraining import Brittleness, Outcomes, lds
 
 SUBSETS, SEEDS = 60, 4
 REMOVED, TESTS, REMOVAL_SEEDS = 30, 30, 2
+LARGEST_BROKEN = 2000
 CHECKPOINTS = 5
-STRENGTHS = (0.1, 0.3, 1.0)
-BROKEN_BY = (
-    "`GEX()` as is, E[ΔΔ']",
-    "`GEX()` centred",
-    "`GEX.for_influence(100)`",
-    "`GEX.for_influence(400)`",
-    "gradient dot product",
-    "cosine of features, same label",
-)
-"""Methods whose proponents are removed. It costs most of the study."""
+STRENGTHS = (0.01, 0.03, 0.1, 0.3)
+TRAK_STRENGTHS = (0.0, 10.0, 100.0, 1000.0)
+UNBROKEN = ("λ", "(50)", "(200)", "centred", "TracInRP", "dattri", "LastLayer")
+"""Methods, by a part of their names, whose proponents are not removed. It costs most of the study.
+"""
 
 Found = tuple[NDArray[np.float64], float]
 
@@ -82,16 +86,19 @@ def methods(model: Model) -> Iterator[tuple[str, Callable[[], Found]]]:
             kept[name] = model.fit(method)
         return view(kept[name]).influence(), kept[name].run.passes.epochs(n)
 
-    yield "`GEX()` as is, E[ΔΔ']", lambda: of("gex", gx.GEX())
+    yield "`GEX()`", lambda: of("gex", gx.GEX())
     yield (
-        "`GEX()` centred",
+        '`GEX(weights="mean")`, E[ΔΔ\']',
+        lambda: of("gex", gx.GEX(), lambda f: f.weighted("mean", center="checkpoint")),
+    )
+    yield (
+        '`GEX(weights="mean")` centred',
         lambda: of("gex", gx.GEX(), lambda f: f.weighted("mean", center="ensemble")),
     )
-    yield "`GEX()` ridge", lambda: of("gex", gx.GEX(), lambda f: f.weighted(center="ensemble"))
     for budget in (50, 100, 200, 400):
         ridge = gx.GEX.for_influence(budget=budget)
-        for strength in STRENGTHS if p.name in CHOSEN_ON else (0.3,):
-            told = "" if strength == 0.3 else f", λ = {strength:g}"
+        for strength in STRENGTHS if p.name in CHOSEN_ON else (COLD_STRENGTH,):
+            told = "" if strength == COLD_STRENGTH else f", λ = {strength:g}"
             yield (
                 f"`GEX.for_influence({budget})`{told}",
                 lambda budget=budget, ridge=ridge, strength=strength: of(  # type: ignore[misc]
@@ -103,20 +110,56 @@ def methods(model: Model) -> Iterator[tuple[str, Callable[[], Found]]]:
         f"`TracIn`, {CHECKPOINTS} checkpoints",
         lambda: of("tracin", gx.TracIn(checkpoints=model.checkpoints)),
     )
+    yield (
+        "`TracInRP`, 5 checkpoints",
+        lambda: of("tracinrp", gx.TracInRP(checkpoints=model.checkpoints)),
+    )
     yield "`Arnoldi()`", lambda: of("arnoldi", gx.Arnoldi())
+    yield (
+        "`LastLayer(IF(damping=0.1))`",
+        lambda: of("last", gx.LastLayer(gx.IF(damping=0.1))),
+    )
     yield "cosine of features, same label", lambda: cosine(model)
 
 
-def run(problem: Problem) -> Iterator[Row]:
-    """One row per method."""
+def peers(model: Model, outcomes: Outcomes) -> Iterator[tuple[str, Callable[[], Found]]]:
+    """Estimators of other libraries. Dampings and ridges are the best on the trainings."""
+    from bench.studies import retraining_peers as others
+
+    p = model.problem
+    net = functools.partial(copy.deepcopy, model.net)
+
+    def best(found: Iterable[Found]) -> Found:
+        return max(found, key=lambda each: lds(each[0], outcomes).mean)
+
+    yield "EK-FAC (kronfluence)", lambda: others.kronfluence(p, net())
+    if not p.is_image:
+        yield "EK-FAC (dattri)", lambda: others.dattri(p, net())
+    if p.loss == "cross_entropy":
+        yield "TRAK (traker)", lambda: others.trak(p, net(), 0.0)
+        yield (
+            "TRAK (traker), best ridge",
+            lambda: best(others.trak(p, net(), strength) for strength in TRAK_STRENGTHS),
+        )
+    if len(p.x) <= 2000:
+        yield (
+            "Gauss-Newton, best damping",
+            lambda: best(found for _, found in others.gauss_newton(p, net())),
+        )
+
+
+def run(problem: Problem, with_peers: bool) -> Iterator[Row]:
+    """One row per method. A method that cannot run on the problem is told and left out."""
     n, rng = len(problem.x), np.random.default_rng(1)
     epochs = [round(problem.epochs * (i + 1) / CHECKPOINTS) for i in range(CHECKPOINTS)]
     _, states, checkpoints = trained(problem, [np.arange(n)], [0], checkpoints=epochs)
     model = Model(problem, network(problem), [])
     model.net.load_state_dict(states[0])
+    model.net.eval()
     for checkpoint in checkpoints:
         net = network(problem)
         net.load_state_dict(checkpoint)
+        net.eval()
         model.checkpoints.append(net)
     masks = np.zeros((SUBSETS, n), bool)
     for mask in masks:
@@ -128,11 +171,18 @@ def run(problem: Problem) -> Iterator[Row]:
     kind: Any = "margin" if problem.loss == "cross_entropy" else "root"
     outputs = output(trained(problem, parts, seeds)[0], kind).reshape(SEEDS, SUBSETS, -1)
     outcomes = Outcomes(masks, outputs)
-    whole = _averaged(problem, [np.arange(n)], kind)[0, :TESTS]
-    random = _removed(problem, [rng.permutation(n)[:REMOVED] for _ in range(TESTS)], kind)
-    for name, method in methods(model):
+    breaks = n <= LARGEST_BROKEN
+    if breaks:
+        whole = _averaged(problem, [np.arange(n)], kind)[0, :TESTS]
+        random = _removed(problem, [rng.permutation(n)[:REMOVED] for _ in range(TESTS)], kind)
+    everything = itertools.chain(methods(model), peers(model, outcomes) if with_peers else ())
+    for name, method in everything:
         started = time.process_time()
-        influence, cost = method()
+        try:
+            influence, cost = method()
+        except GexError as error:
+            print(f"{problem.name}: {name} is left out: {error}", file=sys.stderr)
+            continue
         seconds = time.process_time() - started
         agreement = lds(influence, outcomes)
         row = {
@@ -144,7 +194,7 @@ def run(problem: Problem) -> Iterator[Row]:
             "ceiling": round(agreement.ceiling, 3),
             "seconds": round(seconds, 1),
         }
-        if name in BROKEN_BY:
+        if breaks and not any(part in name for part in UNBROKEN):
             top = np.argsort(-influence[:TESTS], axis=1, kind="stable")[:, :REMOVED]
             broken = Brittleness(whole, _removed(problem, list(top), kind), random)
             row |= {
@@ -174,17 +224,22 @@ def table(rows: list[Row]) -> str:
     ceilings = {row["problem"]: row["ceiling"] for row in rows}
     random = {row["problem"]: row["random_drop"] for row in rows if "random_drop" in row}
     chosen = [row for row in rows if "for_influence" in row["method"]]
+    shown = [row for row in rows if "λ" not in row["method"]]
     parts = [
         "Linear datamodeling score ± standard error over test samples. Cost is in forward passes "
         f"over the data. Ceilings: {_listed(ceilings)}.",
-        _by_problem([row for row in rows if "λ" not in row["method"]], _score),
-        f"Brittleness: fall of the output when {REMOVED} proponents are removed, ± standard error, "
-        "and the share of right predictions that change. Random samples instead: "
-        f"{_listed(random)}.",
-        _by_problem([row for row in rows if "drop" in row], _fall),
-        "Strength λ of the ridge on the problems on which it was chosen (no λ is 0.3):",
+        _by_problem(shown, _score),
+        f"Strength λ of the ridge where it was chosen (no λ is {COLD_STRENGTH}):",
         _by_problem([row for row in chosen if row["problem"] in CHOSEN_ON], _score),
     ]
+    broken = [row for row in rows if "drop" in row]
+    if broken:
+        parts += [
+            f"Brittleness: fall of the output when {REMOVED} proponents are removed, ± standard "
+            "error, and the share of right predictions that change. Random samples instead: "
+            f"{_listed(random)}.",
+            _by_problem(broken, _fall),
+        ]
     return "\n\n".join(parts)
 
 
@@ -222,7 +277,7 @@ def _by_problem(rows: list[Row], cell: Callable[[Row], str]) -> str:
     lines = []
     for (name,), part in groups(rows, "method").items():
         found = {row["problem"]: row for row in part}
-        costs = sorted({round(row["cost"]) for row in part})
+        costs = sorted({round(row["cost"]) for row in part if row["problem"] in problems})
         cost = f"{costs[0]}" if len(costs) == 1 else f"{costs[0]} – {costs[-1]}"
         shown = [cell(found[p]) if p in found else "–" for p in problems]
         lines.append([str(name), cost, *shown])
@@ -242,6 +297,7 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--data", type=Path)
     arguments.add_argument("--plot", type=Path, help="draw score against cost into this SVG file")
+    arguments.add_argument("--peers", action="store_true", help="measure other libraries too")
     arguments.add_argument("--problems", default=",".join(NAMES))
     given: argparse.Namespace = arguments.parse_args()
     if given.table:
@@ -249,7 +305,9 @@ def main() -> None:
     else:
         torch.set_num_threads(1)
         names = given.problems.split(",")
-        rows = written((row for name in names for row in run(load(name, given.data))), given.out)
+        rows = written(
+            (row for name in names for row in run(load(name, given.data), given.peers)), given.out
+        )
     if given.plot:
         plot(rows, given.plot)
     print(table(rows))

@@ -197,7 +197,7 @@ def _check_members(table: LossTable) -> None:
     if len(table) < LEAST_MEMBERS:
         raise InvalidSettingError(
             f"the run has {len(table)} members, and a ridge needs at least {LEAST_MEMBERS}; give "
-            "more snapshots, restarts or budget"
+            "more snapshots, restarts or budget, or ask weighted('mean', center='checkpoint')"
         )
     if np.isnan(table.losses).any():
         raise InvalidSettingError(

@@ -14,7 +14,10 @@ from array_api_compat import array_namespace, device
 from gexcore.backend.protocols import Array
 
 STRENGTH = 0.3
-"""Strength λ of the ridge. From 0.1 to 1 its choice matters little."""
+"""Strength λ of the ridge for members of any run. From 0.1 to 1 its choice matters little."""
+
+COLD_STRENGTH = 0.03
+"""Strength λ for members that are one step away from an anchor."""
 
 
 def centring(groups: Array, count: int, like: Array) -> Array:

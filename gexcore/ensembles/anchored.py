@@ -1,4 +1,4 @@
-"""The anchored ensemble: many short cold runs from a few points near θ*."""
+"""The anchored ensemble: many short cold runs from a point near θ*."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gexcore.ensembles.budget import Budget, Limit, limits, planned_passes
 from gexcore.ensembles.drawing import check_storable, draw
 from gexcore.ensembles.drawn import Drawn
 from gexcore.ensembles.plan import Constant, Plan
-from gexcore.ensembles.resolve import USER_BATCH_SIZE, decay_of
+from gexcore.ensembles.resolve import USER_BATCH_SIZE
 from gexcore.ensembles.storage import Store
 from gexcore.ensembles.thermostat import After, Chunk, Decision, Reading
 from gexcore.errors import InvalidSettingError
@@ -24,14 +24,18 @@ from gexcore.settings import Auto, check_count, check_number
 BUDGET = 100.0
 """Forward passes over the data that "auto" may cost."""
 
-ANCHORS = 4
-"""Anchors, as long as a budget pays for `LEAST_RESTARTS` members from each."""
+WEIGHT_DECAY = 0.03
+"""Weight decay on the way to an anchor. It lifts the losses of samples that are fitted well."""
 
 LEAST_RESTARTS = 8
-"""Members from each anchor, at the least. A budget that pays for fewer pays for no anchor."""
+"""Members from an anchor, at the least. A budget that pays for fewer pays for no anchor."""
 
-MOST_RESTARTS = 512
+MOST_RESTARTS = 2048
 """Members from each anchor, at the most."""
+
+
+LEAST_IN_BATCH, MOST_IN_BATCH = 16, 64
+"""Samples of a step. With few samples a large batch would leave members alike, and cost much."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +66,11 @@ class AnchoredPlan(Plan):
         return subset_order(
             samples, self.batch_size, size=size, steps=self.steps, seed=self.seed, chain=chain
         )
+
+
+def batch_of(samples: int) -> int:
+    """Samples of a step, for so many samples."""
+    return min(samples, MOST_IN_BATCH, max(LEAST_IN_BATCH, samples // 16))
 
 
 def part_size(samples: int, share: float) -> int:
@@ -110,15 +119,15 @@ class ColdRestarts:
 class Anchored:
     """The anchored ensemble: members for a ridge, which predicts retraining.
 
-    A few anchors decay from θ* in about 60 steps. From each anchor many members take a few cold
-    steps. The members are many, close to the model and nearly independent, as a ridge over members
+    An anchor decays from θ* in 30 steps. From there each member takes one step, on its own batch.
+    The members are many, close to the model and nearly independent, as a ridge over members
     needs them. Their mean loss says little about wrong labels: see `gexcore.Geometric` for that.
 
     Parameters
     ----------
     anchors : int or "auto"
-        Number of anchors: 4. A small budget pays for fewer. The smallest pays for none, and
-        members then start from θ*.
+        Number of anchors. "auto" is 1, or none if the budget is small: members then start from
+        θ*. A few anchors can run on several workers, and predict a little worse at equal cost.
     restarts : int or "auto"
         Members from each anchor. "auto" spends the budget.
     anchor_steps, steps : int
@@ -128,9 +137,9 @@ class Anchored:
     momentum : float
         Momentum of SGD.
     weight_decay : "auto" or float
-        Weight decay of all steps. "auto" is 0.25 ÷ batch size.
-    batch_size : int
-        Samples of a step, at most the number of samples.
+        Weight decay of all steps. "auto" is 0.03.
+    batch_size : "auto" or int
+        Samples of a step. "auto" is 64, or a sixteenth of the samples if they are few.
     subset : float, optional
         Share of the samples that each member sees. Members then start from θ*, and there is no
         anchor. Worth its price from about 500 forward passes on, with `steps=120` and `lr=0.05`.
@@ -157,13 +166,13 @@ class Anchored:
 
     anchors: int | Auto = "auto"
     restarts: int | Auto = "auto"
-    anchor_steps: int = 60
+    anchor_steps: int = 30
     anchor_lr: float = 0.05
-    steps: int = 4
-    lr: float = 0.1
+    steps: int = 1
+    lr: float = 0.05
     momentum: float = 0.9
     weight_decay: float | Auto = "auto"
-    batch_size: int = 16
+    batch_size: int | Auto = "auto"
     subset: float | None = None
     budget: float | Budget | Auto = "auto"
     first_chain: int = 0
@@ -172,8 +181,8 @@ class Anchored:
     def __post_init__(self) -> None:
         for name in ("anchors", "restarts"):
             check_count(name, getattr(self, name))
-        for name in ("steps", "batch_size"):
-            check_count(name, getattr(self, name), auto=False)
+        check_count("steps", self.steps, auto=False)
+        check_count("batch_size", self.batch_size)
         for name in ("anchor_steps", "first_chain", "seed"):
             check_count(name, getattr(self, name), least=0, auto=False)
         for name in ("anchor_lr", "lr"):
@@ -196,10 +205,10 @@ class Anchored:
         return ()
 
     def optimizer_for(self, samples: int) -> Optimizer:
-        """Optimiser of the members over `samples` samples, to give to your own backend."""
+        """Optimiser of the members, whatever the number of samples, for your own backend."""
         decay = self.weight_decay
         if isinstance(decay, str):
-            decay = decay_of("sgd", samples, batch_size=min(self.batch_size, samples))
+            decay = WEIGHT_DECAY
         return Optimizer(name="sgd", momentum=self.momentum, weight_decay=decay)
 
     def plan(self, opened: Opened) -> AnchoredPlan:
@@ -212,7 +221,8 @@ class Anchored:
         """
         data, backend = opened.data, opened.backend
         seen = len(data) if self.subset is None else part_size(len(data), self.subset)
-        size = min(self.batch_size, len(data))
+        chosen = self.batch_size
+        size = batch_of(len(data)) if isinstance(chosen, str) else min(chosen, len(data))
         if size > seen:
             raise InvalidSettingError(
                 f"subset is {self.subset} of {len(data)} samples, fewer than a batch of {size}; "
@@ -285,7 +295,7 @@ class Anchored:
     def _preferred(self, size: int) -> Iterator[AnchoredPlan]:
         """Plans in the order of preference. The cheapest is last."""
         free = isinstance(self.anchors, str)
-        for count in range(ANCHORS, -1, -1) if isinstance(self.anchors, str) else [self.anchors]:
+        for count in (1, 0) if isinstance(self.anchors, str) else (self.anchors,):
             if not isinstance(self.restarts, str):
                 yield self._plan(count, self.restarts, size)
                 continue

@@ -13,6 +13,7 @@ from gexcore.backend.capabilities import CAPABILITIES, lacking
 from gexcore.backend.optimizer import Optimizer
 from gexcore.backend.protocols import SupportsSelection
 from gexcore.deviations.outputs import output_of
+from gexcore.deviations.weighting import Weighting, Weights
 from gexcore.ensembles.budget import Budget
 from gexcore.ensembles.drawn import Drawn
 from gexcore.ensembles.ensemble import Geometric
@@ -25,16 +26,19 @@ from gexcore.evaluation.opening import Opened
 from gexcore.evaluation.selection import Parameters
 from gexcore.influence.loss_influence import LossInfluence
 from gexcore.influence.record import Run, settings_of
-from gexcore.settings import Auto, check_count, check_number
+from gexcore.settings import Auto, check_choice, check_count, check_number
 from gexcore.store import Place, stored_at
+
+RIDGE = Weighting(weights="ridge", center="ensemble")
+"""Weights of members in `influence`, unless a run asks for the paper's mean."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GEX(EnsembleMethod[LossInfluence], Geometric):
-    """Mean product of loss deviations over a geometric ensemble (paper Eq. 10).
+    """Scores and influence from losses over a geometric ensemble (paper Eq. 10).
 
     The ensemble is `gexcore.Geometric`, or the one in `ensemble`. The deviation is
-    Δ = ℓ(z, ψ) − ℓ(z, θ*). All weights are equal. The defaults choose everything.
+    Δ = ℓ(z, ψ) − ℓ(z, θ*). The defaults choose everything.
 
     Parameters
     ----------
@@ -44,6 +48,9 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
     ensemble : Geometric or Relearning, optional
         Another ensemble. The settings above then have no effect, and must not be set. A backend
         that cannot relearn has the geometric ensemble instead, and `diagnose` says so.
+    weights : {"ridge", "mean"}
+        How members become `influence`. A ridge over members forecasts retraining better than a
+        mean. "mean" is the paper's E[ΔΔ']. No other score depends on it.
     floor : float
         Lower bound of the base loss in deviations.
     ceiling : "auto", float or None
@@ -70,6 +77,7 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
     """
 
     ensemble: Geometric | Relearning | None = None
+    weights: Weights = "ridge"
     floor: float = 0.0
     ceiling: float | Auto | None = "auto"
     keep: int = 8
@@ -77,6 +85,7 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_choice("weights", self.weights, ("ridge", "mean"))
         check_number("floor", self.floor)
         if self.ceiling != "auto" and self.ceiling is not None:
             check_number("ceiling", self.ceiling, least=self.floor, above=True)
@@ -114,7 +123,7 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
     def paper(cls, *, chains: int = 32, steps: int = 800, lr: float = 0.05, **settings: Any) -> GEX:
         """The setting of the paper: independent members by cosine runs from θ* (Appendix E)."""
         check_number("lr", lr, above=True)
-        defaults = {"weight_decay": 5e-4, "batch_size": 128, "ceiling": None}
+        defaults = {"weight_decay": 5e-4, "batch_size": 128, "ceiling": None, "weights": "mean"}
         recipe = {
             "chains": chains,
             "snapshots": 1,
@@ -163,6 +172,7 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
             members=drawn.members,
             clip=drawn.clip,
             output=output_of(given.seen, given.loss),
+            weighting=Weighting() if self.weights == "mean" else RIDGE,
             floor=self.floor,
             ceiling=self._ceiling(drawn),
             run=Run.drawn("GEX", settings_of(self), given, drawn),

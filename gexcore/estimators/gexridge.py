@@ -11,7 +11,7 @@ from gexcore.backend.capabilities import supports
 from gexcore.backend.protocols import SupportsParams, SupportsSelection, SupportsSerialization
 from gexcore.deviations.outputs import output_of
 from gexcore.deviations.weighting import LEAST_MEMBERS, Center, Weighting
-from gexcore.deviations.weights import STRENGTH
+from gexcore.deviations.weights import COLD_STRENGTH
 from gexcore.ensembles.anchored import Anchored, AnchoredPlan
 from gexcore.ensembles.recomputed import Recomputed
 from gexcore.errors import InvalidSettingError
@@ -40,7 +40,7 @@ class GEXRidge(EnsembleMethod[LossInfluence], Anchored):
     subset, budget, first_chain, seed
         Settings of the ensemble. See `gexcore.Anchored`.
     strength : float
-        Strength λ of the ridge, above 0. From 0.1 to 1 its choice matters little.
+        Strength λ of the ridge, above 0. Members near the model need a small one: 0.03.
     keep : int or "auto"
         Member states of each anchor in memory, for test data after the fit. "auto" keeps all
         members if they fit into 1 GB in single precision. Members that are not kept are computed
@@ -62,7 +62,7 @@ class GEXRidge(EnsembleMethod[LossInfluence], Anchored):
     (5, 60)
     """
 
-    strength: float = STRENGTH
+    strength: float = COLD_STRENGTH
     keep: int | Auto = "auto"
     parameters: Parameters = None
 

@@ -173,8 +173,9 @@ class Influence(Result):
     def mean_influence(self, test: Any = None) -> NDArray[np.float64]:
         """Influence on the mean loss of a test set (Appendix F.5), shape (samples,).
 
-        The paper expects negative values for wrong labels. In `GEX` the losses of members rise on
-        everything, so nearly all values are positive. Compare the values, not their signs.
+        The paper expects negative values for wrong labels. With the paper's mean the losses of
+        members rise on everything, so nearly all values are positive. Compare the values then, not
+        their signs.
 
         Parameters
         ----------

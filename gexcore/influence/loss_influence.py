@@ -21,6 +21,7 @@ from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.influence.check import Finding
 from gexcore.influence.diagnose import diagnose
 from gexcore.influence.flagged import flagged
+from gexcore.influence.measures import for_a_ridge
 from gexcore.influence.ranked import RankedInfluence
 from gexcore.influence.views import SAID
 
@@ -72,11 +73,9 @@ class LossInfluence(RankedInfluence):
     def _meaning(self) -> str:
         """What `influence` is, and what it is worth."""
         if self.weighting.is_papers:
-            return (
-                "E[Δ·Δ'], + = losses move together; it says little about retraining, "
-                "GEX.for_influence does"
-            )
-        return f"{self.weighting.weights} over members, + = training on z helps z'"
+            return "E[Δ·Δ'], + = losses move together; it says little about retraining"
+        better = "" if for_a_ridge(self) else "; GEX.for_influence forecasts retraining better"
+        return f"{self.weighting.weights} over members, + = training on z helps z'{better}"
 
     @property
     def threshold_on(self) -> str:

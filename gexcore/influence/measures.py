@@ -21,7 +21,7 @@ LEAST_OF_RARE = 5
 """Fewer samples of a class say nothing about it."""
 
 
-def _for_a_ridge(influence: Diagnosable) -> bool:
+def for_a_ridge(influence: Diagnosable) -> bool:
     return isinstance(influence.run.plan, AnchoredPlan)
 
 
@@ -37,7 +37,7 @@ def few(influence: Diagnosable) -> float:
 
 
 def cold(influence: Diagnosable) -> float:
-    if _for_a_ridge(influence):  # its members are cold on purpose
+    if for_a_ridge(influence):  # its members are cold on purpose
         return math.nan
     if _relearns(influence):  # its chains come back to the skill of the trained model
         return math.nan
@@ -144,8 +144,7 @@ def deciding_members(influence: Diagnosable) -> float:
 
 def shared_rise(influence: Diagnosable) -> float:
     """Share of E[Δ²] that is E[Δ]²: what all members share. NaN where nobody asks for influence."""
-    asked = influence.test_table is not None or not influence.weighting.is_papers
-    if not asked or _for_a_ridge(influence) or len(influence.table) < 2:
+    if influence.test_table is None or for_a_ridge(influence) or len(influence.table) < 2:
         return math.nan
     table = influence.table.bounded(influence.floor, influence.ceiling)
     with np.errstate(over="ignore", invalid="ignore"):

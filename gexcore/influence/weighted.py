@@ -15,10 +15,10 @@ from gexcore.deviations.ranking import Top
 from gexcore.deviations.table import LossTable, MemberTable
 from gexcore.deviations.uncertainty import mean_over_members
 from gexcore.deviations.weighting import Center, Weighting, Weights
-from gexcore.deviations.weights import STRENGTH
 from gexcore.ensembles.members import Members
 from gexcore.errors import InvalidSettingError
 from gexcore.influence.influence import Influence
+from gexcore.settings import Auto
 
 LEAST = 4
 """The least members whose relations a page shows."""
@@ -68,7 +68,7 @@ class WeightedInfluence(Influence):
         weights: Weights = "ridge",
         *,
         center: Center = "chains",
-        strength: float = STRENGTH,
+        strength: float | Auto = "auto",
     ) -> Self:
         """The same run with other weights in `influence` and all that follows from it.
 
@@ -82,8 +82,9 @@ class WeightedInfluence(Influence):
         center : {"chains", "ensemble", "checkpoint"}
             What deviations are from: the mean over each chain, over all members, or θ*. With
             "ensemble" a mean is the covariance of losses.
-        strength : float
-            Strength λ of the ridge, above 0.
+        strength : "auto" or float
+            Strength λ of the ridge, above 0. "auto" is that of the run: 0.03 for members of
+            `gexcore.GEX.for_influence`, and 0.3 for others.
 
         Raises
         ------
@@ -101,7 +102,8 @@ class WeightedInfluence(Influence):
         >>> found.weighted("ridge").influence().shape
         (60, 60)
         """
-        how = Weighting(weights=weights, center=center, strength=strength)
+        chosen = self.weighting.strength if isinstance(strength, str) else strength
+        how = Weighting(weights=weights, center=center, strength=chosen)
         return replace(self, weighting=how)
 
     def self_influence(

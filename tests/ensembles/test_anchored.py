@@ -17,7 +17,7 @@ from gexcore.evaluation.opening import opened
 from gexcore.store import chains as chains_module
 from gexcore_numpy import NumpyBackend
 
-SMALL = {"anchors": 2, "restarts": 4, "anchor_steps": 6}
+SMALL = {"anchors": 2, "restarts": 4, "anchor_steps": 6, "steps": 4, "lr": 0.1}
 
 
 def test_members_start_from_their_anchor_and_not_from_each_other(trained: Any) -> None:

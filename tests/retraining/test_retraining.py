@@ -47,9 +47,7 @@ def outcomes() -> Outcomes:
 def test_a_convex_model_is_predicted_and_a_wrong_sign_is_not(outcomes: Outcomes) -> None:
     model = train((X, Y), 0)
     exact = gx.IF(damping=0.01).fit(model, (X, Y), test=TEST, progress=False)
-    ridge = gx.GEXRidge(anchors=4, restarts=12, anchor_steps=10, steps=4, lr=0.3).fit(
-        model, (X, Y), test=TEST, progress=False
-    )
+    ridge = gx.GEXRidge(budget=100).fit(model, (X, Y), test=TEST, progress=False)
     assert lds(exact, outcomes).mean > 0.8
     found = lds(ridge, outcomes)
     assert found.mean > 0.7
