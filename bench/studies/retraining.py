@@ -36,11 +36,10 @@ from gexcore.retraining import Brittleness, Outcomes, lds
 
 SUBSETS, SEEDS = 60, 4
 REMOVED, TESTS, REMOVAL_SEEDS = 30, 30, 2
-LARGEST_BROKEN = 2000
 CHECKPOINTS = 5
 STRENGTHS = (0.01, 0.03, 0.1, 0.3)
 TRAK_STRENGTHS = (0.0, 10.0, 100.0, 1000.0)
-UNBROKEN = ("λ", "(50)", "(200)", "centred", "TracInRP", "dattri", "LastLayer")
+UNBROKEN = ("λ", "(50)", "(200)", "centred", "TracIn", "dattri", "LastLayer", "Arnoldi", "TRAK")
 """Methods, by a part of their names, whose proponents are not removed. It costs most of the study.
 """
 
@@ -148,7 +147,7 @@ def peers(model: Model, outcomes: Outcomes) -> Iterator[tuple[str, Callable[[], 
         )
 
 
-def run(problem: Problem, with_peers: bool) -> Iterator[Row]:
+def run(problem: Problem, *, with_peers: bool, breaks: bool) -> Iterator[Row]:
     """One row per method. A method that cannot run on the problem is told and left out."""
     n, rng = len(problem.x), np.random.default_rng(1)
     epochs = [round(problem.epochs * (i + 1) / CHECKPOINTS) for i in range(CHECKPOINTS)]
@@ -171,7 +170,6 @@ def run(problem: Problem, with_peers: bool) -> Iterator[Row]:
     kind: Any = "margin" if problem.loss == "cross_entropy" else "root"
     outputs = output(trained(problem, parts, seeds)[0], kind).reshape(SEEDS, SUBSETS, -1)
     outcomes = Outcomes(masks, outputs)
-    breaks = n <= LARGEST_BROKEN
     if breaks:
         whole = _averaged(problem, [np.arange(n)], kind)[0, :TESTS]
         random = _removed(problem, [rng.permutation(n)[:REMOVED] for _ in range(TESTS)], kind)
@@ -298,16 +296,17 @@ def main() -> None:
     arguments.add_argument("--data", type=Path)
     arguments.add_argument("--plot", type=Path, help="draw score against cost into this SVG file")
     arguments.add_argument("--peers", action="store_true", help="measure other libraries too")
+    arguments.add_argument("--no-removal", action="store_true", help="leave brittleness out")
     arguments.add_argument("--problems", default=",".join(NAMES))
     given: argparse.Namespace = arguments.parse_args()
     if given.table:
         rows = read(given.table)
     else:
         torch.set_num_threads(1)
-        names = given.problems.split(",")
-        rows = written(
-            (row for name in names for row in run(load(name, given.data), given.peers)), given.out
-        )
+        problems = [load(name, given.data) for name in given.problems.split(",")]
+        breaks = not given.no_removal
+        found = (run(each, with_peers=given.peers, breaks=breaks) for each in problems)
+        rows = written(itertools.chain.from_iterable(found), given.out)
     if given.plot:
         plot(rows, given.plot)
     print(table(rows))

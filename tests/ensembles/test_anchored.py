@@ -138,4 +138,4 @@ def test_wrong_settings_are_refused(trained: Any, settings: Any, told: str) -> N
 
 def test_members_without_finite_losses_are_left_out(trained: Any) -> None:
     with np.errstate(all="ignore"), pytest.raises(AllMembersDivergedError):
-        gx.GEXRidge(**SMALL, lr=1e200).fit(trained.model, trained.data, progress=False)
+        gx.GEXRidge(**SMALL | {"lr": 1e200}).fit(trained.model, trained.data, progress=False)

@@ -16,7 +16,7 @@ from gexcore.ensembles.budget import Limit, planned_passes
 from gexcore.ensembles.plan import Plan
 from gexcore.ensembles.resolve import settle
 from gexcore.ensembles.thermostat import OpenLoop, Thermostat
-from gexcore.errors import MissingCapabilityError
+from gexcore.errors import InvalidSettingError, MissingCapabilityError
 from gexcore.evaluation.first_look import first_look
 from gexcore_numpy import MLP, NumpyBackend
 
@@ -228,7 +228,8 @@ def test_deviations_are_of_losses_bounded_by_the_clip_where_it_is_known(trained:
     assert found.losses.max() > found.clip
     bounded = np.minimum(found.losses, found.clip) - np.minimum(found.base_losses, found.clip)
     np.testing.assert_allclose(found.deviations(), bounded)
-    np.testing.assert_allclose(np.diag(found.influence()), found.self_influence())
+    mean = found.weighted("mean", center="checkpoint")
+    np.testing.assert_allclose(np.diag(mean.influence()), found.self_influence())
     for given, ceiling in [(0.5, 0.5), (None, np.inf)]:
         other = fit(trained.model, trained.data, settings={**hot, "ceiling": given})
         np.testing.assert_allclose(other.self_influence(), found.self_influence(ceiling=ceiling))
@@ -279,3 +280,32 @@ def test_wrong_labels_that_were_memorised_are_found_where_plain_loss_fails(train
 
     assert precision(found.checkpoint_losses) <= 0.35
     assert precision(found.suspicion()) >= precision(found.checkpoint_losses) + 0.2
+
+
+def test_influence_is_a_ridge_unless_the_papers_mean_is_asked(trained: Any) -> None:
+    test = trained.x[:5] + 0.1, trained.y[:5]
+
+    def run(method: gx.GEX) -> gx.LossInfluence:
+        return method.fit(trained.model, trained.data, test=test, progress=False)
+
+    few = {"chains": 3, "snapshots": 2, "lr": 0.05, "steps_per_snapshot": 4}
+    ridge, mean = run(gx.GEX(**few)), run(gx.GEX(**few, weights="mean"))
+    np.testing.assert_array_equal(ridge.suspicion(), mean.suspicion())
+    np.testing.assert_array_equal(ridge.self_influence(), mean.self_influence())
+    wanted = ridge.weighted("ridge", center="ensemble").influence()
+    np.testing.assert_array_equal(ridge.influence(), wanted)
+    np.testing.assert_array_equal(
+        mean.influence(), ridge.weighted("mean", center="checkpoint").influence()
+    )
+    assert not np.allclose(ridge.influence(), mean.influence())
+    for printed in (gx.GEX.paper(chains=3, steps=5), gx.GEX.public_code(steps=5, chains=2)):
+        found = run(printed)
+        tests = found.test_table
+        assert tests is not None
+        given = tests.bounded(found.floor, found.ceiling).block(0, 5)
+        product = given.T @ found.deviations() / len(found.table)
+        np.testing.assert_allclose(found.influence(), product)
+    with pytest.raises(InvalidSettingError, match="weights"):
+        gx.GEX(weights="median")
+    with pytest.raises(InvalidSettingError, match=r"a ridge needs at least 3.*weighted\('mean'"):
+        run(gx.GEX(**{**few, "chains": 1})).influence()

@@ -23,7 +23,7 @@ COLD = {**CHAINS, "lr": "auto", "snapshots": 1, "weight_decay": 0.0}
 def methods(model: MLP) -> dict[str, Any]:
     """One of each that is a mean over members."""
     return {
-        "GEX": gx.GEX(**CHAINS),
+        "GEX": gx.GEX(**CHAINS, weights="mean"),
         "GEXLin": gx.GEXLin(**CHAINS),
         "IF": gx.IF(damping=0.05),
         "Arnoldi": gx.Arnoldi(iterations=12, rank=6),
@@ -34,7 +34,7 @@ def methods(model: MLP) -> dict[str, Any]:
         "Laplace": gx.Laplace(samples=5),
         "Laplace, full": gx.Laplace(structure="full", damping=0.6, samples=5),
         "last layer": gx.LastLayer(gx.IF(damping=0.1)),
-        "last layer of GEX": gx.LastLayer(gx.GEX(**CHAINS)),
+        "last layer of GEX": gx.LastLayer(gx.GEX(**CHAINS, weights="mean")),
     }
 
 

@@ -3,6 +3,7 @@ kept states."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,11 @@ def test_new_data_of_the_fit_and_later_ones_give_the_same(
     given_model = request.getfixturevalue(fixture)
     found = fit(given_model.model, given_model.data, test=new_data, scoring="evaluated")
     assert found.influence().shape == (6, 96)
-    np.testing.assert_array_equal(found.influence(new_data), found.influence())
+    np.testing.assert_allclose(found.influence(new_data), found.influence(), rtol=1e-9)
+    mean = found.weighted("mean", center="checkpoint")
+    np.testing.assert_array_equal(mean.influence(new_data), mean.influence())
     np.testing.assert_array_equal(
-        found.influence(given_model.data)[:, :5], found.influence(given_model.data)[:5].T
+        mean.influence(given_model.data)[:, :5], mean.influence(given_model.data)[:5].T
     )
 
 
@@ -49,7 +52,11 @@ def test_later_data_are_seen_by_the_kept_members_only(trained: Any, new_data: An
     assert tests is not None
     dev = found.deviations()[rows]
     dev_test = (tests.losses - tests.base_losses)[rows]
-    np.testing.assert_allclose(found.influence(new_data), dev_test.T @ dev / 4)
+    mean = found.weighted("mean", center="checkpoint")
+    np.testing.assert_allclose(mean.influence(new_data), dev_test.T @ dev / 4)
+    few = dataclasses.replace(found, table=found.table.select(rows), test_table=tests.select(rows))
+    np.testing.assert_allclose(found.influence(new_data), few.influence())
+    assert not np.allclose(found.influence(new_data), found.influence())
 
 
 @pytest.mark.parametrize("steps", [3, 12], ids=["rows with gaps", "rows without"])
@@ -65,6 +72,7 @@ def test_scoring_by_training_batches_evaluates_its_kept_members(
         scoring="training_batches",
         steps_per_snapshot=steps,
         keep=2,
+        weights="mean",
     )
     assert bool(np.isnan(found.losses).any()) == (steps == 3)
     kept = found.members.evaluate(trained.data)
