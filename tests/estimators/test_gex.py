@@ -298,7 +298,10 @@ def test_influence_is_a_ridge_unless_the_papers_mean_is_asked(trained: Any) -> N
         mean.influence(), ridge.weighted("mean", center="checkpoint").influence()
     )
     assert not np.allclose(ridge.influence(), mean.influence())
-    for printed in (gx.GEX.paper(chains=3, steps=5), gx.GEX.public_code(steps=5, chains=2)):
+    for printed in (
+        gx.GEX.paper(chains=3, steps=5, batch_size=16),
+        gx.GEX.public_code(steps=5, chains=2, batch_size=16),
+    ):
         found = run(printed)
         tests = found.test_table
         assert tests is not None
