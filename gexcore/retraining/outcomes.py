@@ -119,7 +119,7 @@ def retrain_on(
     Raises
     ------
     InvalidModelError
-        If `train` fails, or gives equal models for two different parts.
+        If `train` fails, or gives equal models for different parts.
     InvalidSettingError
         If there is no part, or a part names a sample that does not exist.
     StoreError, StoreMismatchError
@@ -149,8 +149,7 @@ def retrain_on(
             found[number] = outputs
             if files is not None:
                 files.add(number, outputs)
-            if number < 2:
-                _check_told_apart(found, chosen)
+            _check_told_apart(found, chosen, number)
             bar.advance("")
     return np.stack([found[number] for number in range(total)]).reshape(seeds, len(chosen), -1)
 
@@ -221,14 +220,23 @@ class Outcomes:
         return cls(masks, retrain_on(parts, train=train, data=data, test=test, seed=seed, **how))
 
 
-def _check_told_apart(found: dict[int, Floats], parts: Sequence[Indices]) -> None:
-    """Refuse a training that does not depend on its samples."""
-    if not {0, 1} <= found.keys() or len(parts) < 2 or np.array_equal(parts[0], parts[1]):
-        return
-    if np.array_equal(found[0], found[1]):
+def _check_told_apart(found: dict[int, Floats], parts: Sequence[Indices], number: int) -> None:
+    """Refuse a training that does not depend on its samples, from whatever call on.
+
+    Some models are equal for two parts that differ in samples without effect. The first two parts
+    are random halves or the whole and a part of it, and three equal models are no chance.
+    """
+    own = parts[number % len(parts)]
+    alike = [
+        other
+        for other, outputs in found.items()
+        if np.array_equal(outputs, found[number])
+        and not np.array_equal(parts[other % len(parts)], own)
+    ]
+    if len(alike) > 1 or (alike and {number, *alike} == {0, 1}):
         raise InvalidModelError(
-            "train gave equal models for two different parts of the data; it must train on the "
-            "data that it is given"
+            f"train gave equal models for {len(alike) + 1} different parts of the data; it must "
+            "train on the data that it is given"
         )
 
 

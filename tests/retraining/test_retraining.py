@@ -103,7 +103,7 @@ def fails(data: Any, seed: int) -> MLP:
 @pytest.mark.parametrize(
     ("settings", "error", "told"),
     [
-        ({"train": ignores}, InvalidModelError, "equal models for two different parts"),
+        ({"train": ignores}, InvalidModelError, "equal models for 2 different parts"),
         ({"train": fails}, InvalidModelError, "no learning rate"),
         ({"share": 1.0}, InvalidSettingError, "60 of 60 samples"),
         ({"share": 1.5}, InvalidSettingError, "90 of 60 samples"),
@@ -145,3 +145,29 @@ def test_a_folder_of_trainings_on_other_data_is_refused(tmp_path: Path, other: A
     np.testing.assert_array_equal(retrain_on(parts, seeds=1, store=tmp_path, **HOW), first)
     with pytest.raises(StoreMismatchError, match="other data"):
         retrain_on(parts, seeds=1, store=tmp_path, **HOW | other)
+
+
+@pytest.mark.parametrize("threads", [None, 2])
+def test_a_training_that_ignores_its_data_later_is_refused(threads: int | None) -> None:
+    calls: list[int] = []
+
+    def tires(data: Any, seed: int) -> MLP:
+        calls.append(seed)
+        return train(data if len(calls) < 5 else (X, Y), seed)
+
+    with ThreadPoolExecutor(threads or 1) as pool:
+        executor = pool if threads else None
+        with pytest.raises(InvalidModelError, match="equal models for 3 different parts"):
+            Outcomes.of_subsets(**{**HOW, "train": tires}, subsets=9, seeds=1, executor=executor)
+    assert len(calls) >= 7
+
+
+def test_equal_models_for_two_later_parts_are_no_fault() -> None:
+    twice = [np.arange(40), np.arange(20, 60), np.arange(10, 50)]
+
+    def forgets(data: Any, seed: int) -> MLP:
+        return train((data[0][:30], data[1][:30]) if len(data[1]) == 39 else data, seed)
+
+    parts = [*twice, np.delete(np.arange(40), 35), np.delete(np.arange(40), 36)]
+    found = retrain_on(parts, **{**HOW, "train": forgets}, seeds=1)
+    np.testing.assert_array_equal(found[0, 3], found[0, 4])
