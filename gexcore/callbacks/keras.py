@@ -66,6 +66,7 @@ class KerasRecord(keras.callbacks.Callback):  # type: ignore[misc]
         self._probabilities = probabilities
         self._kept: Any = None
         self._labels: Any = None
+        self._step: Any = None
 
     @property
     def recorder(self) -> Any:
@@ -90,8 +91,7 @@ class KerasRecord(keras.callbacks.Callback):  # type: ignore[misc]
             raise InvalidSettingError(
                 "steps_per_execution is above 1, and each step is recorded; leave it at 1"
             )
-        self._size, computed = self._batches.size, model.compute_loss
-        self._original = computed
+        self._original = computed = model.compute_loss
 
         def compute_loss(
             x: Any = None,
@@ -110,28 +110,32 @@ class KerasRecord(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Choose the order of the epoch, before its first batch is read."""
         self._batches.shuffle(epoch)
+        if self._step is not None:
+            self._step.assign(0)
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Keep one batch.
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Read the outputs of the epoch, and end the epoch of the record.
 
         Raises
         ------
         InvalidDataError
             If ``fit`` trains on other batches than those of `data`.
         """
-        indices = self._batches.indices(batch)
-        outputs = self._kept.numpy()[: len(indices)]
-        if not np.array_equal(self._labels.numpy()[: len(indices)], self._batches.y[indices]):
+        steps, order = int(self._step.numpy()), self._batches.order
+        seen = order[: steps * self._batches.size]
+        outputs, labels = (
+            kept.numpy().reshape(-1, *kept.shape[2:])[: len(seen)]
+            for kept in (self._kept, self._labels)
+        )
+        wanted = self._batches.y[seen]
+        if steps > len(self._batches) or not np.array_equal(labels, wanted):
             raise InvalidDataError(
                 "fit trains on other batches than the record gives; call "
                 "fit(record.data, shuffle=False, callbacks=[record])"
             )
         if self._probabilities:
             outputs = np.log(np.maximum(outputs, np.finfo(outputs.dtype).tiny))
-        self.record.batch(indices, logits=outputs, labels=self._batches.y[indices])
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """End the epoch of the record."""
+        self.record.batch(seen, logits=outputs, labels=wanted)
         self.record.epoch(self.model.get_weights())
 
     def on_train_end(self, logs: Any = None) -> None:
@@ -140,16 +144,22 @@ class KerasRecord(keras.callbacks.Callback):  # type: ignore[misc]
         self.model.train_function = None
 
     def _keep(self, y: Any, outputs: Any) -> None:
+        """Keep what a step put out, in its own graph: the loop of Python does not wait for it."""
+        batches, size = len(self._batches), self._batches.size
         if self._kept is None:
             with tf.init_scope():
-                shape = (self._size, *outputs.shape[1:])
+                shape = (batches, size, *outputs.shape[1:])
                 self._kept = tf.Variable(tf.zeros(shape, outputs.dtype), trainable=False)
-                self._labels = tf.Variable(tf.zeros((self._size,), y.dtype), trainable=False)
-        rows = self._size - tf.shape(outputs)[0]
+                self._labels = tf.Variable(tf.zeros((batches, size), y.dtype), trainable=False)
+                self._step = tf.Variable(0, trainable=False)
+        outputs, y = outputs[:size], tf.reshape(y, [-1])[:size]  # larger batches are refused too
+        rows = size - tf.shape(outputs)[0]
         padded = tf.pad(outputs, [[0, rows], *[[0, 0]] * (len(outputs.shape) - 1)])
-        self._kept.assign(tf.ensure_shape(padded, self._kept.shape))
-        labels = tf.pad(tf.reshape(y, [-1]), [[0, rows]])
-        self._labels.assign(tf.ensure_shape(labels, self._labels.shape))
+        labels = tf.pad(y, [[0, rows]])
+        at = tf.minimum(self._step, batches - 1)[None]  # more batches are refused at the end
+        for kept, values in ((self._kept, padded), (self._labels, labels)):
+            kept.scatter_update(tf.IndexedSlices(tf.reshape(values, (1, *kept.shape[1:])), at))
+        self._step.assign_add(1)
 
 
 class _Batches:
@@ -169,12 +179,10 @@ class _Batches:
         found = tf.data.Dataset.zip((batches, arrays)).map(
             lambda at, given: (tf.gather(given[0], at), tf.gather(given[1], at))
         )
-        length = -(-len(self.y) // self.size)
-        return found.apply(tf.data.experimental.assert_cardinality(length)).prefetch(1)
+        return found.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(1)
 
-    def indices(self, batch: int) -> NDArray[np.intp]:
-        """Positions of the samples of a batch of this epoch."""
-        return self.order[batch * self.size : (batch + 1) * self.size]
+    def __len__(self) -> int:
+        return -(-len(self.y) // self.size)
 
     def shuffle(self, epoch: int) -> None:
         """Choose the order of an epoch."""

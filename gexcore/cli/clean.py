@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gexcore.cli.files import Columns
+from gexcore.cli.cleaned import writer
 from gexcore.cli.scored_folder import Scored, add_rate, add_scored, open_scored
 from gexcore.cli.text import add_json, print_json
 from gexcore.decisions.clean import RELABELLINGS, Cleaned, clean
 from gexcore.decisions.marks import read_marks
-from gexcore.decisions.targets import new_targets
 from gexcore.outputs.diff import diff
-from gexcore.outputs.tables import check_columns, check_frame, write_columns, write_frame
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 DESCRIPTION = (
     "Writes a new file with the data that `gexcore score` scored, its suspects relabelled or "
@@ -66,7 +63,8 @@ def add_output(parser: argparse.ArgumentParser) -> None:
         required=True,
         type=Path,
         help="a new file: .npz (x, y and the positions as index), and for tables .csv, .tsv, "
-        ".parquet or .jsonl, with the columns as they came",
+        ".parquet or .jsonl, with the columns as they came; for pictures and for a Hugging Face "
+        "dataset also a new folder",
     )
     parser.add_argument("--dry-run", action="store_true", help="only say what would change")
     add_json(parser)
@@ -90,17 +88,7 @@ def run(args: argparse.Namespace) -> None:
 
 def deliver(cleaned: Cleaned, scored: Scored, args: argparse.Namespace) -> None:
     """Print the changes, and write them unless this is a dry run."""
-    audit, samples = scored.audit, scored.samples
-    if args.out.suffix.lower() == ".npz" or samples.rows is None:
-        columns = cleaned_arrays(scored, cleaned, table=args.out.suffix.lower() != ".npz")
-        check_columns(args.out, columns)
-        write = partial(write_columns, args.out, columns)
-    else:
-        # a text file keeps its cells as they came; Parquet has types
-        typed = samples.frame if args.out.suffix.lower() == ".parquet" else None
-        frame = cleaned_table(samples.rows if typed is None else typed, scored, cleaned)
-        check_frame(args.out)
-        write = partial(write_frame, args.out, frame)
+    audit, write = scored.audit, writer(scored, cleaned, args.out)
     if not args.json:
         print(diff(cleaned, audit.labels, names=audit.names))
     if not args.dry_run:
@@ -136,43 +124,3 @@ def told(cleaned: Cleaned, scored: Scored, out: Path | None) -> dict[str, Any]:
         "changes": changes,
         "out": out and str(out),
     }
-
-
-def cleaned_arrays(scored: Scored, cleaned: Cleaned, *, table: bool) -> Columns:
-    """The kept samples with new targets: x and y, and in an archive their positions as index."""
-    kept, (x, y) = cleaned.indices, scored.data
-    names = scored.audit.names if scored.samples.y.dtype.kind in "iuf" else None
-    columns = {"x": x[kept], "y": new_targets(y, scored.audit.labels, cleaned, names=names)}
-    return columns if table else {**columns, "index": kept}
-
-
-def cleaned_table(rows: pd.DataFrame, scored: Scored, cleaned: Cleaned) -> pd.DataFrame:
-    """The kept rows with new targets. Only cells of relabelled samples differ.
-
-    Soft targets of a column ``label`` become the columns ``label_0``, ``label_1``, ….
-
-    Parameters
-    ----------
-    rows : DataFrame
-        All samples, one row each.
-    scored : Scored
-        The same samples, scored.
-    cleaned : Cleaned
-    """
-    samples, audit = scored.samples, scored.audit
-    label = samples.reading.label or "label"
-    targets = new_targets(samples.y, audit.labels, cleaned, names=audit.names)
-    frame = rows.iloc[cleaned.indices].reset_index(drop=True)
-    place = list(frame.columns).index(label)
-    if targets.ndim == 2:
-        frame = frame.drop(columns=label)
-        for k in range(targets.shape[1]):
-            frame.insert(place + k, f"{label}_{k}", targets[:, k])
-        return frame
-    changed = np.isin(cleaned.indices, cleaned.changed)
-    cells = frame[label].to_numpy(dtype=object)
-    new = targets.tolist()
-    as_text = all(isinstance(cell, str) for cell in cells)
-    cells[changed] = [str(new[i]) if as_text else new[i] for i in np.flatnonzero(changed).tolist()]
-    frame[label] = cells if as_text else np.array(cells.tolist())
-    return frame

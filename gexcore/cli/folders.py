@@ -50,7 +50,7 @@ def _by_class(folder: Path, reading: Reading) -> Samples:
     rows = pd.DataFrame({FILE_NAME: names, "label": [path.parent.name for path in files]})
     found = samples_of(rows, rows, Reading(label="label"), str(folder))
     x = pictures(files, reading.size)
-    return Samples(y=found.y, x=x, pictures=True, rows=rows, reading=reading)
+    return Samples(y=found.y, x=x, pictures=True, root=folder, rows=rows, reading=reading)
 
 
 def _described(folder: Path, reading: Reading) -> Samples:
@@ -62,7 +62,7 @@ def _described(folder: Path, reading: Reading) -> Samples:
     found = samples_of(rows, rows, reading, str(folder / METADATA))
     files = [folder / name for name in rows[FILE_NAME]]
     x = pictures(files, reading.size)
-    return Samples(y=found.y, x=x, pictures=True, rows=rows, reading=reading)
+    return Samples(y=found.y, x=x, pictures=True, root=folder, rows=rows, reading=reading)
 
 
 def pictures(files: list[Path], size: tuple[int, int] | None) -> NDArray[np.float32]:
@@ -152,6 +152,7 @@ def _hugging_face(folder: Path, reading: Reading) -> Samples:
         rows=found.rows,
         reading=reading,
         names=names,
+        dataset=dataset,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -61,6 +62,9 @@ class Samples:
         Names of the classes, where `y` holds their numbers.
     pictures : bool
         Whether `x` holds pictures, shape (samples, height, width, channels).
+    root : Path, or None
+        Folder of the pictures.
+    dataset : datasets.Dataset, or None
     """
 
     y: NDArray[Any]
@@ -70,6 +74,8 @@ class Samples:
     reading: Reading = field(default_factory=Reading)
     names: list[str] | None = None
     pictures: bool = False
+    root: Path | None = None
+    dataset: Any = None
 
     def __len__(self) -> int:
         return len(self.y)

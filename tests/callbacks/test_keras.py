@@ -65,11 +65,12 @@ def test_scores_equal_those_of_a_record_kept_by_hand(softmax):
         np.testing.assert_allclose(fits[0], fits[1], rtol=1e-3)
 
 
-def test_a_training_on_other_batches_is_refused():
+@pytest.mark.parametrize("size", [8, 16, 25])
+def test_a_training_on_other_batches_is_refused(size):
     x, y = problem()
     record = KerasRecord(x, y, batch_size=16)
     with pytest.raises(InvalidDataError, match=r"call fit\(record.data, shuffle=False"):
-        network().fit(x, y, epochs=1, batch_size=16, callbacks=[record], verbose=0)
+        network().fit(x, y, epochs=1, batch_size=size, callbacks=[record], verbose=0)
 
 
 def test_the_model_is_left_as_it_was():

@@ -331,6 +331,16 @@ def test_a_folder_of_pictures(tmp_path, run, monkeypatch, described):
     label_column = "shade" if described else "label"
     assert found.loc[int(worst["index"]), label_column] == "dark"
     assert (found[label_column] != given).sum() == 1
+    new = ("clean", "audit", "--relabel=argmax", "--rate", "0.03", "--out", "cleaned")
+    assert run(*new).code == 0
+    kept = sorted(p.relative_to("cleaned").as_posix() for p in Path("cleaned").glob("*/*.png"))
+    if described:
+        assert kept == names
+        assert pd.read_csv("cleaned/metadata.csv").equals(found)
+    else:
+        assert kept == sorted({*names, "dark/04.png"} - {"light/04.png"})
+        assert Path("cleaned/dark/04.png").read_bytes() == Path("shades/light/04.png").read_bytes()
+    assert sorted(p.relative_to("shades").as_posix() for p in Path("shades").glob("*/*")) == names
     Image.new("L", (9, 6)).save("shades/dark/wide.png")
     if not described:
         told = run(*command[:-1], "--out", "again").err
@@ -356,6 +366,28 @@ def test_a_hugging_face_dataset(tmp_path, run, monkeypatch, blobs):
     assert [r["label"] for r in rows_of("audit/scores.csv")] == [["left", "right"][i] for i in y]
     told = run(*command[:-1], "--out", "other", "--label", "nothing").err
     assert "--label nothing names no column of points" in told
+
+    rate = ("clean", "audit", "--relabel=argmax", "--rate", "0.025", "--out")
+    assert run(*rate, "cleaned").code == 0
+    cleaned = datasets.load_from_disk("cleaned")
+    assert cleaned.features["label"].names == ["left", "right"]
+    assert cleaned["point"][:] == x.tolist()
+    changed = np.flatnonzero(np.array(cleaned["label"]) != y)
+    assert set(changed) == {3, 17, 80}
+    assert [name for name in cleaned.column_names if name[:4] != "gex_"] == ["point", "label"]
+    assert set(np.array(cleaned["gex_suspicion"]).argsort()[-3:]) == {3, 17, 80}
+    suggested = np.array(cleaned["gex_suggested_label"])[changed]
+    assert suggested.tolist() == (1 - y[changed]).tolist()
+    refused = run(*rate, "cleaned")
+    assert refused.code == 2
+    assert "cleaned exists, and is never overwritten" in refused.err
+    assert run(*rate, "cleaned.csv").code == 0  # the numbers of its classes, as the dataset has
+    assert set(pd.read_csv("cleaned.csv")["label"]) == {0, 1}
+    # what was cleaned can be scored and cleaned again
+    again = ("score", "model.joblib", "cleaned", "--columns", "point", "--trust", "--out", "two")
+    assert run(*again, *FEW).code == 0
+    assert run("clean", "two", "--drop", "--rate", "0.025", "--out", "twice").code == 0
+    assert len(datasets.load_from_disk("twice")) == 117
 
 
 def test_npy_files(project, run, blobs):
