@@ -19,7 +19,13 @@ Content = bytes | Callable[[BinaryIO], object]
 
 
 def part_beside(path: Path, content: Content) -> Path:
-    """A new file with this content in the same folder, for a later `os.replace`."""
+    """A new file with this content in the same folder, for a later `os.replace`.
+
+    Raises
+    ------
+    StoreError
+        If the disk is full, or the content cannot be written for another reason.
+    """
     part = path.with_name(f".{secrets.token_hex(8)}{PART}")
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:
@@ -28,9 +34,13 @@ def part_beside(path: Path, content: Content) -> Path:
                 file.write(content)
             else:
                 content(file)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             part.unlink()
+        if isinstance(error, OSError) and error.filename is None and error.strerror:
+            raise StoreError(
+                f"{path} cannot be written ({error.strerror}); make room, then run the same again"
+            ) from error
         raise
     return part
 

@@ -69,3 +69,27 @@ def test_the_same_command_goes_on_after_a_death_in_any_write(folder: Path, at: i
         assert (folder / f"out{at}" / name).read_bytes() == (folder / "whole" / name).read_bytes()
     left = (path.name for path in (folder / f"out{at}").rglob("*"))
     assert not [name for name in left if name.endswith((".part", ".partial", ".lock"))]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of processes are of POSIX")
+@pytest.mark.parametrize("blocks", [1, 2, 4])
+def test_a_full_disk_is_one_sentence_and_the_same_command_goes_on(
+    folder: Path, blocks: int
+) -> None:
+    """A limit on the size of files stands for the disk: the store, or only the last files fail."""
+    limit = "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+    limit += f"resource.setrlimit(resource.RLIMIT_FSIZE, ({1024 * blocks},) * 2); "
+    limit += "from gexcore.cli import main; sys.exit(main(sys.argv[1:]))"
+    out = f"full{blocks}"
+    command = [sys.executable, "-c", limit, *SCORE, "--lr", "0.1", "--out", out]
+    full = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert full.returncode == 1
+    assert full.stderr.count("\n") == 1
+    assert f"gexcore: {out}/" in full.stderr
+    assert "(File too large)" in full.stderr
+    assert "make room" in full.stderr
+    again = score(folder, out)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert (folder / out / "scores.csv").read_bytes() == (
+        folder / "whole" / "scores.csv"
+    ).read_bytes()
