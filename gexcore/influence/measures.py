@@ -17,6 +17,9 @@ from gexcore.influence.suspicion import enough_of
 ALONE = 3.3
 """A confusion is one pair's own if it is this many times the next one."""
 
+UNSKILLED = 0.25
+"""Members with less skill doubt right labels."""
+
 LEAST_OF_RARE = 5
 """Fewer samples of a class say nothing about it."""
 
@@ -88,12 +91,10 @@ def skill_left(influence: Diagnosable) -> float:
     return skill(mean, np.arange(len(influence)))
 
 
-def skill_after_heat(influence: Diagnosable) -> float:
-    return math.nan if _relearns(influence) else skill_left(influence)
-
-
 def skill_regained(influence: Diagnosable) -> float:
-    return skill_left(influence) if _relearns(influence) else math.nan
+    """Skill of members that relearned, where it is not so low that it is told already."""
+    skill = skill_left(influence) if _relearns(influence) else math.nan
+    return skill if skill >= UNSKILLED else math.nan
 
 
 def confused(influence: Diagnosable) -> float:
