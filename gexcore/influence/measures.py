@@ -12,7 +12,7 @@ from gexcore.ensembles.anchored import AnchoredPlan
 from gexcore.ensembles.skill import ClassSkill
 from gexcore.ensembles.thermostat import Thermostat
 from gexcore.influence.check import Diagnosable
-from gexcore.influence.suspicion import enough_of
+from gexcore.influence.suspicion import enough_of, relearns
 
 ALONE = 3.3
 """A confusion is one pair's own if it is this many times the next one."""
@@ -28,11 +28,6 @@ def for_a_ridge(influence: Diagnosable) -> bool:
     return isinstance(influence.run.plan, AnchoredPlan)
 
 
-def _relearns(influence: Diagnosable) -> bool:
-    plan = influence.run.plan
-    return plan is not None and plan.epoch_steps is not None
-
-
 def few(influence: Diagnosable) -> float:
     """Members, where they are too few."""
     members = len(influence.table)
@@ -42,7 +37,7 @@ def few(influence: Diagnosable) -> float:
 def cold(influence: Diagnosable) -> float:
     if for_a_ridge(influence):  # its members are cold on purpose
         return math.nan
-    if _relearns(influence):  # its chains come back to the skill of the trained model
+    if relearns(influence.run.plan):  # its chains come back to the skill of the trained model
         return math.nan
     skills = np.array([snapshot.skill for snapshot in influence.run.snapshots])
     known = skills[np.isfinite(skills)]
@@ -93,7 +88,7 @@ def skill_left(influence: Diagnosable) -> float:
 
 def skill_regained(influence: Diagnosable) -> float:
     """Skill of members that relearned, where it is not so low that it is told already."""
-    skill = skill_left(influence) if _relearns(influence) else math.nan
+    skill = skill_left(influence) if relearns(influence.run.plan) else math.nan
     return skill if skill >= UNSKILLED else math.nan
 
 
@@ -169,7 +164,7 @@ def lacks(influence: Diagnosable) -> dict[str, Any]:
 
 def at_chance(influence: Diagnosable) -> float:
     """Share of epochs at whose end a chain that relearns was at chance."""
-    if not _relearns(influence):
+    if not relearns(influence.run.plan):
         return math.nan
     count = influence.run.count()
     ends = count["cold"] + count["member"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gexcore.deviations.table import groups_that_saw
 from gexcore.deviations.uncertainty import t_quantiles
 from gexcore.errors import InvalidSettingError
-from gexcore.influence.suspicion import Score, enough_of
+from gexcore.influence.suspicion import Score, enough_of, relearns
 from gexcore.influence.transition import Confusion
 from gexcore.influence.views import Views
 from gexcore.influence.weighted import WeightedInfluence
@@ -46,17 +46,20 @@ class RankedInfluence(WeightedInfluence):
 
         Parameters
         ----------
-        score : {"auto", "transition", "rival", "clipped_loss", "plain_loss"}
+        score : {"auto", "transition", "rival", "clipped_loss", "both_losses", "plain_loss"}
             - "transition" compares each label with the confusions of the data set: a label is more
               suspicious if many samples of its most probable class are labelled so. It is
               log (1 + odds) of a wrong label, in nats; with equal confusions it is −log p.
             - "rival" is log (1 + q ÷ p), in nats, for the probabilities p of the given class and q
               of the most probable other class.
             - "clipped_loss" is the mean over members of min(loss, clip), in units of the loss.
+            - "both_losses" is this mean and the clipped loss of θ*, each divided by its median, and
+              added.
             - "plain_loss" is the loss of θ*, the baseline.
 
             "auto" is "transition" where exp(−loss) is the probability of the given class,
-            "clipped_loss" for other losses, and "plain_loss" without a member.
+            "clipped_loss" for other losses ("both_losses" if members relearned data without
+            classes), and "plain_loss" without a member.
         clip : float, optional
             Clip of "clipped_loss", which is then the default, so that a few exploding losses do not
             decide a mean. It is max(3, 2.5 ln K) if not given, or three times the loss of a guess
@@ -178,4 +181,5 @@ class RankedInfluence(WeightedInfluence):
             self.likelihood,
             self.clip,
             enough_of(self.run.plan),
+            relearns(self.run.plan),
         )

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from functools import cached_property
 from itertools import compress
 from typing import Literal
 
@@ -19,17 +20,21 @@ from gexcore.ensembles.plan import Plan
 from gexcore.errors import InvalidSettingError
 from gexcore.influence.transition import SHARE, TINY
 
-Score = Literal["transition", "rival", "clipped_loss", "plain_loss"]
+Score = Literal["transition", "rival", "clipped_loss", "both_losses", "plain_loss"]
 """Names of the scores of suspicion."""
 
 ENOUGH_RELEARNED = 2
 """Members that relearned of which a mean needs no more. Each is a whole epoch, far from θ*."""
 
 
+def relearns(plan: Plan | None) -> bool:
+    """Whether the members of a plan relearn the data: each is an epoch."""
+    return plan is not None and plan.epoch_steps is not None
+
+
 def enough_of(plan: Plan | None) -> int:
     """Number of members from which on a mean over them misses none."""
-    relearns = plan is not None and plan.epoch_steps is not None
-    return ENOUGH_RELEARNED if relearns else ENOUGH
+    return ENOUGH_RELEARNED if relearns(plan) else ENOUGH
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +151,37 @@ class ClippedLoss(Suspicion):
 
     def _of_means(self, part: slice, means: NDArray[np.float64]) -> NDArray[np.float64]:
         return means
+
+
+@dataclass(frozen=True, eq=False)
+class BothLosses(ClippedLoss):
+    """The mean clipped loss of members and the clipped loss of θ*, each in units of its median.
+
+    The sum is high where one of both is far above what is usual.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gexcore.deviations.table import LossTable
+    >>> from gexcore.influence.suspicion import BothLosses
+    >>> losses = np.tile([[2.0, 2.0, 6.0]], (8, 1))
+    >>> table = LossTable(losses, np.array([0.5, 1.0, 1.0]), np.arange(8))
+    >>> BothLosses(table, clip=9.0).scores()
+    array([1.5, 2. , 4. ])
+    """
+
+    def _of_means(self, part: slice, means: NDArray[np.float64]) -> NDArray[np.float64]:
+        members, trained = self._medians
+        base = np.minimum(self._base(part), self.clip)
+        return np.asarray(means / members + base / trained)
+
+    @cached_property
+    def _medians(self) -> tuple[float, float]:
+        every = slice(0, self.table.samples)
+        means = mean_over_members(self._rows(every), self.table.samples)
+        base = np.minimum(self._base(every), self.clip)
+        found = np.median(np.where(np.isnan(means), base, means)), np.median(base)
+        return max(float(found[0]), TINY), max(float(found[1]), TINY)
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from gexcore.deviations.table import LossTable
 from gexcore.ensembles.members import Members
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.influence.rival import rival_offsets
-from gexcore.influence.suspicion import ClippedLoss, Odds, PlainLoss, Score, Suspicion
+from gexcore.influence.suspicion import BothLosses, ClippedLoss, Odds, PlainLoss, Score, Suspicion
 from gexcore.influence.transition import (
     SHARE,
     TINY,
@@ -43,6 +43,7 @@ SAID = {
     "transition": "odds of a wrong label by the data's own confusions",
     "rival": "odds of the most probable other class",
     "clipped_loss": "mean clipped loss",
+    "both_losses": "mean clipped loss and loss of the trained model, each by its median",
     "plain_loss": "loss of the trained model",
 }
 """What each score is, in words."""
@@ -77,6 +78,8 @@ class Views:
         Clip of "clipped_loss".
     enough : int
         See `gexcore.influence.suspicion.Suspicion`.
+    relearned : bool
+        Whether the members relearned the data.
     """
 
     table: LossTable
@@ -87,13 +90,17 @@ class Views:
     likelihood: bool
     clip: float
     enough: int
+    relearned: bool = False
 
     @property
     def default(self) -> Score:
         """The name of the score by default."""
         if not len(self.table):
             return "plain_loss"
-        return "transition" if self.labels is not None and self.likelihood else "clipped_loss"
+        if self.labels is not None and self.likelihood:
+            return "transition"
+        # without classes relearned members lose what the trained model knows
+        return "both_losses" if self.relearned and self.labels is None else "clipped_loss"
 
     def view(self, score: Score | Auto = "auto", clip: float | None = None) -> Suspicion:
         """The score of a name, with another clip where it has one.
@@ -110,6 +117,8 @@ class Views:
             )
         if name == "clipped_loss":
             return ClippedLoss(self.table, self.clip if clip is None else clip, enough=self.enough)
+        if name == "both_losses":
+            return BothLosses(self.table, self.clip, enough=self.enough)
         if name == "plain_loss":
             return PlainLoss(self.table)
         if self.labels is None or not self.likelihood:
