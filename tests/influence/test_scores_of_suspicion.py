@@ -10,6 +10,7 @@ import pytest
 
 import gexcore as gx
 from gexcore.backend.protocols import SupportsLogits
+from gexcore.decisions.metrics import average_precision
 from gexcore.deviations.table import LossTable
 from gexcore.errors import InvalidSettingError
 from gexcore.influence import views
@@ -136,3 +137,27 @@ def test_the_standard_error_is_that_of_runs_without_a_chain(score: Any) -> None:
     np.testing.assert_allclose(views.view(score).standard_error(), expected, rtol=1e-6, atol=1e-9)
     known = replace(views.view(score), without=None).standard_error()
     assert not np.allclose(known, expected, rtol=0.01)
+
+
+def test_relearned_regression_never_forgets_what_the_trained_model_shows() -> None:
+    """A model that has not fitted its wrong targets: the plain loss finds them, members do not."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 8))
+    y = x @ rng.normal(size=8) + 0.1 * rng.normal(size=300)
+    wrong = rng.random(300) < 0.1
+    y[wrong] += 4.0 * rng.choice([-1, 1], int(wrong.sum()))
+    weights = np.linalg.lstsq(x, y, rcond=None)[0][:, None]
+    model = MLP([weights], [np.zeros(1)])
+    how: dict[str, Any] = {"loss": "squared_error", "progress": False}
+    found = gx.GEX(ensemble=gx.Relearning()).fit(model, (x, y[:, None]), **how)
+    assert found.score == "both_losses"
+    plain = average_precision(found.suspicion("plain_loss"), wrong)
+    assert average_precision(found.suspicion(), wrong) > plain - 0.02
+    members = np.minimum(found.losses.astype(float), found.clip)
+    mean, base = np.nanmean(members, axis=0), np.minimum(found.base_losses, found.clip)
+    wanted = mean / np.median(mean) + base / np.median(base)
+    np.testing.assert_allclose(found.suspicion(), wanted)
+    assert (found.standard_error() >= 0).all()
+    # the geometric ensemble keeps its score
+    other = gx.GEX(chains=1, snapshots=8, lr=0.01).fit(model, (x, y[:, None]), **how)
+    assert other.score == "clipped_loss"
