@@ -76,7 +76,10 @@ def write_names(app: Any) -> None:
     """Write the page of the public names."""
     lines = ["# Public names", "", "```{eval-rst}", ".. currentmodule:: gexcore", ""]
     for name in sorted(set(gexcore.__all__)):
-        lines += [f".. autoclass:: {name}", "   :members:", "   :inherited-members:", ""]
+        if isinstance(getattr(gexcore, name), type):
+            lines += [f".. autoclass:: {name}", "   :members:", "   :inherited-members:", ""]
+        else:
+            lines += [f".. autofunction:: {name}", ""]
     (HERE / "reference" / "names.md").write_text("\n".join([*lines, "```", ""]), encoding="utf-8")
 
 

@@ -58,14 +58,8 @@ def faults(text: str) -> list[str]:
     return found + ([f"{average:.1f} words a sentence"] if average > MEAN else [])
 
 
-# pages of measurements that still have long sentences
-DENSE = {"results.md", "costs.md", "running.md", "trust.md"}
-
-
 @pytest.mark.parametrize("path", PAGES, ids=IDS)
 def test_sentences_are_short(path: Path) -> None:
-    if path.name in DENSE:
-        return
     assert not faults(path.read_text(encoding="utf-8"))
 
 
