@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
 
 from gexcore.ensembles.budget import Budget, planned_passes
 from gexcore.ensembles.chain import ChainResult, Snapshot, chain_cost
@@ -63,6 +66,32 @@ def check_storable(store: Store | None, budget: object) -> None:
         raise InvalidSettingError(msg)
 
 
+LONG = 10.0
+"""Seconds of a run from which on they are said before the work."""
+
+
+class Clock:
+    """The seconds of one pass over the data, which say about how long a run takes.
+
+    They are only shown. No setting depends on them, so results do not.
+    """
+
+    seconds: float | None = None
+
+    def timed(self, measure: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        """What the pass gives."""
+        started = time.perf_counter()
+        found = measure()
+        self.seconds = time.perf_counter() - started
+        return found
+
+    def told(self, passes: float) -> str:
+        """The seconds of this many passes, for the title of a run; nothing if it is short."""
+        if self.seconds is None or self.seconds * passes < LONG:
+            return ""
+        return f", about {self.seconds * passes:,.0f} s"
+
+
 def draw(
     opened: Opened,
     plan: Plan,
@@ -108,7 +137,8 @@ def draw(
     during = None if tests is None or by_batches else len(tests)
     identity = Identity(opened, plan, controller, keep, during is not None, chance_loss, settings)
     with (store or not_stored)(identity) as storage:
-        base = storage.base(lambda: scorer_of(opened, plan).base(), seen, during)
+        clock = Clock()
+        base = storage.base(lambda: clock.timed(scorer_of(opened, plan).base), seen, during)
         skill = skill_of(
             seen,
             base,
@@ -122,6 +152,7 @@ def draw(
             opened.recipe, plan, begin.controller, skill, keep, tests is not None, begin.start
         )
         title = f"{title}, {planned.epochs(samples):.0f} passes over the data"
+        title += clock.told(planned.epochs(samples))
         results = _run(work, opened, executor, storage, title=title)
     problem = work.problem(opened)
     members = kept_members(results, opened.backend, refresh, batch_size=plan.scoring_batch_size)

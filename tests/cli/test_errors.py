@@ -350,7 +350,8 @@ def test_the_unexpected_is_one_sentence_too(refused, project):
     (project / "odd.py").write_text(
         "from gexcore_numpy import NumpyBackend\nfrom model import build as plain\n\nclass "
         "Odd(NumpyBackend):\n"
-        "    def forward(self, state, batch, /):\n        raise RuntimeError('out of\\nmemory')\n\n"
+        "    def sgd_step_(self, state, batch, /, **how):\n"
+        "        raise RuntimeError('out of\\nmemory')\n\n"
         "def build():\n    return Odd(plain())\n"
     )
     told = refused("score", "odd.py:build", "data.npz", "--out", "audit", code=1)

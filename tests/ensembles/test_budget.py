@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from typing import Any
 
@@ -12,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gexcore as gx
+from gexcore import progress
 from gexcore.backend.data import ArrayDataset
+from gexcore.ensembles import drawing
 from gexcore.ensembles.budget import limits, planned_passes
 from gexcore.ensembles.plan import Plan
 from gexcore.ensembles.relearning import planned_passes as relearned
@@ -229,3 +232,17 @@ def test_settings_that_are_no_budget_are_refused() -> None:
         InvalidSettingError, match="pretraining_epochs is 0, and must be a finite number above 0"
     ):
         gx.GEX(pretraining_epochs=0)
+
+
+def test_the_seconds_of_a_long_run_are_said_before_it(
+    trained: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are only shown: the scores are those of a run that shows nothing."""
+    monkeypatch.setattr(progress, "SECONDS", 0.0)
+    method = gx.GEX(chains=1, snapshots=2, lr=0.05)
+    short = method.fit(trained.model, trained.data, progress=True)
+    assert "passes over the data: snapshot 1 of 2" in capsys.readouterr().err
+    monkeypatch.setattr(drawing, "LONG", 0.0)
+    long = method.fit(trained.model, trained.data, progress=True)
+    assert re.search(r"passes over the data, about \d+ s: snapshot 1 of", capsys.readouterr().err)
+    np.testing.assert_array_equal(long.losses, short.losses)
