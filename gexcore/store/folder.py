@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gexcore.backend.files import refuse_links, write_whole
-from gexcore.errors import GexError, MissingExtraError, StoreError, StoreMismatchError
+from gexcore.errors import (
+    GexError,
+    InvalidSettingError,
+    MissingExtraError,
+    StoreError,
+    StoreMismatchError,
+)
 
 PARTIAL = ".partial"
 """Suffix of the names of incomplete files of Zarr."""
@@ -117,10 +123,16 @@ def place_of(where: str | os.PathLike[str]) -> str:
     Raises
     ------
     MissingExtraError
+    InvalidSettingError
+        If it is no path and no URL.
     StoreError
         If fsspec cannot open the URL.
     """
-    place = os.fspath(where)
+    place = os.fspath(where) if isinstance(where, str | os.PathLike) else None
+    if not isinstance(place, str) or not place or "\0" in place:
+        raise InvalidSettingError(
+            f"store is {where!r}, and must be the path of a folder, or a URL such as s3://"
+        )
     if not is_remote(place):
         return place
     _check_extra()

@@ -21,7 +21,12 @@ import xarray as xr
 import gexcore as gx
 from gexcore.backend.data import ArrayDataset
 from gexcore.ensembles.chain import Snapshot
-from gexcore.errors import MissingCapabilityError, StoreError, StoreMismatchError
+from gexcore.errors import (
+    InvalidSettingError,
+    MissingCapabilityError,
+    StoreError,
+    StoreMismatchError,
+)
 from gexcore.store import chains as chains_module
 from gexcore.store import merge_stores
 from gexcore.store.record import Record, decoded, sealed
@@ -415,6 +420,12 @@ def test_places_with_something_else_are_refused(problem: Any, tmp_path: Path) ->
         fit(problem, tmp_path / "zarr")
     with pytest.raises(StoreError, match="cannot be opened"):
         fit(problem, "nosuch://place")
+
+
+@pytest.mark.parametrize("where", ["", "a\0b", b"bytes", 5, ["s"]])
+def test_what_is_no_place_is_one_sentence(problem: Any, where: Any) -> None:
+    with pytest.raises(InvalidSettingError, match="must be the path of a folder, or a URL such as"):
+        fit(problem, where)
 
 
 def test_paths_do_not_lead_out(problem: Any, begun: Path, tmp_path: Path) -> None:
