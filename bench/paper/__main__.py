@@ -1,7 +1,7 @@
 """The exhibits of the paper by one command.
 
     python -m bench.paper EXHIBIT|all --scale small|medium|full --data FOLDER [--seeds 4]
-        [--methods NAME,…] [--backend torch|jax] [--resume] [--workers N] [--page]
+        [--methods NAME,…] [--cells NAME,…] [--backend torch|jax] [--resume] [--workers N] [--page]
         [--public-code] [--floor .05] [--chained 4] [--human aggre]
     python -m bench.paper all --quick
 
@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, help="folder of the data files")
     parser.add_argument("--seeds", type=int, help="by default 4 for Tables 1, 3, 8 and 11, else 2")
     parser.add_argument("--methods", default="", help="rows, or calls of registered methods")
+    parser.add_argument("--cells", default="", help="data sets as the paper names them")
     parser.add_argument("--backend", choices=BACKENDS, default="torch")
     parser.add_argument("--resume", action="store_true", help="keep the rows that are there")
     parser.add_argument("--quick", action="store_true", help="tiny data that need no files")
@@ -68,7 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         torch.set_num_threads(given.threads)
     switches = Switches(given.public_code, given.floor, given.chained)
-    options = {"seeds": given.seeds, "methods": given.methods, "resume": given.resume}
+    options = {
+        "seeds": given.seeds, "methods": given.methods, "resume": given.resume,
+        "cells": given.cells,
+    }  # fmt: skip
     with tempfile.TemporaryDirectory() as scratch:
         context = Context(
             scale=scale, data=given.data, cache=Path(scratch) if given.quick else given.cache,

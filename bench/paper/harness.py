@@ -63,9 +63,17 @@ def rows_of(folder: Path, name: str) -> list[Row]:
 
 
 def run(
-    names: list[str], context: Context, out: Path, *, seeds: int | None, methods: str, resume: bool
+    names: list[str],
+    context: Context,
+    out: Path,
+    *,
+    seeds: int | None,
+    methods: str,
+    resume: bool,
+    cells: str = "",
 ) -> None:
     """Measure everything, seed by seed; rows that are there stay with `resume`."""
+    wanted = [cell.strip() for cell in cells.split(",") if cell.strip()]
     out.mkdir(parents=True, exist_ok=True)
     if not resume:
         for name in names:
@@ -78,6 +86,8 @@ def run(
             if seed >= seeds_of(name, context.scale, seeds):
                 continue
             for task in exhibit(name).tasks(context, seed, methods):
+                if wanted and task.key["cell"] not in wanted:
+                    continue
                 key = {"scale": context.scale, "backend": context.backend, "seed": seed, **task.key}
                 if any(key.items() <= done.items() for done in known[name]):
                     continue

@@ -6,14 +6,13 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import gexcore as gx
-from bench.paper.recipes import Recipe, Scale, Setting
+from bench.paper.recipes import Recipe, Scale, Setting, nets_of
 from bench.paper.views import Views
 from gexcore.backend.batches import training_order
 from gexcore.backend.data import to_numpy
@@ -76,7 +75,7 @@ class Trainer:
 
     def native(self, model: Any, state: Any) -> Any:
         """The framework's own model at a state."""
-        return import_module(f"bench.paper.recipes.on_{self.backend}").native(model, state)
+        return nets_of(self.backend).native(model, state)
 
     def rates(self, steps: int) -> Iterator[float]:
         """A linear rise to the peak, then a half cosine to zero."""

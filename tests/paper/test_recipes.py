@@ -68,6 +68,11 @@ def test_small_has_the_structure_of_full(name: str) -> None:
     assert kinds[0] == kinds[1]
 
 
+def test_a_framework_without_nets_is_refused_in_a_sentence() -> None:
+    with pytest.raises(SystemExit, match="choose --backend torch or jax"):
+        RECIPES["resnet18"].build("full", "tensorflow", 10, 0)
+
+
 def test_the_schedule_rises_to_the_published_peak_and_ends_near_zero() -> None:
     trainer = Trainer(RECIPES["resnet18"], "full", "torch", 10, 3)
     rates = list(trainer.rates(1000))

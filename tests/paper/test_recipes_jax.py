@@ -43,3 +43,8 @@ def test_a_small_recipe_is_trained_and_read_back(name: str) -> None:
     losses = to_numpy(own.forward(own.initial_state(), (x, y)))
     assert left.recorder is not None
     assert np.allclose(losses, left.recorder.curve("losses")[-1], atol=1e-4)
+
+
+def test_a_net_that_jax_does_not_have_is_refused_in_a_sentence() -> None:
+    with pytest.raises(SystemExit, match="jax has no swem"):
+        RECIPES["swem"].build("full", "jax", 10, 0)

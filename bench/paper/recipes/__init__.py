@@ -94,7 +94,7 @@ class Recipe:
 
     def build(self, scale: Scale, backend: str, classes: int, seed: int, **more: Any) -> Any:
         """A fresh net with its starting weights."""
-        module = import_module(f"bench.paper.recipes.on_{backend}")
+        module = nets_of(backend)
         if self.net not in module.NETS:
             told = ", ".join(module.NETS)
             raise SystemExit(f"{backend} has no {self.net}; it has {told}: choose --backend torch")
@@ -104,8 +104,20 @@ class Recipe:
 
     def loss(self, backend: str) -> Any:
         """The loss that gexcore is told: None for cross-entropy."""
-        module = import_module(f"bench.paper.recipes.on_{backend}")
-        return module.sigmoid_loss if self.sigmoid else None
+        return nets_of(backend).sigmoid_loss if self.sigmoid else None
+
+
+def nets_of(backend: str) -> Any:
+    """The module of the nets in a framework.
+
+    Raises
+    ------
+    SystemExit
+        For a framework without nets.
+    """
+    if backend not in ("torch", "jax"):
+        raise SystemExit(f"{backend} has no nets of the paper; choose --backend torch or jax")
+    return import_module(f"bench.paper.recipes.on_{backend}")
 
 
 def shrunk(full: Setting, **small: Any) -> dict[Scale, Setting]:
