@@ -10,11 +10,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bench.paper.harness import rows_of
+from bench.studies.circles_against_retraining import PER_CIRCLE
 from bench.studies.rows import Row
 from bench.studies.tables import groups
 from gexcore.decisions.curve import CurvePoint
 from gexcore.plots import plot_histogram, plot_pruning_curve
-from gexcore.plots.palette import ACCENT, INK, QUIET, new_axes
+from gexcore.plots.palette import ACCENT, QUIET, new_axes
 from gexcore.theory.plots import plot_normality
 
 
@@ -66,20 +67,29 @@ def distributions(rows: list[Row]) -> Figure | None:
     return figure
 
 
+PANELS = (
+    'LOO(start="cold") self_influence', "IF(damping=0.01) self_influence",
+    "GEX.paper() self_influence", "GEX.paper(lr=0.5) self_influence",
+    "Laplace(damping=0.01) self_influence", "Laplace(damping=100) self_influence",
+    "Laplace(rank=50) self_influence", "GEX() suspicion",
+)  # fmt: skip
+"""Figures 2 b–d and 3 a–c, and ours."""
+
+
 def circles(rows: list[Row]) -> Figure | None:
-    """Figures 2 and 3: how well each score tells the memorised points."""
-    done = [row for row in rows if "auc" in row]
-    if not done:
+    """Figures 2 and 3: histograms with the memorised points apart; the first seed."""
+    found = {row["row"]: row for row in rows if row["seed"] == 0 and row.get("scores")}
+    names = [name for name in PANELS if name in found]
+    if not names:
         return None
-    found = {str(name): [r["auc"] for r in same] for (name,), same in groups(done, "row").items()}
-    names = sorted(found, key=lambda name: np.mean(found[name]))
-    figure = Figure(figsize=(7.0, 0.28 * len(names) + 0.9), layout="constrained")
-    ax = new_axes(figure.subplots(), (7.0, 4.0))
-    colors = [ACCENT if name.startswith("GEX") else QUIET for name in names]
-    ax.barh(names, [float(np.mean(found[name])) for name in names], color=colors)
-    ax.axvline(0.5, color=INK, linewidth=0.8)
-    ax.set(xlabel="AUC of the memorised points", xlim=(0, 1))
-    ax.tick_params(axis="y", labelsize=8)
+    figure, axes = panels(len(names))
+    for ax, name in zip(axes, names, strict=True):
+        values = np.array(found[name]["scores"])
+        plot_histogram(values, wrong=np.arange(len(values)) >= 2 * PER_CIRCLE, ax=ax)
+        ax.get_legend().get_texts()[0].set_text("on a circle")
+        ax.get_legend().get_texts()[1].set_text("at the centre")
+        ax.set_xlabel("")
+        ax.set_title(f"{name.split()[0]}: AUC {found[name]['auc']:.2f}", fontsize=9)
     return figure
 
 

@@ -81,8 +81,8 @@ def methods(seed: int) -> dict[str, tuple[Callable[[], Any], tuple[str, ...]]]:
     return found
 
 
-def run(seed: int, pictures: Path | None) -> list[Row]:
-    """One training, the reference, every method."""
+def run(seed: int, pictures: Path | None, kept: dict[str, np.ndarray] | None = None) -> list[Row]:
+    """One training, the reference, every method; `kept` is given the scores of each."""
     x, y, centre = circles(seed)
     model = train((x, y), None, seed)
     losses = gx.Loss().fit(model, (x, y)).values
@@ -105,7 +105,7 @@ def run(seed: int, pictures: Path | None) -> list[Row]:
 
     rows = [row('LOO(start="cold")', "self_influence", reference, time.process_time() - started)]
     rows.append(row("Loss()", "loss", losses, 0.0))
-    seen = {'LOO(start="cold")': reference}
+    seen = {'LOO(start="cold") self_influence': reference}
     for name, (make, views) in methods(seed).items():
         started = time.process_time()
         try:
@@ -119,6 +119,8 @@ def run(seed: int, pictures: Path | None) -> list[Row]:
             scores = np.nan_to_num(getattr(found, view)(), posinf=1e30)
             rows.append(row(name, view, scores, seconds, **more))
             seen[f"{name} {view}"] = scores
+    if kept is not None:
+        kept.update(seen)
     if pictures is not None:
         draw(pictures, seed, x, y, centre, seen)
     return rows

@@ -1,5 +1,7 @@
 """Figures 2 and 3: two circles with ten memorised points."""
 
+from typing import Any
+
 from bench.paper.harness import Task
 from bench.studies import circles_against_retraining as circles
 from bench.studies.rows import Row
@@ -17,7 +19,13 @@ def measured(context, seed: int) -> list[Row]:
     if context.scale == "quick":
         circles.STEPS = 20
     try:
-        return [{**row, "row": f"{row['method']} {row['score']}"} for row in
-                circles.run(seed, None)]  # fmt: skip
+        kept: dict[str, Any] = {}
+        rows = circles.run(seed, None, kept)
+        names = [f"{row['method']} {row['score']}" for row in rows]
+        scores = [[float(f"{v:.3g}") for v in kept.get(name, ())] for name in names]
+        return [
+            {**row, "row": name, "scores": values}
+            for row, name, values in zip(rows, names, scores, strict=True)
+        ]
     finally:
         circles.STEPS = steps
