@@ -162,7 +162,7 @@ CLAIMS = (
     Claim("Figures 4 and 5, Table 16", "GEX finds samples that can go", prunes),
     Claim("Table 7", "more members find more", more_members),
     Claim("Figure 1", "GEX has two modes, bilinear scores have one", two_modes),
-    Claim("Figures 2 and 3", "GEX tells memorised points, IF does not", circles),
+    Claim("Figures 2 and 3", "GEX tells memorised points better than IF", circles),
 )  # fmt: skip
 OWN = Claim("Tables 1, 2, 8, 10, 11", "our default is above plain loss", ours(FOUND))
 

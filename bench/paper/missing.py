@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.paper.harness import FOUR_SEEDS
+from bench.paper.harness import FOUR_SEEDS, exhibit
 from bench.studies.rows import Row
 from bench.studies.tables import groups, markdown
 
@@ -65,6 +65,13 @@ def not_run(rows: Mapping[str, list[Row]]) -> str:
         if (found := len({row["seed"] for row in part})) < (wanted := wanted_of(name))
     ]
     told = "".join(f"\n- {line}." for line in short)
+    without = [
+        f"{name} has no rows of {' and '.join(left)}"
+        for name, part in rows.items()
+        if (left := absent(name, part)) and part
+    ]
+    told += "".join(f"\n- {line}." for line in without)
+    told += MORE if short or without else ""
     cost = sum(row.get("cpu", 0.0) for part in rows.values() for row in part)
     return f"""\
 No GPU was at hand, and the data of the paper were not. This command runs everything as published:
@@ -92,6 +99,18 @@ $ python -m bench.paper all --scale full --data FOLDER --workers 8 --resume
 - `--floor 0.05`, `--chained 4` and `--public-code` are the public code's departures. The rows are
   without them.
 - The rows of this page took {cost / 60:.0f} CPU minutes.{told}"""
+
+
+MORE = """
+
+`python -m bench.paper all --scale small --data FOLDER --resume` measures what is missing.
+"""
+
+
+def absent(name: str, rows: list[Row]) -> list[str]:
+    """The data sets of an exhibit that have no rows."""
+    there = {row["cell"] for row in rows}
+    return [cell for cell in getattr(exhibit(name), "CASES", ()) if cell not in there]
 
 
 def wanted_of(name: str) -> int:

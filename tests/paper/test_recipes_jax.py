@@ -38,9 +38,13 @@ def test_a_small_recipe_is_trained_and_read_back(name: str) -> None:
     y = np.arange(60) % 3
     side = trainer.setting.side
     x = (rng.normal(size=(60, 1, side, side)) + 2.0 * y[:, None, None, None]).astype(np.float32)
-    left = trainer.train(x, y, 0, epochs=2, record=True, keep=True)
+    left = trainer.train(x, y, 0, epochs=5, record=True, keep=True)
     own = trainer.engine(left.model)
     losses = to_numpy(own.forward(own.initial_state(), (x, y)))
+    assert left.checkpoints  # a step must not take their memory away
+    assert all(
+        np.isfinite(leaf).all() for m in left.checkpoints for leaf in jax.tree.leaves(m.params)
+    )
     assert left.recorder is not None
     assert np.allclose(losses, left.recorder.curve("losses")[-1], atol=1e-4)
 

@@ -112,8 +112,9 @@ def build(net: str, *, seed: int, **settings: Any) -> JaxModel:
 
 
 def native(model: JaxModel, state: JaxState) -> JaxModel:
-    """The model at a state of its backend."""
-    return replace(model, params=state.params, buffers=state.buffers)
+    """The model at a state, in memory of its own: the next step takes away the state's."""
+    own = jax.tree.map(jnp.copy, (state.params, state.buffers))
+    return replace(model, params=own[0], buffers=own[1])
 
 
 def sigmoid_loss(output: jax.Array, target: jax.Array) -> jax.Array:
