@@ -22,6 +22,7 @@ from gexcore.scores.fitting import check_checkpoints
 FROM_CODE = "it must be file.py:callable or package.module:callable, where the callable"
 
 ENSEMBLES: dict[str, Callable[[], Any]] = {
+    "auto": lambda: "auto",
     "geometric": lambda: gexcore.Geometric(),
     "relearning": lambda: gexcore.Relearning(),
 }

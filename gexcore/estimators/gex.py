@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from concurrent.futures import Executor
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from gexcore.ensembles.ensemble import Geometric
 from gexcore.ensembles.plan import Cosine, Plan
 from gexcore.ensembles.relearning import Relearning
 from gexcore.errors import InvalidSettingError
+from gexcore.estimators.choice import forgot_too_much, why_geometric
 from gexcore.estimators.ensemble_method import EnsembleMethod
 from gexcore.estimators.gexridge import GEXRidge
 from gexcore.evaluation.opening import Opened
@@ -31,6 +33,12 @@ from gexcore.store import Place, stored_at
 
 RIDGE = Weighting(weights="ridge", center="ensemble")
 """Weights of members in `influence`, unless a run asks for the paper's mean."""
+
+SHARED = ("batch_size", "budget", "chance_loss", "pretraining_epochs", "seed")
+"""Settings of the method that the choice gives to relearning."""
+
+RELEARNS = "labels of classes, and a backend that can relearn"
+"""Why a run relearns."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +53,10 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
     chains, snapshots, lr, steps_per_snapshot, scoring, optimizer, momentum, weight_decay, \
     batch_size, chance_loss, budget, pretraining_epochs, tolerance, first_chain, seed
         Settings of `gexcore.Geometric`.
-    ensemble : Geometric or Relearning, optional
+    ensemble : Geometric, Relearning or "auto", optional
         Another ensemble. The settings above then have no effect, and must not be set. A backend
-        that cannot relearn has the geometric ensemble instead, and `diagnose` says so.
+        that cannot relearn has the geometric ensemble instead, and `diagnose` says so. "auto"
+        chooses for each run, see Notes.
     weights : {"ridge", "mean"}
         How members become `influence`. A ridge over members forecasts retraining better than a
         mean. "mean" is the paper's E[ΔΔ']. No other score depends on it.
@@ -61,6 +70,14 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
     parameters : str or sequence of str, optional
         Names, or patterns with ``*`` and ``?``, of the parameters that members change. All
         trainable ones by default.
+
+    Notes
+    -----
+    ``ensemble="auto"`` relearns for labels of classes, if the backend can. If the relearned members
+    keep less than a quarter of the skill of θ*, the geometric ensemble is drawn too, and replaces
+    them. It stays with relearning if a budget was given. It takes the geometric ensemble for other
+    losses, for a backend that you made, and if a setting is given that only the geometric ensemble
+    has. `run.json` says which ensemble was taken, and why.
 
     Examples
     --------
@@ -76,7 +93,7 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
     (120,)
     """
 
-    ensemble: Geometric | Relearning | None = None
+    ensemble: Geometric | Relearning | Literal["auto"] | None = None
     weights: Weights = "ridge"
     floor: float = 0.0
     ceiling: float | Auto | None = "auto"
@@ -102,21 +119,21 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
     @property
     def longest(self) -> int:
         """Most members that a chain can have."""
-        return super().longest if self.ensemble is None else self.ensemble.longest
+        return super().longest if self._own is None else self._own.longest
 
     def optimizer_for(self, samples: int) -> Optimizer:
         """The optimiser of the members for so many samples."""
-        given = self.ensemble
+        given = self._own
         return super().optimizer_for(samples) if given is None else given.optimizer_for(samples)
 
     def plan(self, opened: Opened) -> Plan:
         """The plan of the ensemble; see `gexcore.Geometric.plan`."""
-        return super().plan(opened) if self.ensemble is None else self.ensemble.plan(opened)
+        return super().plan(opened) if self._own is None else self._own.plan(opened)
 
     def draw(self, opened: Opened, **settings: Any) -> Drawn:
         """Run the chains of the ensemble; see `gexcore.Geometric.draw`."""
-        if self.ensemble is not None:
-            return self.ensemble.draw(opened, **settings)
+        if self._own is not None:
+            return self._own.draw(opened, **settings)
         return super().draw(opened, **settings)
 
     @classmethod
@@ -156,12 +173,38 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
     ) -> LossInfluence:
         """Fit the method to a model and data that are already opened."""
         given = given.selecting(self.parameters, by="GEX")
-        able, lacks = self._able(given)
-        given = given.stepping_with(able.optimizer_for(len(given.data)))
-        drawn = able.draw(
+        if self.ensemble != "auto":
+            method, told = self._able(given)
+            return self._fitted(method, told, given, store, executor)
+        geometric = Geometric(**{f.name: getattr(self, f.name) for f in fields(Geometric)})
+        why = why_geometric(geometric, given)
+        if why is not None:
+            return self._fitted(geometric, _geometric(why), given, store, executor)
+        relearning = Relearning(**{name: getattr(self, name) for name in SHARED})
+        found = self._fitted(relearning, {"why": RELEARNS}, given, store, executor)
+        why = forgot_too_much(found, geometric)
+        if why is None:
+            return found
+        again = None if store is None else os.path.join(store, "geometric")
+        told = {**_geometric(why), "instead_of": "relearning"}
+        return self._fitted(geometric, told, given, again, executor, before=found.run)
+
+    def _fitted(
+        self,
+        method: Geometric | Relearning,
+        told: dict[str, Any],
+        given: Opened,
+        store: Place,
+        executor: Executor | None,
+        before: Run | None = None,
+    ) -> LossInfluence:
+        """The result of one ensemble; `told` is for the record, `before` ran in vain."""
+        given = given.stepping_with(method.optimizer_for(len(given.data)))
+        drawn = method.draw(
             given, keep=self.keep, store=stored_at(store), executor=executor, title="GEX"
         )
-        drawn = replace(drawn, chosen={**drawn.chosen, **lacks})
+        drawn = replace(drawn, chosen={**drawn.chosen, **told})
+        spent = [] if before is None else [before.passes]
         return LossInfluence(
             table=drawn.table,
             test_table=drawn.test_table,
@@ -175,28 +218,33 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
             weighting=Weighting() if self.weights == "mean" else RIDGE,
             floor=self.floor,
             ceiling=self._ceiling(drawn),
-            run=Run.drawn("GEX", settings_of(self), given, drawn),
+            run=Run.drawn("GEX", settings_of(self), given, drawn, spent),
         )
 
-    def _able(self, given: Opened) -> tuple[GEX, dict[str, Any]]:
-        """This method, with the geometric ensemble where the backend cannot relearn, and why."""
+    @property
+    def _own(self) -> Geometric | Relearning | None:
+        """The ensemble that was given; None where this method's own settings are one."""
+        return None if self.ensemble == "auto" else self.ensemble
+
+    def _able(self, given: Opened) -> tuple[Geometric | Relearning, dict[str, Any]]:
+        """The ensemble, which is geometric where the backend cannot relearn, and why."""
         asked = self.ensemble
         if not isinstance(asked, Relearning):
             return self, {}
         missing = lacking(given.backend, *asked.needs)
         if not missing:
-            return self, {}
+            return asked, {}
         names = [name for name, capability in CAPABILITIES.items() if capability in missing]
-        return replace(self, ensemble=asked.geometric()), {"ensemble": "geometric", "lacks": names}
+        return asked.geometric(), {"ensemble": "geometric", "lacks": names}
 
     def _check_ensemble(self) -> None:
-        given = self.ensemble
+        given = self._own
         if given is None:
             return
         if isinstance(given, GEX) or not isinstance(given, Geometric | Relearning):
             raise InvalidSettingError(
-                f"ensemble is {given!r}; allowed are gexcore.Geometric(...) and "
-                "gexcore.Relearning(...)"
+                f"ensemble is {given!r}; allowed are gexcore.Geometric(...), "
+                "gexcore.Relearning(...) and 'auto'"
             )
         doubled = [f.name for f in fields(Geometric) if getattr(self, f.name) != f.default]
         if doubled:
@@ -209,3 +257,7 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
         # a loss of unknown scale has no reliable clip
         found = (drawn.clip if drawn.scaled else None) if self.ceiling == "auto" else self.ceiling
         return math.inf if found is None else found
+
+
+def _geometric(why: str) -> dict[str, Any]:
+    return {"ensemble": "geometric", "why": why}

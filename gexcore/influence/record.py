@@ -94,7 +94,9 @@ class Run:
     def label(self) -> str:
         """The method, with the ensemble if it is not the method's own."""
         if self.chosen.get("ensemble") != "relearning":
-            return self.method
+            replaced = "instead_of" in self.chosen
+            why = f", geometric ensemble ({self.chosen['why']})" if replaced else ""
+            return f"{self.method}{why}"
         reference = "zero" if self.chosen["reference"] == "zero" else "the reference"
         return (
             f"{self.method}, relearning from {self.chosen['scale']:g} of the way from {reference} "
