@@ -10,6 +10,7 @@ import numpy as np
 from bench.studies.noise_kinds import FROZEN
 from bench.studies.rows import Row
 from bench.studies.tables import groups, markdown
+from gexcore.ensembles.relearning import SCALE
 
 COLUMNS = (
     "geometric, transition", "relearning, transition", "geometric, rival", "relearning, rival",
@@ -20,13 +21,13 @@ GEOMETRIC, RELEARNING = COLUMNS[:2]
 EL2N, PLAIN = "EL2N (from scratch)", "plain_loss"
 FITS = ("memorised", "early", "linear")
 CHOSEN = "chosen"
-"""The column of the choice: relearning, or the geometric ensemble if it tells "unskilled"."""
+"""The column of the choice: relearning, or geometric where that is unskilled or its scale rose."""
 
 
 def with_choice(row: Row) -> Row:
     """The row with the AP, the threshold and the passes of the choice."""
     first = row["relearning"]
-    again = "unskilled" in first["findings"]
+    again = "unskilled" in first["findings"] or first["scale"] > SCALE
     part = row["geometric"] if again else first
     passes = first["passes"] + (part["passes"] if again else 0.0)
     seconds = first["seconds"] + (part["seconds"] if again else 0.0)

@@ -55,6 +55,9 @@ def forgot_too_much(found: LossInfluence, method: Geometric) -> str | None:
         return None
     if not len(found.table):
         return "no relearned member left chance"
+    if found.run.chosen["scale_raised"]:
+        scale = found.run.chosen["scale"]
+        return f"nothing was relearned before the start was {scale:g} of the trained model"
     skill = skill_left(found)
     if not skill < LEAST_SKILL:
         return None

@@ -74,10 +74,11 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
     Notes
     -----
     ``ensemble="auto"`` relearns for labels of classes, if the backend can. If the relearned members
-    keep less than a quarter of the skill of θ*, the geometric ensemble is drawn too, and replaces
-    them. It stays with relearning if a budget was given. It takes the geometric ensemble for other
-    losses, for a backend that you made, and if a setting is given that only the geometric ensemble
-    has. `run.json` says which ensemble was taken, and why.
+    keep less than a quarter of the skill of θ*, or if the scale of the start had to be raised, the
+    geometric ensemble is drawn too, and replaces them. A budget pays for one ensemble only, so then
+    they stay. It takes the geometric ensemble for other losses and for a backend that you made. A
+    setting that only the geometric ensemble has also chooses it. `run.json` says which ensemble was
+    taken, and why.
 
     Examples
     --------
