@@ -22,6 +22,7 @@ from gexcore.ensembles.start import Shrunk
 from gexcore.ensembles.storage import Identity, Storage, Store, not_stored
 from gexcore.ensembles.thermostat import AnyController
 from gexcore.errors import AllMembersDivergedError, InvalidSettingError
+from gexcore.evaluation.constant import SHOWN, TRIED, constant_loss
 from gexcore.evaluation.opening import Opened
 from gexcore.evaluation.passes import Passes, sum_passes
 from gexcore.evaluation.statistics import Refresher
@@ -139,11 +140,14 @@ def draw(
     with (store or not_stored)(identity) as storage:
         clock = Clock()
         base = storage.base(lambda: clock.timed(scorer_of(opened, plan).base), seen, during)
+        chance, tried = chance_loss, 0
+        if chance is None and steers and seen.labels is None and callable(opened.loss):
+            chance, tried = constant_loss(opened.backend, opened.data), SHOWN * TRIED
         skill = skill_of(
             seen,
             base,
             opened.loss,
-            given=chance_loss,
+            given=chance,
             steers=steers,
             by_size=not by_batches,
         )
@@ -164,7 +168,7 @@ def draw(
             if by_batches
             else loss_table_on_test(results, members.base(tests))
         )
-    started = Passes(forward=samples, copies=COPIES)
+    started = Passes(forward=samples + tried, copies=COPIES)
     return Drawn(
         table=loss_table(results, base),
         test_table=test_table,

@@ -67,7 +67,8 @@ class Geometric:
         Samples per step. Small batches (8 to 128) cost least.
     chance_loss : float, optional
         Loss of a model that knows nothing, for your own loss. It is the zero of the thermostat's
-        scale. For named losses it is known.
+        scale. For named losses it is known. For your own loss of pairs (x, y) it is estimated from
+        the loss of a constant prediction.
     budget : "auto", float or Budget
         The most that a run may cost, in forward passes over the data. A training step counts as
         three passes. `gexcore.Budget` also counts seconds, or passes of single samples.

@@ -173,8 +173,8 @@ def skill_of(
                 return None
             msg = (
                 "lr='auto' has no measure of skill for this loss; it knows "
-                "classification by integer labels, "
-                "'squared_error' and 'binary_cross_entropy': name the loss, or set "
+                "classification by integer labels, 'squared_error', 'binary_cross_entropy' and "
+                "your own positive loss of batches (x, y): name the loss, or set "
                 "chance_loss to what a model "
                 "that knows nothing would have, or lr to a number"
             )

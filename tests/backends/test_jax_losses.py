@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import gexcore as gx
 from gexcore.errors import InvalidDataError, InvalidModelError
 from gexcore.evaluation.opening import opened
 from gexcore_jax.backend import JaxBackend
@@ -176,3 +177,15 @@ def test_a_closed_model_is_read_as_what_it_is(loss: str) -> None:
         b.sgd_step(state, (x, target), lr=0.1, seed=0) for b in (plain.backend, closed.backend)
     ]
     np.testing.assert_allclose(steps[1].params, steps[0].params, rtol=1e-3, atol=1e-3)
+
+
+def test_an_own_loss_of_numbers_needs_no_chance_loss() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(100, 3)).astype(np.float32)
+    w = np.array([[1.0], [-2.0], [0.5]], np.float32)
+    y = x @ w + 0.1 * rng.normal(size=(100, 1)).astype(np.float32)
+    found = gx.GEX(chains=2, snapshots=4).fit(
+        (lambda params, x: x @ params, jnp.asarray(w)), (x, y),
+        loss=lambda output, y: 3.0 * jnp.abs(output - y).sum(1), progress=False,
+    )  # fmt: skip
+    assert found.run.count()["member"] > 0

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import gexcore as gx
 from gexcore.backend.capabilities import supports
 from gexcore.backend.optimizer import Optimizer
 from gexcore.backend.protocols import SupportsLogits
@@ -271,3 +272,19 @@ def test_soft_labels_need_not_sum_to_one() -> None:
     np.testing.assert_allclose(
         tape.gradient(losses, output), p * target.sum(axis=1, keepdims=True) - target, atol=1e-12
     )
+
+
+def test_an_own_loss_of_numbers_needs_no_chance_loss() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(100, 3)).astype(np.float32)
+    w = np.array([[1.0], [-2.0], [0.5]], np.float32)
+    y = x @ w + 0.1 * rng.normal(size=(100, 1)).astype(np.float32)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, use_bias=False)])
+    model.set_weights([w])
+    found = gx.GEX(chains=2, snapshots=4).fit(
+        model,
+        (x, y),
+        progress=False,
+        loss=lambda output, y: 3.0 * tf.reduce_sum(abs(output - y), 1),
+    )
+    assert found.run.count()["member"] > 0

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+import gexcore as gx
 from gexcore.backend.losses import scores_of
-from gexcore.errors import InvalidDataError, InvalidModelError
+from gexcore.errors import InvalidDataError, InvalidModelError, InvalidSettingError
 from gexcore_torch.backend import TorchBackend
 from gexcore_torch.losses import (
     binary_cross_entropy,
@@ -170,3 +171,45 @@ def test_a_loss_module_is_copied_and_not_trained() -> None:
 def test_logits_are_found(wrap: Callable[[Tensor], Any]) -> None:
     scores = normal(2, 3)
     assert scores_of(wrap(scores)) is scores
+
+
+OWN = {
+    "squared": lambda output, y: ((output - y) ** 2).sum(1),
+    "huber": lambda output, y: nn.functional.huber_loss(output, y, reduction="none").sum(1),
+    "quantile": lambda output, y: torch.maximum(0.7 * (y - output), 0.3 * (output - y)).sum(1),
+    "weighted": lambda output, y: 5.0 * ((output - y) ** 2).sum(1),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_an_own_loss_of_numbers_needs_no_chance_loss(name: str) -> None:
+    from gexcore.backend.data import as_dataset
+    from gexcore.ensembles.skill import chance_loss
+    from gexcore.evaluation.constant import constant_loss
+
+    torch.manual_seed(0)
+    x = torch.randn(200, 3)
+    y = x @ torch.tensor([[1.0], [-2.0], [0.5]]) + 0.1 * torch.randn(200, 1)
+    model = nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    for _ in range(100):
+        optimizer.zero_grad()
+        OWN["squared"](model(x), y).mean().backward()
+        optimizer.step()
+    short = {"chains": 2, "snapshots": 4, "seed": 0}
+    found = gx.GEX(**short).fit(model, (x, y), loss=OWN[name], progress=False)
+    assert found.run.count()["member"] > 0
+
+    backend = TorchBackend(model, loss=OWN[name])
+    estimate = constant_loss(backend, as_dataset((x, y), backend))
+    right = (OWN[name](torch.full((200, 1), v), y).median().item() for v in np.linspace(-2, 2, 81))
+    assert 0.7 < estimate / min(right) < 1.5
+    assert chance_loss(OWN[name], y.numpy()) is None  # nothing else knows it
+
+
+def test_an_own_loss_below_zero_still_asks() -> None:
+    x, y = torch.randn(40, 2), torch.randn(40, 1)
+    with pytest.raises(InvalidSettingError, match="set chance_loss to what a model"):
+        gx.GEX(chains=1, snapshots=2).fit(
+            nn.Linear(2, 1), (x, y), loss=lambda o, t: (o - t)[:, 0] ** 2 - 100, progress=False
+        )
