@@ -33,11 +33,12 @@ def run() -> gx.LossInfluence:
     return gx.GEX().fit(backend.to_model(state), (x, y), progress=False)
 
 
-def test_relations_are_those_of_the_ridge_on_the_same_samples(run: gx.LossInfluence) -> None:
+def test_relations_are_influences_on_the_same_samples(run: gx.LossInfluence) -> None:
     positions = run.ranking(5)
     top = run.related(positions, 4)
     assert top is not None
-    influence = run.weighted("ridge").influence()[positions]
+    assert run.weighting.weights == "ridge"
+    influence = run.influence()[positions]
     expected = np.sort(influence, axis=1)
     np.testing.assert_allclose(top.proponent_values, expected[:, ::-1][:, :4])
     np.testing.assert_allclose(top.opponent_values, expected[:, :4])
