@@ -196,8 +196,9 @@ class OutputTable(MemberTable):
 def _check_members(table: LossTable) -> None:
     if len(table) < LEAST_MEMBERS:
         raise InvalidSettingError(
-            f"the run has {len(table)} members, and a ridge needs at least {LEAST_MEMBERS}; give "
-            "more snapshots, restarts or budget, or ask weighted('mean', center='checkpoint')"
+            f"a ridge needs at least {LEAST_MEMBERS} members whose losses are known on all "
+            f"samples, and here are {len(table)}; give more snapshots, restarts, budget or keep, "
+            "or ask weighted('mean', center='checkpoint')"
         )
     if np.isnan(table.losses).any():
         raise InvalidSettingError(

@@ -72,12 +72,16 @@ class Recomputed(Members):
 
     def probabilities(self, data: Dataset[Any]) -> NDArray[np.float64]:
         """Mean class probabilities of all members, shape (samples, K)."""
-        total = np.zeros(())
-        for state in self._states():
-            total = total + Members(
-                self.backend, self.refresh, self.batch_size, self.rows, self.chains, [state]
-            ).probabilities(data)
-        return np.asarray(total / len(self.rows))
+        return np.asarray(self.sums_by_chain(data).sum(axis=0) / len(self.rows))
+
+    def sums_by_chain(self, data: Dataset[Any]) -> NDArray[np.float64]:
+        """Class probabilities summed over the members of each chain, (chains, samples, K)."""
+        found: dict[int, NDArray[np.float64]] = {}
+        for chain, state in zip(self.chains.tolist(), self._states(), strict=True):
+            row, own = self.rows[:1], self.chains[:1]
+            one = Members(self.backend, self.refresh, self.batch_size, row, own, [state])
+            found[chain] = found.get(chain, np.zeros(())) + one.probabilities(data)
+        return np.stack([found[chain] for chain in sorted(found)])
 
     def _states(self) -> Iterator[Any]:
         for chain in self.plan.numbers:

@@ -160,7 +160,7 @@ class Views:
         probabilities = (
             self.members.probabilities(self.data)
             if sums is None
-            else sums.sum(axis=0) / max(1, len(self.members.states))
+            else sums.sum(axis=0) / max(1, len(self.members.rows))
         )
         return Predictions(self.members.checkpoint_logits(self.data), probabilities)
 

@@ -171,3 +171,16 @@ def test_equal_models_for_two_later_parts_are_no_fault() -> None:
     parts = [*twice, np.delete(np.arange(40), 35), np.delete(np.arange(40), 36)]
     found = retrain_on(parts, **{**HOW, "train": forgets}, seeds=1)
     np.testing.assert_array_equal(found[0, 3], found[0, 4])
+
+
+def test_labels_may_be_words() -> None:
+    words = np.array(["no", "yes"])
+
+    def reads(data: Any, seed: int) -> MLP:
+        assert set(data[1]) <= {"no", "yes"}
+        return train((data[0], (data[1] == "yes").astype(int)), seed)
+
+    how = {"subsets": 3, "seeds": 1}
+    given = {"data": (X, words[Y]), "test": (TEST[0], words[TEST[1]])}
+    found = Outcomes.of_subsets(**{**HOW, "train": reads, **given}, **how)
+    np.testing.assert_array_equal(found.outputs, Outcomes.of_subsets(**HOW, **how).outputs)
