@@ -97,7 +97,9 @@ def flagged(methods: Iterable[Method] = METHODS) -> list[str]:
     found: dict[str, None] = {}
     for method in methods:
         hints = get_type_hints(method.cls)
-        found |= dict.fromkeys(name for name in method.settings if any(_kind([hints[name]])))
+        # an ensemble is an extra, with a flag of its own, though "auto" is a word
+        own = [name for name in method.settings if name != "ensemble"]
+        found |= dict.fromkeys(name for name in own if any(_kind([hints[name]])))
     return list(found)
 
 
