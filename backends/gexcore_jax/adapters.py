@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,8 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from gexcore.errors import InvalidModelError
+from gexcore_jax.haiku import from_haiku, is_transformed, takes_rng
 from gexcore_jax.models import JaxModel
 from gexcore_jax.plugin import EQUINOX, LINEN, NNX, TRAIN_STATE, is_a
+
+POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
 def functional(model: Any) -> JaxModel:
@@ -43,6 +47,36 @@ def functional(model: Any) -> JaxModel:
     return JaxModel(found.apply, params, buffers, statistics)
 
 
+MODES = (
+    "train", "training", "is_training", "deterministic", "eval", "use_running_average",
+    "key", "rng", "rngs", "state", "mutable",
+)  # fmt: skip
+"""Names of arguments that are no inputs."""
+
+
+def arguments_of(model: Any) -> tuple[frozenset[str] | None, int | None]:
+    """Names of the inputs that a model takes, and the most positional ones; None where unknown."""
+    call, skipped = model, 0
+    if isinstance(model, JaxModel):
+        call, skipped = model.apply, 2
+    elif is_a(model, TRAIN_STATE):
+        call = getattr(model.apply_fn, "__self__", None)
+    elif isinstance(model, tuple):
+        call = model[0]
+        if getattr(call, "__self__", None) is not None:
+            call = call.__self__
+        skipped = 0 if is_a(call, (*LINEN, *EQUINOX)) else 1
+    if not callable(call):
+        return None, None
+    parameters = list(inspect.signature(call).parameters.values())[skipped:]
+    inputs = [p for p in parameters if p.name not in MODES]
+    kinds = {p.kind for p in inputs}
+    several = inspect.Parameter.VAR_POSITIONAL in kinds
+    anything = inspect.Parameter.VAR_KEYWORD in kinds
+    names = None if anything or several else frozenset(p.name for p in inputs)
+    return names, None if several else len([p for p in inputs if p.kind <= POSITIONAL])
+
+
 def is_model(value: Any) -> bool:
     """Whether the value is a model, and not its arrays."""
     modules = (*NNX, *EQUINOX)
@@ -70,8 +104,16 @@ def _recognised(model: Any) -> JaxModel:
         from gexcore_jax.linen import from_train_state
 
         return from_train_state(model)
+    if isinstance(model, tuple) and len(model) in (2, 3) and is_transformed(model[0]):
+        return from_haiku(model[0].apply, *model[1:])
+    if isinstance(model, tuple) and len(model) == 2 and is_a(model[0], EQUINOX):
+        from gexcore_jax.equinox import from_equinox
+
+        return from_equinox(*model)
     if isinstance(model, tuple) and len(model) == 2 and callable(model[0]):
         first, params = model
+        if takes_rng(first):
+            return from_haiku(first, params)
         module = _linen_of(first, params)
         if module is not None:
             from gexcore_jax.linen import from_linen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -17,14 +18,14 @@ from gexcore.backend.refusals import check_batches
 from gexcore.errors import InvalidModelError
 from gexcore_jax import buffers as kept
 from gexcore_jax import curvature, gradients, kronecker, sampling, selection, serialization
-from gexcore_jax.adapters import functional
+from gexcore_jax.adapters import arguments_of, functional
 from gexcore_jax.data import Call, Placement, dataset_of, full
 from gexcore_jax.losses import loss_of
 from gexcore_jax.models import JaxModel
 from gexcore_jax.names import named
 from gexcore_jax.optimizers import rule_of
 from gexcore_jax.program import Program
-from gexcore_jax.reading import Closing, closing_of
+from gexcore_jax.reading import Closing, closing_of, last_operation
 from gexcore_jax.state import JaxState, Stacked, copied, stacked
 
 
@@ -81,27 +82,36 @@ class JaxBackend:
         self._loss = loss_of(loss)
         self._rule = rule_of(optimizer or Optimizer())
         self._given = model
+        self._arguments = arguments_of(model)
         self._model = functional(model)
         self._closing: Closing | None = None
+        self._has_logits = loss not in ("squared_error", "binary_cross_entropy")
         self._start(self._model)
 
     def _start(self, net: JaxModel) -> None:
         self._net = net
         self._selected = net is not self._model
-        self._placement = Placement.of(net.params)
+        names, most = self._arguments
+        self._placement = replace(Placement.of(net.params), names=names, most=most)
         self._initial = JaxState(net.params, net.buffers, self._rule.init(net.params))
         self.unsupported: frozenset[type] = frozenset(
             ([] if net.statistics else [SupportsBufferRefresh])
-            + (
-                [SupportsLogits]
-                if self._likelihood in ("squared_error", "binary_cross_entropy")
-                else []
-            )
+            + ([] if self._has_logits else [SupportsLogits])
         )
         self._sizes = {name: int(leaf.size) for name, leaf in named(net.params).items()}
         self._program = Program(net.apply, self._loss.value, self._rule, self._closing)
         # shapes of the outputs, for the check of labels; None until needed
         self._form: Any = None
+
+    @property
+    def most_inputs(self) -> int | None:
+        """Most positional inputs of the model; None where it is not known."""
+        return self._arguments[1]
+
+    @property
+    def input_names(self) -> Collection[str] | None:
+        """Names of the inputs of the model; None where they are not known."""
+        return self._arguments[0]
 
     def structure(self) -> Any:
         """The model as it was given."""
@@ -261,8 +271,17 @@ class JaxBackend:
         if self._closing is not None:
             return self
         call, state = self._placement.call(batch), self._initial
-        outputs = self._padded(self._program.outputs, state, call._replace(target=()))
-        closing = closing_of(outputs, call.target, self._likelihood, self._loss)
+        alone = call._replace(target=())
+        outputs = self._padded(self._program.outputs, state, alone)
+        if not isinstance(outputs, jax.Array):
+            several = copy.copy(self)
+            several._has_logits = False
+            several._start(self._net)
+            return several
+        last = ""
+        if self._likelihood == "binary_cross_entropy":
+            last = last_operation(self._program.outputs, state.params, state.buffers, alone)
+        closing = closing_of(outputs, call.target, self._likelihood, self._loss, last)
         if closing is None:
             return self
         other = copy.copy(self)

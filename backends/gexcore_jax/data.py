@@ -89,10 +89,16 @@ class Placement:
         Placement of batches from other devices. NumPy arrays go to the parameters by default.
     dtype : dtype
         Type of floating inputs and targets, and of uint8 inputs (images).
+    names : frozenset of str, optional
+        Names of the inputs that the model takes. None where they are not known.
+    most : int, optional
+        Most positional inputs. A mapping without any of the names is the one input of a model.
     """
 
     sharding: jax.sharding.Sharding
     dtype: Any
+    names: frozenset[str] | None = None
+    most: int | None = None
 
     @classmethod
     def of(cls, params: Any) -> Placement:
@@ -127,6 +133,8 @@ class Placement:
             key = next((key for key in TARGET_KEYS if key in batch), None)
             if key is not None:
                 inputs = {name: self._placed(item) for name, item in batch.items() if name != key}
+                if self.most == 1 and self.names is not None and not self.names & inputs.keys():
+                    return Call((inputs,), {}, self._placed(batch[key], target=True))
                 return Call((), inputs, self._placed(batch[key], target=True))
         raise no_target(batch)
 

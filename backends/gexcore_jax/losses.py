@@ -55,6 +55,8 @@ def cross_entropy(output: Any, target: Any) -> jax.Array:
         raise shared.one_score(output.shape)
     if jnp.issubdtype(target.dtype, jnp.floating):
         return _soft_cross_entropy(output, target)
+    if output.ndim == 2 and target.shape == (output.shape[0], 1):
+        target = target[:, 0]
     if target.shape != output.shape[:-1]:
         raise shared.wrong_labels(target.shape, output.shape)
     labels = jnp.clip(target, 0, output.shape[-1] - 1).astype(jnp.int32)

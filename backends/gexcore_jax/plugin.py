@@ -30,8 +30,13 @@ def gexcore_register_backend() -> BackendSpec:
 
 def recognises(model: Any) -> bool:
     """Whether this is (apply, params): a callable and nested containers of arrays."""
-    if not isinstance(model, tuple) or len(model) != 2 or not callable(model[0]):
+    if not isinstance(model, tuple) or len(model) not in (2, 3):
         return False
+    if getattr(model[0], "_fields", None) != ("init", "apply"):  # a transformed Haiku function
+        if len(model) != 2 or not callable(model[0]):
+            return False
+        if is_a(model[0], EQUINOX):
+            return type(model[1]).__name__ == "State"
     leaf = model[1]
     while isinstance(leaf, Mapping | list | tuple) and leaf:
         leaf = next(iter(leaf.values() if isinstance(leaf, Mapping) else leaf))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
@@ -11,6 +12,7 @@ import numpy as np
 from gexcore.backend.classes import closed_by
 from gexcore.errors import GexError
 from gexcore_jax.data import full
+from gexcore_jax.jaxprs import CALLS, CUSTOM, flattened
 from gexcore_jax.losses import Loss
 
 Closing = Literal["softmax", "sigmoid"]
@@ -26,8 +28,29 @@ def opened_up(output: Any, closing: Closing | None) -> Any:
     return logs if closing == "softmax" else logs - jnp.log1p(-jnp.minimum(p, 1 - 2**-24))
 
 
-def closing_of(output: Any, target: Any, name: object, loss: Loss) -> Closing | None:
-    """What closes a model with this output under a named loss."""
+LINEAR = ("dot_general", "conv_general_dilated", "add", "add_any", "sub", "mul")
+"""Operations that make scores, never probabilities."""
+
+RESHAPING = (
+    "reshape", "squeeze", "broadcast_in_dim", "transpose", "slice", "convert_element_type", "copy",
+)  # fmt: skip
+"""Operations that change the shape or the type of an output only."""
+
+
+def last_operation(function: Callable[..., Any], *args: Any) -> str:
+    """Name of the operation that makes the output of a function, without changes of shape."""
+    program = flattened(function, *args, opened=CALLS | CUSTOM)[0].jaxpr
+    made = {atom: equation for equation in program.eqns for atom in equation.outvars}
+    equation = made.get(program.outvars[0])
+    while equation is not None and equation.primitive.name in RESHAPING:
+        equation = made.get(equation.invars[0])
+    return "" if equation is None else str(equation.primitive.name)
+
+
+def closing_of(
+    output: Any, target: Any, name: object, loss: Loss, last: str = ""
+) -> Closing | None:
+    """What closes a model with this output and last operation under a named loss."""
     if not isinstance(output, jax.Array):
         return None
     values = np.asarray(full(output))
@@ -36,6 +59,8 @@ def closing_of(output: Any, target: Any, name: object, loss: Loss) -> Closing | 
         return "softmax" if wide and closed_by(values, -1) else None
     if name != "binary_cross_entropy" or not closed_by(values):
         return None
+    if last == "logistic" or last in LINEAR:
+        return "sigmoid" if last == "logistic" else None
     # weak scores may lie in 0 … 1 too: a trained model fits its labels in the reading it has
     try:
         scores = loss.value(output, jnp.asarray(target)).mean()

@@ -110,6 +110,7 @@ class TensorFlowBackend:
         self.unsupported: frozenset[type] = frozenset(
             ([] if self._normalising else [SupportsBufferRefresh])
             + ([SupportsLogits] if loss in ("squared_error", "binary_cross_entropy") else [])
+            + ([SupportsLogits] if len(self._described("outputs")) > 1 else [])
             + ([] if self._dense else [SupportsFeatures])
             + ([] if self._weights else [SupportsKronecker])
         )
@@ -125,6 +126,22 @@ class TensorFlowBackend:
         self._sample_gradients = SampleGradients(self._network, self._evaluate, variables)
         self._last_inputs = Traced(partial(last_inputs, self._dense, self._evaluated), variables)
         self._moments = Traced(partial(moments, self._weights, self._evaluated), variables)
+
+    @property
+    def most_inputs(self) -> int | None:
+        """Number of inputs of a functional model; None where it is not known."""
+        return len(self._described("inputs")) or None
+
+    def _described(self, name: str) -> list[Any]:
+        """Inputs or outputs of a functional model; none of another model."""
+        found = getattr(getattr(self._network, "model", None), name, None)
+        return found if isinstance(found, list) else []
+
+    @property
+    def input_names(self) -> Collection[str] | None:
+        """Names of the inputs of a functional model of a mapping."""
+        struct = getattr(getattr(self._network, "model", None), "_inputs_struct", None)
+        return frozenset(struct) if isinstance(struct, Mapping) else None
 
     def structure(self) -> Any:
         """The layers with their settings."""

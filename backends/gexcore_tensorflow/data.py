@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 from gexcore.backend.data import TARGET_KEYS, ArrayDataset, MappingDataset, to_numpy
 from gexcore.backend.protocols import Dataset
 from gexcore.backend.refusals import no_target
-from gexcore.errors import InvalidDataError
+from gexcore.backend.rows import WEIGHTS
+from gexcore.errors import GexWarning, InvalidDataError
 
 
 class Call(NamedTuple):
@@ -137,7 +139,7 @@ def dataset_of(data: Any) -> Dataset[Any] | None:
 def _read(data: Any) -> Dataset[Any]:
     spec = data.element_spec
     leaves = tf.nest.flatten(spec)
-    pair = isinstance(spec, tuple) and len(spec) == 2
+    pair = isinstance(spec, tuple) and len(spec) in (2, 3)
     known = all(isinstance(leaf, tf.TensorSpec) and leaf.shape.rank is not None for leaf in leaves)
     if not known or not (pair or isinstance(spec, Mapping)):
         msg = (
@@ -157,7 +159,7 @@ def _read(data: Any) -> Dataset[Any]:
     if _shuffles(data):
         msg = (
             "the tf.data.Dataset is shuffled, so position i is not your sample i; leave shuffle "
-            "out: the members shuffle by themselves"
+            "out (shuffle=False in functions of Keras): the members shuffle by themselves"
         )
         raise InvalidDataError(msg)
     sizes = {leaf.shape[0] if leaf.shape.rank else 0 for leaf in leaves}
@@ -167,7 +169,9 @@ def _read(data: Any) -> Dataset[Any]:
     )
     if not pair:
         return MappingDataset(columns)
-    x, y = columns
+    x, y = columns[:2]
+    if len(columns) == 3:
+        warnings.warn(WEIGHTS, GexWarning, stacklevel=2)
     if isinstance(x, Mapping):
         return MappingDataset({**x, TARGET_KEYS[0]: y})
     return ArrayDataset(*(x if isinstance(x, tuple) else (x,)), y)

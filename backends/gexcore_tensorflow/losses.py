@@ -96,7 +96,7 @@ def check_scores(scores: Any) -> None:
     InvalidModelError
     """
     if not isinstance(scores, np.ndarray):
-        raise shared.no_scores(scores, "cross_entropy")
+        raise _several(scores, "cross_entropy")
     if (
         scores.shape[-1] > 1
         and (scores >= 0).all()
@@ -210,13 +210,23 @@ def _aligned(output: Any, target: Any, name: str) -> tuple[tf.Tensor, tf.Tensor]
 
 def _tensors(output: Any, target: Any, name: str) -> tuple[tf.Tensor, tf.Tensor]:
     if not tf.is_tensor(output):
-        raise shared.no_scores(output, name)
+        raise _several(output, name)
     if not tf.is_tensor(target) or not (
         target.dtype.is_floating or target.dtype.is_integer or target.dtype.is_bool
     ):
         found = target.dtype.name if tf.is_tensor(target) else type(target).__name__
         raise shared.no_targets(found, name)
     return full(output), target
+
+
+def _several(output: Any, name: str) -> InvalidModelError:
+    """The refusal of a model with several outputs."""
+    if not isinstance(output, list | tuple | dict):
+        return shared.no_scores(output, name)
+    return InvalidModelError(
+        f"the model has {len(output)} outputs, and {name} needs one; give "
+        "keras.Model(model.inputs, model.outputs[0]), or loss= a function of the outputs"
+    )
 
 
 def _shape(tensor: tf.Tensor) -> str:

@@ -12,6 +12,7 @@ from gexcore.backend.arrays import TARGET_KEYS as TARGET_KEYS
 from gexcore.backend.arrays import targets_of as targets_of
 from gexcore.backend.arrays import to_numpy as to_numpy
 from gexcore.backend.capabilities import supports
+from gexcore.backend.lists import columns_of_list
 from gexcore.backend.protocols import Backend, Dataset, Indices, SupportsDatasets
 from gexcore.backend.rows import Picked, RowDataset, ThroughDataset
 from gexcore.errors import InvalidDataError
@@ -153,6 +154,8 @@ def _wrap(data: Any, backend: Backend[Any, Any] | None) -> Dataset[Any]:
         return ArrayDataset(*(_as_array(c) for c in data))
     if isinstance(data, Mapping) and data and all(_is_column(c) for c in data.values()):
         return MappingDataset({name: _as_array(c) for name, c in data.items()})
+    if hasattr(data, "element_spec") and hasattr(data, "as_numpy_iterator"):
+        return _wrap(_stream(data), backend)
     if all(hasattr(data, name) for name in ("dataset", "collate_fn", "batch_sampler")):
         return RowDataset(data.dataset, data.collate_fn)  # a loader of another framework
     if _is_rows(data):
@@ -169,6 +172,21 @@ def _wrap(data: Any, backend: Backend[Any, Any] | None) -> Dataset[Any]:
         "a dataset of the model's framework, or an object with __len__ and batch(indices)"
     )
     raise InvalidDataError(msg)
+
+
+def _stream(data: Any) -> Any:
+    """The columns of a ``tf.data.Dataset``, for a model of another framework."""
+    if int(data.cardinality()) < 0 or _shuffles(data):
+        msg = (
+            "the tf.data.Dataset is shuffled, or does not say that it ends, so position i is not "
+            "your sample i; leave shuffle() and repeat() out"
+        )
+        raise InvalidDataError(msg)
+    return columns_of_list(list(data.as_numpy_iterator()))
+
+
+def _shuffles(data: Any) -> bool:
+    return type(data).__name__ == "_ShuffleDataset" or any(map(_shuffles, data._inputs()))
 
 
 def _is_split(value: Any) -> bool:

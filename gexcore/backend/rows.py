@@ -14,6 +14,12 @@ from gexcore.backend.capabilities import supports
 from gexcore.backend.protocols import Dataset, Indices, SupportsAugmentation
 from gexcore.errors import GexError, InvalidDataError
 
+WEIGHTS = (
+    "the third entry (x, y, weights) of the data is taken for weights of the samples, and the "
+    "weights are left out: scores are of plain losses; give loss= a function to weight them"
+)
+"""The warning where weights of samples are left out."""
+
 Collate = Callable[[list[Any]], Any]
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.backend.data import TARGET_KEYS
+from gexcore.backend.lists import columns_of_list
 from gexcore.backend.rows import Collate, Picked, RowDataset
 from gexcore.errors import InvalidDataError
-from gexcore.evaluation.lists import columns_of_list
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,13 +11,8 @@ import numpy as np
 
 from gexcore.backend.data import TARGET_KEYS
 from gexcore.backend.protocols import Backend, Dataset
-from gexcore.backend.rows import ThroughDataset
+from gexcore.backend.rows import WEIGHTS, ThroughDataset
 from gexcore.errors import GexWarning
-
-WEIGHTS = (
-    "the third entry (x, y, weights) of the data is taken for weights of the samples, and the "
-    "weights are left out: scores are of plain losses; give loss= a function to weight them"
-)
 
 
 def without_weights(data: Any, most: int | None) -> Any:

@@ -64,7 +64,7 @@ def stateful() -> eqx.Module:
             r"Dense is a Linen module, .*give \(module, variables\)"),
         (lambda: JaxBackend((linen.Dense(3), WEIGHTS)),
             "the variables of Dense have no collection 'params'; give what module.init"),
-        (lambda: JaxBackend(stateful()), "BatchNorm has layers with state.*JaxModel"),
+        (lambda: JaxBackend(stateful()), r"BatchNorm has layers with state.*\(module, state\)"),
         (lambda: JaxBackend(JaxModel(linear, WEIGHTS, ["text"])),
             r"the buffers hold str at \[0\], and only arrays"),
         (lambda: JaxBackend((linear, WEIGHTS), optimizer=Optimizer(name="lion")),

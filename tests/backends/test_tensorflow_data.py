@@ -89,7 +89,6 @@ def test_other_data_is_left_to_the_core(backend: TensorFlowBackend) -> None:
         (PAIRS.filter(lambda x, y: True), "assert_cardinality"),
         (PAIRS.shuffle(N).batch(2), "position i is not your sample i; leave shuffle out"),
         (PAIRS.shuffle(N, seed=1, reshuffle_each_iteration=False), "leave shuffle out"),
-        (PAIRS.map(lambda x, y: (x, y, 1.0)), r"give elements \(x, y\), or mappings"),
         (tf.data.Dataset.from_tensor_slices(X), r"give elements \(x, y\), or mappings"),
         (
             PAIRS.map(lambda x, y: (tf.RaggedTensor.from_row_lengths(x, [1, 3]), y)),
@@ -103,7 +102,6 @@ def test_other_data_is_left_to_the_core(backend: TensorFlowBackend) -> None:
         "unknown",
         "shuffled",
         "shuffled once",
-        "weights",
         "inputs",
         "ragged",
         "unequal",

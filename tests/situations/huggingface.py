@@ -12,7 +12,7 @@ import transformers
 from torch import nn
 from torch.utils.data import DataLoader
 
-from tests.situations.registry import Scored, Situations, fit
+from tests.situations.registry import Scored, Situations, fit, follow_the_readme
 
 torch.set_num_threads(1)
 SITUATIONS = Situations("Hugging Face")
@@ -159,13 +159,13 @@ def splits() -> Any:
     fit(classifier(), datasets.DatasetDict(train=tokenised()))
 
 
-def trainer(model: Any, folder: str, **settings: Any) -> Any:
+def trainer(model: Any, folder: str, *, max_steps: int = 1, **settings: Any) -> Any:
     arguments = transformers.TrainingArguments(
-        output_dir=folder, max_steps=1, report_to=[], save_strategy="no", disable_tqdm=True,
-        use_cpu=True, per_device_train_batch_size=16,
+        output_dir=folder, max_steps=max_steps, report_to=[], save_strategy="no", disable_tqdm=True,
+        use_cpu=True, per_device_train_batch_size=16, **settings,
     )  # fmt: skip
     made = transformers.Trainer(
-        model=model, args=arguments, train_dataset=tokenised(), data_collator=strict_pad, **settings
+        model=model, args=arguments, train_dataset=tokenised(), data_collator=strict_pad
     )
     made.train()
     return made
@@ -252,3 +252,12 @@ def spans() -> Any:
     found = fit(model, {"input_ids": ids, "labels": ends}, loss=loss)
     with torch.no_grad():
         return Scored(found, loss(model.eval()(ids), ends))
+
+
+@works("the README's example with a Trainer")
+def readme() -> None:
+    columns = pad(list(tokenised()))
+    labels = columns.pop("labels")
+    with tempfile.TemporaryDirectory() as folder:
+        made = trainer(classifier(), folder, max_steps=60, learning_rate=1e-2)
+        follow_the_readme(made, columns, labels)

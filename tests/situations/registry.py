@@ -6,7 +6,9 @@ docs/situations.md.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -147,3 +149,21 @@ def check_page(situations: Situations) -> None:
     assert found == [situation.row() for situation in situations], (
         "run python -m bench.studies.situations --out docs/rows/situations.jsonl"
     )
+
+
+def follow_the_readme(model: Any, x: Any, y: Any) -> None:
+    """Run the Python example of the README, as it is written, with this model and data."""
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    example = text.split("```python\n")[1].split("```")[0]
+    names = {"model": model, "x": x, "y": y}
+    given = np.asarray(y)
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        # what the page exports after a review of one sample
+        Path("marks.csv").write_text(
+            f"index,label,mark,new_label\n3,{given[3]},wrong,{given[4]}\n", encoding="utf-8"
+        )
+        exec(example, names)
+        assert Path("audit.html").stat().st_size > 10_000
+    influence: Any = names["influence"]
+    assert influence.suspicion().shape == (len(given),)
+    assert isinstance(names["cleaned"], gx.Cleaned)

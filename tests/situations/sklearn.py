@@ -42,7 +42,7 @@ from sklearn.svm import SVC, SVR, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 import gexcore as gx
-from tests.situations.registry import Scored, Situations, blobs, fit
+from tests.situations.registry import Scored, Situations, blobs, fit, follow_the_readme
 
 SITUATIONS = Situations("scikit-learn")
 works, refused = SITUATIONS.works, SITUATIONS.refused
@@ -393,3 +393,10 @@ def multi_label() -> Any:
 @refused('`loss="squared_error"` for a classifier', "leave loss out")
 def wrong_loss() -> Any:
     fit(quiet(network(), X, Y), X, Y, loss="squared_error")
+
+
+@works("the README's example with a Pipeline, on a frame")
+def readme() -> None:
+    slow = MLPClassifier((8,), max_iter=300, learning_rate_init=0.02, random_state=0)
+    model = quiet(make_pipeline(StandardScaler(), slow), FRAME, NAMES)
+    follow_the_readme(model, FRAME, NAMES)

@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import gexcore as gx
-from tests.situations.registry import Scored, Situations, blobs, fit
+from tests.situations.registry import Scored, Situations, blobs, fit, follow_the_readme
 
 torch.set_num_threads(1)
 SITUATIONS = Situations("PyTorch")
@@ -784,3 +784,26 @@ def quiet_trainer() -> Any:
     names = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
     quiet = dict.fromkeys(names, False)
     return lightning.Trainer(max_epochs=1, accelerator="cpu", **quiet)
+
+
+# --- the README's example ---------------------------------------------------------------------
+
+
+def learnt(model: Any) -> Any:
+    """The model after some steps on its data."""
+    optimizer = torch.optim.Adam(model.parameters(), 0.05)
+    for _ in range(30):
+        optimizer.zero_grad()
+        cross(model(TX), TY).backward()
+        optimizer.step()
+    return model
+
+
+@works("the README's example with a DataFrame")
+def readme_frame() -> None:
+    follow_the_readme(learnt(net()), FRAME, pd.Series(Y))
+
+
+@works("the README's example with a LightningModule")
+def readme_lightning() -> None:
+    follow_the_readme(learnt(Lit()), X, Y)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.backend.data import to_numpy
+from gexcore.backend.arrays import to_numpy
 from gexcore.backend.rows import uneven
 
 
