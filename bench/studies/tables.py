@@ -25,6 +25,8 @@ MARKS = re.compile(
     r"(^<!-- rows: (\w+)(?: by (\w+))? -->\n).*?(^<!-- end of rows -->)", re.DOTALL | re.MULTILINE
 )
 
+LOAD = re.compile(r"(load average )(\d+(?:\.\d+)?)")
+
 
 def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     """A table."""
@@ -68,15 +70,26 @@ def as_printed(rows: list[Row]) -> str:
 
 def measured(rows: list[Row]) -> str:
     """When and how the rows were measured; where it differs, of which rows this is said."""
-    parts = sorted(groups(rows, "measured").items(), key=lambda part: -len(part[1]))
-    (usual,), _ = parts[0]
-    lines = [f"*Measured: {usual}.*"]
-    for (note,), part in parts[1:]:
+    noted: dict[str, list[Row]] = {}
+    for row in rows:
+        noted.setdefault(LOAD.sub(r"\1…", str(row["measured"])), []).append(row)
+    parts = sorted(noted.items(), key=lambda part: -len(part[1]))
+    usual, same = parts[0]
+    lines = [f"*Measured: {_with_loads(usual, same)}.*"]
+    for note, part in parts[1:]:
+        note = _with_loads(note, part)
         names = ", ".join(
             dict.fromkeys(str(row.get("method", next(iter(row.values())))) for row in part)
         )
         lines.append(f"*Measured: {note}: {names}.*")
     return "\n".join(lines)
+
+
+def _with_loads(note: str, rows: list[Row]) -> str:
+    """The note, with the least and the most load of the machine at its place."""
+    found = [float(load[2]) for row in rows if (load := LOAD.search(str(row["measured"])))]
+    least, most = (min(found), max(found)) if found else (0.0, 0.0)
+    return note.replace("…", f"{least:g}" if least == most else f"{least:g} to {most:g}", 1)
 
 
 def page(text: str) -> str:
