@@ -122,9 +122,9 @@ def _recognised(model: Any) -> JaxModel:
         if not is_a(first, (*NNX, *LINEN, *EQUINOX)):
             return _stateless(first, params)
         msg = (
-            f"a tuple that starts with a {_told(first)} is not understood; give (apply, "
-            "params) with a function "
-            "apply(params, x) -> scores, or gexcore_jax.JaxModel(apply, params, buffers)"
+            f"a tuple that starts with a {_told(first)} is not understood; give (apply, params) "
+            "with a function apply(params, x) -> scores, or gexcore_jax.JaxModel(apply, params, "
+            "buffers)"
         )
     elif is_a(model, LINEN):
         msg = (
@@ -134,8 +134,7 @@ def _recognised(model: Any) -> JaxModel:
     else:
         msg = (
             f"the JAX backend does not take {_told(model)}; give (apply, params), a "
-            "gexcore_jax.JaxModel, "
-            "a flax.nnx.Module or an equinox.Module"
+            "gexcore_jax.JaxModel, a flax.nnx.Module or an equinox.Module"
         )
     raise InvalidModelError(msg)
 
@@ -156,9 +155,9 @@ def _stateless(apply: Callable[..., Any], params: Any) -> JaxModel:
     if isinstance(params, Mapping) and "params" in params and len(params) > 1:
         others = ", ".join(sorted(str(name) for name in params if name != "params"))
         msg = (
-            f"the variables hold the collections {others} beside 'params', and all that "
-            "(apply, params) has is trained; "
-            "give gexcore_jax.JaxModel(apply, params, buffers) with those collections as buffers"
+            f"the variables hold the collections {others} beside 'params', and all that (apply, "
+            "params) has is trained; give gexcore_jax.JaxModel(apply, params, buffers) with those "
+            "collections as buffers"
         )
         raise InvalidModelError(msg)
 
@@ -174,9 +173,9 @@ def _parameter(path: Any, leaf: Any) -> jax.Array:
     array = leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
     if not jnp.issubdtype(array.dtype, jnp.floating):
         msg = (
-            f"the parameters hold {array.dtype} at "
-            f"{jax.tree_util.keystr(path) or 'the top'}, and only floating-point "
-            "arrays can be trained; move it to the buffers of a gexcore_jax.JaxModel"
+            f"the parameters hold {array.dtype} at {jax.tree_util.keystr(path) or 'the top'}, and "
+            "only floating-point arrays can be trained; move it to the buffers of a "
+            "gexcore_jax.JaxModel"
         )
         raise InvalidModelError(msg)
     return _owned(array)
@@ -186,9 +185,8 @@ def _buffer(path: Any, leaf: Any) -> jax.Array:
     array = leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
     if isinstance(array, np.ndarray) and array.dtype.kind in "OUSmM":
         msg = (
-            f"the buffers hold {type(leaf).__name__} at "
-            f"{jax.tree_util.keystr(path) or 'the top'}, and only arrays of "
-            "numbers are allowed; leave the rest to apply"
+            f"the buffers hold {type(leaf).__name__} at {jax.tree_util.keystr(path) or 'the top'}, "
+            "and only arrays of numbers are allowed; leave the rest to apply"
         )
         raise InvalidModelError(msg)
     return _owned(array)

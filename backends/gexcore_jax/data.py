@@ -151,9 +151,8 @@ class Placement:
             value = to_numpy(value)
             if value.dtype.kind in "OUSmM":
                 msg = (
-                    f"a batch holds values of type {value.dtype}, and JAX takes arrays of "
-                    "numbers only; "
-                    "encode them, or leave that column out of the data"
+                    f"a batch holds values of type {value.dtype}, and JAX takes arrays of numbers "
+                    "only; encode them, or leave that column out of the data"
                 )
                 raise InvalidDataError(msg)
         dtype = value.dtype

@@ -39,9 +39,8 @@ def features(
     axes = [axis for axis, n in enumerate(longer.shape) if n != inputs.shape[axis]]
     if len(axes) != 1 or inputs.shape[axes[0]] != call.size:
         msg = (
-            f"the last linear layer gets an input of shape {inputs.shape}, where no axis is "
-            f"that of the {call.size} "
-            "samples; reshape it, or choose a method that does without features"
+            f"the last linear layer gets an input of shape {inputs.shape}, where no axis is that "
+            f"of the {call.size} samples; reshape it, or choose a method that does without features"
         )
         raise InvalidModelError(msg)
     # a copy, because JAX would share a NumPy array that the caller may write to
@@ -57,8 +56,8 @@ def _last_inputs(
     if not dense:
         msg = (
             "no linear layer is found in the model, a parameter that is multiplied with what "
-            "depends on the samples "
-            "outside of loops, so it has no features; choose a method that does without"
+            "depends on the samples outside of loops, so it has no features; choose a method that "
+            "does without"
         )
         raise InvalidModelError(msg)
     layer = dense[-1]

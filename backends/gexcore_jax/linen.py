@@ -74,8 +74,8 @@ def from_train_state(state: Any) -> JaxModel:
     module = getattr(state.apply_fn, "__self__", None)
     if module is None:
         msg = (
-            "the apply_fn of the TrainState is no module.apply; give "
-            "gexcore_jax.JaxModel(apply, params, buffers)"
+            "the apply_fn of the TrainState is no module.apply; give gexcore_jax.JaxModel(apply, "
+            "params, buffers)"
         )
         raise InvalidModelError(msg)
     more = {f.name: getattr(state, f.name) for f in fields(state) if f.name not in OPTIMISING}

@@ -86,8 +86,7 @@ def _parts(model: JaxModel, checkpoint: Any) -> tuple[Any, Any]:
     if model.statistics:
         msg = (
             "the checkpoint has no batch statistics, which the parameters cannot be judged "
-            "without; give "
-            "(params, buffers), or a model with both"
+            "without; give (params, buffers), or a model with both"
         )
         raise InvalidModelError(msg)
     return checkpoint, model.buffers
@@ -99,9 +98,9 @@ def _fitted(given: Any, wanted: Any) -> Any:
         shapes = [_told(arrays.get(name)) for arrays in (found, own)]
         if shapes[0] != shapes[1]:
             msg = (
-                f"the checkpoint does not fit the model: it has {shapes[0]} for {name!r}, "
-                f"where the model has {shapes[1]}; "
-                "give the parameters of a model of the same architecture, or that model itself"
+                f"the checkpoint does not fit the model: it has {shapes[0]} for {name!r}, where "
+                f"the model has {shapes[1]}; give the parameters of a model of the same "
+                "architecture, or that model itself"
             )
             raise InvalidModelError(msg)
     return jax.tree.unflatten(

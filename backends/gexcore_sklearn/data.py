@@ -140,9 +140,9 @@ class Reader:
         if -1 in codes:
             shown = ", ".join(map(str, list(known)[:SHOWN])) + (", …" if len(known) > SHOWN else "")
             msg = (
-                f"label {y.tolist()[codes.index(-1)]!r} is none of the {len(known)} classes "
-                "that the estimator was "
-                f"fitted with ({shown}); give the labels as they were given to fit"
+                f"label {y.tolist()[codes.index(-1)]!r} is none of the {len(known)} classes that "
+                f"the estimator was fitted with ({shown}); give the labels as they were given to "
+                "fit"
             )
             raise InvalidDataError(msg)
         return np.array(codes, dtype=np.intp)
@@ -159,8 +159,7 @@ def _numbers(y: NDArray[Any]) -> NDArray[Any]:
     if not finite.all():
         msg = (
             f"{int((~finite).sum())} targets are not finite, the first at position "
-            f"{int(finite.argmin())}; "
-            "leave those samples out"
+            f"{int(finite.argmin())}; leave those samples out"
         )
         raise InvalidDataError(msg)
     return y if y.dtype.kind == "f" else y.astype(np.float64)

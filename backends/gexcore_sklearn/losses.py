@@ -53,9 +53,8 @@ def outputs_of(estimator: Any, *, classifies: bool) -> Callable[[Any, Any], Outp
     if hasattr(estimator, "decision_function"):
         return lambda e, x: log_softmax(np.asarray(e.decision_function(x)))
     msg = (
-        f"{type(estimator).__name__} tells neither probabilities nor decisions, and a loss "
-        "needs one of them; "
-        "choose a classifier with predict_proba or decision_function"
+        f"{type(estimator).__name__} tells neither probabilities nor decisions, and a loss needs "
+        "one of them; choose a classifier with predict_proba or decision_function"
     )
     raise InvalidModelError(msg)
 

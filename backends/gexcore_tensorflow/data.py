@@ -143,16 +143,14 @@ def _read(data: Any) -> Dataset[Any]:
     known = all(isinstance(leaf, tf.TensorSpec) and leaf.shape.rank is not None for leaf in leaves)
     if not known or not (pair or isinstance(spec, Mapping)):
         msg = (
-            f"the elements of the tf.data.Dataset are {spec}; give elements (x, y), or "
-            "mappings, of dense tensors "
-            "with known numbers of dimensions"
+            f"the elements of the tf.data.Dataset are {spec}; give elements (x, y), or mappings, "
+            "of dense tensors with known numbers of dimensions"
         )
         raise InvalidDataError(msg)
     if data.cardinality() < 0:
         msg = (
-            "the tf.data.Dataset does not say that it ends; leave repeat() out, and where "
-            "the number of elements is "
-            "known to you only, tell it with "
+            "the tf.data.Dataset does not say that it ends; leave repeat() out, and where the "
+            "number of elements is known to you only, tell it with "
             "dataset.apply(tf.data.experimental.assert_cardinality(n))"
         )
         raise InvalidDataError(msg)

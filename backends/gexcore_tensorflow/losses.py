@@ -103,9 +103,8 @@ def check_scores(scores: Any) -> None:
         and np.allclose(scores.sum(axis=-1), 1, atol=1e-4)
     ):
         msg = (
-            "the model returns probabilities from a softmax that gexcore cannot see; return "
-            "the scores that go into it, "
-            "or end the model in a softmax layer outside of any tf.function"
+            "the model returns probabilities from a softmax that gexcore cannot see; return the "
+            "scores that go into it, or end the model in a softmax layer outside of any tf.function"
         )
         raise InvalidModelError(msg)
 

@@ -38,8 +38,7 @@ def network_of(model: Any) -> Network:
         return ModuleNetwork(model)
     msg = (
         "the tensorflow backend takes a keras.Model or a tf.Module with __call__, not "
-        f"{type(model).__name__}; "
-        "give the trained model itself"
+        f"{type(model).__name__}; give the trained model itself"
     )
     raise InvalidModelError(msg)
 
@@ -63,9 +62,9 @@ class KerasNetwork:
     def __init__(self, model: Any) -> None:
         if keras.config.backend() != "tensorflow":
             msg = (
-                f"Keras runs on {keras.config.backend()} here, and gexcore takes Keras "
-                "models on TensorFlow; save the "
-                "model, and load it in a Python that was started with KERAS_BACKEND=tensorflow"
+                f"Keras runs on {keras.config.backend()} here, and gexcore takes Keras models on "
+                "TensorFlow; save the model, and load it in a Python that was started with "
+                "KERAS_BACKEND=tensorflow"
             )
             raise InvalidModelError(msg)
         if not model.built:
@@ -121,10 +120,9 @@ class KerasNetwork:
             output = self.model(inputs, training=training)
         if len(scope.state_mapping) > len(owned):
             msg = (
-                f"{type(self.model).__name__} changes variables that are not its own, such "
-                "as Keras' global random "
-                "generator; make them attributes of a layer, and give keras.random functions "
-                "a SeedGenerator"
+                f"{type(self.model).__name__} changes variables that are not its own, such as "
+                "Keras' global random generator; make them attributes of a layer, and give "
+                "keras.random functions a SeedGenerator"
             )
             raise InvalidModelError(msg)
         after = map(scope.get_current_value, self.stored)

@@ -85,9 +85,9 @@ def _arrays(checkpoint: Any) -> list[Any]:
     if isinstance(checkpoint, list | tuple):
         return list(checkpoint)
     msg = (
-        f"a checkpoint of type {type(checkpoint).__name__} was given; files are not read "
-        "here: give the model that "
-        "keras.models.load_model(path) returns, or the list of its get_weights()"
+        f"a checkpoint of type {type(checkpoint).__name__} was given; files are not read here: "
+        "give the model that keras.models.load_model(path) returns, or the list of its "
+        "get_weights()"
     )
     raise InvalidModelError(msg)
 

@@ -24,9 +24,9 @@ UNSEEDED = (
 """First parts of the names of operations that draw from their own generators."""
 
 OUT_OF_REACH = (
-    "the model has variables that gexcore cannot put others in place of; take tf.function "
-    "off its call methods, since the "
-    "whole pass is compiled anyway, and make a tf.Variable a weight with add_weight"
+    "the model has variables that gexcore cannot put others in place of; take tf.function off its "
+    "call methods, since the whole pass is compiled anyway, and make a tf.Variable a weight with "
+    "add_weight"
 )
 
 

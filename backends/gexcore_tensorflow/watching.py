@@ -98,9 +98,8 @@ def last_inputs(
         losses = losses_of(*values)
     if not last:
         msg = (
-            "none of the model's Dense layers runs by being called outside of a loop, so it "
-            "has no features; "
-            "call the last one so, or choose a method that does without features"
+            "none of the model's Dense layers runs by being called outside of a loop, so it has no "
+            "features; call the last one so, or choose a method that does without features"
         )
         raise InvalidModelError(msg)
     (inputs,) = last
@@ -117,9 +116,9 @@ def checked_features(features: NDArray[Any], b: int) -> NDArray[Any]:
     """
     if len(features) != b:
         msg = (
-            f"the input of the model's last Dense layer has {len(features)} rows for {b} "
-            "samples; reshape it to one row "
-            "or block of rows per sample, or choose a method that does without features"
+            f"the input of the model's last Dense layer has {len(features)} rows for {b} samples; "
+            "reshape it to one row or block of rows per sample, or choose a method that does "
+            "without features"
         )
         raise InvalidModelError(msg)
     return features

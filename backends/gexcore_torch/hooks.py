@@ -68,18 +68,16 @@ def features(module: nn.Module, scores_of: Callable[[nn.Module], Any]) -> Tensor
         scores = scores_of(module)
     if not last:
         msg = (
-            f"none of the linear layers of {type(module).__name__} runs as a module, so it "
-            "has no features; "
-            "call the last one as a module, or choose a method that does without features"
+            f"none of the linear layers of {type(module).__name__} runs as a module, so it has no "
+            "features; call the last one as a module, or choose a method that does without features"
         )
         raise InvalidModelError(msg)
     (inputs,) = last
     if inputs.ndim < 2 or (isinstance(scores, Tensor) and len(inputs) != len(scores)):
         msg = (
             f"the last linear layer of {type(module).__name__} got an input of shape "
-            f"{tuple(inputs.shape)}, which does "
-            "not begin with the number of samples; reshape it, or choose a method that does "
-            "without features"
+            f"{tuple(inputs.shape)}, which does not begin with the number of samples; reshape it, "
+            "or choose a method that does without features"
         )
         raise InvalidModelError(msg)
     return full(inputs.reshape(len(inputs), -1))

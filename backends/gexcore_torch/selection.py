@@ -49,9 +49,9 @@ def loaded(template: nn.Module, checkpoint: Any) -> TorchState:
         checkpoint = unwrapped(checkpoint).state_dict()
     if not isinstance(checkpoint, Mapping):
         msg = (
-            f"a checkpoint of type {type(checkpoint).__name__} was given; files are not read "
-            "here: give the state dict "
-            "that torch.load(path, weights_only=True) returns, or the module itself"
+            f"a checkpoint of type {type(checkpoint).__name__} was given; files are not read here: "
+            "give the state dict that torch.load(path, weights_only=True) returns, or the module "
+            "itself"
         )
         raise InvalidModelError(msg)
     module = copy.deepcopy(template)
@@ -61,8 +61,8 @@ def loaded(template: nn.Module, checkpoint: Any) -> TorchState:
         first = " ".join(str(error).split("\n\t")[1:2]) or str(error)
         msg = (
             f"the checkpoint does not fit {type(template).__name__} "
-            f"({textwrap.shorten(first.rstrip('. '), 300)}); "
-            "give the state dict of a model of the same architecture"
+            f"({textwrap.shorten(first.rstrip('. '), 300)}); give the state dict of a model of the "
+            "same architecture"
         )
         raise InvalidModelError(msg) from error
     # a frozen base may be large, and is usually equal in all checkpoints

@@ -88,9 +88,9 @@ def _array(name: str, value: Any, device: torch.device) -> tuple[str, NDArray[An
             text = json.dumps(value)
         except TypeError as error:
             msg = (
-                f"the optimizer keeps a {type(value).__name__} as "
-                f"{name.rpartition('/')[2]!r}, which is no tensor and "
-                "cannot be stored; use 'sgd', 'adamw' or one that keeps tensors and numbers"
+                f"the optimizer keeps a {type(value).__name__} as {name.rpartition('/')[2]!r}, "
+                "which is no tensor and cannot be stored; use 'sgd', 'adamw' or one that keeps "
+                "tensors and numbers"
             )
             raise InvalidModelError(msg) from error
         return f"{name}!{TEXT}", np.frombuffer(text.encode(), np.uint8)

@@ -86,8 +86,7 @@ def template_of(model: Any) -> nn.Module:
     if _sharded(model):
         msg = (
             f"{type(model).__name__} is sharded over processes by torch.distributed (FSDP, "
-            "DTensor), and each chain needs a "
-            "whole model; load what get_model_state_dict(model, "
+            "DTensor), and each chain needs a whole model; load what get_model_state_dict(model, "
             "options=StateDictOptions(full_state_dict=True)) of "
             "torch.distributed.checkpoint.state_dict returns into a plain model, and give that"
         )
@@ -106,9 +105,8 @@ def template_of(model: Any) -> nn.Module:
         return copied
     except Exception as error:
         msg = (
-            f"{type(model).__name__} cannot be copied with copy.deepcopy ({error}); "
-            "remove what cannot be copied (old-style weight_norm, open files, locks), or "
-            "define __deepcopy__"
+            f"{type(model).__name__} cannot be copied with copy.deepcopy ({error}); remove what "
+            "cannot be copied (old-style weight_norm, open files, locks), or define __deepcopy__"
         )
         raise InvalidModelError(msg) from error
 

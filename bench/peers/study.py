@@ -115,8 +115,8 @@ def table(found: list[Row]) -> str:
         seeds = len({row["seed"] for row in part})
         about = (
             f"{seeds} seed{'s' if seeds > 1 else ''}, "
-            f"{np.mean([row['fitted'] for row in part]):.0%} of the noise fitted, "
-            f"training {np.mean([row['training'] for row in part]):.0f} s"
+            f"{np.mean([row['fitted'] for row in part]):.0%} of the noise fitted, training "
+            f"{np.mean([row['training'] for row in part]):.0f} s"
         )
         lines.append([f"**{case.TRAININGS[str(problem)].title}** ({about})", "", "", "", ""])
         lines += [line(rows, seeds) for rows in groups(part, "method").values()]

@@ -96,8 +96,7 @@ def table(rows: list[Row]) -> str:
         share = np.array([row["ap"]["GEX() suspicion"] / row["ap"]["oracle lr"] for row in noisy])
         lines.append(
             "- AP of the default ÷ AP of the best fixed learning rate: median "
-            f"{np.median(share):.3f}, worst {share.min():.3f}, "
-            f"{(share < 0.85).sum()} below 0.85"
+            f"{np.median(share):.3f}, worst {share.min():.3f}, {(share < 0.85).sum()} below 0.85"
         )
         for name, key in (
             ("GEX() suspicion", "findings"),
@@ -106,9 +105,8 @@ def table(rows: list[Row]) -> str:
             below = [row for row in noisy if row["ap"][name] < row["ap"]["plain loss"] - 0.02]
             told = sum("not_memorised" in row[key] or "few_members" in row[key] for row in below)
             lines.append(
-                f"- {name}: below plain loss by more than .02 in {len(below)} of "
-                f"{len(noisy)} runs, "
-                f"of which diagnose() warned in {told}"
+                f"- {name}: below plain loss by more than .02 in {len(below)} of {len(noisy)} "
+                f"runs, of which diagnose() warned in {told}"
             )
     for fit, noise in product(EPOCHS, NOISE):
         part = [row for row in rows if (row["fit"], row["noise"]) == (fit, noise)]

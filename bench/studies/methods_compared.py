@@ -89,10 +89,9 @@ def about(rows: list[Row]) -> str:
     seconds = [row["training_seconds"] for row in rows]
     return (
         f"{first['samples']:,} samples, {np.mean([row['wrong'] for row in rows]):.1%} wrong "
-        "labels, of which the model has fitted "
-        f"{min(fitted):.2f} – {max(fitted):.2f}; the training took "
-        f"{first['training_passes']} passes, {min(seconds):.0f} – "
-        f"{max(seconds):.0f} s of CPU time; {seeds} seeds."
+        f"labels, of which the model has fitted {min(fitted):.2f} – {max(fitted):.2f}; the "
+        f"training took {first['training_passes']} passes, {min(seconds):.0f} – {max(seconds):.0f} "
+        f"s of CPU time; {seeds} seeds."
     )
 
 

@@ -76,8 +76,8 @@ def ranking(seed: int) -> None:
     single, half = (average_precision_score(wrong, score) for score in scores)
     print(
         f"seed {seed}: rank correlation {np.corrcoef(*ranks)[0, 1]:.2f}, "
-        f"{len(top[0] & top[1]) / len(top[0]):.2f} of the "
-        f"top 5 % the same, average precision {single:.2f} in float32 and {half:.2f} in bfloat16"
+        f"{len(top[0] & top[1]) / len(top[0]):.2f} of the top 5 % the same, average precision "
+        f"{single:.2f} in float32 and {half:.2f} in bfloat16"
     )
 
 

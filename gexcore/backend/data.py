@@ -167,9 +167,8 @@ def _wrap(data: Any, backend: Backend[Any, Any] | None) -> Dataset[Any]:
         )
         raise InvalidDataError(msg)
     msg = (
-        f"data of type {type(data).__name__} is not understood; give (x, y) arrays, a dict "
-        "of arrays, "
-        "a dataset of the model's framework, or an object with __len__ and batch(indices)"
+        f"data of type {type(data).__name__} is not understood; give (x, y) arrays, a dict of "
+        "arrays, a dataset of the model's framework, or an object with __len__ and batch(indices)"
     )
     raise InvalidDataError(msg)
 
@@ -240,8 +239,7 @@ def _check_columns(dataset: ArrayDataset | MappingDataset) -> None:
         if not finite.all():
             msg = (
                 f"column {name} of the data has non-finite values in {int((~finite).sum())} "
-                "samples, first at "
-                f"position {int(np.argmin(finite))}; only finite numbers are allowed: fill "
-                "them in or leave those samples out"
+                f"samples, first at position {int(np.argmin(finite))}; only finite numbers are "
+                "allowed: fill them in or leave those samples out"
             )
             raise InvalidDataError(msg)

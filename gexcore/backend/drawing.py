@@ -17,8 +17,7 @@ def not_drawable(loss: object) -> InvalidSettingError:
     given = repr(loss) if isinstance(loss, str) else "a function"
     msg = (
         f"targets cannot be drawn where the loss is {given}, only for 'cross_entropy' and "
-        "'squared_error'; "
-        "give seed=None, which takes the given targets"
+        "'squared_error'; give seed=None, which takes the given targets"
     )
     return InvalidSettingError(msg)
 

@@ -231,8 +231,8 @@ class BackendRegistry:
             told = " ".join(str(error).split())
             msg = (
                 f"the plugin {name!r} cannot be loaded ({told}); its hook is called "
-                "gexcore_register_backend and takes "
-                f"no argument: repair or reinstall it, or set {DISABLE}={name}"
+                "gexcore_register_backend and takes no argument: repair or reinstall it, or set "
+                f"{DISABLE}={name}"
             )
             raise BackendLoadError(msg) from error
 

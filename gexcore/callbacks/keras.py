@@ -130,8 +130,8 @@ class KerasRecord(keras.callbacks.Callback):  # type: ignore[misc]
         wanted = self._batches.y[seen]
         if steps > len(self._batches) or not np.array_equal(labels, wanted):
             raise InvalidDataError(
-                "fit trains on other batches than the record gives; call "
-                "fit(record.data, shuffle=False, callbacks=[record])"
+                "fit trains on other batches than the record gives; call fit(record.data, "
+                "shuffle=False, callbacks=[record])"
             )
         if self._probabilities:
             outputs = np.log(np.maximum(outputs, np.finfo(outputs.dtype).tiny))

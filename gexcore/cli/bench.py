@@ -25,11 +25,9 @@ from gexcore.evaluation.timing import Cost, measure
 
 DESCRIPTION = (
     "`gexcore bench costs MODEL DATA` measures the CPU time per sample of a forward pass, a "
-    "training step and "
-    "derivatives, for a model of yours, and tells what gexcore adds to them and what a run "
-    "of `gexcore score` would "
-    "cost. Takes under a minute, "
-    "unless the model is slow to compile, or needs more than a tenth of a second for one sample."
+    "training step and derivatives, for a model of yours, and tells what gexcore adds to them and "
+    "what a run of `gexcore score` would cost. Takes under a minute, unless the model is slow to "
+    "compile, or needs more than a tenth of a second for one sample."
 )
 
 ROUNDS = 15
@@ -137,9 +135,8 @@ def ratios(scoring: Cost, chunk: Cost) -> str:
     """The sentence with the ratios of a run's work to its passes and steps."""
     ratios = [f"{cost.ratio:.2f} ({cost.low:.2f} – {cost.high:.2f})" for cost in (scoring, chunk)]
     return (
-        f"θ* and {MEMBERS} members scored on a batch: {ratios[0]} of reading it and "
-        f"{MEMBERS + 1} forward passes; "
-        f"{STEPS} steps of a chain: {ratios[1]} of reading and steps alone"
+        f"θ* and {MEMBERS} members scored on a batch: {ratios[0]} of reading it and {MEMBERS + 1} "
+        f"forward passes; {STEPS} steps of a chain: {ratios[1]} of reading and steps alone"
     )
 
 

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     pass
 
 DESCRIPTION = (
-    "Writes a new file with the data that `gexcore score` scored, its suspects relabelled or "
-    "left out, "
-    "and says what changed. The data itself is never touched."
+    "Writes a new file with the data that `gexcore score` scored, its suspects relabelled or left "
+    "out, and says what changed. The data itself is never touched."
 )
 
 
@@ -42,8 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=RELABELLINGS,
         dest="method",
         help="give them new labels: the members' most probable class, leaving out those for which "
-        "that is the given "
-        f"one (default: {RELABELLINGS[0]}), or another method's",
+        f"that is the given one (default: {RELABELLINGS[0]}), or another method's",
     )
     add_output(parser)
     add_rate(parser)

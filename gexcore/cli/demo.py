@@ -31,9 +31,9 @@ from gexcore.report.related import WHY, stored_related
 
 DESCRIPTION = (
     "Flips some labels of scikit-learn's digits, trains a model until it has memorised them, "
-    "scores the data from "
-    "that final checkpoint alone, and compares the ranking with the flips. Writes scores.csv, "
-    "run.json, predictions.npz, histogram.png and the digits as pictures in digits.npz."
+    "scores the data from that final checkpoint alone, and compares the ranking with the flips. "
+    "Writes scores.csv, run.json, predictions.npz, histogram.png and the digits as pictures in "
+    "digits.npz."
 )
 HISTOGRAM, DIGITS = "histogram.png", "digits.npz"
 

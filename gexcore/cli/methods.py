@@ -14,16 +14,14 @@ from gexcore.cli.text import aligned
 from gexcore.cli.ways import SYMBOLS, Way
 
 DESCRIPTION = (
-    "Lists every method: what it takes beside model and data, which capabilities of a "
-    "backend it needs "
-    "(`gexcore backends` lists who has them), and its cost in passes over all samples."
+    "Lists every method: what it takes beside model and data, which capabilities of a backend it "
+    "needs (`gexcore backends` lists who has them), and its cost in passes over all samples."
 )
 NOTE = (
-    "A step is a forward and a backward pass; a gradient is of every single sample, or one "
-    "jvp for each direction where "
-    "directions are few, they do not fit into memory or the backend has none, or two forward "
-    "passes where it has no jvp either. Test data and "
-    "statistics of BatchNorm come on top."
+    "A step is a forward and a backward pass; a gradient is of every single sample, or one jvp for "
+    "each direction where directions are few, they do not fit into memory or the backend has none, "
+    "or two forward passes where it has no jvp either. Test data and statistics of BatchNorm come "
+    "on top."
 )
 
 

@@ -66,9 +66,8 @@ def summary(result: Result, outcome: Outcome) -> str:
     )
     if threshold.value is not None:
         verdict = (
-            f"{len(outcome.suspects.indices)} suspects, of {result.threshold_on} "
-            f"above {threshold.value:.3g}: "
-            f"{threshold.reason}{_noise(result)}"
+            f"{len(outcome.suspects.indices)} suspects, of {result.threshold_on} above "
+            f"{threshold.value:.3g}: {threshold.reason}{_noise(result)}"
         )
     else:
         verdict = f"no threshold: {threshold.reason}{_noise(result)}"

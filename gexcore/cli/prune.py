@@ -13,9 +13,8 @@ from gexcore.decisions.prune import prune
 from gexcore.errors import InvalidDataError
 
 DESCRIPTION = (
-    "Writes a new file with the samples of highest self-influence, in exact number. Wrong "
-    "labels have a high "
-    "self-influence as well: clean the data first. The data itself is never touched."
+    "Writes a new file with the samples of highest self-influence, in exact number. Wrong labels "
+    "have a high self-influence as well: clean the data first. The data itself is never touched."
 )
 SCORES = ("self_influence", "suspicion")
 

@@ -21,10 +21,9 @@ from gexcore.report.audit import read_audit
 from gexcore.report.related import read_related
 
 DESCRIPTION = (
-    "Writes one self-contained page from the folder of a finished `gexcore score`: the "
-    "ranked samples, a threshold to "
-    "move, the classes they are confused with, and marks to review them by, which the page "
-    "exports as CSV or JSON."
+    "Writes one self-contained page from the folder of a finished `gexcore score`: the ranked "
+    "samples, a threshold to move, the classes they are confused with, and marks to review them "
+    "by, which the page exports as CSV or JSON."
 )
 
 
@@ -37,8 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--data",
         metavar="DATA",
         help="samples to show, in the order of the scores (default: the data that was scored, if "
-        "it is still there): "
-        "as for `gexcore score`, or a .txt file with one sample per line",
+        "it is still there): as for `gexcore score`, or a .txt file with one sample per line",
     )
     parser.add_argument(
         "--image",

@@ -17,9 +17,8 @@ from gexcore.decisions.retrain import Trial, retrain
 from gexcore.errors import InvalidSettingError
 
 DESCRIPTION = (
-    "Trains by your recipe on the scored data as it is, with its suspects dropped or "
-    "relabelled, and pruned, and "
-    "prints the test accuracy of each. Each line is printed as its training ends."
+    "Trains by your recipe on the scored data as it is, with its suspects dropped or relabelled, "
+    "and pruned, and prints the test accuracy of each. Each line is printed as its training ends."
 )
 RECIPE = (
     "it must be file.py:callable or package.module:callable, a function train(x, y, *, seed) "

@@ -37,11 +37,10 @@ from gexcore.report.related import WHY, stored_related
 NO_MODEL = "-"
 DESCRIPTION = (
     "Scores every training sample of a trained model from its final checkpoint, and writes "
-    "DIR/scores.csv "
-    "(one row per sample, in the data's order), DIR/run.json and, of a classifier, "
-    "DIR/predictions.npz, which "
-    "`gexcore clean` makes new labels from. The same command on a finished DIR does nothing; "
-    "stopped before, a method with chains goes on from what DIR/store holds (with gexcore[store])."
+    "DIR/scores.csv (one row per sample, in the data's order), DIR/run.json and, of a classifier, "
+    "DIR/predictions.npz, which `gexcore clean` makes new labels from. The same command on a "
+    "finished DIR does nothing; stopped before, a method with chains goes on from what DIR/store "
+    "holds (with gexcore[store])."
 )
 
 

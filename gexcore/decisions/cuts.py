@@ -72,9 +72,9 @@ def first_sure_cut(x: NDArray[np.float64]) -> Threshold:
     if mixed is not None and mixed.value is not None:
         return mixed
     reason = (
-        f"no separate mode (Ashman's D {cut.ashman_d:.2f}, at least {MIN_ASHMAN_D} is "
-        "needed; between-class variance "
-        f"{cut.eta:.1%}, at least {MIN_ETA:.0%} is needed); use the scores as a ranking"
+        f"no separate mode (Ashman's D {cut.ashman_d:.2f}, at least {MIN_ASHMAN_D} is needed; "
+        f"between-class variance {cut.eta:.1%}, at least {MIN_ETA:.0%} is needed); use the scores "
+        "as a ranking"
     )
     return Threshold(None, "refused", reason)
 

@@ -141,9 +141,8 @@ def check_probabilities(probabilities: Array) -> Any:
     if bool(xp.any(wrong)):
         row = int(xp.argmax(xp.astype(wrong, xp.int32)))
         msg = (
-            f"the probabilities of sample {row} sum to {float(sums[row]):.4g}, and each row "
-            "must sum to 1; "
-            "apply the softmax to logits, or divide rows by their sums"
+            f"the probabilities of sample {row} sum to {float(sums[row]):.4g}, and each row must "
+            "sum to 1; apply the softmax to logits, or divide rows by their sums"
         )
         raise InvalidDataError(msg)
     return xp

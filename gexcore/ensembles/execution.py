@@ -140,11 +140,10 @@ def check_portable(backend: Backend[Any, Any], keep: int, *, by: str) -> None:
     """
     if keep and not supports(backend, SupportsSerialization):
         msg = (
-            f"{by} takes the states of {keep} members a chain out of the process, and "
-            f"backend {backend.name!r} cannot hand "
-            "out this model's as arrays (SupportsSerialization); set keep=0, which leaves "
-            "out test sets and label "
-            f"suggestions after the fit, or leave {by} out"
+            f"{by} takes the states of {keep} members a chain out of the process, and backend "
+            f"{backend.name!r} cannot hand out this model's as arrays (SupportsSerialization); set "
+            "keep=0, which leaves out test sets and label suggestions after the fit, or leave "
+            f"{by} out"
         )
         raise MissingCapabilityError(msg)
 

@@ -144,9 +144,8 @@ def _packed(elsewhere: Callable[[], Task]) -> bytes:
         told = (str(error).splitlines() or [""])[0]
         msg = (
             "the model, data or settings cannot be sent to another process "
-            f"({type(error).__name__}: {told}); give "
-            "gexcore.Factory(function) for what cannot be pickled, with a function that "
-            "makes it there, or use threads"
+            f"({type(error).__name__}: {told}); give gexcore.Factory(function) for what cannot be "
+            "pickled, with a function that makes it there, or use threads"
         )
         raise InvalidModelError(msg) from error
     return content
@@ -169,9 +168,9 @@ def _unpacked(content: bytes) -> Task:
     except Exception as error:
         told = (str(error).splitlines() or [""])[0]
         msg = (
-            f"a worker cannot read the model or data ({type(error).__name__}: {told}); "
-            "define their classes and functions "
-            "in a module that workers can import, or install cloudpickle"
+            f"a worker cannot read the model or data ({type(error).__name__}: {told}); define "
+            "their classes and functions in a module that workers can import, or install "
+            "cloudpickle"
         )
         raise InvalidModelError(msg) from error
     return elsewhere()
@@ -185,10 +184,9 @@ def _result(future: Future[Any]) -> Any:
     except Exception as error:
         if isinstance(error, BrokenExecutor) or type(error).__name__ in LOST:
             msg = (
-                f"a worker died, killed or out of memory ({type(error).__name__}); run again "
-                "with a new executor, of fewer "
-                "workers if memory was short: with store= only the chains that were not "
-                "complete are run"
+                f"a worker died, killed or out of memory ({type(error).__name__}); run again with "
+                "a new executor, of fewer workers if memory was short: with store= only the chains "
+                "that were not complete are run"
             )
             raise WorkerLostError(msg) from error
         raise

@@ -100,9 +100,8 @@ def kronecker_posterior(
         on_batch()
     if not found:
         msg = (
-            "the model has no trainable linear or convolutional layer that Kronecker factors "
-            "can be had of; take "
-            "structure='full', or a method without them such as Arnoldi"
+            "the model has no trainable linear or convolutional layer that Kronecker factors can "
+            "be had of; take structure='full', or a method without them such as Arnoldi"
         )
         raise InvalidModelError(msg)
     return KroneckerPosterior(size, tuple(_layer(*factors) for factors in found.values()))

@@ -147,11 +147,10 @@ def settle(
                 return plan
     if hard:
         msg = (
-            f"the budget is too small: {plan.chains} × {plan.snapshots} snapshots of "
-            f"{plan.steps} steps, the least that "
-            f"these settings allow, cost as much as {cost.epochs(n):.3g} forward passes over "
-            "the data; raise the budget, "
-            "or set chains, snapshots or steps_per_snapshot lower"
+            f"the budget is too small: {plan.chains} × {plan.snapshots} snapshots of {plan.steps} "
+            f"steps, the least that these settings allow, cost as much as {cost.epochs(n):.3g} "
+            "forward passes over the data; raise the budget, or set chains, snapshots or "
+            "steps_per_snapshot lower"
         )
         raise InvalidSettingError(msg)
     return plan

@@ -172,20 +172,18 @@ def skill_of(
             if not steers:
                 return None
             msg = (
-                "lr='auto' has no measure of skill for this loss; it knows "
-                "classification by integer labels, 'squared_error', 'binary_cross_entropy' and "
-                "your own positive loss of batches (x, y): name the loss, or set "
-                "chance_loss to what a model "
-                "that knows nothing would have, or lr to a number"
+                "lr='auto' has no measure of skill for this loss; it knows classification by "
+                "integer labels, 'squared_error', 'binary_cross_entropy' and your own positive "
+                "loss of batches (x, y): name the loss, or set chance_loss to what a model that "
+                "knows nothing would have, or lr to a number"
             )
             raise InvalidSettingError(msg)
         skill = LossSkill(chance, base)
     if steers and not np.isfinite(skill(base, np.arange(len(base)))):
         msg = (
-            "the model predicts the given targets no better than a guess; the method "
-            "starts from a trained model: "
-            "check that its weights are loaded, and that data and loss are those of its "
-            "training"
+            "the model predicts the given targets no better than a guess; the method starts from a "
+            "trained model: check that its weights are loaded, and that data and loss are those of "
+            "its training"
         )
         raise InvalidModelError(msg)
     return skill

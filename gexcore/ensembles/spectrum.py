@@ -69,9 +69,9 @@ class Spectrum:
         lowest = float(self.values.min())
         if lowest + damping <= 0:
             msg = (
-                f"the Hessian has the eigenvalue {lowest:.3g}, and damping {damping:g} does "
-                "not make it positive, as the "
-                f"posterior needs; raise damping above {-lowest:.3g}, or lower rank"
+                f"the Hessian has the eigenvalue {lowest:.3g}, and damping {damping:g} does not "
+                f"make it positive, as the posterior needs; raise damping above {-lowest:.3g}, or "
+                "lower rank"
             )
             raise InvalidSettingError(msg)
 

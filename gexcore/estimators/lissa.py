@@ -150,10 +150,9 @@ class LiSSA(GradientMethod["Solved"]):
             # a contracting iteration never exceeds this length
             if not np.linalg.norm(r) <= (step + 2) * length * (1 + 1e-6):
                 msg = (
-                    f"LiSSA diverges at step {step + 1}: the Hessian has eigenvalues outside "
-                    f"what scale {self.scale:g} and "
-                    f"damping {self.damping:g} allow; raise scale, or damping where they are "
-                    "negative"
+                    f"LiSSA diverges at step {step + 1}: the Hessian has eigenvalues outside what "
+                    f"scale {self.scale:g} and damping {self.damping:g} allow; raise scale, or "
+                    "damping where they are negative"
                 )
                 raise InvalidSettingError(msg)
         return r
@@ -188,9 +187,9 @@ class Solved(Scored):
     def __repr__(self) -> str:
         alpha = self.run.chosen["effective_damping"]
         return (
-            f"<Solved by LiSSA: {len(self)} samples, effective damping {alpha:g}; "
-            "influence(test): g'ᵀ(H + αI)⁻¹g, "
-            "+ = helpful; self_influence(): that of each sample on itself, one solve each>"
+            f"<Solved by LiSSA: {len(self)} samples, effective damping {alpha:g}; influence(test): "
+            "g'ᵀ(H + αI)⁻¹g, + = helpful; self_influence(): that of each sample on itself, one "
+            "solve each>"
         )
 
     def passes(self, solves: int) -> Passes:

@@ -42,10 +42,9 @@ class Retrained(Scored):
     def __repr__(self) -> str:
         repeats, removed, tests = self.differences.shape
         return (
-            f"<Retrained by LOO: without each of {removed} samples, {repeats} times; "
-            "influence(): loss without z minus loss "
-            f"with it, of {tests} test samples, + = removing z hurts; self_influence(): that "
-            "of z itself>"
+            f"<Retrained by LOO: without each of {removed} samples, {repeats} times; influence(): "
+            f"loss without z minus loss with it, of {tests} test samples, + = removing z hurts; "
+            "self_influence(): that of z itself>"
         )
 
     def influence(self) -> Floats:

@@ -84,9 +84,8 @@ def first_look(
         bad = ~np.isfinite(losses)
         msg = (
             f"the trained model's loss is not finite for {int(bad.sum())} of {len(losses)} "
-            "samples, first at position "
-            f"{int(bad.argmax())}; a model that works has finite losses: check the weights "
-            "and the inputs"
+            f"samples, first at position {int(bad.argmax())}; a model that works has finite "
+            "losses: check the weights and the inputs"
         )
         raise InvalidModelError(msg)
     everything = np.concatenate(targets) if targets else None
@@ -168,9 +167,8 @@ def _width(logits: Any, size: int) -> int | None:
 def _check_kind(target: NDArray[Any]) -> None:
     if target.dtype.kind == "f" and target.ndim == 1:
         msg = (
-            "the labels are floats, and cross-entropy needs integer classes 0 … K−1 (or one "
-            "row of class "
-            "probabilities per sample); convert them, or name another loss such as "
+            "the labels are floats, and cross-entropy needs integer classes 0 … K−1 (or one row of "
+            "class probabilities per sample); convert them, or name another loss such as "
             "loss='squared_error'"
         )
         raise InvalidDataError(msg)

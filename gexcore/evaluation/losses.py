@@ -35,9 +35,8 @@ def checked(losses: Array, size: int) -> Array:
     shape = tuple(losses.shape) if hasattr(losses, "shape") else np.shape(losses)
     if shape != (size,):
         msg = (
-            f"the loss of a batch of {size} samples has shape {shape}; one number per "
-            f"sample, shape ({size},), "
-            "is needed: leave the reduction out of the loss (reduction='none')"
+            f"the loss of a batch of {size} samples has shape {shape}; one number per sample, "
+            f"shape ({size},), is needed: leave the reduction out of the loss (reduction='none')"
         )
         raise InvalidModelError(msg)
     return losses

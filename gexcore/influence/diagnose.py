@@ -19,9 +19,9 @@ CHECKS = (
         "share of snapshots with a skill of 0.97 or more",
         measures.cold,
         0.7,
-        "{number:.0%} of the snapshots never left the trained model, and their deviations "
-        "say nothing; with lr='auto' "
-        "give more snapshots, with an lr of your own a larger one, or more steps_per_snapshot",
+        "{number:.0%} of the snapshots never left the trained model, and their deviations say "
+        "nothing; with lr='auto' give more snapshots, with an lr of your own a larger one, or more "
+        "steps_per_snapshot",
     ),
     Check(
         "melted",
@@ -37,9 +37,8 @@ CHECKS = (
         "members of the ensemble",
         measures.few,
         ENOUGH,
-        "{number:.0f} members are few: in suspicion() the trained model takes the places of "
-        "those that are missing, with "
-        "none it is the plain loss; give more snapshots or chains",
+        "{number:.0f} members are few: in suspicion() the trained model takes the places of those "
+        "that are missing, with none it is the plain loss; give more snapshots or chains",
         least=True,
     ),
     Check(
@@ -48,20 +47,19 @@ CHECKS = (
         "(other losses: worse than a guess)",
         measures.not_memorised,
         0.01,
-        "{number:.1%} of the samples are not fitted by the trained model; where their labels "
-        "are wrong, E[Δ²] subtracts "
-        "what shows it: rank suspects by suspicion(), not by self_influence()",
+        "{number:.1%} of the samples are not fitted by the trained model; where their labels are "
+        "wrong, E[Δ²] subtracts what shows it: rank suspects by suspicion(), not by "
+        "self_influence()",
     ),
     Check(
         "stale_statistics",
         "share of samples that are fitted only after normalisation statistics are estimated anew",
         measures.stale,
         0.05,
-        "{number:.1%} of the samples are fitted only after the normalisation statistics of "
-        "the trained model are "
-        "estimated anew: those it stores are stale; the scores use new ones, but "
-        "checkpoint_losses and the model "
-        "itself do not: run some training batches through it in training mode before you use it",
+        "{number:.1%} of the samples are fitted only after the normalisation statistics of the "
+        "trained model are estimated anew: those it stores are stale; the scores use new ones, but "
+        "checkpoint_losses and the model itself do not: run some training batches through it in "
+        "training mode before you use it",
     ),
     Check(
         "no_separate_mode",
@@ -77,9 +75,8 @@ CHECKS = (
         "reliability of suspicion (split half)",
         measures.reliability,
         0.8,
-        "another run would be expected to agree with these scores by a correlation of "
-        "{number:.2f} only; give "
-        "more chains or snapshots",
+        "another run would be expected to agree with these scores by a correlation of {number:.2f} "
+        "only; give more chains or snapshots",
         least=True,
     ),
     Check(
@@ -88,19 +85,17 @@ CHECKS = (
         "than the floor",
         measures.floored,
         0.5,
-        "for {number:.0%} of the samples the floor is larger than what the members moved, so "
-        "that E[Δ²] is the floor's "
-        "own; take self_influence(floor=0)",
+        "for {number:.0%} of the samples the floor is larger than what the members moved, so that "
+        "E[Δ²] is the floor's own; take self_influence(floor=0)",
     ),
     Check(
         "heavy_tail",
         "members that decide E[Δ²] of the highest tenth of the samples (effective number, median)",
         measures.deciding_members,
         3,
-        "about {number:.1f} members decide E[Δ²] of the samples where it is high: a few "
-        "large losses, not the ensemble; "
-        "do not trust self_influence() or influence() here; fit with ceiling='auto', rank by "
-        "suspicion(), or give more chains",
+        "about {number:.1f} members decide E[Δ²] of the samples where it is high: a few large "
+        "losses, not the ensemble; do not trust self_influence() or influence() here; fit with "
+        "ceiling='auto', rank by suspicion(), or give more chains",
         least=True,
     ),
     Check(

@@ -61,12 +61,10 @@ class LossInfluence(RankedInfluence):
         known = vars(self).get("_findings")
         doubts = "" if known is None else f": {len(known)} finding{'' if len(known) == 1 else 's'}"
         return (
-            f"<Influence by {self.run.label}: {len(self)} samples × {len(self.table)} members "
-            f"of {chains} chains"
-            f"{f' ({left_out} left out)' if left_out else ''}; "
-            f"suspicion(): {SAID[self.score]}, high = probably mislabelled; self_influence(): "
-            "E[Δ²], high = memorised; "
-            f"influence(test): {self._meaning}; diagnose(){doubts}>"
+            f"<Influence by {self.run.label}: {len(self)} samples × {len(self.table)} members of "
+            f"{chains} chains{f' ({left_out} left out)' if left_out else ''}; suspicion(): "
+            f"{SAID[self.score]}, high = probably mislabelled; self_influence(): E[Δ²], high = "
+            f"memorised; influence(test): {self._meaning}; diagnose(){doubts}>"
         )
 
     @property

@@ -57,8 +57,7 @@ def notes(audit: Audit, *, listed: int, shown: int | None) -> list[str]:
     if audit.threshold.value is None:
         told.append(
             f"No threshold: {audit.threshold.reason}. Nothing is flagged until you move the "
-            "slider; "
-            "a refusal does not mean that the labels are right."
+            "slider; a refusal does not mean that the labels are right."
         )
     findings = [f for f in audit.run.get("findings", []) if f["name"] != "no_separate_mode"]
     told += [f"{finding['sentence'][:1].upper()}{finding['sentence'][1:]}." for finding in findings]
@@ -83,9 +82,8 @@ def notes(audit: Audit, *, listed: int, shown: int | None) -> list[str]:
     misplaced = _misplaced(audit)
     if misplaced:
         told.append(
-            f"The threshold was found on losses clipped at {audit.threshold.clip or 3:g}; "
-            f"drawn on the score of the ranking, {misplaced} samples next "
-            "to it change sides."
+            f"The threshold was found on losses clipped at {audit.threshold.clip or 3:g}; drawn on "
+            f"the score of the ranking, {misplaced} samples next to it change sides."
         )
     return told
 

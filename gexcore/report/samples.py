@@ -56,9 +56,9 @@ def shown_samples(source: Any, order: NDArray[np.intp], renderer: Renderer | Non
             told = f"{type(error).__name__}: {error}".splitlines()[0]
             by = "be shown" if renderer is None else "be rendered"
             msg = (
-                f"sample {position} cannot {by} ({told}); give a renderer that takes one "
-                "sample and returns a text, "
-                "a picture (array or PIL) or a dict of values; nothing was written"
+                f"sample {position} cannot {by} ({told}); give a renderer that takes one sample "
+                "and returns a text, a picture (array or PIL) or a dict of values; nothing was "
+                "written"
             )
             raise InvalidDataError(msg) from error
         spent += sum(len(str(value)) for value in item.values())

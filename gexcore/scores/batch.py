@@ -135,9 +135,8 @@ def _losses(losses: Any, size: int) -> NDArray[Any]:
     found = to_numpy(losses)
     if found.shape != (size,):
         msg = (
-            f"losses have shape {found.shape} for {size} indices; give one number per "
-            f"sample, shape ({size},): "
-            "leave the reduction out of the loss (reduction='none')"
+            f"losses have shape {found.shape} for {size} indices; give one number per sample, "
+            f"shape ({size},): leave the reduction out of the loss (reduction='none')"
         )
         raise InvalidDataError(msg)
     return found
@@ -183,8 +182,8 @@ def _finite(kind: str, values: NDArray[Any], at: NDArray[np.intp]) -> NDArray[An
     if unknown.any():
         msg = (
             f"the {kind} of {int(unknown.sum())} samples are not finite, first of sample "
-            f"{at[unknown.argmax()]}; "
-            "a training that works has finite ones: leave those samples out, or repair the training"
+            f"{at[unknown.argmax()]}; a training that works has finite ones: leave those samples "
+            "out, or repair the training"
         )
         raise InvalidDataError(msg)
     return values

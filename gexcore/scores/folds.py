@@ -75,8 +75,7 @@ def refuse_uncovered(folds: Sequence[Fold], samples: int) -> None:
     if (held != 1).any():
         msg = (
             f"{int((held == 0).sum())} samples are in no fold and {int((held > 1).sum())} in "
-            "several; "
-            "put every sample into exactly one, so that each is scored once"
+            "several; put every sample into exactly one, so that each is scored once"
         )
         raise InvalidDataError(msg)
 

@@ -112,8 +112,8 @@ def checked_probabilities(labels: Any, probabilities: Any) -> tuple[NDArray[np.i
     if bad.any():
         msg = (
             f"{int(bad.sum())} rows are no probabilities, first that of sample "
-            f"{int(bad.argmax())}; every sample needs "
-            "a row of class probabilities that sum to one: score each exactly once, out of sample"
+            f"{int(bad.argmax())}; every sample needs a row of class probabilities that sum to "
+            "one: score each exactly once, out of sample"
         )
         raise InvalidDataError(msg)
     return given.astype(np.intp), p

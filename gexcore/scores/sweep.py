@@ -101,8 +101,7 @@ class Sweep:
                     )
                     msg = (
                         f"{self._name} is not finite at {which}, first for sample "
-                        f"{int(np.isfinite(values).argmin())}; check its weights, or leave it "
-                        "out"
+                        f"{int(np.isfinite(values).argmin())}; check its weights, or leave it out"
                     )
                     raise InvalidModelError(msg)
                 total += values

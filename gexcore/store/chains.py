@@ -211,9 +211,9 @@ class ChainStore:
         content = self._folder.read(name)
         if content is None or digest_of(content) != digest:
             msg = (
-                f"{self._where} is damaged: checkpoints/{name} is not what was stored; put a "
-                "copy back, or delete "
-                f"{self._where}/checkpoints/{name_of(chain)} to run that chain again"
+                f"{self._where} is damaged: checkpoints/{name} is not what was stored; put a copy "
+                f"back, or delete {self._where}/checkpoints/{name_of(chain)} to run that chain "
+                "again"
             )
             raise StoreError(msg)
         return self._backend.from_arrays(load(content))

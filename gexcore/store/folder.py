@@ -259,8 +259,7 @@ def in_one_sentence(where: str) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or f"{type(error).__name__}: {error}"
         msg = (
-            f"{where} cannot be read or written ({reason}); what was stored before is safe: "
-            "make room or give access, "
-            "then run the same again"
+            f"{where} cannot be read or written ({reason}); what was stored before is safe: make "
+            "room or give access, then run the same again"
         )
         raise StoreError(msg) from error

@@ -88,8 +88,7 @@ def test_a_recipe_that_fails_is_one_sentence_after_what_was_found(project, run):
         "argmax, seed 0",
     ]
     assert outcome.err == (
-        "gexcore: train failed on 'eq16' with seed 0 (ValueError: one label per sample, "
-        "please); "
+        "gexcore: train failed on 'eq16' with seed 0 (ValueError: one label per sample, please); "
         "it is called as train(x, y, seed=0), y being one row of soft targets per sample\n"
     )
 

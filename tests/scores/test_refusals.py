@@ -179,8 +179,8 @@ CASES: dict[str, tuple[type[Exception], str, Callable[[], Any]]] = {
     "a single given fold": (InvalidSettingError, "1 folds are given, and at least two are needed "
         "to train on the others",
             lambda: ConfidentLearning(train=broken, folds=[np.arange(6)]).fit(data=DATA)),
-    "a recipe that fails": (InvalidModelError, "train failed on fold 1 (RuntimeError: no "
-        "luck); it is called as train(x, y)",
+    "a recipe that fails": (InvalidModelError, "train failed on fold 1 (RuntimeError: no luck); it "
+        "is called as train(x, y)",
             lambda: ConfidentLearning(train=broken, folds=2).fit(data=DATA, progress=False)),
     "models unlike each other": (InvalidModelError, "the models of the folds have 3 and 4 classes; "
         "let the recipe fix their number",

@@ -114,8 +114,8 @@ def test_without_the_extra_one_sentence_says_what_to_install(module: str, missin
 
 def test_the_pytest_plugin_imports_nothing_heavy() -> None:
     code = (
-        "import sys; import gexcore.testing._pytest; "
-        "print([m for m in ('hypothesis', 'gexcore_numpy', 'torch', 'jax') if m in sys.modules])"
+        "import sys; import gexcore.testing._pytest; print([m for m in ('hypothesis', "
+        "'gexcore_numpy', 'torch', 'jax') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
