@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -10,14 +10,15 @@ from typing import Any, Literal
 from gexcore.backend.capabilities import require
 from gexcore.backend.optimizer import Optimizer
 from gexcore.backend.protocols import SupportsDonation, SupportsParams, SupportsTrainingLosses
-from gexcore.ensembles.budget import PART_OF_PRETRAINING, Budget, Limit, limits, within_promise
+from gexcore.ensembles.budget import Budget, Limit, limits
 from gexcore.ensembles.drawing import Prepared, check_storable, draw
 from gexcore.ensembles.drawn import Drawn
 from gexcore.ensembles.ensemble import MOST_MEMBERS, Geometric
-from gexcore.ensembles.plan import PARTS, Plan
-from gexcore.ensembles.relearner import RISE, TRIALS, Relearner, Search
-from gexcore.ensembles.resolve import USER_BATCH_SIZE, batch_size_of
-from gexcore.ensembles.search import Trials, search_steps
+from gexcore.ensembles.plan import Plan
+from gexcore.ensembles.relearner import RISE, Relearner, Search
+from gexcore.ensembles.relearning_plans import MOST_EPOCHS, Asked, planned_passes, plans, usual_plan
+from gexcore.ensembles.resolve import USER_BATCH_SIZE
+from gexcore.ensembles.search import Trials
 from gexcore.ensembles.skill import Skill
 from gexcore.ensembles.start import Shrunk, reference_of
 from gexcore.ensembles.storage import Found, Storage, Store
@@ -34,21 +35,6 @@ SCALE = 0.1
 
 SCALE_OF_NUMBERS = 0.3
 """Scale of the start state, for other losses."""
-
-EPOCHS = 3
-"""Epochs of a chain, at least."""
-
-STEPS = 300
-"""Steps of a chain, at least: small data need more epochs."""
-
-MOST_EPOCHS = 40
-"""Epochs of a chain over the smallest data."""
-
-MOST_OF_SHORT = 0.35
-"""Share of a short pretraining that two epochs may cost."""
-
-FEW_EPOCHS = 4
-"""Epochs of two chains below which one longer chain is better."""
 
 SHARED = (
     "chains", "optimizer", "momentum", "batch_size", "chance_loss", "budget", "pretraining_epochs",
@@ -193,9 +179,9 @@ class Relearning:
         require(opened.backend, *self.needs, by="the relearning ensemble")
         n = len(opened.data)
         if isinstance(self.budget, str):
-            return self._usual(n)
+            return usual_plan(self._asked(), n, self.pretraining_epochs)
         found = self._limits(opened, self.budget)
-        for plan, cost in self._plans(n):
+        for plan, cost in plans(self._asked(), n):
             if all(limit.allows(cost) for limit in found):
                 return plan
         msg = (
@@ -280,57 +266,12 @@ class Relearning:
         budget = budget if isinstance(budget, Budget) else Budget(epochs=budget)
         return limits(budget, opened.backend, opened.data, batch_size=USER_BATCH_SIZE)
 
-    def _usual(self, n: int) -> Plan:
-        """The plan without a budget: within a quarter of the pretraining, if its length is known.
-
-        A little more than a quarter is better than a single epoch.
-        """
-        plans = list(self._plans(n))
-        trained = self.pretraining_epochs
-        if trained is None:
-            return plans[0][0]
-        for part, least in ((PART_OF_PRETRAINING, 2), (MOST_OF_SHORT, 2), (MOST_OF_SHORT, 1)):
-            most = part * Passes(step=1).epochs(1) * trained
-            for plan, cost in plans:
-                if plan.snapshots >= least * plan.parts and cost.epochs(n) <= most:
-                    return within_promise(plan, cost, n, trained)
-        return within_promise(*plans[-1], n, trained)
-
-    def _plans(self, n: int) -> Iterator[tuple[Plan, Passes]]:
-        """Plans and their costs in the order of preference. The cheapest is last."""
-        size = batch_size_of(n) if self.batch_size == "auto" else self.batch_size
-        if size > n:
-            raise InvalidSettingError(
-                f"batch_size is {size}, and the data has {n} samples; choose at most that many"
-            )
-        steps = n // size
-        usual = min(MOST_EPOCHS, max(EPOCHS, -(-STEPS // steps)))
-        for chains in (2, 1) if self.chains == "auto" else (self.chains,):
-            # one chain of five epochs ranks as well as two of three, and costs less
-            alone = self.chains == "auto" and chains == 1
-            most = max(usual, FEW_EPOCHS + 1) if alone else usual
-            least = FEW_EPOCHS if self.chains == "auto" and chains > 1 else 1
-            lengths = range(most, min(most, least) - 1, -1)
-            for epochs in lengths if self.epochs == "auto" else (self.epochs,):
-                plan = Plan(
-                    chains=chains,
-                    snapshots=epochs * min(PARTS, steps),
-                    steps=-(-steps // min(PARTS, steps)),
-                    warmups=0,
-                    batch_size=size,
-                    scoring="training_batches",
-                    seed=self.seed,
-                    first_chain=self.first_chain,
-                    epoch_steps=steps,
-                )
-                yield plan, planned_passes(plan, n, searched=self.lr == "auto")
-
-
-def planned_passes(plan: Plan, n: int, *, searched: bool) -> Passes:
-    """The most passes of a run, with one search if there is one.
-
-    A start state that has to be changed takes another search.
-    """
-    epochs, search = plan.snapshots // plan.parts, TRIALS * search_steps(plan) if searched else 0
-    steps = plan.chains * epochs * (plan.epoch_steps or 0) + search
-    return Passes(forward=2 * n, step=steps * plan.batch_size)
+    def _asked(self) -> Asked:
+        return Asked(
+            self.chains,
+            self.epochs,
+            self.batch_size,
+            searched=self.lr == "auto",
+            seed=self.seed,
+            first_chain=self.first_chain,
+        )

@@ -18,7 +18,7 @@ from gexcore.backend.data import ArrayDataset
 from gexcore.ensembles import drawing
 from gexcore.ensembles.budget import limits, planned_passes
 from gexcore.ensembles.plan import Plan
-from gexcore.ensembles.relearning import planned_passes as relearned
+from gexcore.ensembles.relearning_plans import planned_passes as relearned
 from gexcore.errors import InvalidSettingError
 from gexcore.evaluation.opening import Opened
 from gexcore.evaluation.passes import Passes
