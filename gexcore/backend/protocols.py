@@ -1,17 +1,15 @@
 """Protocols: what gexcore asks of a framework.
 
-A backend is one trained model, its loss and its optimiser, in one framework. Only `Backend` is
-mandatory. Every other protocol is a capability. A backend without it does not define its methods.
-Only `gexcore.backend.capabilities` asks for capabilities.
+A backend is one trained model, its loss and its optimiser, in one framework. Only `Backend` must
+be there. Every other protocol is a capability: a backend without it does not define its methods.
 
 Rules that hold for every method
 
-* A state is a value: no method changes its argument (`SupportsDonation` is the one exception).
+* A state is a value: no method changes its argument, but for `SupportsDonation`.
 * Evaluation means evaluation mode (dropout off, stored batch statistics), training means training
   mode, however the user left the model. Frozen parameters stay frozen.
 * A loss is one number per sample, without regulariser. Its sign is "high = badly predicted".
-* Arrays may live on any device, in any library that `numpy.asarray` or the Python array API
-  standard can read.
+* Arrays may live on any device, in any library that NumPy or the array API standard can read.
 """
 
 from __future__ import annotations
@@ -82,9 +80,9 @@ class SupportsDonation(Protocol[State, Batch]):
     def sgd_step_(
         self, state: State, batch: Batch, /, *, lr: float, seed: int
     ) -> tuple[State, Array]:
-        """State after a step that uses up `state`, and the losses of the step.
+        """State after a step that uses up `state`, and its losses of shape (b,).
 
-        The losses have shape (b,). They are from training mode, before the update.
+        They are from training mode, before the update.
         """
         ...
 

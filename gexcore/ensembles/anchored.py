@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from gexcore.backend.batches import subset_order, training_order
 from gexcore.backend.optimizer import Optimizer
-from gexcore.backend.protocols import Indices
+from gexcore.ensembles.anchored_plan import AnchoredPlan, part_size
 from gexcore.ensembles.budget import Budget, Limit, limits, planned_passes
 from gexcore.ensembles.drawing import check_storable, draw
 from gexcore.ensembles.drawn import Drawn
@@ -38,44 +37,9 @@ LEAST_IN_BATCH, MOST_IN_BATCH = 16, 64
 """Samples of a step. With few samples a large batch would leave members alike, and cost much."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class AnchoredPlan(Plan):
-    """A plan of anchors and cold runs. A chain is one anchor and the members that start from it.
-
-    Parameters
-    ----------
-    anchor_steps : int
-        Steps from θ* to an anchor. 0 means that members start from θ*.
-    subset : float or None
-        Share of the samples that each member sees.
-    """
-
-    anchor_steps: int
-    subset: float | None = None
-
-    @property
-    def warmup_steps(self) -> int:
-        """Steps from θ* to the anchor, the one warm-up chunk of a chain."""
-        return self.anchor_steps
-
-    def order(self, samples: int, chain: int) -> Iterator[tuple[Indices, int]]:
-        """Endless training batches of a chain: positions, and the seed of each step."""
-        if self.subset is None:
-            return training_order(samples, self.batch_size, seed=self.seed, chain=chain)
-        size = part_size(samples, self.subset)
-        return subset_order(
-            samples, self.batch_size, size=size, steps=self.steps, seed=self.seed, chain=chain
-        )
-
-
 def batch_of(samples: int) -> int:
     """Samples of a step, for so many samples."""
     return min(samples, MOST_IN_BATCH, max(LEAST_IN_BATCH, samples // 16))
-
-
-def part_size(samples: int, share: float) -> int:
-    """Samples that a member sees, of so many."""
-    return max(1, round(share * samples))
 
 
 @dataclass(frozen=True)

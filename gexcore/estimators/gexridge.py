@@ -12,7 +12,8 @@ from gexcore.backend.protocols import SupportsParams, SupportsSelection, Support
 from gexcore.deviations.outputs import output_of
 from gexcore.deviations.weighting import LEAST_MEMBERS, Center, Weighting
 from gexcore.deviations.weights import COLD_STRENGTH
-from gexcore.ensembles.anchored import Anchored, AnchoredPlan
+from gexcore.ensembles.anchored import Anchored
+from gexcore.ensembles.anchored_plan import AnchoredPlan
 from gexcore.ensembles.recomputed import Recomputed
 from gexcore.errors import InvalidSettingError
 from gexcore.estimators.ensemble_method import EnsembleMethod

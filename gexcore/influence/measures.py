@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gexcore.deviations.uncertainty import mean_over_members
-from gexcore.ensembles.anchored import AnchoredPlan
+from gexcore.ensembles.anchored_plan import AnchoredPlan
 from gexcore.ensembles.skill import ClassSkill
 from gexcore.ensembles.thermostat import Thermostat
 from gexcore.influence.check import Diagnosable

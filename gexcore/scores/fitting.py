@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from gexcore.backend.data import ArrayDataset, as_dataset, targets_of
 from gexcore.backend.protocols import Dataset
 from gexcore.errors import InvalidDataError, InvalidSettingError
-from gexcore.evaluation.given import NO_NAMES, Names, numbered, understood
+from gexcore.evaluation.given import NO_NAMES, Names, understood
 from gexcore.evaluation.losses import in_order
+from gexcore.evaluation.numbering import numbered
 from gexcore.evaluation.opening import BATCH_SIZE, opened
 from gexcore.evaluation.passes import Passes
 from gexcore.influence.record import Run, settings_of
