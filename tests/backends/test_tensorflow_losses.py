@@ -199,7 +199,8 @@ def test_a_model_with_several_outputs_needs_a_loss_of_its_own() -> None:
     backend = TensorFlowBackend(model)
     for method in (backend.forward, backend.logits):
         with pytest.raises(
-            InvalidModelError, match=r"returned list, and cross_entropy needs one array"
+            InvalidModelError,
+            match=r"the model has 2 outputs, and cross_entropy needs one; give keras\.Model",
         ):
             method(backend.initial_state(), (SCORES, LABELS))
     backend = TensorFlowBackend(

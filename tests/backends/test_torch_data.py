@@ -197,7 +197,7 @@ def test_tensors_are_indexed_directly(data: Any) -> None:
 def test_a_stream_is_refused(data: Any) -> None:
     with pytest.raises(
         InvalidDataError,
-        match="Stream has no positions to score samples by; give a map-style Dataset",
+        match=r"Stream has no positions to score samples by; give list\(dataset\)",
     ):
         dataset_of(data)
 
