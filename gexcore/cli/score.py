@@ -202,7 +202,8 @@ def model_identity(args: argparse.Namespace, source: Origin) -> dict[str, Any]:
     return {
         "model": source.file and data_digest(source.file),
         "callable": source.callable,
-        "weights": backend and parameters_digest(backend),
+        # a method may have a setting `weights` or `structure`
+        "weights of the model": backend and parameters_digest(backend),
         **_structure(backend),
         "backend": backend and backend.name,
     }
@@ -211,9 +212,10 @@ def model_identity(args: argparse.Namespace, source: Origin) -> dict[str, Any]:
 def _structure(backend: Any) -> dict[str, Any]:
     """The digest of the model without its weights, and what of it no digest covers."""
     if backend is None or not supports(backend, SupportsStructure):
-        return {"structure": None}
+        return {"structure of the model": None}
     found = structure_of(backend.structure())
-    return {"structure": found.digest} | ({"not compared": found.unread} if found.unread else {})
+    unread = {"not compared": found.unread} if found.unread else {}
+    return {"structure of the model": found.digest} | unread
 
 
 def _is_scored_unbuilt(args: argparse.Namespace, known: dict[str, Any]) -> bool:

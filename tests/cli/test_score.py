@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import gexcore as gx
+from gexcore.cli.catalogue import METHODS, by_name
 from gexcore.cli.model import load_model
 
 FEW = ("--chains", "2", "--snapshots", "4", "--lr", "0.1")
@@ -91,7 +92,9 @@ def test_the_run_says_what_was_run(scored):
     assert run["settings"]["snapshots"] == 4
     assert set(run["threshold"]) == {"value", "method", "reason", "clip", "withheld"}
     assert run["data"] == [str(scored.parent / "data.npz")]
-    assert {"data", "model", "weights", "seed", "gexcore", "backend"} <= set(run["command"])
+    assert {"data", "model", "weights of the model", "seed", "gexcore", "backend"} <= set(
+        run["command"]
+    )
 
 
 def test_doubts_are_told_after_the_verdict_and_kept_for_the_report(project, run):
@@ -139,6 +142,7 @@ def test_regression_has_no_suggested_labels(project, run, blobs):
     [
         (("--snapshots", "5"), "snapshots (4, now 5)"),
         (("--seed", "1", "--momentum", "0.5"), "momentum (0.9, now 0.5), seed (0, now 1)"),
+        (("--weights", "mean"), "weights (ridge, now mean)"),
         (("--backend", "numpy", "--loss", "cross_entropy"), "loss (None, now cross_entropy)"),
     ],
 )
@@ -152,6 +156,14 @@ def test_other_settings_are_another_run(scored, run, extra, told):
         "with --out\n"
     )
     assert (scored / "scores.csv").read_bytes() == before
+
+
+def test_no_setting_hides_a_part_of_the_identity(scored):
+    # both stand in one mapping: `weights` of GEX once hid the digest of the model's weights
+    told = json.loads((scored / "run.json").read_text())["command"]
+    own = set(told) - {*by_name("GEX").settings, "method"}
+    assert {"data", "model", "weights of the model"} <= own
+    assert not own & {name for method in METHODS for name in method.settings}
 
 
 def test_other_data_is_another_run(scored, run, blobs):
@@ -170,7 +182,7 @@ def test_other_weights_from_the_same_file_are_another_run(project, run):
     assert run(*SCORE).code == 0
     assert "already scored" in run(*SCORE).out
     (project / "scale").write_text("1.5")
-    assert "differs in weights;" in run(*SCORE).err
+    assert "differs in weights of the model;" in run(*SCORE).err
 
 
 def test_the_same_contents_under_other_names_are_the_same_run(scored, run):
