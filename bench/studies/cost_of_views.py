@@ -95,7 +95,7 @@ def influence(table: LossTable, chains: int) -> LossInfluence:
     of = replace(table, chains=np.arange(len(table)) * chains // len(table))
     labels = np.arange(table.samples) % CLASSES
     nothing: Any = None
-    run: Any = SimpleNamespace(classes=CLASSES)
+    run: Any = SimpleNamespace(classes=CLASSES, plan=None)
     members: Any = SimpleNamespace(backend=None)  # one without logits
     return LossInfluence(of, table.base_losses, labels, data=nothing, members=members, run=run)
 

@@ -20,7 +20,7 @@ from bench.paper.problem import Context, Problem
 from bench.paper.recipes import RECIPES
 
 ROOT = Path(__file__).parents[2]
-REFUSED = ("no better than a guess", "eigenvalue")
+REFUSED = ("no better than a guess", "eigenvalue", "a ridge needs at least 3 members")
 """What a method may say of a net that six epochs on 120 digits have hardly trained."""
 
 
