@@ -148,14 +148,14 @@ def _wrap(data: Any, backend: Backend[Any, Any] | None) -> Dataset[Any]:
             return native
     if type(data).__module__.partition(".")[0] == "datasets":
         return HuggingFaceDataset(data)
+    if hasattr(data, "element_spec") and hasattr(data, "as_numpy_iterator"):
+        return _wrap(_stream(data), backend)
     if isinstance(data, Dataset):
         return data
     if isinstance(data, tuple | list) and len(data) >= 2 and all(_is_column(c) for c in data):
         return ArrayDataset(*(_as_array(c) for c in data))
     if isinstance(data, Mapping) and data and all(_is_column(c) for c in data.values()):
         return MappingDataset({name: _as_array(c) for name, c in data.items()})
-    if hasattr(data, "element_spec") and hasattr(data, "as_numpy_iterator"):
-        return _wrap(_stream(data), backend)
     if all(hasattr(data, name) for name in ("dataset", "collate_fn", "batch_sampler")):
         return RowDataset(data.dataset, data.collate_fn)  # a loader of another framework
     if _is_rows(data):

@@ -12,6 +12,7 @@ import tensorflow as tf
 from gexcore.backend.data import as_dataset
 from gexcore.errors import InvalidDataError
 from gexcore.testing.datasets import check_dataset
+from gexcore_numpy import MLP, NumpyBackend
 from gexcore_tensorflow.backend import TensorFlowBackend
 
 N = 7
@@ -113,3 +114,18 @@ def test_datasets_without_positions_are_refused(
 ) -> None:
     with pytest.raises(InvalidDataError, match=message):
         as_dataset(data, backend)
+
+
+@pytest.mark.parametrize("data", [PAIRS, PAIRS.batch(3)], ids=["samples", "batches"])
+def test_a_model_of_another_framework_reads_it(data: Any) -> None:
+    # it has __len__ and a method `batch`, as a dataset of gexcore has
+    other = NumpyBackend(MLP([np.zeros((4, 3))], [np.zeros(3)]))
+    x, y = as_dataset(data, other).batch(np.arange(N))
+    np.testing.assert_array_equal(x, X)
+    np.testing.assert_array_equal(y, Y)
+
+
+def test_a_shuffled_one_is_refused_for_a_model_of_another_framework() -> None:
+    other = NumpyBackend(MLP([np.zeros((4, 3))], [np.zeros(3)]))
+    with pytest.raises(InvalidDataError, match="position i is not your sample i"):
+        as_dataset(PAIRS.shuffle(N).batch(3), other)
