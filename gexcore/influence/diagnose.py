@@ -49,7 +49,7 @@ CHECKS = (
         0.01,
         "{number:.1%} of the samples are not fitted by the trained model; where their labels are "
         "wrong, E[Δ²] subtracts what shows it: rank suspects by suspicion(), not by "
-        "self_influence()",
+        "self_influence(); for numbers or several labels look at the highest checkpoint_losses too",
     ),
     Check(
         "stale_statistics",
