@@ -20,6 +20,7 @@ from gexcore.deviations.outputs import output, output_of
 from gexcore.ensembles.executors import completed
 from gexcore.errors import InvalidModelError, InvalidSettingError, StoreError, StoreMismatchError
 from gexcore.evaluation.opening import opened
+from gexcore.evaluation.recipe import trained
 from gexcore.progress import progress_bar
 from gexcore.settings import check_count, check_number
 from gexcore.store.fingerprint import data_digest
@@ -54,14 +55,13 @@ class Trainings:
     def __call__(self, number: int) -> tuple[int, Floats]:
         """The number, and the outputs of one model, shape (tests,)."""
         seed, part = divmod(number, len(self.parts))
-        try:
-            model = self.train(part_of(as_dataset(self.data), self.parts[part]), self.seed + seed)
-        except Exception as error:
-            told = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise InvalidModelError(
-                f"train failed on part {part} of the data ({told}); it is called as "
-                f"train(data, {self.seed + seed}) and returns a model"
-            ) from error
+        model = trained(
+            self.train,
+            part_of(as_dataset(self.data), self.parts[part]),
+            self.seed + seed,
+            where=f"on part {part} of the data",
+            call=f"train(data, {self.seed + seed}) and returns a model",
+        )
         given = opened(model, self.test, loss=self.loss, backend=self.backend, progress=False)
         return number, np.asarray(
             output(given.seen.losses.astype(np.float64), output_of(given.seen, self.loss))
