@@ -2,31 +2,32 @@
 
     python -m bench.studies.retraining --data FOLDER [--problems digits_clean,…] [--out rows.jsonl]
 
-`--peers` adds EK-FAC, TRAK and exact Gauss-Newton: see `bench.studies.retraining_peers`.
+`--peers` adds EK-FAC, TRAK, TracIn and exact Gauss-Newton: see `bench.studies.retraining_peers`.
 
 Networks are trained on random halves of the data, and without the samples that a method names. The
 settings of `GEX.for_influence` were chosen on the problems of `CHOSEN_ON` and are frozen for the
-others. MNIST and TREC are read from FOLDER. Prints one line per method as it finishes, then tables.
+others. MNIST, TREC and CIFAR are read from FOLDER. Prints one line per method as it finishes, then
+tables. A stopped call continues: rows in `--out` and trainings in `--kept` are not made again.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import functools
 import itertools
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import gexcore as gx
-from bench.studies.retraining_problems import CHOSEN_ON, NAMES, Problem, load, network, trained
+from bench.studies.retraining_methods import CHECKPOINTS, Model, Named, methods, peers
+from bench.studies.retraining_problems import CHOSEN_ON, NAMES, Problem, load, network
+from bench.studies.retraining_training import trained
 from bench.studies.rows import Row, parser, read, written
 from bench.studies.tables import groups, markdown
 from gexcore.deviations.outputs import output
@@ -34,195 +35,155 @@ from gexcore.deviations.weights import COLD_STRENGTH
 from gexcore.errors import GexError
 from gexcore.retraining import Brittleness, Outcomes, lds
 
-SUBSETS, SEEDS = 60, 4
 REMOVED, TESTS, REMOVAL_SEEDS = 30, 30, 2
-CHECKPOINTS = 5
-STRENGTHS = (0.01, 0.03, 0.1, 0.3)
-TRAK_STRENGTHS = (0.0, 10.0, 100.0, 1000.0)
-UNBROKEN = ("λ", "(50)", "(200)", "centred", "TracIn", "dattri", "LastLayer", "Arnoldi", "TRAK")
+UNBROKEN = (
+    "λ", "(50)", "(200)", "centred", "TracIn", "dattri", "LastLayer", "Arnoldi", "TRAK",
+    "RandProj", "LiSSA", "Laplace", "ridge",
+)  # fmt: skip
 """Methods, by a part of their names, whose proponents are not removed. It costs most of the study.
 """
 
-Found = tuple[NDArray[np.float64], float]
+Done = set[tuple[str, str, str]]
+"""Problem, method and measure of rows that are there."""
 
 
-class Model(NamedTuple):
-    """A trained network, its checkpoints, and its problem."""
-
-    problem: Problem
-    net: torch.nn.Module
-    checkpoints: list[Any]
-
-    def fit(self, method: Any) -> Any:
-        """The result of a method on the problem."""
-        p = self.problem
-        return method.fit(
-            self.net, (p.x, p.y), test=(p.test_x, p.test_y), loss=p.loss, progress=False
-        )
-
-
-def cosine(model: Model) -> Found:
-    """Cosine of the last hidden layer, for samples of the same label."""
-    with torch.no_grad():
-        body = torch.nn.Sequential(*list(model.net)[:-1])
-        train, tests = (
-            torch.nn.functional.normalize(body(torch.from_numpy(x)).flatten(1)).double().numpy()
-            for x in (model.problem.x, model.problem.test_x)
-        )
-    found = tests @ train.T
-    if model.problem.loss == "cross_entropy":
-        found = found * (model.problem.test_y[:, None] == model.problem.y[None])
-    return found, 1.0
-
-
-def methods(model: Model) -> Iterator[tuple[str, Callable[[], Found]]]:
-    """Every method with a name, in the order of the table."""
-    p, n = model.problem, len(model.problem.x)
-    kept: dict[str, Any] = {}
-
-    def of(name: str, method: Any, view: Callable[[Any], Any] = lambda found: found) -> Found:
-        if name not in kept:
-            kept[name] = model.fit(method)
-        return view(kept[name]).influence(), kept[name].run.passes.epochs(n)
-
-    yield "`GEX()`", lambda: of("gex", gx.GEX())
-    yield (
-        '`GEX(weights="mean")`, E[ΔΔ\']',
-        lambda: of("gex", gx.GEX(), lambda f: f.weighted("mean", center="checkpoint")),
-    )
-    yield (
-        '`GEX(weights="mean")` centred',
-        lambda: of("gex", gx.GEX(), lambda f: f.weighted("mean", center="ensemble")),
-    )
-    for budget in (50, 100, 200, 400):
-        ridge = gx.GEX.for_influence(budget=budget)
-        for strength in STRENGTHS if p.name in CHOSEN_ON else (COLD_STRENGTH,):
-            told = "" if strength == COLD_STRENGTH else f", λ = {strength:g}"
-            yield (
-                f"`GEX.for_influence({budget})`{told}",
-                lambda budget=budget, ridge=ridge, strength=strength: of(  # type: ignore[misc]
-                    str(budget), ridge, lambda f: f.weighted(strength=strength)
-                ),
-            )
-    yield "gradient dot product", lambda: of("dot", gx.TracIn(checkpoints=[model.net]))
-    yield (
-        f"`TracIn`, {CHECKPOINTS} checkpoints",
-        lambda: of("tracin", gx.TracIn(checkpoints=model.checkpoints)),
-    )
-    yield (
-        "`TracInRP`, 5 checkpoints",
-        lambda: of("tracinrp", gx.TracInRP(checkpoints=model.checkpoints)),
-    )
-    yield "`Arnoldi()`", lambda: of("arnoldi", gx.Arnoldi())
-    yield (
-        "`LastLayer(IF(damping=0.1))`",
-        lambda: of("last", gx.LastLayer(gx.IF(damping=0.1))),
-    )
-    yield "cosine of features, same label", lambda: cosine(model)
-
-
-def peers(model: Model, outcomes: Outcomes) -> Iterator[tuple[str, Callable[[], Found]]]:
-    """Estimators of other libraries. Dampings and ridges are the best on the trainings."""
-    from bench.studies import retraining_peers as others
-
-    p = model.problem
-    net = functools.partial(copy.deepcopy, model.net)
-
-    def best(found: Iterable[Found]) -> Found:
-        return max(found, key=lambda each: lds(each[0], outcomes).mean)
-
-    yield "EK-FAC (kronfluence)", lambda: others.kronfluence(p, net())
-    if not p.is_image:
-        yield "EK-FAC (dattri)", lambda: others.dattri(p, net())
-    if p.loss == "cross_entropy":
-        yield "TRAK (traker)", lambda: others.trak(p, net(), 0.0)
-        yield (
-            "TRAK (traker), best ridge",
-            lambda: best(others.trak(p, net(), strength) for strength in TRAK_STRENGTHS),
-        )
-    if len(p.x) <= 2000:
-        yield (
-            "Gauss-Newton, best damping",
-            lambda: best(found for _, found in others.gauss_newton(p, net())),
-        )
-
-
-def run(problem: Problem, *, with_peers: bool, breaks: bool) -> Iterator[Row]:
-    """One row per method. A method that cannot run on the problem is told and left out."""
-    n, rng = len(problem.x), np.random.default_rng(1)
+def model_of(problem: Problem) -> Model:
+    """The network that is trained on all samples."""
     epochs = [round(problem.epochs * (i + 1) / CHECKPOINTS) for i in range(CHECKPOINTS)]
-    _, states, checkpoints = trained(problem, [np.arange(n)], [0], checkpoints=epochs)
-    model = Model(problem, network(problem), [])
-    model.net.load_state_dict(states[0])
-    model.net.eval()
-    for checkpoint in checkpoints:
+    everything = [np.arange(len(problem.x))]
+    _, states, checkpoints = trained(problem, everything, [0], checkpoints=epochs)
+    nets = []
+    for state in (states[0], *checkpoints):
         net = network(problem)
-        net.load_state_dict(checkpoint)
+        net.load_state_dict(state)
         net.eval()
-        model.checkpoints.append(net)
-    masks = np.zeros((SUBSETS, n), bool)
+        nets.append(net)
+    return Model(problem, nets[0], nets[1:])
+
+
+def outcomes_of(problem: Problem, kept: Path | None) -> Outcomes:
+    """Trainings on random halves of the data, from the folder `kept` if they are there."""
+    n, rng = len(problem.x), np.random.default_rng(1)
+    masks = np.zeros((problem.subsets, n), bool)
     for mask in masks:
         mask[rng.permutation(n)[: n // 2]] = True
-    parts, seeds = (
-        [np.flatnonzero(m) for m in masks] * SEEDS,
-        np.repeat(range(9, 9 + SEEDS), SUBSETS),
-    )
-    kind: Any = "margin" if problem.loss == "cross_entropy" else "root"
-    outputs = output(trained(problem, parts, seeds)[0], kind).reshape(SEEDS, SUBSETS, -1)
-    outcomes = Outcomes(masks, outputs)
-    if breaks:
-        whole = _averaged(problem, [np.arange(n)], kind)[0, :TESTS]
-        random = _removed(problem, [rng.permutation(n)[:REMOVED] for _ in range(TESTS)], kind)
-    everything = itertools.chain(methods(model), peers(model, outcomes) if with_peers else ())
-    for name, method in everything:
+    halves = [np.flatnonzero(m) for m in masks]
+    found = []
+    for seed in range(9, 9 + problem.seeds):
+        file = None if kept is None else kept / f"{problem.name}_{seed}.npy"
+        if file is not None and file.exists():
+            found.append(np.load(file))
+            continue
+        losses = trained(problem, halves, [seed] * len(halves))[0]
+        found.append(output(losses, _kind(problem)))
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            np.save(file, found[-1])
+    return Outcomes(masks, np.stack(found))
+
+
+def scores(model: Model, outcomes: Outcomes, named: Iterator[Named], done: Done) -> Iterator[Row]:
+    """The linear datamodeling score of each method that has no row."""
+    p = model.problem
+    for name, method in named:
+        if (p.name, name, "lds") in done:
+            continue
         started = time.process_time()
-        try:
-            influence, cost = method()
-        except GexError as error:
-            print(f"{problem.name}: {name} is left out: {error}", file=sys.stderr)
+        found = _tried(p, name, method)
+        if found is None:
             continue
         seconds = time.process_time() - started
-        agreement = lds(influence, outcomes)
-        row = {
-            "problem": problem.name,
+        agreement = lds(found[0], outcomes)
+        yield {
+            "problem": p.name,
             "method": name,
-            "cost": round(cost, 1),
+            "cost": round(found[1], 1),
             "lds": round(agreement.mean, 3),
             "se": round(agreement.standard_error, 3),
             "ceiling": round(agreement.ceiling, 3),
             "seconds": round(seconds, 1),
         }
-        if breaks and not any(part in name for part in UNBROKEN):
-            top = np.argsort(-influence[:TESTS], axis=1, kind="stable")[:, :REMOVED]
-            broken = Brittleness(whole, _removed(problem, list(top), kind), random)
-            row |= {
-                "drop": round(broken.drop, 3),
-                "drop_se": round(broken.standard_error, 3),
-                "random_drop": round(broken.random_drop, 3),
-                "flipped": round(broken.flipped, 3) if kind == "margin" else None,
-            }
-        yield row
 
 
-def _removed(problem: Problem, removed: list[Any], kind: Any) -> NDArray[np.float64]:
+def removals(model: Model, named: Iterator[Named], done: Done) -> Iterator[Row]:
+    """What training without the proponents of each method does, for methods that have no row."""
+    p, rng = model.problem, np.random.default_rng(2)
+    n = len(p.x)
+
+    @functools.cache
+    def before() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        random = [rng.permutation(n)[:REMOVED] for _ in range(TESTS)]
+        return _averaged(p, [np.arange(n)])[0, :TESTS], _removed(p, random)
+
+    for name, method in named:
+        if (p.name, name, "drop") in done or any(part in name for part in UNBROKEN):
+            continue
+        found = _tried(p, name, method)
+        if found is None:
+            continue
+        top = np.argsort(-found[0][:TESTS], axis=1, kind="stable")[:, :REMOVED]
+        whole, random = before()
+        broken = Brittleness(whole, _removed(p, list(top)), random)
+        yield {
+            "problem": p.name,
+            "method": name,
+            "cost": round(found[1], 1),
+            "drop": round(broken.drop, 3),
+            "drop_se": round(broken.standard_error, 3),
+            "random_drop": round(broken.random_drop, 3),
+            "flipped": round(broken.flipped, 3) if _kind(p) == "margin" else None,
+        }
+
+
+def run(
+    problem: Problem, measures: str, done: Done, *, with_peers: bool, kept: Path | None
+) -> Iterator[Row]:
+    """One row per method and measure."""
+    model = model_of(problem)
+    outcomes = functools.cache(lambda: outcomes_of(problem, kept))
+
+    def named(halves: Callable[[], Outcomes] | None) -> Iterator[Named]:
+        return itertools.chain(methods(model), peers(model, halves) if with_peers else ())
+
+    if "lds" in measures:
+        yield from scores(model, outcomes(), named(outcomes), done)
+    if "removal" in measures:
+        yield from removals(model, named(outcomes if "lds" in measures else None), done)
+
+
+def _tried(problem: Problem, name: str, method: Callable[[], Any]) -> Any:
+    """The result of a method, or None, which is told, where it cannot run on the problem."""
+    try:
+        return method()
+    except (GexError, ImportError) as error:
+        print(f"{problem.name}: {name} is left out: {error}", file=sys.stderr)
+        return None
+
+
+def _kind(problem: Problem) -> Any:
+    return "margin" if problem.loss == "cross_entropy" else "root"
+
+
+def _removed(problem: Problem, removed: list[Any]) -> NDArray[np.float64]:
     """Outputs of each test sample after training without its own list of samples."""
     parts = [np.setdiff1d(np.arange(len(problem.x)), each) for each in removed]
-    return _averaged(problem, parts, kind)[np.arange(len(parts)), np.arange(len(parts))]
+    return _averaged(problem, parts)[np.arange(len(parts)), np.arange(len(parts))]
 
 
-def _averaged(problem: Problem, parts: list[Any], kind: Any) -> NDArray[np.float64]:
+def _averaged(problem: Problem, parts: list[Any]) -> NDArray[np.float64]:
     repeats = 1 if problem.is_image else REMOVAL_SEEDS
     seeds = np.repeat(range(9, 9 + repeats), len(parts))
-    found = output(trained(problem, parts * repeats, seeds)[0], kind)
+    found = output(trained(problem, parts * repeats, seeds)[0], _kind(problem))
     return found.reshape(repeats, len(parts), -1).mean(axis=0)
 
 
 def table(rows: list[Row]) -> str:
     """Linear datamodeling scores and brittleness by problem, and the choice of λ."""
-    ceilings = {row["problem"]: row["ceiling"] for row in rows}
+    scored = [row for row in rows if "lds" in row]
+    ceilings = {row["problem"]: row["ceiling"] for row in scored}
     random = {row["problem"]: row["random_drop"] for row in rows if "random_drop" in row}
-    chosen = [row for row in rows if "for_influence" in row["method"]]
-    shown = [row for row in rows if "λ" not in row["method"]]
+    chosen = [row for row in scored if "for_influence" in row["method"]]
+    shown = [row for row in scored if "λ" not in row["method"]]
     parts = [
         "Linear datamodeling score ± standard error over test samples. Cost is in forward passes "
         f"over the data. Ceilings: {_listed(ceilings)}.",
@@ -253,7 +214,8 @@ def plot(rows: list[Row], path: Path) -> None:
     matplotlib.rcParams.update({"svg.hashsalt": "gexcore", "svg.fonttype": "none"})
     from matplotlib import pyplot
 
-    panels = list(groups([r for r in rows if "λ" not in r["method"]], "problem").items())
+    shown = [row for row in rows if "lds" in row and "λ" not in row["method"]]
+    panels = list(groups(shown, "problem").items())
     figure, axes = pyplot.subplots(1, len(panels), figsize=(3 * len(panels), 3), squeeze=False)
     for axis, ((name,), part) in zip(axes[0], panels, strict=True):
         ridge = [row for row in part if "for_influence" in row["method"]]
@@ -296,7 +258,8 @@ def main() -> None:
     arguments.add_argument("--data", type=Path)
     arguments.add_argument("--plot", type=Path, help="draw score against cost into this SVG file")
     arguments.add_argument("--peers", action="store_true", help="measure other libraries too")
-    arguments.add_argument("--no-removal", action="store_true", help="leave brittleness out")
+    arguments.add_argument("--measures", default="lds,removal", help="lds, removal or both")
+    arguments.add_argument("--kept", type=Path, help="a folder that keeps trainings")
     arguments.add_argument("--problems", default=",".join(NAMES))
     given: argparse.Namespace = arguments.parse_args()
     if given.table:
@@ -304,9 +267,18 @@ def main() -> None:
     else:
         torch.set_num_threads(1)
         problems = [load(name, given.data) for name in given.problems.split(",")]
-        breaks = not given.no_removal
-        found = (run(each, with_peers=given.peers, breaks=breaks) for each in problems)
-        rows = written(itertools.chain.from_iterable(found), given.out)
+        before = read([given.out]) if given.out and given.out.exists() else []
+        done = {
+            (row["problem"], row["method"], measure)
+            for row in before
+            for measure in ("lds", "drop")
+            if measure in row
+        }
+        found = (
+            run(each, given.measures, done, with_peers=given.peers, kept=given.kept)
+            for each in problems
+        )
+        rows = [*before, *written(itertools.chain.from_iterable(found), given.out)]
     if given.plot:
         plot(rows, given.plot)
     print(table(rows))

@@ -98,6 +98,23 @@ def dattri(problem: Problem, net: torch.nn.Module) -> Found:
     return method.attribute(train, tests).detach().double().numpy().T, 9.0
 
 
+def captum(problem: Problem, net: torch.nn.Module, checkpoints: list[Any]) -> Found:
+    """TracIn of all layers by captum, which loads each checkpoint into the network."""
+    from captum.influence import TracInCP
+
+    def load(model: torch.nn.Module, checkpoint: torch.nn.Module) -> float:
+        model.load_state_dict(checkpoint.state_dict())
+        return 1.0
+
+    train, tests = _sets(problem)
+    method = TracInCP(
+        net, train, checkpoints, load, loss_fn=torch.nn.CrossEntropyLoss(reduction="sum"),
+        batch_size=100, sample_wise_grads_per_batch=True,
+    )  # fmt: skip
+    found = method.influence(tests.tensors)
+    return found.detach().double().numpy(), 3.0 * len(checkpoints)
+
+
 def trak(problem: Problem, net: torch.nn.Module, strength: float, size: int = 512) -> Found:
     """TRAK of one model by traker."""
     from trak import TRAKer
