@@ -2,13 +2,14 @@
 
     python -m bench.studies.ensembles_compared [--data digits,wine] [--kinds uniform:0.1,pair:0.2]
         [--fits memorised,early,linear] [--optimizers sgd,adamw] [--seeds 3] [--first 0] [--folds 1]
-        [--files DIR] [--cache DIR] [--out rows.jsonl]
+        [--files DIR] [--cache DIR] [--fresh] [--out rows.jsonl]
 
 Perceptrons on tables, and with `--files` also nets on pictures and texts, see
 `bench.studies.ensembles_problems`. Cells that `--out` already holds are left out, so a run that was
 stopped goes on. For the first `--folds` seeds of models that SGD trained until they memorised,
-5-fold confident learning is tried, and on tables the paper's recipe. `--table rows.jsonl …` only
-prints the tables.
+5-fold confident learning is tried, and on tables the paper's recipe. `--fresh` marks runs that were
+made after the rule was frozen: the tables show them apart. `--table rows.jsonl …` only prints the
+tables.
 """
 
 from __future__ import annotations
@@ -130,6 +131,7 @@ def main() -> None:
     arguments.add_argument("--folds", type=int, default=1, help="seeds with confident learning")
     arguments.add_argument("--files", type=Path, help="folder of the larger data")
     arguments.add_argument("--cache", type=Path, help="folder of trained nets")
+    arguments.add_argument("--fresh", action="store_true", help="mark runs as later than the rule")
     given = arguments.parse_args()
     if given.table:
         print(table(read(given.table)))
@@ -144,7 +146,8 @@ def main() -> None:
             row := run(Problem(cell, given.files, given.cache), folds=with_folds(cell, given.folds))
         )
     )
-    rows = written((row for row in made if row is not None), given.out)
+    mark = {"fresh": True} if given.fresh else {}
+    rows = written(({**row, **mark} for row in made if row is not None), given.out)
     print(f"{table(before + rows)}\n\n{machine()}")
 
 

@@ -49,8 +49,13 @@ def mean(rows: list[Row], name: str) -> str:
     return f"{np.mean(values):.2f}" if values else "–"
 
 
+HALVES = ("chosen on", "others", "fresh")
+
+
 def half(row: Row) -> str:
-    """Whether the row's data chose the rule."""
+    """Whether the row's data chose the rule, or the run is later than the rule."""
+    if row.get("fresh"):
+        return "fresh"
     return "chosen on" if row["data"] in FROZEN else "others"
 
 
@@ -58,7 +63,7 @@ def by_kind(rows: list[Row]) -> str:
     """Mean AP by kind of noise."""
     lines = []
     found = groups([{**row, "half": half(row)} for row in rows if row["ap"]], "half", "fit", "kind")
-    for told, fit in product(("chosen on", "others"), FITS):
+    for told, fit in product(HALVES, FITS):
         for key, part in sorted((k, p) for k, p in found.items() if k[:2] == (told, fit)):
             means = [mean(part, name) for name in COLUMNS]
             lines.append((*map(str, key), str(len(part)), *means))
@@ -68,18 +73,21 @@ def by_kind(rows: list[Row]) -> str:
 def by_model(rows: list[Row]) -> str:
     """Mean AP by data and model, and of the choice."""
     names = (GEOMETRIC, RELEARNING, CHOSEN, PLAIN, EL2N)
+    found = [{**row, "half": half(row)} for row in rows if row["ap"]]
     lines = [
         (*map(str, key), str(len(part)), *(mean(part, name) for name in names))
-        for key, part in groups([row for row in rows if row["ap"]], "data", "fit").items()
+        for key, part in groups(found, "half", "data", "fit").items()
     ]
-    return markdown(("data", "model", "runs", *names), lines)
+    return markdown(("half", "data", "model", "runs", *names), lines)
 
 
 def by_ensemble(rows: list[Row]) -> str:
     """Costs and thresholds of each ensemble and of the choice."""
     lines = []
-    for told, name in product(("chosen on", "others"), ("geometric", "relearning", CHOSEN)):
+    for told, name in product(HALVES, ("geometric", "relearning", CHOSEN)):
         part = [row for row in rows if half(row) == told]
+        if not part:
+            continue
         parts: list[dict[str, Any]] = [row[name] for row in part]
         noisy = [p for p, row in zip(parts, part, strict=True) if row["ap"] and p["flagged"]]
         clean = [p["flagged"] for p, row in zip(parts, part, strict=True) if not row["ap"]]
@@ -105,10 +113,15 @@ def by_ensemble(rows: list[Row]) -> str:
 
 
 def aims(rows: list[Row]) -> str:
-    """The aims, with what each ensemble and the choice reach on the data that chose nothing."""
-    noisy = [row for row in rows if row["ap"] and row["data"] not in FROZEN]
+    """The aims, with what each ensemble and the choice reach on runs that did not choose "relearn".
+
+    Fresh runs chose nothing at all.
+    """
     lines = []
-    for name in (GEOMETRIC, RELEARNING, CHOSEN):
+    for told, name in product(HALVES[1:], (GEOMETRIC, RELEARNING, CHOSEN)):
+        noisy = [row for row in rows if row["ap"] and half(row) == told]
+        if not noisy:
+            continue
 
         def less(other: str, part: list[Row], name: str = name) -> np.ndarray:
             return np.array([row["ap"][name] - row["ap"][other] for row in part] or [np.nan])
@@ -119,6 +132,7 @@ def aims(rows: list[Row]) -> str:
         one_way = less(PLAIN, [row for row in noisy if row["kind"].startswith("one_way")])
         lines.append(
             (
+                told,
                 name,
                 f"{np.median(early):+.3f}",
                 f"{np.mean(early >= -0.05):.0%}",
@@ -130,7 +144,7 @@ def aims(rows: list[Row]) -> str:
             )
         )
     head = (
-        "score", "AP − EL2N, median of memorised", "AP − EL2N ≥ −0.05",
+        "data", "score", "AP − EL2N, median of memorised", "AP − EL2N ≥ −0.05",
         "more than 0.05 below plain loss", "AP − plain, median of others",
         "one-directional: AP − plain, worst", "MNIST net, pairs", "MNIST net, 10 %",
     )  # fmt: skip
