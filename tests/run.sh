@@ -48,7 +48,8 @@ tests/callbacks/test_keras.py
 tests/callbacks/test_huggingface.py tests/callbacks/test_lightning.py tests/callbacks/test_ranks.py
 tests/callbacks/test_training.py
 tests/report
-tests/paper/test_quick.py tests/paper/test_recipes.py tests/paper/test_readers.py tests/paper/test_page.py
+tests/paper/test_quick.py
+tests/paper/test_recipes.py tests/paper/test_readers.py tests/paper/test_page.py tests/paper/test_switches.py
 tests/paper/test_recipes_jax.py
 tests/backends/test_numpy.py tests/backends/test_sklearn*.py
 bench/kernels --benchmark-disable

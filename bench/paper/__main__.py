@@ -1,13 +1,13 @@
 """The exhibits of the paper by one command.
 
     python -m bench.paper EXHIBIT|all --scale small|medium|full --data FOLDER [--seeds 4]
-        [--methods NAME,…] [--cells NAME,…] [--backend torch|jax] [--resume] [--workers N] [--page]
-        [--public-code] [--floor .05] [--chained 4] [--human aggre]
+        [--methods NAME,…] [--cells NAME,…] [--backend torch|jax] [--resume] [--jobs N]
+        [--workers N] [--page] [--public-code] [--floor .05] [--chained 4] [--human aggre]
     python -m bench.paper all --quick
 
 Rows are JSON lines: at small scale in docs/rows/paper, else in the cache. Trained models and
-scores are in the cache, by a digest of all that they depend on. `--page` alone writes docs/paper.md
-from the rows that are there.
+scores are in the cache, by a digest of all that they depend on. Without `--resume`, the rows that
+are asked for are measured again. `--page` alone writes docs/paper.md from the rows that are there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.paper.detectors import Switches
-from bench.paper.harness import NAMES, run
+from bench.paper.harness import NAMES, Wanted, run, set_threads
 from bench.paper.noise import HUMAN
 from bench.paper.problem import Context
 from bench.paper.recipes import BACKENDS
@@ -48,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--check", action="store_true", help="with --page: only compare it")
     parser.add_argument("--cache", type=Path, default=Path("paper-cache"))
     parser.add_argument("--out", type=Path, help="folder of the rows")
+    parser.add_argument("--jobs", type=int, default=1, help="exhibits at once, each in a process")
     parser.add_argument("--workers", type=int, default=0, help="processes for the chains of GEX")
     parser.add_argument("--public-code", action="store_true", help="settings of the public code")
     parser.add_argument("--floor", type=float, default=0.0, help="lower bound of losses at θ*")
@@ -64,15 +65,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         write(given.out, scale, check=given.check)
         return
-    if given.backend == "torch":
-        import torch
-
-        torch.set_num_threads(given.threads)
+    if given.jobs > 1 and given.workers:
+        parser.error("choose --jobs or --workers: both would start processes of processes")
+    set_threads(given.backend, given.threads)
     switches = Switches(given.public_code, given.floor, given.chained)
-    options = {
-        "seeds": given.seeds, "methods": given.methods, "resume": given.resume,
-        "cells": given.cells,
-    }  # fmt: skip
+    wanted = Wanted(
+        names=tuple(names), out=given.out, seeds=given.seeds, methods=given.methods,
+        cells=given.cells,
+    )  # fmt: skip
+    how = {"resume": given.resume, "jobs": given.jobs, "threads": given.threads}
     with tempfile.TemporaryDirectory() as scratch:
         context = Context(
             scale=scale, data=given.data, cache=Path(scratch) if given.quick else given.cache,
@@ -80,11 +81,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             progress=scale in ("medium", "full"), human=given.human,
         )  # fmt: skip
         if not given.workers:
-            run(names, context, given.out, **options)
+            run(wanted, context, **how)
             return
         spawn = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(given.workers, mp_context=spawn) as executor:
-            run(names, replace(context, executor=executor), given.out, **options)
+            run(wanted, replace(context, executor=executor), **how)
 
 
 if __name__ == "__main__":

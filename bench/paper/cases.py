@@ -86,7 +86,8 @@ class Case:
         x, tests = shown(recipe, setting, train.x, rows, test.x, own)
         kind = self.noise
         if kind in noise.HUMAN and people is not None:
-            given = people[kind][rows]
+            # CIFAR-100-N has one set of labels of people
+            given = people[kind if kind in people else next(iter(people))][rows]
         else:
             kind = "symmetric" if kind in noise.HUMAN else kind
             given = noise.mislabel(y, classes, kind, self.rate, seed, x=x)

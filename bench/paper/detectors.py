@@ -36,6 +36,15 @@ class Switches:
     floor: float = 0.0
     chained: int = 1
 
+    @property
+    def told(self) -> str:
+        """The switches that are set, for rows; empty where none is."""
+        set_ = {
+            "public code": self.public_code, f"floor {self.floor:g}": self.floor,
+            f"chained {self.chained}": self.chained != 1,
+        }  # fmt: skip
+        return ", ".join(name for name, value in set_.items() if value)
+
 
 Settings = Callable[[Setting, int, Switches], Mapping[str, Any]]
 """From the training, the number of samples and the switches to a method's settings."""
@@ -102,7 +111,7 @@ def ensemble(setting: Setting, n: int, switches: Switches, members: int | None =
 
 def paper_gex(setting: Setting, n: int, switches: Switches) -> Mapping[str, Any]:
     floor = 0.05 if switches.public_code else switches.floor
-    return {**ensemble(setting, n, switches), "ceiling": None, "floor": floor}
+    return {**ensemble(setting, n, switches), "ceiling": None, "floor": floor, "weights": "mean"}
 
 
 def members_of_ge(setting: Setting, n: int, switches: Switches) -> Mapping[str, Any]:
@@ -136,6 +145,8 @@ OURS = (
 WITH_GE = Detector("TracInRP with GE", "TracInRP", "ensemble", members_of_ge, "self_influence",
                    seeded=True)  # fmt: skip
 DETECTORS = {found.row: found for found in (*PAPER, *OURS, WITH_GE)}
+LAST = "GEX(), our default decision"
+"""The row of our own threshold and new labels, after those of the detectors."""
 POST_HOC = ("RandProj", "TracInRP", "Arnoldi", "GEX")
 """Table 13's rows."""
 CHEAP = {"checkpoints", "recorder", "train", ""}
@@ -144,6 +155,8 @@ CHEAP = {"checkpoints", "recorder", "train", ""}
 def chosen(names: str, rows: tuple[Detector, ...] = (*PAPER, *OURS)) -> list[Detector]:
     """The detectors that were asked for: rows of the paper, or any registered method by its call.
 
+    A row of the paper that this exhibit does not have is left out.
+
     Raises
     ------
     SystemExit
@@ -151,12 +164,17 @@ def chosen(names: str, rows: tuple[Detector, ...] = (*PAPER, *OURS)) -> list[Det
     """
     if not names:
         return list(rows)
-    known = {**{d.row: d for d in rows}, **registered()}
-    wanted = [name.strip() for name in names.split(",")]
-    unknown = [name for name in wanted if name not in known]
-    if unknown:
-        raise SystemExit(f"no method named {unknown[0]!r}; choose of {', '.join(known)}")
-    return [known[name] for name in wanted]
+    own = {d.row: d for d in rows}
+    known = {**DETECTORS, **registered(), **own}
+    wanted, rest = [], names.strip()
+    while rest:
+        fits = [name for name in known if f"{rest},".startswith(f"{name},")]
+        if not fits:
+            told = ", ".join(known)
+            raise SystemExit(f"no method named {rest.partition(',')[0]!r}; choose of {told}")
+        wanted.append(max(fits, key=len))  # a name may hold commas
+        rest = rest[len(wanted[-1]) + 1 :].strip()
+    return [known[name] for name in wanted if name in own or name not in DETECTORS]
 
 
 def registered() -> dict[str, Detector]:

@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from bench.paper.harness import rows_of
+from bench.paper.harness import rows_of, usual
 from bench.studies.circles_against_retraining import PER_CIRCLE
 from bench.studies.rows import Row
 from bench.studies.tables import groups
@@ -24,12 +24,12 @@ def draw(rows: Path, folder: Path) -> None:
     matplotlib.rcParams["svg.hashsalt"] = "gexcore"  # the same rows give the same bytes
     matplotlib.rcParams["svg.fonttype"] = "none"
     made = {
-        "distributions": distributions(rows_of(rows, "figure1")),
-        "circles": circles(rows_of(rows, "figures2_3")),
-        "pruning-4": pruning(rows_of(rows, "figure4")),
-        "pruning-5": pruning(rows_of(rows, "figure5")),
-        "members": members(rows_of(rows, "table7")),
-        "detection": detection(rows_of(rows, "table8")),
+        "distributions": distributions(usual(rows_of(rows, "figure1"))),
+        "circles": circles(usual(rows_of(rows, "figures2_3"))),
+        "pruning-4": pruning(usual(rows_of(rows, "figure4"))),
+        "pruning-5": pruning(usual(rows_of(rows, "figure5"))),
+        "members": members(usual(rows_of(rows, "table7"))),
+        "detection": detection(usual(rows_of(rows, "table8"))),
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, figure in made.items():

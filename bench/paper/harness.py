@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.paper.detectors import DETECTORS, LAST
 from bench.paper.problem import Context
 from bench.studies.rows import Row, commit, machine
+from gexcore.backend.files import write_whole
 from gexcore.errors import GexError
 
 NAMES = (
@@ -59,43 +64,151 @@ def rows_of(folder: Path, name: str) -> list[Row]:
     """The rows that an exhibit has so far."""
     path = file_of(folder, name)
     text = path.read_text(encoding="utf-8") if path.exists() else ""
-    return [{"backend": "torch", **json.loads(line)} for line in text.splitlines()]
+    untold = {"backend": "torch", "variant": ""}
+    return [{**untold, **json.loads(line)} for line in text.splitlines()]
 
 
-def run(
-    names: list[str],
+def usual(rows: list[Row]) -> list[Row]:
+    """The rows in PyTorch and without switches: those of the paper's recipes."""
+    return [row for row in rows if row["backend"] == "torch" and not row["variant"]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What of the exhibits is measured, and where the rows go."""
+
+    names: tuple[str, ...]
+    out: Path
+    seeds: int | None = None
+    methods: str = ""
+    cells: str = ""
+
+    def units(self, scale: str) -> list[tuple[int, str]]:
+        """Seeds and exhibits in the order in which they run."""
+        counts = {name: seeds_of(name, scale, self.seeds) for name in self.names}
+        return [(seed, name) for seed in range(max(counts.values())) for name in self.names
+                if seed < counts[name]]  # fmt: skip
+
+    def tasks(self, context: Context, seed: int, name: str) -> Iterator[tuple[Row, Task]]:
+        """The tasks of one exhibit and seed, each with its whole key."""
+        cells = [cell.strip() for cell in self.cells.split(",") if cell.strip()]
+        for task in exhibit(name).tasks(context, seed, self.methods):
+            if not cells or task.key["cell"] in cells:
+                yield {"scale": context.scale, "backend": context.backend,
+                       "variant": context.variant, "seed": seed, **task.key}, task  # fmt: skip
+
+
+def run(wanted: Wanted, context: Context, *, resume: bool, jobs: int = 1, threads: int = 1) -> None:
+    """Measure everything, seed by seed; rows that are there stay with `resume`.
+
+    Raises
+    ------
+    SystemExit
+        If nothing could be measured.
+    """
+    wanted.out.mkdir(parents=True, exist_ok=True)
+    forget(wanted, context, failed=resume)
+    units, origin = wanted.units(context.scale), f"commit {commit()}, {machine()}"
+    reasons: list[str] = []
+    if jobs > 1:
+        spawn = multiprocessing.get_context("spawn")
+        told = (context.backend, threads)
+        with ProcessPoolExecutor(jobs, spawn, set_threads, told) as pool:
+            waiting = [pool.submit(part, wanted, context, *unit, origin) for unit in units]
+            for done in waiting:
+                reasons += done.result()
+    else:
+        for unit in units:
+            reasons += part(wanted, context, *unit, origin, told=tuple(reasons))
+    for name in wanted.names:
+        sort(wanted.out, name)
+    rows = [row for name in wanted.names for row in rows_of(wanted.out, name)]
+    if reasons and all("not_run" in row for row in rows):
+        raise SystemExit(f"nothing was measured: {reasons[0]}")
+
+
+def set_threads(backend: str, threads: int) -> None:
+    """The threads of PyTorch, where it is the framework."""
+    if backend == "torch":
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def part(
+    wanted: Wanted,
     context: Context,
-    out: Path,
+    seed: int,
+    name: str,
+    origin: str,
     *,
-    seeds: int | None,
-    methods: str,
-    resume: bool,
-    cells: str = "",
-) -> None:
-    """Measure everything, seed by seed; rows that are there stay with `resume`."""
-    wanted = [cell.strip() for cell in cells.split(",") if cell.strip()]
-    out.mkdir(parents=True, exist_ok=True)
-    if not resume:
-        for name in names:
-            file_of(out, name).unlink(missing_ok=True)
-    origin = f"commit {commit()}, {machine()}"
-    known = {name: [key_of(row) for row in rows_of(out, name)] for name in names}
-    most = max(seeds_of(name, context.scale, seeds) for name in names)
-    for seed in range(most):
-        for name in names:
-            if seed >= seeds_of(name, context.scale, seeds):
-                continue
-            for task in exhibit(name).tasks(context, seed, methods):
-                if wanted and task.key["cell"] not in wanted:
-                    continue
-                key = {"scale": context.scale, "backend": context.backend, "seed": seed, **task.key}
-                if any(key.items() <= done.items() for done in known[name]):
-                    continue
-                for row in measured(task):
-                    whole = {**key, **row, "measured": origin}
-                    with file_of(out, name).open("a", encoding="utf-8") as file:
-                        print(json.dumps(whole, ensure_ascii=False), file=file)
-                tell(name, key, row)
+    told: tuple[str, ...] = (),
+) -> list[str]:
+    """The rows of one exhibit and seed that are not there yet; why any could not be measured.
+
+    A reason that was `told` before is not told again.
+    """
+    known = [key_of(row) for row in rows_of(wanted.out, name)]
+    reasons: list[str] = []
+    for key, task in wanted.tasks(context, seed, name):
+        if any(key.items() <= done.items() for done in known):
+            continue
+        for row in measured(task):
+            whole = {k: v for k, v in {**key, **row, "measured": origin}.items() if v != ""}
+            line = json.dumps(whole, ensure_ascii=False) + "\n"
+            # one write, so that lines of other processes stay whole
+            with file_of(wanted.out, name).open("ab", buffering=0) as file:
+                file.write(line.encode())
+        if row.get("not_run") not in (*told, *reasons):
+            tell(name, key, row)
+        if "not_run" in row:
+            reasons.append(row["not_run"])
+    return reasons
+
+
+def forget(wanted: Wanted, context: Context, *, failed: bool) -> None:
+    """Take away the rows that are about to be measured; with `failed`, only those that say why not.
+
+    Rows of other switches stay.
+    """
+    own = {"scale": context.scale, "backend": context.backend, "variant": context.variant}
+    for name in wanted.names:
+        keys = [own]
+        if wanted.methods or wanted.cells:
+            units = [unit for unit in wanted.units(context.scale) if unit[1] == name]
+            keys = [key for unit in units for key, _ in wanted.tasks(context, *unit)]
+        left = [
+            row
+            for row in rows_of(wanted.out, name)
+            if (failed and "not_run" not in row)
+            or not any(key.items() <= key_of(row).items() for key in keys)
+        ]
+        put(wanted.out, name, left)
+
+
+def sort(folder: Path, name: str) -> None:
+    """Rows by switches, seed, data set and method, whatever the order in which they came."""
+    rows = rows_of(folder, name)
+    cells = list(dict.fromkeys([*getattr(exhibit(name), "CASES", ()), *(r["cell"] for r in rows)]))
+    ranks = {row: rank for rank, row in enumerate([*DETECTORS, LAST])}
+
+    def place(row: Row) -> tuple[Any, ...]:
+        switches = row["backend"] != "torch", row["backend"], row["variant"]
+        rank = ranks.get(row.get("row", ""), -1)
+        return *switches, row["seed"], cells.index(row["cell"]), -row.get("percent", 0), rank
+
+    put(folder, name, sorted(rows, key=place))
+
+
+def put(folder: Path, name: str, rows: list[Row]) -> None:
+    """The file of an exhibit with these rows; no file where there are none."""
+    path = file_of(folder, name)
+    if not rows:
+        path.unlink(missing_ok=True)
+        return
+    lines = [json.dumps({k: v for k, v in row.items() if v != ""}, ensure_ascii=False) + "\n"
+             for row in rows]  # fmt: skip
+    write_whole(path, "".join(lines).encode())
 
 
 def measured(task: Task) -> Iterator[Row]:
@@ -106,8 +219,10 @@ def measured(task: Task) -> Iterator[Row]:
     except (GexError, ArithmeticError, SystemExit) as error:
         yield {"not_run": str(error)}
         return
-    for row in found if isinstance(found, list) else [found]:
-        yield {**row, "cpu": round(time.process_time() - started, 2)}
+    rows = found if isinstance(found, list) else [found]
+    each = (time.process_time() - started) / len(rows)
+    for row in rows:
+        yield {**row, "cpu": round(each, 2)}
 
 
 def key_of(row: Row) -> Row:

@@ -94,11 +94,11 @@ $ python -m bench.paper all --scale full --data FOLDER --workers 8 --resume
   and ViT take one in JAX too.
 - Nothing at full scale was trained. `--backend tensorflow` has no recipes.
 - CIFAR-100-N has no stand-in: no other file here has many classes and labels of people.
-- `--human aggre|random1|random2|random3|worse` chooses the labels of CIFAR-10-N. The rows are of
-  “worse”.
-- `--floor 0.05`, `--chained 4` and `--public-code` are the public code's departures. The rows are
-  without them.
-- The rows of this page took {cost / 60:.0f} CPU minutes.{told}"""
+- `--human aggre|random1|random2|random3|worse` chooses the labels of CIFAR-10-N. Rows that name no
+  labels are of “worse”.
+- `--floor 0.05`, `--chained 4` and `--public-code` are the public code's departures. A row names
+  those that it has.
+- The rows of this page took {cost / 60:.0f} CPU minutes. What a cache gave is not counted.{told}"""
 
 
 MORE = """

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.paper import claims
 from bench.paper.cases import CASES
-from bench.paper.harness import NAMES, exhibit, rows_of
+from bench.paper.harness import NAMES, exhibit, rows_of, usual
 from bench.paper.missing import not_run
 from bench.paper.published import printed
 from bench.studies.rows import Row
@@ -21,7 +21,7 @@ PICTURES = {
     "figure5": ("pruning-5",), "table7": ("members",), "table8": ("detection",),
 }  # fmt: skip
 INTRO = """\
-This page is made by `python -m bench.paper all --scale {scale} --data FOLDER`, and then by
+This page is made by `python -m bench.paper all --scale {scale} --data FOLDER --jobs 2`, and then by
 `python -m bench.paper --page`. Do not edit it.
 
 - *Published* is the paper's number with its standard error. *Ours* is the mean ± standard
@@ -58,7 +58,7 @@ def write(folder: Path, scale: str, *, check: bool) -> None:
 def page(folder: Path, scale: str) -> str:
     """The whole page."""
     rows = {name: rows_of(folder, name) for name in NAMES}
-    main = {name: [r for r in part if r["backend"] == "torch"] for name, part in rows.items()}
+    main = {name: usual(part) for name, part in rows.items()}
     parts = [
         "# The paper, exhibit by exhibit", claims.first_line(main), INTRO.format(scale=scale),
         "## What differs in data\n\n" + data_table(), "## Claims\n\n" + claims.table(main),
@@ -82,10 +82,16 @@ def data_table() -> str:
     return markdown(("paper", "its net", "at small scale", "net"), lines)
 
 
+def label(row: Any, backend: Any, variant: Any) -> str:
+    """A row with what tells it from the usual ones."""
+    return ", ".join([str(row), *([f"in {backend}"] if backend != "torch" else []),
+                      *([str(variant)] if variant else [])])  # fmt: skip
+
+
 def section(name: str, rows: list[Row]) -> str:
     """One exhibit: pictures, table, and when it was measured."""
     pictures = [f"![{exhibit(name).TITLE}](paper/{file}.svg)" for file in PICTURES.get(name, ())]
-    run = [row for row in rows if "not_run" not in row]
+    run = [row for row in usual(rows) if "not_run" not in row]
     parts = [f"## {exhibit(name).TITLE}", told_of(run), *pictures, body(name, rows)]
     return "\n\n".join([*(p for p in parts if p), measured(origins(rows))])
 
@@ -126,13 +132,13 @@ def body(name: str, rows: list[Row]) -> str:
     if any("accuracy" in row for row in rows):
         return accuracies(name, rows)
     if name == "table6":
-        return growth(rows)
+        return growth(usual(rows))
     if name == "figure1":
-        return shapes(rows)
+        return shapes(usual(rows))
     if name == "figures2_3":
         from bench.studies.circles_against_retraining import table
 
-        return table(rows)
+        return table(usual(rows))
     return detections(name, rows)
 
 
@@ -141,17 +147,17 @@ def detections(name: str, rows: list[Row]) -> str:
     tables = []
     for (cell,), part in groups(rows, "cell").items():
         lines = []
-        for (row, backend), same in groups(part, "row", "backend").items():
+        for (row, *how), same in groups(part, "row", "backend", "variant").items():
             done = [r for r in same if "auc" in r]
-            label = str(row) if backend == "torch" else f"{row}, in {backend}"
+            told = label(row, *how)
             if not done:
-                lines.append([label, *["–"] * 4, f"not run: {short(same)}", "", ""])
+                lines.append([told, *["–"] * 4, f"not run: {short(same)}", "", ""])
                 continue
             theirs = [printed(name, str(row), str(cell), metric) for metric in ("auc", "ap")]
             ours = [spread([r[metric] for r in done], 1) for metric in ("auc", "ap")]
             cost = [f"{np.mean([r[c] for r in done]):.{d}f}" if c in done[0] else "–"
                     for c, d in (("passes", 0), ("seconds", 1))]  # fmt: skip
-            lines.append([label, theirs[0], ours[0], theirs[1], ours[1], *cost, str(len(done))])
+            lines.append([told, theirs[0], ours[0], theirs[1], ours[1], *cost, str(len(done))])
         head = ("method", "AUC published", "AUC ours", "AP published", "AP ours", "passes",
                 "seconds", "seeds")  # fmt: skip
         if all(line[1] == "–" and "not run" in line[5] for line in lines):
@@ -166,12 +172,12 @@ def accuracies(name: str, rows: list[Row], *keys: str) -> str:
     tables = []
     for (cell,), part in groups(rows, "cell").items():
         lines = []
-        for key, same in groups(part, *keys, "row").items():
-            row, done = str(key[-1]), [r for r in same if "accuracy" in r]
+        for key, same in groups(part, *keys, "row", "backend", "variant").items():
+            row, done = str(key[len(keys)]), [r for r in same if "accuracy" in r]
             if not done:
                 continue
             theirs = printed(name, row, str(cell), "accuracy")
-            line = [row, *(f"{k} %" for k in key[:-1]), theirs,
+            line = [label(*key[len(keys) :]), *(f"{k} %" for k in key[: len(keys)]), theirs,
                     spread([r["accuracy"] for r in done], 1)]  # fmt: skip
             if not keys:
                 line += flagged(done)

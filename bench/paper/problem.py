@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,12 @@ class Context:
     executor: Executor | None = None
     durable: bool = False
     progress: bool = False
+
+    @property
+    def variant(self) -> str:
+        """What departs from the paper, as rows tell it; empty where nothing does."""
+        labels = f"labels {self.human}" if self.human != "worse" else ""
+        return ", ".join(told for told in (self.switches.told, labels) if told)
 
 
 @dataclass(frozen=True)
@@ -211,13 +217,14 @@ class Problem:
         return made.fit(self.model, self.data, **options)
 
     def key(self, detector: Detector) -> str:
-        """The digest of a call."""
+        """The digest of a call: of what it sets, and of the defaults of what it does not."""
         settings = detector.settings(self.setting, self.samples, self.context.switches)
+        defaults = {f.name: f.default for f in fields(detector.registered.cls)}
         told = (
             detector.method,
             detector.takes,
             detector.view,
-            str(settings),
+            str({**defaults, **settings}),
             self.context.switches,
         )
         return hashlib.sha256(str(told).encode()).hexdigest()[:10]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
 
+from bench.paper import harness, page
+from bench.paper.__main__ import main
 from bench.paper.recipes import RECIPES
 from bench.paper.training import Trainer
 from gexcore.backend.data import to_numpy
@@ -52,3 +56,14 @@ def test_a_small_recipe_is_trained_and_read_back(name: str) -> None:
 def test_a_net_that_jax_does_not_have_is_refused_in_a_sentence() -> None:
     with pytest.raises(SystemExit, match="jax has no swem"):
         RECIPES["swem"].build("full", "jax", 10, 0)
+
+
+def test_the_command_has_rows_in_jax_beside_those_in_torch(tmp_path: Path) -> None:
+    call = ["table8", "--quick", "--cells", "SVHN", "--methods", "Loss(),RandProj"]
+    torch = {"seed": 0, "cell": "SVHN", "row": "Loss()", "auc": 50.0, "measured": "then"}
+    harness.put(tmp_path, "table8", [torch])
+    main([*call, "--backend", "jax", "--out", str(tmp_path)])
+    rows = harness.rows_of(tmp_path, "table8")
+    assert [row["backend"] for row in rows] == ["torch", "jax", "jax"]
+    assert all(0 <= row["auc"] <= 100 for row in rows)
+    assert "Loss(), in jax" in page.detections("table8", rows)
