@@ -37,14 +37,14 @@ def trained(samples: int = 200) -> tuple[MLP, tuple[np.ndarray, np.ndarray]]:
     return backend.to_model(state), (x, given)
 
 
-def rows(runs: int) -> Iterator[Row]:
+def rows(runs: int, first: int) -> Iterator[Row]:
     """One row for each number of chains, score, kind of interval and level."""
     model, data = trained()
     for chains in CHAINS:
         method = gx.GEX(chains=chains, snapshots=8, lr=0.05, steps_per_snapshot=8, batch_size=32)
         fits = [
             gx.GEX(**{**vars(method), "seed": seed}).fit(model, data, progress=False)
-            for seed in range(runs)
+            for seed in range(first, first + runs)
         ]
         for of in ("suspicion", "self_influence"):
             scores = np.stack(
@@ -85,8 +85,9 @@ def table(rows: list[Row]) -> str:
 def main() -> int:
     made = parser(__doc__)
     made.add_argument("--runs", type=int, default=200)
+    made.add_argument("--first", type=int, default=0, help="seed of the first run")
     args = made.parse_args()
-    print(table(read(args.table) if args.table else written(rows(args.runs), args.out)))
+    print(table(read(args.table) if args.table else written(rows(args.runs, args.first), args.out)))
     return 0
 
 

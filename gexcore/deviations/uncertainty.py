@@ -12,6 +12,8 @@ from gexcore.errors import InvalidSettingError, MissingExtraError
 ENOUGH = 8
 """Members that a mean needs. With fewer, θ* takes the place of each missing member."""
 BATCHES = 8
+TYPICAL_FROM = 3
+"""Groups from which on the median relative error of all samples is the least of each."""
 
 
 def member_groups(chains: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -103,6 +105,35 @@ def t_quantiles(level: float, freedom: NDArray[np.intp]) -> NDArray[np.float64]:
         raise MissingExtraError(msg) from error
     found = stdtrit(np.maximum(freedom, 1), (1 + level) / 2)
     return np.where(freedom >= 1, found, np.nan)
+
+
+def interval_of_positive(
+    scores: NDArray[np.float64],
+    errors: NDArray[np.float64],
+    freedom: NDArray[np.intp],
+    level: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Ends of intervals for means of squares, on their logarithm: such means have a long tail.
+
+    Few groups often miss the tail. Mean and error are then both too small. So a relative error
+    below the median of all samples is raised to it, from `TYPICAL_FROM` groups on.
+
+    Parameters
+    ----------
+    scores, errors : arrays, shape (samples,)
+        Means and their standard errors.
+    freedom : integer array, shape (samples,)
+        Degrees of freedom: groups minus one.
+    level : float
+        Probability that an interval holds the true mean.
+    """
+    relative = errors / np.where(scores > 0, scores, np.inf)
+    known = (scores > 0) & np.isfinite(errors)
+    if known.any():
+        least = np.where(freedom + 1 >= TYPICAL_FROM, np.median(relative[known]), 0.0)
+        relative = np.where(known, np.maximum(relative, least), relative)
+    factor = np.exp(relative * t_quantiles(level, freedom))
+    return scores / factor, scores * factor
 
 
 def group_sums(

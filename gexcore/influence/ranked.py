@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.deviations.table import groups_that_saw
-from gexcore.deviations.uncertainty import t_quantiles
+from gexcore.deviations.uncertainty import interval_of_positive, t_quantiles
 from gexcore.errors import InvalidSettingError
 from gexcore.influence.suspicion import Score, enough_of, relearns
 from gexcore.influence.transition import Confusion
@@ -112,8 +112,9 @@ class RankedInfluence(WeightedInfluence):
 
         The standard error times the quantile of Student's t. Its degrees of freedom are the number
         of chains that saw the sample minus one. Intervals of self-influence are on its logarithm,
-        because it has a long tail. A single chain counts as its consecutive parts,
-        which are related: its intervals are then too short.
+        because it has a long tail. From three chains on, their relative error is at least the
+        median of all samples. A single chain counts as its consecutive parts, which are related:
+        its intervals are then too short.
 
         Parameters
         ----------
@@ -143,12 +144,11 @@ class RankedInfluence(WeightedInfluence):
         """
         error = self.standard_error(of=of)
         scores = self.suspicion() if of == "suspicion" else self.self_influence()
-        far = error * t_quantiles(level, groups_that_saw(self.table) - 1)
-        if of == "suspicion":
-            return scores - far, scores + far
-        # E[Δ²] has a long tail upwards, and its logarithm has not
-        factor = np.exp(far / np.where(scores > 0, scores, np.inf))
-        return scores / factor, scores * factor
+        freedom = groups_that_saw(self.table) - 1
+        if of == "self_influence":
+            return interval_of_positive(scores, error, freedom, level)
+        far = error * t_quantiles(level, freedom)
+        return scores - far, scores + far
 
     def reliability(self, *, of: Literal["suspicion", "self_influence"] = "suspicion") -> float:
         """Expected correlation of a score between two such runs, at most 1.

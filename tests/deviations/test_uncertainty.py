@@ -12,6 +12,7 @@ from gexcore.deviations.halves import agreement_above, scores_of_halves, split_h
 from gexcore.deviations.table import parts
 from gexcore.deviations.uncertainty import (
     BATCHES,
+    interval_of_positive,
     jackknife,
     member_groups,
     t_quantiles,
@@ -256,3 +257,32 @@ def test_quantiles_are_those_of_the_tables() -> None:
     for level in (0.0, 1.0, 95):
         with pytest.raises(InvalidSettingError, match="must be between 0 and 1"):
             t_quantiles(level, np.array([1]))
+
+
+@pytest.mark.parametrize("groups", [4, 8])
+def test_intervals_of_skewed_means_hold_them_as_often_as_they_say(groups: int) -> None:
+    """Means of squares over chains are skewed, some more than others, and so are their errors."""
+    rng = np.random.default_rng(6)
+    runs, samples = 150, 120
+    spread = rng.uniform(0.45, 1.15, samples)
+    truth = rng.lognormal(0.0, 2.0, samples)
+    means = truth * rng.lognormal(-(spread**2) / 2, spread, (runs, groups, samples))
+    freedom = np.full(samples, groups - 1)
+    covered, alone = [], []
+    for run in means:
+        scores, errors = run.mean(axis=0), jackknife(run, np.arange(groups), samples)
+        low, high = interval_of_positive(scores, errors, freedom, 0.9)
+        covered.append((low <= truth) & (truth <= high))
+        factor = np.exp(errors / scores * t_quantiles(0.9, freedom))
+        alone.append((scores / factor <= truth) & (truth <= scores * factor))
+        assert ((low <= scores / factor) & (high >= scores * factor)).all()
+    assert np.mean(covered) == pytest.approx(0.9, abs=0.03)
+    assert np.mean(alone) < 0.87  # the negative control: each sample by its own error
+
+
+def test_intervals_of_nothing_are_nothing() -> None:
+    none = np.array([0.0, 1.0, 4.0])
+    low, high = interval_of_positive(none, np.array([0.0, np.nan, 1.0]), np.full(3, 3), 0.9)
+    assert (low[0], high[0]) == (0, 0)
+    assert np.isnan([low[1], high[1]]).all()
+    assert 0 < low[2] < 4 < high[2]
