@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,16 @@ from gexcore.cli.files import data_paths, read_samples
 from gexcore.cli.model import load_model
 from gexcore.cli.reading import add_reading, reading_of
 from gexcore.cli.text import add_json, aligned, print_json
-from gexcore.ensembles.budget import planned_passes
+from gexcore.ensembles.ensemble import Geometric
 from gexcore.ensembles.overheads import MEMBERS, STEPS, overheads
+from gexcore.ensembles.plan import Plan
+from gexcore.ensembles.relearning import Relearning
+from gexcore.ensembles.relearning_plans import further_search
+from gexcore.estimators.choice import planned_passes
 from gexcore.estimators.gex import GEX
 from gexcore.evaluation.losses import checked
 from gexcore.evaluation.opening import opened
-from gexcore.evaluation.passes import Passes
-from gexcore.evaluation.statistics import Refresher
+from gexcore.evaluation.passes import Passes, sum_passes
 from gexcore.evaluation.timing import Cost, measure
 
 DESCRIPTION = (
@@ -74,16 +78,18 @@ def run(args: argparse.Namespace) -> None:
         loss=args.loss,
         backend=args.backend,
     )
-    given = given.stepping_with(method.optimizer_for(len(given.data)))
-    backend, data, plan = given.backend, given.data, method.plan(given)
+    ensemble, why = method.first_ensemble(given)
+    given = given.stepping_with(ensemble.optimizer_for(len(given.data)))
+    backend, data, plan = given.backend, given.data, ensemble.plan(given)
     seconds = seconds_per_sample(backend, data)
     size = args.batch_size or min(plan.batch_size, max(SMALLEST, int(AFFORDABLE / seconds)))
     rounds = min(ROUNDS, max(LEAST_ROUNDS, int(LEAST_ROUNDS * AFFORDABLE / (seconds * size))))
     costs = measure(backend, data, batch_size=size, repeats=rounds)
     extra = overheads(backend, data, batch_size=size, repeats=rounds)
-    passes = planned_passes(
-        plan, len(data), refreshed=Refresher(backend, data, seed=plan.seed).samples
-    )
+    passes = planned_passes(ensemble, given)
+    both = passes
+    if isinstance(ensemble, Relearning):  # may have to be replaced
+        both = sum_passes([passes, planned_passes(replace(method, ensemble=None), given)])
     if args.json:
         print_json(
             {
@@ -93,8 +99,12 @@ def run(args: argparse.Namespace) -> None:
                 "costs": [cost._asdict() for cost in costs],
                 "overheads": [cost._asdict() for cost in extra],
                 "samples": len(data),
+                "ensemble": "relearning" if isinstance(ensemble, Relearning) else "geometric",
+                "why": why,
                 "forward_passes": passes.epochs(len(data)),
                 "cpu_seconds": estimate(passes, costs),
+                "forward_passes_of_both_ensembles": both.epochs(len(data)),
+                "cpu_seconds_of_both_ensembles": estimate(both, costs),
             }
         )
         return
@@ -104,11 +114,33 @@ def run(args: argparse.Namespace) -> None:
     )
     print(table(costs))
     print(ratios(*extra))
-    print(
-        f"a run of GEX on these {len(data)} samples: {plan.chains} × {plan.snapshots} "
-        f"snapshots, {plan.steps} steps "
-        f"of {plan.batch_size} samples before each, scoring {plan.scoring};\n"
-        f"at most as much as {passes.epochs(len(data)):.0f} forward passes over the data, about "
+    print(f"a run of GEX on these {len(data)} samples: {described(ensemble, plan)} ({why});")
+    print(f"at most {told(passes, costs, len(data))}")
+    if both != passes:
+        print(
+            "each further search for a start costs as much as "
+            f"{further_search(plan).epochs(len(data)):.0f} passes more; if the geometric ensemble "
+            f"has to replace the relearned members, all is at most {told(both, costs, len(data))}"
+        )
+
+
+def described(ensemble: Geometric | Relearning, plan: Plan) -> str:
+    """The members of a plan in words."""
+    if isinstance(ensemble, Relearning):
+        return (
+            f"{plan.chains} × {plan.snapshots // plan.parts} epochs that are relearned, in batches "
+            f"of {plan.batch_size} samples"
+        )
+    return (
+        f"{plan.chains} × {plan.snapshots} geometric snapshots, {plan.steps} steps of "
+        f"{plan.batch_size} samples before each, scoring {plan.scoring}"
+    )
+
+
+def told(passes: Passes, costs: list[Cost], samples: int) -> str:
+    """A cost in passes and in CPU seconds."""
+    return (
+        f"as much as {passes.epochs(samples):.0f} forward passes over the data, about "
         f"{float(f'{estimate(passes, costs):.2g}'):,g} s of CPU time"
     )
 

@@ -56,7 +56,8 @@ METHODS = (
         "GEX",
         "influence",
         (
-            Way(passes={"forward": count(2, "M"), **STEPS}),
+            Way(passes={"forward": count(2), "step": count("R")}),
+            Way(takes="ensemble", passes={"forward": count(2, "M"), **STEPS}),
             Way(
                 settings={"scoring": "training_batches"},
                 needs=("donated steps", "training losses"),

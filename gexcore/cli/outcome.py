@@ -58,12 +58,14 @@ def told_as_json(
 
 
 def summary(result: Result, outcome: Outcome) -> str:
-    """Number of samples, cost, number of suspects or the refusal, and findings."""
+    """Number of samples, cost, ensemble, number of suspects or the refusal, and findings."""
     run, threshold = outcome.run, outcome.suspects.threshold
     cost = (
         f"{run.seconds:.1f} s, as much as {run.passes.epochs(run.samples):.0f} forward passes "
         "over the data"
     )
+    if run.choice is not None:
+        cost += f"\n{run.choice}"
     if threshold.value is not None:
         verdict = (
             f"{len(outcome.suspects.indices)} suspects, of {result.threshold_on} above "

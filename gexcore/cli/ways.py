@@ -13,6 +13,7 @@ SYMBOLS = {
     "M": "members: chains × snapshots",
     "A": "anchors, each about an epoch of steps away",
     "E": "epochs of steps before each member, ¼ by default",
+    "R": "epochs of relearning: chains × epochs, and the search before them",
     "S": "draws",
     "C": "checkpoints, 1 where θ* stands for them",
     "J": "Hessian products, or steps of a solve",

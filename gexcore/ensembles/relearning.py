@@ -16,7 +16,15 @@ from gexcore.ensembles.drawn import Drawn
 from gexcore.ensembles.ensemble import MOST_MEMBERS, Geometric
 from gexcore.ensembles.plan import Plan
 from gexcore.ensembles.relearner import RISE, Relearner, Search
-from gexcore.ensembles.relearning_plans import MOST_EPOCHS, Asked, planned_passes, plans, usual_plan
+from gexcore.ensembles.relearning_plans import (
+    MOST_EPOCHS,
+    Asked,
+    epochs_after,
+    most_of_searches,
+    planned_passes,
+    plans,
+    usual_plan,
+)
 from gexcore.ensembles.resolve import USER_BATCH_SIZE
 from gexcore.ensembles.search import Trials
 from gexcore.ensembles.skill import Skill
@@ -85,7 +93,8 @@ class Relearning:
         Loss of a model that knows nothing, for a loss of your own.
     budget : "auto", float or Budget
         The most that a run may cost, see `gexcore.Geometric`. "auto" is a quarter of the
-        pretraining if `pretraining_epochs` is known, else none.
+        pretraining if `pretraining_epochs` is known, else none. Further searches for a start are
+        paid with epochs of the chains.
     pretraining_epochs : float, optional
         Epochs that the model was trained for. A warning tells before the run if it costs more than
         a quarter of them: two epochs of few large batches may cost up to 35 %.
@@ -188,7 +197,7 @@ class Relearning:
             f"the budget is too small: {plan.chains} × {plan.snapshots // plan.parts} epochs and "
             "the search, the least that these settings allow, cost as much as "
             f"{cost.epochs(n):.3g} forward passes over the data; raise the budget, or set chains, "
-            "epochs or lr"
+            "epochs or lr of gexcore.Relearning"
         )
         raise InvalidSettingError(msg)
 
@@ -216,6 +225,8 @@ class Relearning:
             searched=self.lr == "auto",
         )
         chosen_scale = self.scale == "auto" and self.lr == "auto"
+        limited = self.budget != "auto" or self.pretraining_epochs is not None
+        most = most_of_searches(plan) if limited else float("inf")
         settings = {"start": [start.scale, start.digest, chosen_scale, self.lr == "auto"]}
 
         def prepare(measure: Skill | None, storage: Storage) -> Prepared:
@@ -223,12 +234,12 @@ class Relearning:
                 limit = float("inf") if measure is None else RISE * measure.chance
                 found = Found(start.scale, controller.lr, limit)
             else:
-                trials = Trials(
-                    opened.backend, opened.train, measure, plan, Search(first, measure.chance)
-                )
+                search = Search(first, measure.chance)
+                trials = Trials(opened.backend, opened.train, measure, plan, search, most)
                 found = storage.found(lambda: trials.run(start, fixed=not chosen_scale))
+            fewer = epochs_after(plan, found.steps) if limited else epochs
             return Prepared(
-                replace(controller, lr=found.lr, limit=found.limit),
+                replace(controller, lr=found.lr, limit=found.limit, epochs=fewer),
                 replace(start, scale=found.scale),
                 Passes(step=found.steps * plan.batch_size),
                 {

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from gexcore.ensembles.budget import PART_OF_PRETRAINING, within_promise
 from gexcore.ensembles.plan import PARTS, Plan
-from gexcore.ensembles.relearner import TRIALS
 from gexcore.ensembles.resolve import batch_size_of
-from gexcore.ensembles.search import search_steps
+from gexcore.ensembles.search import longest_search
 from gexcore.errors import InvalidSettingError
 from gexcore.evaluation.passes import Passes
 from gexcore.settings import Auto
@@ -107,8 +106,29 @@ def plans(asked: Asked, n: int) -> Iterator[tuple[Plan, Passes]]:
 def planned_passes(plan: Plan, n: int, *, searched: bool) -> Passes:
     """The most passes of a run, with one search if there is one.
 
-    A start state that has to be changed takes another search.
+    A start state that has to be changed takes another search. Where a budget or
+    `pretraining_epochs` sets a limit, epochs are left out for it (`epochs_after`).
     """
-    epochs, search = plan.snapshots // plan.parts, TRIALS * search_steps(plan) if searched else 0
+    epochs, search = plan.snapshots // plan.parts, longest_search(plan) if searched else 0
     steps = plan.chains * epochs * (plan.epoch_steps or 0) + search
     return Passes(forward=2 * n, step=steps * plan.batch_size)
+
+
+def further_search(plan: Plan) -> Passes:
+    """The most passes of one more search."""
+    return Passes(step=longest_search(plan) * plan.batch_size)
+
+
+def most_of_searches(plan: Plan) -> int:
+    """Optimiser steps of all searches that leave an epoch of each chain, at the planned cost."""
+    return longest_search(plan) + _spare(plan, plan.snapshots // plan.parts - 1)
+
+
+def epochs_after(plan: Plan, steps: int) -> int:
+    """Epochs of each chain that the planned cost pays for after searches of so many steps."""
+    epochs, over = plan.snapshots // plan.parts, steps - longest_search(plan)
+    return max(1, epochs - max(0, -(-over // _spare(plan, 1))))
+
+
+def _spare(plan: Plan, epochs: int) -> int:
+    return epochs * plan.chains * (plan.epoch_steps or 0)

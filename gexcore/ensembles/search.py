@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
 from gexcore.backend.protocols import Backend, Dataset
 from gexcore.ensembles.chain import read
 from gexcore.ensembles.plan import Plan
-from gexcore.ensembles.relearner import Heat, Search
+from gexcore.ensembles.relearner import TRIALS, Heat, Search
 from gexcore.ensembles.scoring import Probe
 from gexcore.ensembles.skill import Skill
 from gexcore.ensembles.start import Shrunk, begin_of
@@ -39,6 +40,11 @@ def search_steps(plan: Plan) -> int:
     return max(LEAST_STEPS, min(SEARCH_STEPS, plan.epoch_steps or SEARCH_STEPS))
 
 
+def longest_search(plan: Plan) -> int:
+    """The most optimiser steps of one search."""
+    return TRIALS * search_steps(plan)
+
+
 @dataclass(frozen=True, eq=False)
 class Trials:
     """Searches from several start states.
@@ -52,6 +58,8 @@ class Trials:
     plan : Plan
         Plan of the chains, with their batch size and seed.
     controller : Search
+    most : float
+        The most optimiser steps of all searches. The first search is always made.
     """
 
     backend: Backend[Any, Any]
@@ -59,12 +67,14 @@ class Trials:
     skill: Skill
     plan: Plan
     controller: Search
+    most: float = math.inf
 
     def run(self, start: Shrunk, *, fixed: bool = False) -> Found:
         """The start state and the learning rate for chains.
 
         The scale is halved while the start state knows the labels. It is doubled, up to 1, until
-        the search leaves chance. A `fixed` scale stays.
+        the search leaves chance. A `fixed` scale stays. So does one after which another search
+        might take too many steps.
         """
         best: Found | None = None
         scale, steps, halvings, raised = start.scale, 0, 0, False
@@ -72,8 +82,8 @@ class Trials:
             heat = self._heated(replace(start, scale=scale))
             steps += heat.trials * search_steps(self.plan)
             found = Found(scale, SLOWER * heat.lr, heat.limit, steps, heat.left, raised, heat.knew)
-            if fixed:
-                return found
+            if fixed or steps + longest_search(self.plan) > self.most:
+                return found if heat.left or best is None else best._replace(steps=steps)
             if heat.left:
                 best = found
                 if not heat.knew or raised or halvings == HALVINGS:

@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import fields
 
 from gexcore.backend.capabilities import lacking
+from gexcore.ensembles.budget import planned_passes as passes_of_geometric
 from gexcore.ensembles.ensemble import Geometric
 from gexcore.ensembles.relearning import Relearning
+from gexcore.ensembles.relearning_plans import planned_passes as passes_of_relearning
+from gexcore.errors import InvalidSettingError
 from gexcore.evaluation.opening import Opened
+from gexcore.evaluation.passes import Passes
+from gexcore.evaluation.statistics import Refresher
 from gexcore.influence.diagnose import CHECKS
 from gexcore.influence.loss_influence import LossInfluence
 from gexcore.influence.measures import skill_left
@@ -19,8 +24,15 @@ COMMON = ("batch_size", "budget", "chance_loss", "optimizer", "pretraining_epoch
 """Skill of relearned members, in units of that of θ*, below which they are replaced."""
 
 
-def why_geometric(method: Geometric, given: Opened) -> str | None:
-    """Why the geometric ensemble is the right one before any step; None if it is not.
+SHARED = ("batch_size", "budget", "chance_loss", "pretraining_epochs", "seed")
+"""Settings that the choice gives to relearning."""
+
+RELEARNS = "labels of classes, and a backend that can relearn"
+"""Why a run relearns."""
+
+
+def chosen_ensemble(method: Geometric, given: Opened) -> tuple[Geometric | Relearning, str]:
+    """The ensemble that a run draws first, and why.
 
     Parameters
     ----------
@@ -28,13 +40,40 @@ def why_geometric(method: Geometric, given: Opened) -> str | None:
         The settings that the user gave.
     given : Opened
     """
+    why = _why_geometric(method, given)
+    if why is not None:
+        return method, why
+    relearning = Relearning(**{name: getattr(method, name) for name in SHARED})
+    if method.budget != "auto":
+        try:
+            relearning.plan(given)
+        except InvalidSettingError as error:
+            try:
+                method.plan(given)
+            except InvalidSettingError:
+                raise error from None  # relearning has the smaller least cost
+            return method, "the budget does not pay for relearning"
+    return relearning, RELEARNS
+
+
+def planned_passes(method: Geometric | Relearning, given: Opened) -> Passes:
+    """The most passes that an ensemble is expected to cost."""
+    plan, n = method.plan(given), len(given.data)
+    if isinstance(method, Relearning):
+        return passes_of_relearning(plan, n, searched=method.lr == "auto")
+    refreshed = Refresher(given.backend, given.data, seed=plan.seed).samples
+    return passes_of_geometric(plan, n, refreshed=refreshed)
+
+
+def _why_geometric(method: Geometric, given: Opened) -> str | None:
+    """Why the geometric ensemble is the right one before any step; None if it is not."""
     own = [
         f.name
         for f in fields(Geometric)
         if f.name not in COMMON and getattr(method, f.name) != f.default
     ]
     if own:
-        return f"{', '.join(own)} belong to the geometric ensemble"
+        return f"the geometric ensemble has the settings that were given ({', '.join(own)})"
     if not isinstance(method.optimizer, str):
         return "relearning has an optimizer of its own, and a factory was given"
     if given.given:

@@ -1,4 +1,4 @@
-"""GEX: influence from a geometric ensemble (Kim, Kim & Yang, NeurIPS 2023)."""
+"""GEX: scores and influence from an ensemble (Kim, Kim & Yang, NeurIPS 2023)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from gexcore.ensembles.ensemble import Geometric
 from gexcore.ensembles.plan import Cosine, Plan
 from gexcore.ensembles.relearning import Relearning
 from gexcore.errors import InvalidSettingError
-from gexcore.estimators.choice import forgot_too_much, why_geometric
+from gexcore.estimators.choice import chosen_ensemble, forgot_too_much
 from gexcore.estimators.ensemble_method import EnsembleMethod
 from gexcore.estimators.gexridge import GEXRidge
 from gexcore.evaluation.opening import Opened
+from gexcore.evaluation.passes import sum_passes
 from gexcore.evaluation.selection import Parameters
 from gexcore.influence.loss_influence import LossInfluence
 from gexcore.influence.record import Run, settings_of
@@ -34,18 +35,12 @@ from gexcore.store import Place, stored_at
 RIDGE = Weighting(weights="ridge", center="ensemble")
 """Weights of members in `influence`, unless a run asks for the paper's mean."""
 
-SHARED = ("batch_size", "budget", "chance_loss", "pretraining_epochs", "seed")
-"""Settings of the method that the choice gives to relearning."""
-
-RELEARNS = "labels of classes, and a backend that can relearn"
-"""Why a run relearns."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class GEX(EnsembleMethod[LossInfluence], Geometric):
-    """Scores and influence from losses over a geometric ensemble (paper Eq. 10).
+    """Scores and influence from losses over an ensemble of members (paper Eq. 10).
 
-    The ensemble is `gexcore.Geometric`, or the one in `ensemble`. The deviation is
+    The ensemble is chosen for each run, see Notes, or it is the one in `ensemble`. The deviation is
     Δ = ℓ(z, ψ) − ℓ(z, θ*). The defaults choose everything.
 
     Parameters
@@ -53,10 +48,11 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
     chains, snapshots, lr, steps_per_snapshot, scoring, optimizer, momentum, weight_decay, \
     batch_size, chance_loss, budget, pretraining_epochs, tolerance, first_chain, seed
         Settings of `gexcore.Geometric`.
-    ensemble : Geometric, Relearning or "auto", optional
-        Another ensemble. The settings above then have no effect, and must not be set. A backend
-        that cannot relearn has the geometric ensemble instead, and `diagnose` says so. "auto"
-        chooses for each run, see Notes.
+    ensemble : "auto", Geometric, Relearning or None
+        Ensemble of the members. "auto" chooses for each run, see Notes. None is the geometric
+        ensemble of the settings above. With an ensemble as a value they have no effect, and must
+        not be set. A backend that cannot relearn has the geometric ensemble instead of
+        `gexcore.Relearning`, and `diagnose` says so.
     weights : {"ridge", "mean"}
         How members become `influence`. A ridge over members forecasts retraining better than a
         mean. "mean" is the paper's E[ΔΔ']. No other score depends on it.
@@ -76,9 +72,11 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
     ``ensemble="auto"`` relearns for labels of classes, if the backend can. If the relearned members
     keep less than a quarter of the skill of θ*, or if the scale of the start had to be raised, the
     geometric ensemble is drawn too, and replaces them. A budget pays for one ensemble only, so then
-    they stay. It takes the geometric ensemble for other losses and for a backend that you made. A
-    setting that only the geometric ensemble has also chooses it. `run.json` says which ensemble was
-    taken, and why.
+    they stay. It takes the geometric ensemble for other losses, for a backend that you made, and
+    for a budget below the least of relearning. Any setting of the geometric ensemble chooses it,
+    but not `batch_size`, `budget`, `chance_loss`, `optimizer`, `pretraining_epochs` and `seed`.
+    `optimizer` is that of geometric members: relearned members step by SGD. `run.json` says which
+    ensemble was taken, and why.
 
     Examples
     --------
@@ -94,7 +92,7 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
     (120,)
     """
 
-    ensemble: Geometric | Relearning | Literal["auto"] | None = None
+    ensemble: Geometric | Relearning | Literal["auto"] | None = "auto"
     weights: Weights = "ridge"
     floor: float = 0.0
     ceiling: float | Auto | None = "auto"
@@ -143,6 +141,7 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
         check_number("lr", lr, above=True)
         defaults = {"weight_decay": 5e-4, "batch_size": 128, "ceiling": None, "weights": "mean"}
         recipe = {
+            "ensemble": None,
             "chains": chains,
             "snapshots": 1,
             "lr": Cosine(lr, steps),
@@ -169,6 +168,18 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
         """
         return GEXRidge(budget=budget, **settings)
 
+    def first_ensemble(self, given: Opened) -> tuple[Geometric | Relearning, str]:
+        """The ensemble that a run draws first, and why it is chosen.
+
+        Parameters
+        ----------
+        given : Opened
+            Model and data.
+        """
+        if self.ensemble == "auto":
+            return chosen_ensemble(self._geometric_of_settings, given)
+        return self._able(given)[0], "as the settings say"
+
     def fit_opened(
         self, given: Opened, *, store: Place = None, executor: Executor | None = None
     ) -> LossInfluence:
@@ -177,18 +188,17 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
         if self.ensemble != "auto":
             method, told = self._able(given)
             return self._fitted(method, told, given, store, executor)
-        geometric = Geometric(**{f.name: getattr(self, f.name) for f in fields(Geometric)})
-        why = why_geometric(geometric, given)
-        if why is not None:
-            return self._fitted(geometric, _geometric(why), given, store, executor)
-        relearning = Relearning(**{name: getattr(self, name) for name in SHARED})
-        found = self._fitted(relearning, {"why": RELEARNS}, given, store, executor)
-        why = forgot_too_much(found, geometric)
-        if why is None:
+        geometric = self._geometric_of_settings
+        chosen, why = self.first_ensemble(given)
+        if isinstance(chosen, Geometric):
+            return self._fitted(chosen, _geometric(why), given, store, executor)
+        found = self._fitted(chosen, {"why": why}, given, store, executor)
+        failed = forgot_too_much(found, geometric)
+        if failed is None:
             return found
         again = None if store is None else os.path.join(store, "geometric")
-        told = {**_geometric(why), "instead_of": "relearning"}
-        return self._fitted(geometric, told, given, again, executor, before=found.run)
+        instead = {**_geometric(failed), "instead_of": "relearning"}
+        return self._fitted(geometric, instead, given, again, executor, before=found.run)
 
     def _fitted(
         self,
@@ -201,11 +211,18 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
     ) -> LossInfluence:
         """The result of one ensemble; `told` is for the record, `before` ran in vain."""
         given = given.stepping_with(method.optimizer_for(len(given.data)))
+        title = "GEX, relearning" if isinstance(method, Relearning) else "GEX"
         drawn = method.draw(
-            given, keep=self.keep, store=stored_at(store), executor=executor, title="GEX"
+            given,
+            keep=self.keep,
+            store=stored_at(store),
+            executor=executor,
+            title=title if before is None else f"{title}, geometric members instead",
         )
-        drawn = replace(drawn, chosen={**drawn.chosen, **told})
         spent = [] if before is None else [before.passes]
+        drawn = replace(
+            drawn, chosen={**drawn.chosen, **told}, planned=sum_passes([*spent, drawn.planned])
+        )
         return LossInfluence(
             table=drawn.table,
             test_table=drawn.test_table,
@@ -221,6 +238,10 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
             ceiling=self._ceiling(drawn),
             run=Run.drawn("GEX", settings_of(self), given, drawn, spent),
         )
+
+    @property
+    def _geometric_of_settings(self) -> Geometric:
+        return Geometric(**{f.name: getattr(self, f.name) for f in fields(Geometric)})
 
     @property
     def _own(self) -> Geometric | Relearning | None:

@@ -94,14 +94,24 @@ class Run:
     def label(self) -> str:
         """The method, with the ensemble if it is not the method's own."""
         if self.chosen.get("ensemble") != "relearning":
-            replaced = "instead_of" in self.chosen
-            why = f", geometric ensemble ({self.chosen['why']})" if replaced else ""
-            return f"{self.method}{why}"
+            why = self.chosen.get("why")
+            return self.method if why is None else f"{self.method}, geometric ensemble ({why})"
         reference = "zero" if self.chosen["reference"] == "zero" else "the reference"
         return (
             f"{self.method}, relearning from {self.chosen['scale']:g} of the way from {reference} "
             f"to θ*, lr {self.chosen['first_lr']:.2g}"
         )
+
+    @property
+    def choice(self) -> str | None:
+        """The ensemble that was chosen, and why, in a sentence; None where the user chose it."""
+        why = self.chosen.get("why")
+        if why is None:
+            return None
+        if self.chosen["ensemble"] == "relearning":
+            return f"relearned members: {why}"
+        both = "; the cost is that of both ensembles" if "instead_of" in self.chosen else ""
+        return f"geometric members: {why}{both}"
 
     def count(self) -> dict[Status, int]:
         """Number of snapshots of each status."""

@@ -18,10 +18,14 @@ from gexcore.deviations.weighting import Center, Weighting, Weights
 from gexcore.ensembles.members import Members
 from gexcore.errors import InvalidSettingError
 from gexcore.influence.influence import Influence
+from gexcore.influence.suspicion import relearns
 from gexcore.settings import Auto
 
 LEAST = 4
 """The least members whose relations a page shows."""
+
+MOST_EVALUATED = 600_000
+"""The most evaluations of single samples, by kept members and θ*, for relations."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -174,7 +178,8 @@ class WeightedInfluence(Influence):
         Returns
         -------
         Top or None
-            None for fewer than four members, or if members did not see all samples.
+            None for fewer than four members. Kept members that relearned are evaluated on the data.
+            None if that is too much, or if other members did not see all samples.
 
         Examples
         --------
@@ -188,14 +193,20 @@ class WeightedInfluence(Influence):
         >>> found.related(found.ranking(5), 3).proponents.shape
         (5, 3)
         """
-        seen_by_all = self.run.plan is None or self.run.plan.scoring == "evaluated"
-        if not seen_by_all or len(self.table) < LEAST:
+        plan, table = self.run.plan, self.table
+        if plan is not None and plan.scoring == "training_batches":
+            few = (1 + len(self.members.rows)) * len(self) <= MOST_EVALUATED
+            if not relearns(plan) or not few or not len(self.members.rows):
+                return None
+            table = self._kept_on_data
+        if len(table) < LEAST:
             return None
         # E[ΔΔ'] of hot members is high for all samples alike, and a ridge costs no pass
         run = self.weighted("ridge") if self.weighting.is_papers else self
-        losses, base = self.losses[:, positions], self.base_losses[positions]
-        chosen = replace(self.table, losses=losses, base_losses=base)
-        return replace(run, test_table=chosen).top(min(k, len(self)))
+        losses, base = table.losses[:, positions], table.base_losses[positions]
+        chosen = replace(table, losses=losses, base_losses=base)
+        seen_by_all = replace(run, table=table, test_table=chosen, run=replace(run.run, plan=None))
+        return seen_by_all.top(min(k, len(self)))
 
     def _own(self) -> LossTable:
         return self._bounded(None, None)

@@ -62,8 +62,8 @@ def test_the_table_and_what_a_run_would_cost(project, run):
     assert float(numbers[1]) > 0
     assert numbers[2] == "1.00"
     told = (
-        "a run of GEX on these 120 samples: 2 × 24 snapshots, 16 steps of 8 samples before each, "
-        "scoring evaluated;"
+        "a run of GEX on these 120 samples: 2 × 20 epochs that are relearned, in batches of 8 "
+        "samples (labels of classes, and a backend that can relearn);"
     )
     assert told in outcome.out
     spread = r"(\d+\.\d\d) \(\d+\.\d\d – \d+\.\d\d\)"
@@ -75,9 +75,23 @@ def test_the_table_and_what_a_run_would_cost(project, run):
     )
     assert ratios is not None
     assert all(float(ratio) > 0 for ratio in ratios.groups())
-    assert re.search(
-        r"as much as 304 forward passes over the data, about [\d.,]+ s of CPU time", outcome.out
+    relearned, further, both = 2 + 3 * 40 + 19.2, 19.2, 2 + 3 * 40 + 19.2 + 304.4
+    cost = r"forward passes over the data, about [\d.,]+ s of CPU time"
+    assert re.search(rf"^at most as much as {relearned:.0f} {cost}$", outcome.out, re.MULTILINE)
+    assert f"costs as much as {further:.0f} passes more; if the geometric ens" in outcome.out
+    assert re.search(rf"all is at most as much as {both:.0f} {cost}$", outcome.out, re.MULTILINE)
+
+
+def test_a_run_that_cannot_relearn_has_the_cost_of_geometric_members(project, run):
+    (project / "model.py").write_text(
+        "from gexcore_numpy import MLP, NumpyBackend\n\n"
+        "def build():\n    return NumpyBackend(MLP.init((2, 2), seed=0))\n"
     )
+    told = run(*COSTS).out
+    assert "2 × 24 geometric snapshots, 16 steps of 8 samples before each, scoring eval" in told
+    assert "(the backend was given, with its own optimizer);" in told
+    assert "as much as 304 forward passes over the data" in told
+    assert "replace" not in told
 
 
 def test_the_batch_size_and_the_columns_of_a_table(project, run, blobs):
@@ -89,7 +103,7 @@ def test_the_batch_size_and_the_columns_of_a_table(project, run, blobs):
     )
     assert outcome.code == 0
     assert "batches of 20 samples" in outcome.out
-    assert "16 steps of 20 samples" in outcome.out
+    assert "in batches of 20 samples (labels of classes" in outcome.out
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_the_command(run: Any) -> None:
     assert [entry["name"] for entry in told] == [method.name for method in METHODS]
     gex = told[0]
     assert gex["settings"]["momentum"] == 0.9
-    assert gex["ways"][1]["needs"] == ["donated steps", "training losses"]
+    assert gex["ways"][2]["needs"] == ["donated steps", "training losses"]
     assert (
         "argument --markdown: not allowed with argument --json"
         in run("methods", "--json", "--markdown").err

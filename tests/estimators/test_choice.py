@@ -1,7 +1,10 @@
-"""GEX(ensemble="auto"): which ensemble a run takes, and that its record says why."""
+"""The choice of GEX by default: which ensemble a run takes, and that its record says why."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import gexcore as gx
 from gexcore.backend.batches import training_order
 from gexcore.decisions.metrics import average_precision
 from gexcore.errors import InvalidSettingError
+from gexcore.store import chains as chains_module
 from gexcore_numpy import MLP, NumpyBackend
 
 SAMPLES, CLASSES = 600, 4
@@ -48,7 +52,7 @@ def problem(kind: str) -> tuple[MLP, Any, Any, Any]:
 
 def fit(model: Any, x: Any, y: Any, store: Path | None = None, **settings: Any) -> Any:
     """GEX by the choice, or as the settings say."""
-    gex = gx.GEX(**{"ensemble": "auto", **settings})
+    gex = gx.GEX(**settings)
     return gex.fit(model, (x, y), store=store, progress=False)
 
 
@@ -86,16 +90,104 @@ def test_members_without_skill_are_replaced_and_both_ensembles_are_paid(
     np.testing.assert_array_equal(again.losses, found.losses)
 
 
-def test_a_budget_pays_for_one_ensemble() -> None:
-    model, x, y, _ = problem("more")
-    found = fit(model, x, y, budget=60)
+@pytest.mark.parametrize(
+    "limit", [{"budget": 60}, {"budget": 20}, {"budget": 10}, {"pretraining_epochs": 24}]
+)
+@pytest.mark.parametrize("kind", ["few", "more"])
+def test_a_limit_pays_for_one_ensemble(kind: str, limit: Any) -> None:
+    model, x, y, _ = problem(kind)
+    found = fit(model, x, y, **limit)
     assert found.run.chosen["ensemble"] == "relearning"
-    assert found.run.passes.epochs(MORE) <= 60
+    assert found.run.passes.epochs(len(x)) <= found.run.planned.epochs(len(x))
+    assert found.run.planned.epochs(len(x)) <= limit.get("budget", 0.25 * 3 * 24)
+
+
+def test_a_budget_below_the_least_of_relearning() -> None:
+    model, x, y, _ = problem("more")
+    with pytest.raises(InvalidSettingError, match=r"1 × 1 epochs and the search, .* as 9\.29 "):
+        fit(model, x, y, budget=5)
+
+
+def test_presets_have_the_geometric_ensemble_of_their_settings() -> None:
+    for preset in (gx.GEX.paper(), gx.GEX.public_code()):
+        assert preset.ensemble is None
+    model, x, y, _ = problem("clusters")
+    found = fit(model, x, y, ensemble=None, snapshots=4, chains=1)
+    assert "why" not in found.run.chosen
+    assert found.run.choice is None
+
+
+class Stop(Exception):  # noqa: N818
+    pass
+
+
+def assert_equal(one: Any, other: Any) -> None:
+    """Equal to the bit: losses, scores, record of every snapshot, and cost."""
+    np.testing.assert_array_equal(one.losses, other.losses)
+    np.testing.assert_array_equal(one.suspicion(), other.suspicion())
+    assert one.run.snapshots == other.run.snapshots
+    assert one.run.passes == other.run.passes
+    assert one.run.planned == other.run.planned
+
+
+@contextmanager
+def stopping(last: int | None) -> Iterator[list[int]]:
+    """Count the steps of the NumPy backend, and stop a run at one of them."""
+    step, count = NumpyBackend.sgd_step_, [0]
+
+    def counted(self: Any, *args: Any, **how: Any) -> Any:
+        if count[0] == last:
+            raise Stop
+        count[0] += 1
+        return step(self, *args, **how)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chains_module, "SHARE", 1e9)
+        patch.setattr(NumpyBackend, "sgd_step_", counted)
+        yield count
+
+
+def test_a_run_that_stops_anywhere_goes_on_with_the_same_bits(tmp_path: Path) -> None:
+    pytest.importorskip("zarr")
+    model, x, y, _ = problem("few")
+    with stopping(None) as total:
+        whole = fit(model, x, y)
+    relearned = fit(model, x, y, ensemble=gx.Relearning()).run.passes.step
+    first = relearned // fit(model, x, y, ensemble=gx.Relearning()).run.plan.batch_size
+    places = {
+        "in the search": 5,
+        "in relearning": first - 3,
+        "between the ensembles": first,
+        "in the geometric ensemble": (first + total[0]) // 2,
+    }
+    for name, last in places.items():
+        store = tmp_path / name
+        with stopping(last), pytest.raises(Stop):
+            fit(model, x, y, store)
+        with stopping(None) as count:
+            again = fit(model, x, y, store)
+        assert_equal(again, whole)
+        assert again.run.chosen == whole.run.chosen
+        if name == "between the ensembles":
+            assert count[0] == total[0] - first, "an ensemble was drawn twice"
+        with stopping(0):
+            assert_equal(fit(model, x, y, store), whole)
+
+
+def test_executors_give_the_same_bits_with_both_ensembles() -> None:
+    model, x, y, _ = problem("few")
+    with ThreadPoolExecutor(2) as pool:
+        found = gx.GEX().fit(model, (x, y), executor=pool, progress=False)
+    assert found.run.chosen["instead_of"] == "relearning"
+    assert_equal(found, fit(model, x, y))
 
 
 @pytest.mark.parametrize(
     ("settings", "why"),
-    [({"snapshots": 6}, "snapshots belong"), ({"lr": 0.1, "chains": 1, "snapshots": 6}, "chains")],
+    [
+        ({"snapshots": 6}, "were given (snapshots)"),
+        ({"lr": 0.1, "chains": 1, "snapshots": 6}, "(chains, snapshots, lr)"),
+    ],
 )
 def test_settings_of_the_geometric_ensemble_choose_it(settings: Any, why: str) -> None:
     model, x, y, _ = problem("clusters")

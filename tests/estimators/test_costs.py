@@ -73,7 +73,14 @@ def cases(model: MLP) -> dict[str, tuple[Any, dict[str, float]]]:
     """A method for each label in the table, and the symbols of its cost."""
     two = {"checkpoints": [model, model]}
     return {
-        "GEX()": (gx.GEX(**CHAINS, scoring="evaluated"), {"M": 6, "E": 2}),
+        "GEX()": (
+            gx.GEX(ensemble=gx.Relearning(chains=2, epochs=3, lr=0.05, batch_size=7)),
+            {"R": 6},
+        ),
+        "GEX(ensemble=…)": (
+            gx.GEX(ensemble=gx.Geometric(**CHAINS, scoring="evaluated")),
+            {"M": 6, "E": 2},
+        ),
         "GEX(scoring='training_batches')": (
             gx.GEX(**CHAINS, scoring="training_batches"),
             {"M": 6, "E": 2},
@@ -130,7 +137,7 @@ def test_recorded_stated_and_seen_are_the_same(
     monkeypatch.setattr(derivatives, "FEWEST_DIRECTIONS", 2)
     method, symbols = cases(written.model)[label]
     backend = Counted(written.model)
-    backend.intakes = 2 if "ensemble" in label else 1
+    backend.intakes = 2 if label == "TracInRP(ensemble=…)" else 1
     found = method.fit(backend, written.data, progress=False)
     recorded = found.run.passes
     if isinstance(found, Solved):

@@ -156,11 +156,12 @@ def test_the_run_tells_the_weight_decay_that_was_chosen_unless_the_backend_has_i
     trained: Any,
 ) -> None:
     model, data = trained.model, trained.data
-    assert fit(model, data).run.chosen == {"weight_decay": 0.25 / 16}
-    assert fit(model, data, settings={"weight_decay": 0.5}).record()["chosen"] == {
+    geometric = {"ensemble": None}
+    assert fit(model, data, settings=geometric).run.chosen == {"weight_decay": 0.25 / 16}
+    assert fit(model, data, settings={"weight_decay": 0.5} | geometric).record()["chosen"] == {
         "weight_decay": 0.5
     }
-    assert fit(NumpyBackend(model), data).run.chosen == {}
+    assert fit(NumpyBackend(model), data, settings=geometric).run.chosen == {}
 
 
 def test_a_backend_that_steps_with_what_the_method_would_take_scores_alike(trained: Any) -> None:
