@@ -79,7 +79,8 @@ def add_extras(parser: argparse.ArgumentParser, *, shown: Method | None = None) 
         nargs="?",
         const="geometric",
         choices=tuple(ENSEMBLES),
-        help="GEX: what its members are; TracInRP: members in place of checkpoints",
+        help="GEX: what its members are (default: auto; without a value: geometric); TracInRP: "
+        "members in place of checkpoints",
     )
     group.add_argument(
         "--parameters",
