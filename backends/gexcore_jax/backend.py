@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 
 from gexcore.backend.kronecker import KroneckerBlock
 from gexcore.backend.optimizer import Optimizer
-from gexcore.backend.protocols import Dataset, SupportsBufferRefresh, SupportsLogits
+from gexcore.backend.protocols import (
+    Dataset,
+    SupportsBufferRefresh,
+    SupportsLogits,
+    SupportsPartLosses,
+)
 from gexcore.backend.refusals import check_batches
 from gexcore.errors import InvalidModelError
 from gexcore_jax import buffers as kept
@@ -97,9 +102,11 @@ class JaxBackend:
         self.unsupported: frozenset[type] = frozenset(
             ([] if net.statistics else [SupportsBufferRefresh])
             + ([] if self._has_logits else [SupportsLogits])
+            + ([] if self._loss.parts else [SupportsPartLosses])
         )
         self._sizes = {name: int(leaf.size) for name, leaf in named(net.params).items()}
-        self._program = Program(net.apply, self._loss.value, self._rule, self._closing)
+        loss = self._loss
+        self._program = Program(net.apply, loss.value, self._rule, self._closing, loss.parts)
         # shapes of the outputs, for the check of labels; None until needed
         self._form: Any = None
 
@@ -139,6 +146,12 @@ class JaxBackend:
                     self._program.outputs, state.params, state.buffers, call
                 )
             self._loss.check(self._form, call.target)
+        return losses
+
+    def part_losses(self, state: JaxState, batch: Any, /) -> jax.Array:
+        """Losses of labels, tokens, pixels or outputs in evaluation mode, shape (b, …)."""
+        call = self._placement.call(batch)
+        losses: jax.Array = self._padded(self._program.parts, state, call)
         return losses
 
     def logits(self, state: JaxState, batch: Any, /) -> jax.Array:

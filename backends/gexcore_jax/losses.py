@@ -25,10 +25,13 @@ class Loss(NamedTuple):
     check : callable, optional
         Function of the same arguments that refuses such values of a NumPy target. It needs only the
         shape of the output.
+    parts : callable, optional
+        Function as `value` that returns the losses of parts, shape (b, …); NaN where ignored.
     """
 
     value: Callable[[Any, Any], jax.Array]
     check: Callable[[Any, NDArray[Any]], None] | None = None
+    parts: Callable[[Any, Any], jax.Array] | None = None
 
 
 def cross_entropy(output: Any, target: Any) -> jax.Array:
@@ -50,11 +53,27 @@ def cross_entropy(output: Any, target: Any) -> jax.Array:
     InvalidDataError
         If targets do not fit the scores in shape or kind.
     """
+    losses, counted = _positions(output, target)
+    if losses.ndim == 1:
+        return losses
+    positions = tuple(range(1, losses.ndim))
+    return losses.sum(positions) / jnp.maximum(counted.sum(positions), 1)
+
+
+def parts_of_cross_entropy(output: Any, target: Any) -> jax.Array:
+    """Losses of tokens, pixels or samples, in the shape of their labels; NaN where ignored."""
+    losses, counted = _positions(output, target)
+    return losses if losses.ndim == 1 else jnp.where(counted, losses, jnp.nan)
+
+
+def _positions(output: Any, target: Any) -> tuple[jax.Array, jax.Array]:
+    """Cross-entropies of shape (b,) or (b, …), and where they are not ignored."""
     output, target = _arrays(output, target, "cross_entropy")
     if output.ndim < 2 or (output.ndim == 2 and output.shape[1] < 2):
         raise shared.one_score(output.shape)
     if jnp.issubdtype(target.dtype, jnp.floating):
-        return _soft_cross_entropy(output, target)
+        losses = _soft_cross_entropy(output, target)
+        return losses, jnp.ones(losses.shape, bool)
     if output.ndim == 2 and target.shape == (output.shape[0], 1):
         target = target[:, 0]
     if target.shape != output.shape[:-1]:
@@ -62,17 +81,19 @@ def cross_entropy(output: Any, target: Any) -> jax.Array:
     labels = jnp.clip(target, 0, output.shape[-1] - 1).astype(jnp.int32)
     losses = -jnp.take_along_axis(jax.nn.log_softmax(output), labels[..., None], axis=-1)[..., 0]
     counted = target != IGNORED
-    losses = jnp.where(counted, jnp.where(target == labels, losses, jnp.nan), 0)
-    if losses.ndim == 1:
-        return losses
-    positions = tuple(range(1, losses.ndim))
-    return losses.sum(positions) / jnp.maximum(counted.sum(positions), 1)
+    return jnp.where(counted, jnp.where(target == labels, losses, jnp.nan), 0), counted
 
 
 def squared_error(output: Any, target: Any) -> jax.Array:
     """Squared differences, summed over the outputs of a sample, shape (b,)."""
-    output, target = _aligned(output, target, "squared_error")
-    return jnp.square(output - target).sum(1)
+    losses = parts_of_squared_error(output, target)
+    return losses.reshape(len(losses), -1).sum(1)
+
+
+def parts_of_squared_error(output: Any, target: Any) -> jax.Array:
+    """Squared difference of each output, shape (b, …)."""
+    output, target, shape = _aligned(output, target, "squared_error")
+    return jnp.square(output - target).reshape(shape)
 
 
 def binary_cross_entropy(output: Any, target: Any) -> jax.Array:
@@ -80,9 +101,15 @@ def binary_cross_entropy(output: Any, target: Any) -> jax.Array:
 
     Output and target have shape (b,) or (b, …). Targets are 0, 1 or a probability in between.
     """
-    output, target = _aligned(output, target, "binary_cross_entropy")
+    losses = parts_of_binary_cross_entropy(output, target)
+    return losses.reshape(len(losses), -1).sum(1)
+
+
+def parts_of_binary_cross_entropy(output: Any, target: Any) -> jax.Array:
+    """Sigmoid cross-entropy of each output, shape (b, …)."""
+    output, target, shape = _aligned(output, target, "binary_cross_entropy")
     losses = jnp.maximum(output, 0) - output * target + jnp.log1p(jnp.exp(-jnp.abs(output)))
-    return jnp.where((target >= 0) & (target <= 1), losses, jnp.nan).sum(1)
+    return jnp.where((target >= 0) & (target <= 1), losses, jnp.nan).reshape(shape)
 
 
 def check_labels(output: Any, target: NDArray[Any]) -> None:
@@ -107,9 +134,11 @@ def check_probabilities(output: Any, target: NDArray[Any]) -> None:
 
 
 LOSSES = {
-    "cross_entropy": Loss(cross_entropy, check_labels),
-    "squared_error": Loss(squared_error),
-    "binary_cross_entropy": Loss(binary_cross_entropy, check_probabilities),
+    "cross_entropy": Loss(cross_entropy, check_labels, parts_of_cross_entropy),
+    "squared_error": Loss(squared_error, None, parts_of_squared_error),
+    "binary_cross_entropy": Loss(
+        binary_cross_entropy, check_probabilities, parts_of_binary_cross_entropy
+    ),
 }
 """Losses by name. The first one is the default."""
 
@@ -149,14 +178,16 @@ def _soft_cross_entropy(output: jax.Array, target: jax.Array) -> jax.Array:
     return -(target.astype(output.dtype) * jax.nn.log_softmax(output)).sum(1)
 
 
-def _aligned(output: Any, target: Any, name: str) -> tuple[jax.Array, jax.Array]:
+def _aligned(output: Any, target: Any, name: str) -> tuple[jax.Array, jax.Array, tuple[int, ...]]:
+    """Both of shape (b, k), and the shape of the target with two dimensions or more."""
     output, target = _arrays(output, target, name)
     b = len(output) if output.ndim else 0
     # (b, 1) against (b,) is one output; broadcasting would make b x b outputs
     sizes = [[d for d in array.shape[1:] if d != 1] for array in (output, target)]
     if target.ndim == 0 or len(target) != b or sizes[0] != sizes[1]:
         raise shared.wrong_targets(name, target.shape, output.shape)
-    return output.reshape(b, -1), target.reshape(b, -1).astype(output.dtype)
+    shape = target.shape if target.ndim > 1 else (b, 1)
+    return output.reshape(b, -1), target.reshape(b, -1).astype(output.dtype), shape
 
 
 def _arrays(output: Any, target: Any, name: str) -> tuple[jax.Array, jax.Array]:

@@ -31,11 +31,13 @@ class Program:
     rule : Rule
     closing : {"softmax", "sigmoid"}, optional
         Last operation of the model, see `gexcore_jax.reading`.
+    parts : callable, optional
+        Function as `loss` to losses of parts, shape (b, …).
 
     Attributes
     ----------
-    outputs, losses : callable
-        (params, buffers, call) in evaluation mode.
+    outputs, losses, parts : callable
+        (params, buffers, call) in evaluation mode; `parts` are losses of shape (b, …).
     derivatives, curvature : callable
         (params, buffers, call, tangent): derivative of each loss along the tangent, shape (b,), and
         Hessian of the mean loss times the tangent, shape (p,).
@@ -59,13 +61,16 @@ class Program:
         loss: Callable[[Any, Any], jax.Array],
         rule: Rule,
         closing: Closing | None = None,
+        parts: Callable[[Any, Any], jax.Array] | None = None,
     ) -> None:
+        self._loss_of_parts = parts or loss
         self._closing = closing
         self._apply = apply
         self._loss = loss
         self._rule = rule
         self.outputs = jax.jit(self._outputs)
         self.losses = jax.jit(self._losses)
+        self.parts = jax.jit(self._parts)
         self.derivatives = jax.jit(self._derivatives)
         self.curvature = jax.jit(self._curvature)
         self.gradients = jax.jit(self._gradients)
@@ -98,6 +103,9 @@ class Program:
 
     def _losses(self, params: Any, buffers: Any, call: Call) -> jax.Array:
         return self._loss(self._outputs(params, buffers, call), call.target)
+
+    def _parts(self, params: Any, buffers: Any, call: Call) -> jax.Array:
+        return self._loss_of_parts(self._outputs(params, buffers, call), call.target)
 
     def _derivatives(self, params: Any, buffers: Any, call: Call, tangent: Any) -> jax.Array:
         return curvature.jvp(lambda values: self._losses(values, buffers, call), params, tangent)

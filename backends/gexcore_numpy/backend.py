@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from gexcore.backend.data import to_numpy
 from gexcore.backend.kronecker import KroneckerBlock
 from gexcore.backend.optimizer import Optimizer
-from gexcore.backend.protocols import Array, Indices, SupportsBufferRefresh, SupportsLogits
+from gexcore.backend.protocols import (
+    Array,
+    Indices,
+    SupportsBufferRefresh,
+    SupportsLogits,
+    SupportsPartLosses,
+)
 from gexcore.backend.refusals import check_batches, check_vector
 from gexcore.backend.rules import Memory, Reals, advance, check_optimizer
 from gexcore.errors import InvalidModelError, InvalidSettingError
@@ -123,6 +129,7 @@ class NumpyBackend:
             for capability, possible in (
                 (SupportsBufferRefresh, self._network.normalises),
                 (SupportsLogits, loss in (None, "cross_entropy")),
+                (SupportsPartLosses, loss == "squared_error"),
             )
             if not possible
         )
@@ -140,6 +147,12 @@ class NumpyBackend:
         """Per-sample losses, shape (b,), with the running statistics."""
         done = self._pass(state, batch, training=False)
         return self._loss.value(done.outputs, done.targets)
+
+    @_quiet
+    def part_losses(self, state: NumpyState, batch: Any, /) -> Array:
+        """Squared differences of the outputs, shape (b, k), with the running statistics."""
+        done = self._pass(state, batch, training=False)
+        return np.square(done.outputs - done.targets)
 
     def stack(self, states: Sequence[NumpyState], /) -> Stacked:
         """The states' own parameters, cut into layers, and running statistics."""

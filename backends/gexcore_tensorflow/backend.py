@@ -21,6 +21,7 @@ from gexcore.backend.protocols import (
     SupportsFeatures,
     SupportsKronecker,
     SupportsLogits,
+    SupportsPartLosses,
 )
 from gexcore.backend.refusals import check_batches
 from gexcore_tensorflow import curvature, serialization
@@ -111,12 +112,14 @@ class TensorFlowBackend:
             ([] if self._normalising else [SupportsBufferRefresh])
             + ([SupportsLogits] if loss in ("squared_error", "binary_cross_entropy") else [])
             + ([SupportsLogits] if len(self._described("outputs")) > 1 else [])
+            + ([] if self._loss.parts else [SupportsPartLosses])
             + ([] if self._dense else [SupportsFeatures])
             + ([] if self._weights else [SupportsKronecker])
         )
         variables = [*self._network.variables, *self._rule.variables]
         self._turn = threading.Lock() if variables else nullcontext()
         self._losses = Traced(self._evaluated, variables)
+        self._parts = Traced(self._parted, variables)
         self._scores = Traced(self._scored, variables)
         self._training_losses = Traced(self._trained, variables)
         self._step = Traced(self._stepped, variables)
@@ -167,6 +170,11 @@ class TensorFlowBackend:
             self._loss.check(
                 self.logits(state, batch).shape[-1], self._placement.call(batch).target.numpy()
             )
+        return losses
+
+    def part_losses(self, state: TensorFlowState, batch: Any, /) -> NDArray[Any]:
+        """Losses of labels, tokens, pixels or outputs in evaluation mode, shape (b, …)."""
+        losses: NDArray[Any] = self._run(self._parts, state, batch).numpy()
         return losses
 
     def logits(self, state: TensorFlowState, batch: Any, /) -> Any:
@@ -330,6 +338,12 @@ class TensorFlowBackend:
 
     def _evaluated(self, call: Call, params: Any, buffers: Any) -> tf.Tensor:
         return self._evaluate(call, self._network.bind(params), buffers)
+
+    def _parted(self, call: Call, params: Any, buffers: Any) -> tf.Tensor:
+        parts = self._loss.parts or self._loss.value
+        bound = self._network.bind(params)
+        done = self._network(bound, buffers, call.inputs, training=False)
+        return parts(done.output, call.target)
 
     def _scored(self, call: Call, params: Any, buffers: Any) -> Any:
         output = self._network(

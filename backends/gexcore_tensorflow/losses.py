@@ -25,10 +25,13 @@ class Loss(NamedTuple):
         forbidden value gives NaN.
     check : callable or None
         Function of ``(number of classes, target)`` on the host that refuses such values.
+    parts : callable, optional
+        Function as `value` that returns the losses of parts, shape (b, …); NaN where ignored.
     """
 
     value: Callable[[Any, Any], tf.Tensor]
     check: Callable[[int, NDArray[Any]], None] | None
+    parts: Callable[[Any, Any], tf.Tensor] | None = None
 
 
 def cross_entropy(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
@@ -49,6 +52,22 @@ def cross_entropy(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     InvalidDataError
         If targets do not fit the scores in shape or kind.
     """
+    losses, counted = _positions(output, target)
+    if losses.shape.rank == 1:
+        return losses
+    positions = list(range(1, losses.shape.rank))
+    count = tf.reduce_sum(tf.cast(counted, losses.dtype), positions)
+    return tf.reduce_sum(losses, positions) / tf.maximum(count, 1)
+
+
+def parts_of_cross_entropy(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """Losses of tokens, pixels or samples, in the shape of their labels; NaN where ignored."""
+    losses, counted = _positions(output, target)
+    return losses if losses.shape.rank == 1 else tf.where(counted, losses, np.nan)
+
+
+def _positions(output: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Cross-entropies of shape (b,) or (b, …), and where they are not ignored."""
     output, target = _tensors(scores_of(output), target, "cross_entropy")
     rank = output.shape.rank
     if rank < 2 or (rank == 2 and output.shape[1] == 1):
@@ -57,25 +76,26 @@ def cross_entropy(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
         target = tf.squeeze(target, -1)
     one_hot = rank == 2 and target.shape.rank == 2 and target.shape[1] == output.shape[1]
     if target.dtype.is_floating or one_hot:
-        return _soft_cross_entropy(output, target)
+        losses = _soft_cross_entropy(output, target)
+        return losses, tf.ones_like(losses, tf.bool)
     if not target.shape.is_compatible_with(output.shape[:-1]):
         raise shared.wrong_labels(_shape(target), _shape(output))
     target = tf.cast(target, tf.int64)
     labels = tf.clip_by_value(target, 0, tf.shape(output, tf.int64)[-1] - 1)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, output)
     counted = tf.not_equal(target, IGNORED)
-    losses = tf.where(counted, tf.where(tf.equal(target, labels), losses, np.nan), 0)
-    if rank == 2:
-        return losses
-    positions = list(range(1, rank - 1))
-    count = tf.reduce_sum(tf.cast(counted, losses.dtype), positions)
-    return tf.reduce_sum(losses, positions) / tf.maximum(count, 1)
+    return tf.where(counted, tf.where(tf.equal(target, labels), losses, np.nan), 0), counted
 
 
 def squared_error(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     """Squared differences, summed over the outputs of a sample, shape (b,)."""
-    output, target = _aligned(output, target, "squared_error")
-    return tf.reduce_sum(tf.square(output - target), 1)
+    return _summed(parts_of_squared_error(output, target))
+
+
+def parts_of_squared_error(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """Squared difference of each output, shape (b, …)."""
+    output, target, shape = _aligned(output, target, "squared_error")
+    return tf.reshape(tf.square(output - target), shape)
 
 
 def binary_cross_entropy(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
@@ -83,9 +103,14 @@ def binary_cross_entropy(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
 
     Output and target have shape (b,) or (b, …). Targets are 0, 1 or a probability in between.
     """
-    output, target = _aligned(_before("Sigmoid", output), target, "binary_cross_entropy")
+    return _summed(parts_of_binary_cross_entropy(output, target))
+
+
+def parts_of_binary_cross_entropy(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """Sigmoid cross-entropy of each output, shape (b, …)."""
+    output, target, shape = _aligned(_before("Sigmoid", output), target, "binary_cross_entropy")
     losses = tf.nn.sigmoid_cross_entropy_with_logits(target, output)
-    return tf.reduce_sum(tf.where((target >= 0) & (target <= 1), losses, np.nan), 1)
+    return tf.reshape(tf.where((target >= 0) & (target <= 1), losses, np.nan), shape)
 
 
 def check_scores(scores: Any) -> None:
@@ -131,9 +156,11 @@ def check_probabilities(classes: int, target: NDArray[Any]) -> None:
 
 
 LOSSES = {
-    "cross_entropy": Loss(cross_entropy, check_labels),
-    "squared_error": Loss(squared_error, None),
-    "binary_cross_entropy": Loss(binary_cross_entropy, check_probabilities),
+    "cross_entropy": Loss(cross_entropy, check_labels, parts_of_cross_entropy),
+    "squared_error": Loss(squared_error, None, parts_of_squared_error),
+    "binary_cross_entropy": Loss(
+        binary_cross_entropy, check_probabilities, parts_of_binary_cross_entropy
+    ),
 }
 """Losses by name. The first one is the default."""
 
@@ -197,14 +224,20 @@ def _soft_cross_entropy(output: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     return -tf.reduce_sum(tf.cast(target, output.dtype) * tf.nn.log_softmax(output), axis=1)
 
 
-def _aligned(output: Any, target: Any, name: str) -> tuple[tf.Tensor, tf.Tensor]:
+def _summed(parts: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(tf.reshape(parts, [tf.shape(parts)[0], -1]), 1)
+
+
+def _aligned(output: Any, target: Any, name: str) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Both of shape (b, k), and the shape of the target with two dimensions or more."""
     output, target = _tensors(output, target, name)
     # (b, 1) against (b,) is one output; broadcasting would make b x b outputs
     sizes = [[d for d in tensor.shape[1:] if d != 1] for tensor in (output, target)]
     if not target.shape.rank or sizes[0] != sizes[1]:
         raise shared.wrong_targets(name, _shape(target), _shape(output))
     rows = [tf.shape(output)[0], -1]
-    return tf.reshape(output, rows), tf.cast(tf.reshape(target, rows), output.dtype)
+    shape = tf.shape(target) if target.shape.rank > 1 else tf.constant([-1, 1])
+    return tf.reshape(output, rows), tf.cast(tf.reshape(target, rows), output.dtype), shape
 
 
 def _tensors(output: Any, target: Any, name: str) -> tuple[tf.Tensor, tf.Tensor]:

@@ -22,6 +22,7 @@ from gexcore.backend.protocols import (
     SupportsFeatures,
     SupportsKronecker,
     SupportsLogits,
+    SupportsPartLosses,
     SupportsTrainingLosses,
 )
 from gexcore.backend.refusals import check_batches
@@ -30,7 +31,7 @@ from gexcore_torch.batchnorm import estimating_anew, tracking
 from gexcore_torch.curvature import differentiating
 from gexcore_torch.data import Call, Placement, dataset_of, full
 from gexcore_torch.gradients import SampleGradients
-from gexcore_torch.losses import LOSSES, Loss, loss_of
+from gexcore_torch.losses import LOSSES, PARTS, Loss, loss_of
 from gexcore_torch.names import known_loss
 from gexcore_torch.optimizers import factory
 from gexcore_torch.randomness import Draws
@@ -115,6 +116,7 @@ class TorchBackend:
         self.unsupported: frozenset[type] = frozenset(
             ([] if tracking(self._template) else [SupportsBufferRefresh])
             + ([SupportsLogits] if loss in ("squared_error", "binary_cross_entropy") else [])
+            + ([] if loss is None or loss in LOSSES else [SupportsPartLosses])
             + ([] if hooks.linear_layers(self._template) else [SupportsFeatures])
             + ([] if kronecker.layers_of(self._template) else [SupportsKronecker])
         )
@@ -177,6 +179,15 @@ class TorchBackend:
                     for module in modules
                 ]
             )
+
+    def part_losses(self, state: TorchState, batch: Any, /) -> Tensor:
+        """Losses of labels, tokens, pixels or outputs in evaluation mode, detached."""
+        with torch.no_grad():
+            module = self._worker().ready(state, training=False)
+            losses: Tensor = self._evaluation.run(
+                0, self._untouched, self._parts, module, self._call(batch)
+            )
+            return self._reading.placed(losses)
 
     def logits(self, state: TorchState, batch: Any, /) -> Tensor:
         """The model's output in evaluation mode, detached; shape (b, K) for a classifier."""
@@ -358,7 +369,8 @@ class TorchBackend:
         other = copy.copy(self)
         other._loss_given = _of_step
         other._loss, other._alone, other.loss_name = _of_step, alone, "training_step"
-        missing = {SupportsLogits, *((SupportsTrainingLosses, SupportsDonation) if alone else ())}
+        missing = {SupportsLogits, SupportsPartLosses}
+        missing |= {SupportsTrainingLosses, SupportsDonation} if alone else set()
         other.unsupported = other.unsupported | missing
         other._sample_gradients = SampleGradients(other._losses, other._evaluation)
         return other
@@ -429,6 +441,9 @@ class TorchBackend:
 
     def _losses(self, run: Callable[..., Any], call: Call) -> Tensor:
         return self._loss(self._scores(run, call), call.target)
+
+    def _parts(self, run: Callable[..., Any], call: Call) -> Tensor:
+        return PARTS[self.loss_name or "cross_entropy"](self._scores(run, call), call.target)
 
     def _losses_of(self, batch: Any) -> curvature.LossesOf:
         call = self._call(batch)

@@ -38,12 +38,21 @@ def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
     InvalidDataError
         If labels do not fit the scores in shape, kind or range.
     """
+    losses, target = _positions(output, target)
+    if losses.ndim == 1:
+        return losses
+    counted = (target != IGNORED).flatten(1).sum(1).clamp(min=1)
+    return losses.flatten(1).sum(1) / counted
+
+
+def _positions(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropies of shape (b,) or (b, …), 0 where ignored, and the target in that shape."""
     output, target = _tensors(output, target, "cross_entropy")
     shape = output.shape
     if len(shape) < 2 or (len(shape) == 2 and shape[1] < 2):
         raise shared.one_score(_shape(output))
     if target.is_floating_point():
-        return _soft_cross_entropy(output, target)
+        return _soft_cross_entropy(output, target), target[:, 0]
     if len(shape) == 3 and target.shape == shape[:2]:
         output = output.transpose(1, 2)
         shape = output.shape
@@ -61,16 +70,24 @@ def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
     except IndexError:
         check_labels(target, shape[1])
         raise
-    if len(shape) == 2:
-        return losses
-    counted = (target != IGNORED).flatten(1).sum(1).clamp(min=1)
-    return losses.flatten(1).sum(1) / counted
+    return losses, target
+
+
+def parts_of_cross_entropy(output: Tensor, target: Tensor) -> Tensor:
+    """Losses of tokens, pixels or samples, in the shape of their labels; NaN where ignored."""
+    losses, target = _positions(output, target)
+    return losses if losses.ndim == 1 else losses.masked_fill(target == IGNORED, torch.nan)
 
 
 def squared_error(output: Tensor, target: Tensor) -> Tensor:
     """Squared differences, summed over the outputs of a sample, shape (b,)."""
-    output, target = _aligned(output, target, "squared_error")
-    return (output - target).square().sum(1)
+    return parts_of_squared_error(output, target).flatten(1).sum(1)
+
+
+def parts_of_squared_error(output: Tensor, target: Tensor) -> Tensor:
+    """Squared difference of each output, shape (b, …)."""
+    output, target, shape = _aligned(output, target, "squared_error")
+    return (output - target).square().reshape(shape)
 
 
 def binary_cross_entropy(output: Tensor, target: Tensor) -> Tensor:
@@ -78,10 +95,17 @@ def binary_cross_entropy(output: Tensor, target: Tensor) -> Tensor:
 
     Output and target have shape (b,) or (b, …). Targets are 0, 1 or a probability in between.
     """
-    output, target = _aligned(output, target, "binary_cross_entropy")
+    return parts_of_binary_cross_entropy(output, target).flatten(1).sum(1)
+
+
+def parts_of_binary_cross_entropy(output: Tensor, target: Tensor) -> Tensor:
+    """Sigmoid cross-entropy of each output, shape (b, …)."""
+    output, target, shape = _aligned(output, target, "binary_cross_entropy")
     if not torch.is_grad_enabled() and not bool(((target >= 0) & (target <= 1)).all()):
         raise shared.targets_outside()
-    return functional.binary_cross_entropy_with_logits(output, target, reduction="none").sum(1)
+    return functional.binary_cross_entropy_with_logits(output, target, reduction="none").reshape(
+        shape
+    )
 
 
 LOSSES: dict[str, Loss] = {
@@ -90,6 +114,13 @@ LOSSES: dict[str, Loss] = {
     "binary_cross_entropy": binary_cross_entropy,
 }
 """Losses by name. The first one is the default."""
+
+PARTS: dict[str, Loss] = {
+    "cross_entropy": parts_of_cross_entropy,
+    "squared_error": parts_of_squared_error,
+    "binary_cross_entropy": parts_of_binary_cross_entropy,
+}
+"""Losses of the parts of samples, by name."""
 
 
 def loss_of(loss: str | Loss | None, device: torch.device) -> Loss:
@@ -143,14 +174,18 @@ def _soft_cross_entropy(output: Tensor, target: Tensor) -> Tensor:
     return functional.cross_entropy(output, target.to(output.dtype), reduction="none")
 
 
-def _aligned(output: Tensor, target: Tensor, name: str) -> tuple[Tensor, Tensor]:
+def _aligned(
+    output: Tensor, target: Tensor, name: str
+) -> tuple[Tensor, Tensor, torch.Size | tuple[int, ...]]:
+    """Both of shape (b, k), and the shape of the target with two dimensions or more."""
     output, target = _tensors(output, target, name)
     b = len(output) if output.ndim else 0
     # (b, 1) against (b,) is one output; broadcasting would make b x b outputs
     sizes = [[d for d in t.shape[1:] if d != 1] for t in (output, target)]
     if target.ndim == 0 or len(target) != b or sizes[0] != sizes[1]:
         raise shared.wrong_targets(name, _shape(target), _shape(output))
-    return output.reshape(b, -1), target.reshape(b, -1).to(output.dtype)
+    shape = target.shape if target.ndim > 1 else (b, 1)
+    return output.reshape(b, -1), target.reshape(b, -1).to(output.dtype), shape
 
 
 def _tensors(output: Any, target: Any, name: str) -> tuple[Tensor, Tensor]:

@@ -55,6 +55,12 @@ class Reading:
             return call._replace(target=call.target[:, 1:])
         return call
 
+    def placed(self, parts: Tensor) -> Tensor:
+        """Losses of positions at the labels that they are of."""
+        if not self.shifted or parts.ndim != 2:
+            return parts
+        return torch.cat([torch.full_like(parts[:, :1], torch.nan), parts], dim=1)
+
     def scores(self, run: Callable[..., Any], call: Call) -> Any:
         """Scores of a run."""
         output = scores_of(run(*call.args, **call.kwargs))

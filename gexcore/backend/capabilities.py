@@ -17,6 +17,7 @@ CAPABILITIES: dict[str, type] = {
     "training losses": protocols.SupportsTrainingLosses,
     "buffer refresh": protocols.SupportsBufferRefresh,
     "logits": protocols.SupportsLogits,
+    "losses of parts": protocols.SupportsPartLosses,
     "params": protocols.SupportsParams,
     "jvp": protocols.SupportsJvp,
     "hvp": protocols.SupportsHvp,

@@ -20,14 +20,14 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.backend.dataset import Dataset as Dataset
+from gexcore.backend.dataset import Indices as Indices
+from gexcore.backend.dataset import SupportsAugmentation as SupportsAugmentation
 from gexcore.backend.kronecker import KroneckerBlock
 from gexcore.backend.optimizer import Optimizer
 
 Array = Any
 """An array of NumPy, or of any library with the Python array API standard."""
-
-Indices = NDArray[np.intp]
-"""Sample positions on the host, shape (b,), unique within a batch."""
 
 Floats = NDArray[np.float64]
 """Results on the host."""
@@ -36,7 +36,6 @@ State = TypeVar("State")
 StateIn = TypeVar("StateIn", contravariant=True)
 StateOut = TypeVar("StateOut", covariant=True)
 Batch = TypeVar("Batch", contravariant=True)
-BatchOut = TypeVar("BatchOut", covariant=True)
 
 
 @runtime_checkable
@@ -111,6 +110,18 @@ class SupportsLogits(Protocol[StateIn, Batch]):
 
     def logits(self, state: StateIn, batch: Batch, /) -> Array:
         """Scores of shape (b, K), in evaluation mode."""
+        ...
+
+
+@runtime_checkable
+class SupportsPartLosses(Protocol[StateIn, Batch]):
+    """Losses of the parts of a sample: of its labels, tokens, pixels or outputs."""
+
+    def part_losses(self, state: StateIn, batch: Batch, /) -> Array:
+        """Losses in evaluation mode, one per target: (b, …) as the targets. NaN without a label.
+
+        The loss of a sample is the sum of its parts, or the mean of those that have a label.
+        """
         ...
 
 
@@ -277,24 +288,4 @@ class SupportsDatasets(Protocol):
 
     def dataset(self, data: Any, /) -> Dataset[Any] | None:
         """The native dataset as a `Dataset`, or None if the framework does not know it."""
-        ...
-
-
-@runtime_checkable
-class Dataset(Protocol[BatchOut]):
-    """Samples in a fixed order, addressed by position."""
-
-    def __len__(self) -> int: ...
-
-    def batch(self, indices: Indices, /) -> BatchOut:
-        """The samples at these positions, in this order. Equal on every call."""
-        ...
-
-
-@runtime_checkable
-class SupportsAugmentation(Protocol[BatchOut]):
-    """A dataset with a random view of its samples for training steps."""
-
-    def augmented(self, indices: Indices, /, *, seed: int) -> BatchOut:
-        """The samples through the training's random augmentation. Equal for equal seeds."""
         ...

@@ -200,7 +200,7 @@ def positions(suspects: Any, samples: int) -> NDArray[np.intp]:
     if not len(found):
         return np.empty(0, np.intp)
     if found.ndim != 1 or found.dtype.kind not in "iu" or len(np.unique(found)) < len(found):
-        raise InvalidDataError("the suspects are not distinct positions; give one integer for each")
+        raise InvalidDataError("these are not distinct positions; give one integer for each sample")
     if found.min() < 0 or found.max() >= samples:
         wrong = found[(found < 0) | (found >= samples)][0]
         raise InvalidDataError(

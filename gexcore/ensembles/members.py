@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from gexcore.backend.capabilities import require
 from gexcore.backend.classes import class_scores, softmax
 from gexcore.backend.data import as_dataset, to_numpy
-from gexcore.backend.protocols import Backend, Dataset, SupportsLogits
+from gexcore.backend.protocols import Backend, Dataset, Indices, SupportsLogits
 from gexcore.deviations.table import LossTable
+from gexcore.ensembles.parts import Function, mean_over_states
 from gexcore.evaluation.given import NO_NAMES, Names
 from gexcore.evaluation.losses import evaluate, evaluate_many, in_order, outputs
 from gexcore.evaluation.statistics import Refresher
@@ -52,6 +53,30 @@ class Members:
         """Losses of θ* on `dataset`, measured in the same way as the members' losses."""
         trained = self.refresh(self.backend.initial_state())
         return evaluate(self.backend, trained, dataset, batch_size=self.batch_size)
+
+    def parts(
+        self, data: Dataset[Any], positions: Indices, of: Function
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """A function of each part's loss: its mean over kept members, and that of θ*.
+
+        Both have the shape (positions, …). Without a kept member both are those of θ*.
+
+        Raises
+        ------
+        InvalidDataError, MissingCapabilityError
+            See `gexcore.ensembles.parts.mean_over_states`.
+        """
+
+        def mean(groups: Iterable[Sequence[Any]]) -> NDArray[np.float64]:
+            size = self.batch_size
+            return mean_over_states(self.backend, groups, data, positions, batch_size=size, of=of)
+
+        base = mean([[self.refresh(self.backend.initial_state())]])
+        return (mean(self._groups()) if len(self.rows) else base), base
+
+    def _groups(self) -> Iterator[Sequence[Any]]:
+        """States of the kept members, in groups that are in memory together."""
+        yield self.refresh.many(self.states)
 
     def probabilities(self, data: Dataset[Any]) -> NDArray[np.float64]:
         """Mean class probabilities of the kept members, or of θ* without any, shape (samples, K).

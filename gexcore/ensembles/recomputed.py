@@ -83,6 +83,9 @@ class Recomputed(Members):
             found[chain] = found.get(chain, np.zeros(())) + one.probabilities(data)
         return np.stack([found[chain] for chain in sorted(found)])
 
+    def _groups(self) -> Iterator[Sequence[Any]]:
+        return ([self.refresh(state)] for state in self._states())
+
     def _states(self) -> Iterator[Any]:
         for chain in self.plan.numbers:
             taken = [snapshot for snapshot in self.snapshots if snapshot.chain == chain]

@@ -209,7 +209,7 @@ def opened(
         few = dataset.batch(np.arange(min(len(dataset), batch_size)))
         with understandable(few):
             engine = engine.reading(few)
-        loss = getattr(engine, "loss_name", None) or loss
+    loss = getattr(engine, "loss_name", None) or loss
     train = dataset
     if train_data is not None:
         train = _other(made(train_data), names, engine, shape)

@@ -17,6 +17,7 @@ from gexcore.backend.protocols import (
     SupportsLogits,
     SupportsOptimizer,
     SupportsParams,
+    SupportsPartLosses,
     SupportsReading,
     SupportsTrainingLosses,
 )
@@ -158,6 +159,36 @@ def check_logits(problem: Problem) -> None:
     assert_close(backend.forward(state, batch), expected, problem.tolerance)
 
 
+def check_part_losses(problem: Problem) -> None:
+    """Losses of parts are the targets' own: they add up to the sample's loss, or are its mean.
+
+    They follow the samples of a batch, and leave the state alone.
+    """
+    require(problem, SupportsPartLosses)
+    backend: Any = problem.backend
+    state, batch = problem.walk(backend.initial_state(), 2), problem.everything()
+    before = problem.observe(state)
+    parts, losses = (
+        numbers(backend.part_losses(state, batch)),
+        numbers(backend.forward(state, batch)),
+    )
+    assert parts.shape[:1] == losses.shape
+    targets = targets_of(batch)
+    if parts.ndim > 1 and targets is not None:
+        assert parts.size == targets.size
+    known = np.isfinite(parts).reshape(len(parts), -1)
+    total = np.where(known, parts.reshape(known.shape), 0.0).sum(axis=1)
+    mean = total / np.maximum(1, known.sum(axis=1))
+    apart = min(np.abs(total - losses).max(), np.abs(mean - losses).max())
+    assert apart <= 10 * problem.tolerance, (
+        f"parts neither add up to the losses nor average to them: {apart}"
+    )
+    order = np.arange(len(parts))[::-1]
+    turned = numbers(backend.part_losses(state, problem.dataset.batch(order)))
+    assert_close(turned, parts[order], problem.tolerance)
+    problem.assert_seen(state, before)
+
+
 def check_params(problem: Problem) -> None:
     """`unravel` takes the result of `ravel`, and makes a state with a fresh optimiser."""
     require(problem, SupportsParams)
@@ -254,6 +285,7 @@ LAWS = (
     check_refresh_is_of_the_batch,
     check_refresh_keeps_optimizer,
     check_logits,
+    check_part_losses,
     check_params,
     check_ensemble,
 )

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 import gexcore as gx
+from gexcore.backend.capabilities import supports
+from gexcore.backend.protocols import SupportsPartLosses
 from gexcore.errors import InvalidDataError, InvalidModelError
 from gexcore.evaluation.opening import opened
 from gexcore_jax.backend import JaxBackend
@@ -189,3 +191,45 @@ def test_an_own_loss_of_numbers_needs_no_chance_loss() -> None:
         loss=lambda output, y: 3.0 * jnp.abs(output - y).sum(1), progress=False,
     )  # fmt: skip
     assert found.run.count()["member"] > 0
+
+
+def identity(loss: str | None) -> JaxBackend:
+    """A model that returns its inputs."""
+    return JaxBackend((lambda params, x: x + 0.0 * params, np.zeros(1)), loss=loss)
+
+
+def test_losses_of_parts_have_the_shape_of_the_targets() -> None:
+    rng = np.random.default_rng(0)
+    scores, labels = rng.normal(size=(4, 5, 3)), rng.integers(0, 3, (4, 5))
+    labels[1, 2] = labels[3, :2] = -100
+    tokens = identity(None)
+    state = tokens.initial_state()
+    parts = np.asarray(tokens.part_losses(state, (scores, labels)))
+    log_p = scores - np.log(np.exp(scores).sum(-1, keepdims=True))
+    expected = -np.take_along_axis(log_p, np.maximum(labels, 0)[..., None], -1)[..., 0]
+    np.testing.assert_allclose(parts, np.where(labels < 0, np.nan, expected), rtol=1e-5)
+    whole = tokens.forward(state, (scores, labels))
+    np.testing.assert_allclose(np.nanmean(parts, axis=1), whole, rtol=1e-5)
+    for loss in ("binary_cross_entropy", "squared_error"):
+        backend, targets = identity(loss), (rng.random((4, 5, 3)) < 0.5).astype(float)
+        parts = np.asarray(backend.part_losses(state, (scores, targets)))
+        assert parts.shape == targets.shape
+        np.testing.assert_allclose(
+            parts.sum((1, 2)), backend.forward(state, (scores, targets)), rtol=1e-5
+        )
+
+
+def test_the_wrong_label_of_several_stands_out_and_an_own_loss_has_no_parts() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 3)).astype(np.float32)
+    y = (x > 0).astype(np.float32)
+    y[7, 1] = 1 - y[7, 1]
+    x[7, 1] *= 4
+    model = (lambda params, x: x * params, np.full(3, 3.0, np.float32))
+    gex = gx.GEX(chains=1, snapshots=2, lr=1e-3)
+    found = gex.fit(model, (x, y), loss="binary_cross_entropy", progress=False)
+    scores = found.part_suspicion()
+    assert scores.shape == (60, 3)
+    assert np.unravel_index(scores.argmax(), scores.shape) == (7, 1)
+    own = JaxBackend(model, loss=lambda output, y: jnp.abs(output - y).sum(1))
+    assert not supports(own, SupportsPartLosses)

@@ -13,7 +13,7 @@ import tensorflow as tf
 import gexcore as gx
 from gexcore.backend.capabilities import supports
 from gexcore.backend.optimizer import Optimizer
-from gexcore.backend.protocols import SupportsLogits
+from gexcore.backend.protocols import SupportsLogits, SupportsPartLosses
 from gexcore.errors import GexError, InvalidDataError, InvalidModelError
 from gexcore.testing.compare import assert_close
 from gexcore_tensorflow.backend import TensorFlowBackend
@@ -289,3 +289,54 @@ def test_an_own_loss_of_numbers_needs_no_chance_loss() -> None:
         loss=lambda output, y: 3.0 * tf.reduce_sum(abs(output - y), 1),
     )
     assert found.run.count()["member"] > 0
+
+
+def test_losses_of_parts_have_the_shape_of_the_targets() -> None:
+    rng = np.random.default_rng(0)
+    scores, labels = rng.normal(size=(4, 5, 3)), rng.integers(0, 3, (4, 5))
+    labels[1, 2] = labels[3, :2] = -100
+    tokens = TensorFlowBackend(identity((5, 3)))
+    parts = tokens.part_losses(tokens.initial_state(), (scores, labels))
+    log_p = scores - np.log(np.exp(scores).sum(-1, keepdims=True))
+    expected = -np.take_along_axis(log_p, np.maximum(labels, 0)[..., None], -1)[..., 0]
+    np.testing.assert_allclose(parts, np.where(labels < 0, np.nan, expected), rtol=1e-5)
+    whole = tokens.forward(tokens.initial_state(), (scores, labels))
+    np.testing.assert_allclose(np.nanmean(parts, axis=1), whole, rtol=1e-5)
+    for loss in ("binary_cross_entropy", "squared_error"):
+        backend = TensorFlowBackend(identity((5, 3)), loss=loss)
+        state, targets = backend.initial_state(), (rng.random((4, 5, 3)) < 0.5).astype(float)
+        parts = backend.part_losses(state, (scores, targets))
+        assert parts.shape == targets.shape
+        np.testing.assert_allclose(
+            parts.sum((1, 2)), backend.forward(state, (scores, targets)), rtol=1e-5
+        )
+
+
+def test_the_wrong_label_of_several_stands_out_and_an_own_loss_has_no_parts() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 3)).astype(np.float32)
+    y = (x > 0).astype(np.float32)
+    y[7, 1] = 1 - y[7, 1]
+    x[7, 1] *= 4
+    inputs = keras.Input((3,))
+    dense = keras.layers.Dense(3, activation="sigmoid")
+    model = keras.Model(inputs, dense(inputs))
+    dense.set_weights([3 * np.eye(3), np.zeros(3)])
+    gex = gx.GEX(chains=1, snapshots=2, lr=1e-3)
+    found = gex.fit(model, (x, y), loss="binary_cross_entropy", progress=False)
+    scores = found.part_suspicion()
+    assert scores.shape == (60, 3)
+    assert np.unravel_index(scores.argmax(), scores.shape) == (7, 1)
+    own = TensorFlowBackend(model, loss=lambda output, y: tf.reduce_sum(tf.abs(output - y), 1))
+    assert not supports(own, SupportsPartLosses)
+
+
+def test_a_compiled_regression_on_whole_numbers_has_no_classes() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 3)).astype(np.float32)
+    y = rng.integers(0, 5, 60)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile(loss="mse")
+    found = gx.GEX(chains=1, snapshots=2, lr=1e-3).fit(model, (x, y), progress=False)
+    assert found.labels is None
+    assert found.output == "root"

@@ -159,8 +159,8 @@ def test_without_suspects_nothing_changes(method: Any) -> None:
             InvalidDataError,
             "argmax needs predictions for the 2 suspects, and got 5 rows",
         ),
-        ({"suspects": [1, 1]}, InvalidDataError, "the suspects are not distinct positions"),
-        ({"suspects": [0.5]}, InvalidDataError, "the suspects are not distinct positions"),
+        ({"suspects": [1, 1]}, InvalidDataError, "these are not distinct positions"),
+        ({"suspects": [0.5]}, InvalidDataError, "these are not distinct positions"),
         ({"suspects": [12]}, InvalidDataError, "position 12 is outside 0 … 11"),
         ({"suspects": [-1]}, InvalidDataError, "position -1 is outside 0 … 11"),
         (

@@ -324,6 +324,17 @@ class DoubledLogits(NumpyBackend):
         return 2 * super().logits(state, batch)
 
 
+class HalvesOfParts(NumpyBackend):
+    def part_losses(self, state, batch, /):
+        return super().part_losses(state, batch) / 2 + 1.0
+
+
+class PartsInReverse(NumpyBackend):
+    def part_losses(self, state, batch, /):
+        found = super().part_losses(state, batch)
+        return found if batch[0][0, 0] < batch[0][-1, 0] else found[::-1]
+
+
 class UnravelKeepsTheVector(NumpyBackend):
     def unravel(self, state, flat, /):
         return NumpyState(np.asarray(flat), state.statistics)
@@ -714,6 +725,8 @@ CONTROLS = (
     Control(optional.check_refresh, NoRefresh, BATCH_NORM),
     Control(optional.check_refresh_keeps_optimizer, RefreshForgetsOptimizer, BATCH_NORM),
     Control(optional.check_logits, Probabilities),
+    Control(optional.check_part_losses, HalvesOfParts, "regression_adamw"),
+    Control(optional.check_part_losses, PartsInReverse, "regression_adamw"),
     Control(optional.check_params, UnravelKeepsTheVector),
     Control(optional.check_params, UnravelKeepsMomentum),
     Control(optional.check_params, UnravelTransposes),
