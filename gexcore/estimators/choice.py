@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from gexcore.backend.capabilities import lacking
 from gexcore.ensembles.budget import planned_passes as passes_of_geometric
 from gexcore.ensembles.ensemble import Geometric
+from gexcore.ensembles.heavy import INSTEAD, is_heavy, short
 from gexcore.ensembles.relearning import Relearning
 from gexcore.ensembles.relearning_plans import planned_passes as passes_of_relearning
 from gexcore.errors import InvalidSettingError
@@ -30,6 +31,9 @@ SHARED = ("batch_size", "budget", "chance_loss", "pretraining_epochs", "seed")
 RELEARNS = "labels of classes, and a backend that can relearn"
 """Why a run relearns."""
 
+SHORTENS = "steps of this model take long, so the run is short"
+"""Why a run relearns in the short way, or has a budget of its own."""
+
 
 def chosen_ensemble(method: Geometric, given: Opened) -> tuple[Geometric | Relearning, str]:
     """The ensemble that a run draws first, and why.
@@ -44,6 +48,9 @@ def chosen_ensemble(method: Geometric, given: Opened) -> tuple[Geometric | Relea
     if why is not None:
         return method, why
     relearning = Relearning(**{name: getattr(method, name) for name in SHARED})
+    heavy = is_heavy(given, method.batch_size)
+    if heavy:
+        relearning = short(relearning)
     if method.budget != "auto":
         try:
             relearning.plan(given)
@@ -53,7 +60,24 @@ def chosen_ensemble(method: Geometric, given: Opened) -> tuple[Geometric | Relea
             except InvalidSettingError:
                 raise error from None  # relearning has the smaller least cost
             return method, "the budget does not pay for relearning"
-    return relearning, RELEARNS
+    return relearning, f"{RELEARNS}; {SHORTENS}" if heavy else RELEARNS
+
+
+def geometric_instead(method: Geometric, given: Opened) -> Geometric:
+    """The geometric ensemble that replaces relearned members. A heavy model has a budget.
+
+    It is the least of `INSTEAD` that pays for a plan. The smallest data have none.
+    """
+    if limited(method) or not is_heavy(given, method.batch_size):
+        return method
+    for budget in INSTEAD:
+        limit = replace(method, budget=budget)
+        try:
+            limit.plan(given)
+        except InvalidSettingError:
+            continue
+        return limit
+    return method
 
 
 def planned_passes(method: Geometric | Relearning, given: Opened) -> Passes:
@@ -63,6 +87,11 @@ def planned_passes(method: Geometric | Relearning, given: Opened) -> Passes:
         return passes_of_relearning(plan, n, searched=method.lr == "auto")
     refreshed = Refresher(given.backend, given.data, seed=plan.seed).samples
     return passes_of_geometric(plan, n, refreshed=refreshed)
+
+
+def limited(method: Geometric) -> bool:
+    """Whether the user set a limit, which pays for one ensemble only."""
+    return (method.budget, method.pretraining_epochs) != ("auto", None)
 
 
 def _why_geometric(method: Geometric, given: Opened) -> str | None:
@@ -90,7 +119,7 @@ def forgot_too_much(found: LossInfluence, method: Geometric) -> str | None:
 
     A budget pays for one ensemble only.
     """
-    if (method.budget, method.pretraining_epochs) != ("auto", None):
+    if limited(method):
         return None
     if not len(found.table):
         return "no relearned member left chance"

@@ -1,0 +1,109 @@
+"""Heavy models: a step takes milliseconds, so a run keeps to a part of a short training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gexcore.ensembles.relearning import Relearning
+from gexcore.ensembles.resolve import batch_size_of
+from gexcore.evaluation.opening import Opened
+from gexcore.settings import Auto
+
+HEAVY = 3e7
+"""Multiplications of a step from which on a model is heavy: some milliseconds of one core."""
+
+EPOCHS = 3
+"""Epochs of the short run: with the two passes over θ*, less than 35 % of 12 epochs."""
+
+LR = 2e-3
+"""Learning rate of the short run, which has no search."""
+
+INSTEAD = (35.0, 50.0, 70.0)
+"""Budgets of a geometric ensemble that has to replace the short run, in passes over the data."""
+
+
+def is_heavy(opened: Opened, batch_size: int | Auto = "auto") -> bool:
+    """Whether a training step takes milliseconds.
+
+    The answer depends on the number of parameters and on the shape of a sample, not on a clock. So
+    the same settings give the same plan on every machine.
+
+    Parameters
+    ----------
+    opened : Opened
+        Its backend needs `SupportsParams`.
+    batch_size : int or "auto"
+        Samples of a step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gexcore.ensembles.heavy import is_heavy
+    >>> from gexcore.evaluation.opening import opened
+    >>> from gexcore_numpy import MLP
+    >>> data = np.zeros((600, 64), np.float32), np.arange(600) % 10
+    >>> is_heavy(opened(MLP.init((64, 128, 10), seed=0), data, progress=False))
+    False
+    """
+    return multiplications(opened, batch_size) >= HEAVY
+
+
+def short(usual: Relearning) -> Relearning:
+    """One chain of three epochs by AdamW, at 11 passes over the data; a budget may say otherwise.
+
+    AdamW needs no search of its learning rate, and relearns transformers too.
+    """
+    settings: dict[str, Any] = {"optimizer": "adamw", "lr": LR}
+    if usual.budget == "auto" and usual.pretraining_epochs is None:
+        settings |= {"chains": 1, "epochs": EPOCHS}
+    return replace(usual, **settings)
+
+
+def multiplications(opened: Opened, batch_size: int | Auto = "auto") -> float:
+    """Parameters × places of a sample × samples of a step: an upper estimate of its work.
+
+    Each parameter is counted at each place of a sample: each token of a text, each pixel of an
+    image. A flat row of numbers is one place.
+    """
+    n = len(opened.data)
+    size = batch_size_of(n) if isinstance(batch_size, str) else batch_size
+    places = max(map(places_of, _columns(opened.data.batch(np.arange(1)))), default=1)
+    return float(opened.size) * places * size
+
+
+def places_of(column: Any) -> int:
+    """Places of a sample at which a model may use its parameters.
+
+    Parameters
+    ----------
+    column : array, shape (1, …)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gexcore.ensembles.heavy import places_of
+    >>> places_of(np.zeros((1, 64))), places_of(np.zeros((1, 3, 32, 32)))
+    (1, 1024)
+    >>> places_of(np.zeros((1, 40), int))  # a text of 40 tokens
+    40
+    """
+    shape = tuple(int(length) for length in column.shape[1:])
+    whole = "int" in str(column.dtype)
+    if not shape or 0 in shape or (len(shape) == 1 and not whole):
+        return 1
+    return math.prod(shape) // (1 if whole else min(shape))
+
+
+def _columns(batch: Any) -> Iterator[Any]:
+    if isinstance(batch, Mapping):
+        batch = list(batch.values())
+    if isinstance(batch, tuple | list):
+        for part in batch:
+            yield from _columns(part)
+    elif hasattr(batch, "shape") and hasattr(batch, "dtype") and len(batch.shape):
+        yield batch

@@ -1,0 +1,62 @@
+"""Heavy models: known from shapes, not from a clock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gexcore.backend.data import ArrayDataset
+from gexcore.ensembles.heavy import is_heavy, multiplications, places_of
+from gexcore.evaluation.opening import Opened, opened
+from gexcore_numpy import MLP, NumpyBackend
+
+
+def given(width: int, samples: int = 640) -> Opened:
+    data = np.zeros((samples, 64), np.float32), np.arange(samples) % 10
+    return opened(MLP.init((64, width, 10), seed=0), data, progress=False)
+
+
+def test_work_is_parameters_times_places_times_samples_of_a_step() -> None:
+    parameters = 64 * 32 + 32 + 32 * 10 + 10
+    assert multiplications(given(32)) == parameters * 10  # 640 ÷ 64 samples
+    assert multiplications(given(32), 50) == parameters * 50
+
+
+def test_wide_nets_in_large_batches_are_heavy_and_small_ones_are_not() -> None:
+    assert not is_heavy(given(32))
+    assert not is_heavy(given(4000))
+    assert is_heavy(given(4000), 128)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "places"),
+    [
+        ((), "i8", 1),
+        ((), "f4", 1),
+        ((64,), "f4", 1),
+        ((32,), "i8", 32),
+        ((28, 28), "u1", 784),
+        ((1, 28, 28), "f4", 784),
+        ((32, 32, 3), "f4", 1024),
+        ((0, 3), "f4", 1),
+    ],
+)
+def test_places_are_tokens_and_pixels(shape: tuple[int, ...], kind: str, places: int) -> None:
+    assert places_of(np.zeros((1, *shape), kind)) == places
+
+
+def test_columns_are_found_in_tuples_and_mappings() -> None:
+    class Named:
+        def __len__(self) -> int:
+            return 640
+
+        def batch(self, indices: Any, /) -> Any:
+            tokens = np.zeros((len(indices), 16), int)
+            return {"tokens": tokens, "more": [tokens[:, :2]], "label": tokens[:, 0]}
+
+    backend = NumpyBackend(MLP([np.zeros((1, 2))], [np.zeros(2)]))
+    flat = ArrayDataset(np.zeros((640, 1)), np.zeros(640, int))
+    assert multiplications(Opened(backend, flat, flat)) == 4 * 10
+    assert multiplications(Opened(backend, Named(), Named())) == 16 * 4 * 10
