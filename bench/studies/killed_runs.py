@@ -3,7 +3,8 @@ nobody stopped.
 
     python -m bench.studies.killed_runs --trials 20 --out docs/rows/killed_runs.jsonl
 
-A trial kills `gexcore score`, `clean`, `report` and `prune`, each once. Half of the kills come at a
+A trial kills `gexcore score`, `clean`, `report` and `prune`, each once. One model has labels by
+chance: nothing is relearned, and `score` draws both ensembles. Half of the kills come at a
 random moment of the run. The other half come at a random write of a file, or up to a millisecond
 later; every second one of these at a write of the last files. Then the same command is given again.
 A trial survives if all files then have the same bytes, and none is left over.
@@ -89,11 +90,37 @@ def build():
     with np.load("weights.npz") as params:
         return apply, {name: params[name] for name in params}
 """,
+    "both": """
+import numpy as np
+from gexcore.backend.batches import training_order
+from gexcore_numpy import MLP, NumpyBackend
+
+def data():
+    draw = np.random.default_rng(0)
+    return draw.normal(size=(600, 12)).astype("f4"), draw.integers(0, 4, 600)
+
+def train(x, y):
+    backend = NumpyBackend(MLP.init((12, 128, 4), seed=0, dtype=np.float32))
+    state, batches = backend.copy(backend.initial_state()), training_order(600, 16, seed=0, chain=0)
+    for _ in range(150 * 37):
+        chosen, noise = next(batches)
+        state, _ = backend.sgd_step_(state, (x[chosen], y[chosen]), lr=0.05, seed=noise)
+    model = backend.to_model(state)
+    np.savez("weights.npz", *model.weights, *model.biases)
+
+def build():
+    with np.load("weights.npz") as stored:
+        arrays = list(stored.values())
+    return MLP(arrays[:2], arrays[2:])
+""",
 }
+ONLY = {"both": ("score",)}
+"""Commands of a model, if not all: the others do not depend on the ensemble."""
 NAMES = {
     "torch": "PyTorch, CNN with BatchNorm",
     "sklearn": "scikit-learn, MLPClassifier",
     "jax": "JAX, two layers",
+    "both": "NumPy, labels by chance: both ensembles",
 }
 DATA = f"""
 import sys
@@ -101,8 +128,11 @@ import numpy as np
 from gexcore.cli.demo import digits
 import model
 
-noisy = digits(0.1, 0)
-x, y = noisy.x[:{SAMPLES}].astype("f4"), noisy.given[:{SAMPLES}]
+if hasattr(model, "data"):
+    x, y = model.data()
+else:
+    noisy = digits(0.1, 0)
+    x, y = noisy.x[:{SAMPLES}].astype("f4"), noisy.given[:{SAMPLES}]
 np.savez("data.npz", x=x, y=y)
 model.train(x, y)
 """
@@ -164,6 +194,12 @@ def commands(out: str) -> dict[str, Command]:
     }
 
 
+def chosen(model: str, out: str) -> dict[str, Command]:
+    """The commands that are killed with this model."""
+    found = commands(out)
+    return {which: found[which] for which in ONLY.get(model, found)}
+
+
 def begin(folder: Path, command: Command, *, at: int = -2, after: float = 0.0) -> subprocess.Popen:
     """The command in a process of its own, to be killed at this write; -1 lists the writes."""
     variables = {
@@ -204,7 +240,7 @@ def left_over(out: Path) -> list[str]:
 
 def stored(out: Path) -> int:
     """Snapshots in the store."""
-    records = (out / "audit" / "store" / "checkpoints").glob("chain-*.json")
+    records = (out / "audit" / "store").rglob("checkpoints/chain-*.json")
     return sum(len(json.loads(path.read_bytes())["content"]["snapshots"]) for path in records)
 
 
@@ -218,14 +254,14 @@ def rows(framework: str, trials: int) -> Iterator[Row]:
         (folder / "model.py").write_text(MODELS[framework])
         subprocess.run([sys.executable, "-c", DATA], cwd=folder, check=True)
         writes, seconds = dict[str, int](), dict[str, float]()
-        for which, command in commands("whole").items():
+        for which, command in chosen(framework, "whole").items():
             code, said, seconds[which] = ended(folder, folder / "whole", command, at=-1)
             if code:
                 raise RuntimeError(said)
             writes[which] = len(json.loads((folder / "writes.json").read_bytes()))
         for trial in range(trials):
             out = folder / f"trial{trial}"
-            for which, command in commands(out.name).items():
+            for which, command in chosen(framework, out.name).items():
                 moment = ("any", "write", "any", "last write")[trial % 4]
                 yield {
                     "command": which, "model": framework, "trial": trial, "kill": moment,
