@@ -111,7 +111,8 @@ def ensemble(setting: Setting, n: int, switches: Switches, members: int | None =
 
 def paper_gex(setting: Setting, n: int, switches: Switches) -> Mapping[str, Any]:
     floor = 0.05 if switches.public_code else switches.floor
-    return {**ensemble(setting, n, switches), "ceiling": None, "floor": floor, "weights": "mean"}
+    own = {"ensemble": None, "weights": "mean", "ceiling": None, "floor": floor}
+    return {**ensemble(setting, n, switches), **own}
 
 
 def members_of_ge(setting: Setting, n: int, switches: Switches) -> Mapping[str, Any]:

@@ -25,7 +25,7 @@ This page is made by `python -m bench.paper all --scale {scale} --data FOLDER --
 `python -m bench.paper --page`. Do not edit it.
 
 - *Published* is the paper's number with its standard error. *Ours* is the mean ± standard
-  deviation over seeds.
+  deviation over seeds. With one seed there is no deviation.
 - AUC, AP and accuracies are in percent. *Passes* are forward passes over the data. The training of
   the model is not counted.
 - *Seconds* are CPU seconds of the same work, on one thread of a shared machine.
@@ -86,6 +86,11 @@ def label(row: Any, backend: Any, variant: Any) -> str:
     """A row with what tells it from the usual ones."""
     return ", ".join([str(row), *([f"in {backend}"] if backend != "torch" else []),
                       *([str(variant)] if variant else [])])  # fmt: skip
+
+
+def over_seeds(values: list[float]) -> str:
+    """Mean ± standard deviation; the value alone where there is one seed."""
+    return spread(values, 1) if len(values) > 1 else f"{values[0]:.1f}"
 
 
 def section(name: str, rows: list[Row]) -> str:
@@ -154,7 +159,7 @@ def detections(name: str, rows: list[Row]) -> str:
                 lines.append([told, *["–"] * 4, f"not run: {short(same)}", "", ""])
                 continue
             theirs = [printed(name, str(row), str(cell), metric) for metric in ("auc", "ap")]
-            ours = [spread([r[metric] for r in done], 1) for metric in ("auc", "ap")]
+            ours = [over_seeds([r[metric] for r in done]) for metric in ("auc", "ap")]
             cost = [f"{np.mean([r[c] for r in done]):.{d}f}" if c in done[0] else "–"
                     for c, d in (("passes", 0), ("seconds", 1))]  # fmt: skip
             lines.append([told, theirs[0], ours[0], theirs[1], ours[1], *cost, str(len(done))])
@@ -178,7 +183,7 @@ def accuracies(name: str, rows: list[Row], *keys: str) -> str:
                 continue
             theirs = printed(name, row, str(cell), "accuracy")
             line = [label(*key[len(keys) :]), *(f"{k} %" for k in key[: len(keys)]), theirs,
-                    spread([r["accuracy"] for r in done], 1)]  # fmt: skip
+                    over_seeds([r["accuracy"] for r in done])]  # fmt: skip
             if not keys:
                 line += flagged(done)
             lines.append([*line, str(len(done))])

@@ -69,3 +69,19 @@ def test_the_first_line_says_what_does_not_hold(gex: float, holds: bool) -> None
     line = claims.first_line(rows)
     assert ("0 of 1 claims" in line) is holds
     assert ("GEX is first in 0 of 1 cells; its mean AP is 40.0" in line) is not holds
+
+
+def test_one_seed_has_no_deviation() -> None:
+    row = {
+        "cell": "MNIST",
+        "row": "GEX",
+        "backend": "torch",
+        "variant": "",
+        "auc": 71.25,
+        "ap": 9.0,
+    }
+    one = page.detections("table8", [row])
+    two = page.detections("table8", [row, {**row, "auc": 73.25}])
+    assert "| 71.2 |" in one
+    assert "| 72.2 ± 1.0 |" in two
+    assert "| 71.2 |" in page.accuracies("table9", [{**row, "accuracy": 71.25}])

@@ -59,11 +59,12 @@ def test_a_net_that_jax_does_not_have_is_refused_in_a_sentence() -> None:
 
 
 def test_the_command_has_rows_in_jax_beside_those_in_torch(tmp_path: Path) -> None:
-    call = ["table8", "--quick", "--cells", "SVHN", "--methods", "Loss(),RandProj"]
-    torch = {"seed": 0, "cell": "SVHN", "row": "Loss()", "auc": 50.0, "measured": "then"}
+    call = ["table8", "--quick", "--cells", "SVHN", "--methods", "Loss()"]
+    torch = {"seed": 0, "cell": "SVHN", "row": "Loss()", "auc": 50.0, "ap": 9.0}
+    torch["measured"] = "then"
     harness.put(tmp_path, "table8", [torch])
     main([*call, "--backend", "jax", "--out", str(tmp_path)])
     rows = harness.rows_of(tmp_path, "table8")
-    assert [row["backend"] for row in rows] == ["torch", "jax", "jax"]
+    assert [row["backend"] for row in rows] == ["torch", "jax"]
     assert all(0 <= row["auc"] <= 100 for row in rows)
     assert "Loss(), in jax" in page.detections("table8", rows)

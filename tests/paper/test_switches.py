@@ -15,7 +15,7 @@ import gexcore as gx
 from bench.paper import harness
 from bench.paper.__main__ import main
 from bench.paper.cases import CASES, digits
-from bench.paper.detectors import DETECTORS, OURS, chosen
+from bench.paper.detectors import DETECTORS, LAST, OURS, chosen
 from bench.paper.problem import Context, Problem
 
 Rows = list[dict[str, Any]]
@@ -70,6 +70,10 @@ def test_methods_may_hold_commas_and_only_what_is_asked_for_is_measured_again(
     names = [d.row for d in chosen("GEX(), our default, Loss()")]
     assert names == ["GEX(), our default", "Loss()"]
     assert chosen("Deep-KNN", OURS) == []  # another exhibit has it
+    context = Context(scale="quick", data=None, cache=tmp_path)
+    for asked, decided in (("", True), ("EL2N", False), ("GEX(), our default", True)):
+        found = [task.key["row"] for task in harness.exhibit("table9").tasks(context, 0, asked)]
+        assert (LAST in found) is decided
 
 
 @pytest.mark.parametrize("scale", ["small", "medium", "full"])
