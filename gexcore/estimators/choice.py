@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Any
 
 from gexcore.backend.capabilities import lacking
 from gexcore.ensembles.budget import planned_passes as passes_of_geometric
@@ -34,8 +35,13 @@ RELEARNS = "labels of classes, and a backend that can relearn"
 SHORTENS = "steps of this model take long, so the run is short"
 """Why a run relearns in the short way, or has a budget of its own."""
 
+REFERENCE = "a reference was given"
+"""Why a run relearns, whatever the loss is."""
 
-def chosen_ensemble(method: Geometric, given: Opened) -> tuple[Geometric | Relearning, str]:
+
+def chosen_ensemble(
+    method: Geometric, given: Opened, reference: Any = None
+) -> tuple[Geometric | Relearning, str]:
     """The ensemble that a run draws first, and why.
 
     Parameters
@@ -43,11 +49,15 @@ def chosen_ensemble(method: Geometric, given: Opened) -> tuple[Geometric | Relea
     method : Geometric
         The settings that the user gave.
     given : Opened
+    reference : native model or state, optional
+        What θ* shrinks towards: with it the run relearns.
     """
+    relearning = Relearning(**{name: getattr(method, name) for name in SHARED})
+    if reference is not None:
+        return replace(relearning, reference=reference), REFERENCE
     why = _why_geometric(method, given)
     if why is not None:
         return method, why
-    relearning = Relearning(**{name: getattr(method, name) for name in SHARED})
     heavy = is_heavy(given, method.batch_size)
     if heavy:
         relearning = short(relearning)
@@ -94,13 +104,41 @@ def limited(method: Geometric) -> bool:
     return (method.budget, method.pretraining_epochs) != ("auto", None)
 
 
-def _why_geometric(method: Geometric, given: Opened) -> str | None:
-    """Why the geometric ensemble is the right one before any step; None if it is not."""
-    own = [
+def own_settings(method: Geometric) -> list[str]:
+    """Names of the given settings that only the geometric ensemble has."""
+    return [
         f.name
         for f in fields(Geometric)
         if f.name not in COMMON and getattr(method, f.name) != f.default
     ]
+
+
+def check_reference(method: Geometric, *, chosen: bool) -> None:
+    """Raise an error if the settings of a method do not go with a reference.
+
+    Parameters
+    ----------
+    method : Geometric
+        The settings that the user gave.
+    chosen : bool
+        Whether the ensemble is chosen for each run.
+    """
+    if not chosen:
+        raise InvalidSettingError(
+            "reference belongs to relearning; set it as "
+            "ensemble=gexcore.Relearning(reference=...), or leave ensemble out"
+        )
+    own = own_settings(method) + ([] if isinstance(method.optimizer, str) else ["optimizer"])
+    if own:
+        raise InvalidSettingError(
+            f"reference belongs to relearning, and {', '.join(own)} to the geometric ensemble; "
+            "leave one of them out"
+        )
+
+
+def _why_geometric(method: Geometric, given: Opened) -> str | None:
+    """Why the geometric ensemble is the right one before any step; None if it is not."""
+    own = own_settings(method)
     if own:
         return f"the geometric ensemble has the settings that were given ({', '.join(own)})"
     if not isinstance(method.optimizer, str):
@@ -125,7 +163,10 @@ def forgot_too_much(found: LossInfluence, method: Geometric) -> str | None:
         return "no relearned member left chance"
     if found.run.chosen["scale_raised"]:
         scale = found.run.chosen["scale"]
-        return f"nothing was relearned before the start was {scale:g} of the trained model"
+        why = f"nothing was relearned before the start was {scale:g} of the trained model"
+        if found.run.chosen["reference"] != "zero":
+            return why
+        return f"{why}; give the weights it was tuned from, if there are any, as GEX(reference=...)"
     skill = skill_left(found)
     if not skill < LEAST_SKILL:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from concurrent.futures import Executor
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -21,7 +21,12 @@ from gexcore.ensembles.ensemble import Geometric
 from gexcore.ensembles.plan import Cosine, Plan
 from gexcore.ensembles.relearning import Relearning
 from gexcore.errors import InvalidSettingError
-from gexcore.estimators.choice import chosen_ensemble, forgot_too_much, geometric_instead
+from gexcore.estimators.choice import (
+    check_reference,
+    chosen_ensemble,
+    forgot_too_much,
+    geometric_instead,
+)
 from gexcore.estimators.ensemble_method import EnsembleMethod
 from gexcore.estimators.gexridge import GEXRidge
 from gexcore.evaluation.opening import Opened
@@ -53,6 +58,9 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
         ensemble of the settings above. With an ensemble as a value they have no effect, and must
         not be set. A backend that cannot relearn has the geometric ensemble instead of
         `gexcore.Relearning`, and `diagnose` says so.
+    reference : native model or state, optional
+        The pretrained weights of a fine-tuned model. With them "auto" relearns from near them, see
+        `gexcore.Relearning`. Settings of the geometric ensemble must then not be set.
     weights : {"ridge", "mean"}
         How members become `influence`. A ridge over members forecasts retraining better than a
         mean. "mean" is the paper's E[ΔΔ']. No other score depends on it.
@@ -94,6 +102,7 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
     """
 
     ensemble: Geometric | Relearning | Literal["auto"] | None = "auto"
+    reference: Any = field(default=None, repr=False)
     weights: Weights = "ridge"
     floor: float = 0.0
     ceiling: float | Auto | None = "auto"
@@ -178,7 +187,7 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
             Model and data.
         """
         if self.ensemble == "auto":
-            return chosen_ensemble(self._geometric_of_settings, given)
+            return chosen_ensemble(self._geometric_of_settings, given, self.reference)
         return self._able(given)[0], "as the settings say"
 
     def fit_opened(
@@ -262,6 +271,8 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
         return asked.geometric(), {"ensemble": "geometric", "lacks": names}
 
     def _check_ensemble(self) -> None:
+        if self.reference is not None:
+            check_reference(self, chosen=self.ensemble == "auto")
         given = self._own
         if given is None:
             return

@@ -157,14 +157,16 @@ class Run:
 
 
 def settings_of(method: Any) -> dict[str, Any]:
-    """An estimator's settings as plain values."""
-    return {field.name: _plain(getattr(method, field.name)) for field in fields(method)}
+    """An estimator's settings as plain values; the name of its class for a model."""
+    return {f.name: _plain(getattr(method, f.name), shown=f.repr) for f in fields(method)}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, *, shown: bool = True) -> Any:
     if value is None or isinstance(value, str | int | float):
         return value
     if isinstance(value, list | tuple | np.ndarray):
         plain = all(isinstance(item, str | int | float) for item in value) and len(value) <= 32
         return list(value) if plain else f"{len(value)} items"
-    return repr(value) if is_dataclass(value) else getattr(value, "__name__", type(value).__name__)
+    if shown and is_dataclass(value):
+        return repr(value)
+    return getattr(value, "__name__", type(value).__name__)

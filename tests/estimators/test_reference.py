@@ -1,0 +1,68 @@
+"""GEX(reference=...): the run relearns from near the weights that a model was tuned from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gexcore as gx
+from gexcore.decisions.metrics import average_precision
+from gexcore.errors import InvalidModelError, InvalidSettingError
+from gexcore_numpy import MLP, NumpyBackend
+from tests.estimators.test_choice import CLASSES, fit, problem
+
+START = MLP.init((12, 128, CLASSES), seed=0, dtype=np.float32)
+
+
+def test_a_reference_is_relearned_from_and_the_record_says_so() -> None:
+    model, x, y, wrong = problem("clusters")
+    found = fit(model, x, y, reference=START)
+    told = found.record()
+    assert told["chosen"]["ensemble"] == "relearning"
+    assert told["chosen"]["reference"] == "given"
+    assert told["chosen"]["why"] == "a reference was given"
+    assert told["settings"]["reference"] == "MLP"
+    assert "the reference" in repr(found)
+    same = fit(model, x, y, ensemble=gx.Relearning(reference=START))
+    np.testing.assert_array_equal(found.losses, same.losses)
+    assert not np.array_equal(found.losses, fit(model, x, y).losses)
+    plain = average_precision(found.checkpoint_losses, wrong)
+    assert average_precision(found.suspicion(), wrong) > plain + 0.2
+
+
+def test_with_a_reference_a_backend_that_you_made_relearns_too() -> None:
+    model, x, y, _ = problem("clusters")
+    found = fit(NumpyBackend(model), x, y, reference=START)
+    np.testing.assert_array_equal(found.losses, fit(model, x, y, reference=START).losses)
+
+
+def test_with_a_reference_numbers_are_relearned_too() -> None:
+    x = np.random.default_rng(0).normal(size=(200, 3))
+    y = x.sum(axis=1, keepdims=True)
+    line = MLP([np.ones((3, 1))], [np.zeros(1)])
+    found = gx.GEX(reference=MLP.init((3, 1), seed=1)).fit(
+        line, (x, y), loss="squared_error", progress=False
+    )
+    assert found.run.chosen["ensemble"] == "relearning"
+
+
+def test_a_reference_of_another_structure_is_refused() -> None:
+    model, x, y, _ = problem("clusters")
+    with pytest.raises(InvalidModelError, match=r"structure|checkpoint"):
+        fit(model, x, y, reference=MLP.init((12, 8, CLASSES), seed=0))
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"ensemble": None}, r"Relearning\(reference=\.\.\.\)"),
+        ({"ensemble": gx.Relearning()}, r"Relearning\(reference=\.\.\.\)"),
+        ({"snapshots": 6, "lr": 0.1}, "snapshots, lr to the geometric"),
+        ({"optimizer": lambda params: None}, "optimizer to the geometric"),
+    ],
+)
+def test_a_reference_goes_with_the_settings_of_relearning_only(settings: Any, match: str) -> None:
+    with pytest.raises(InvalidSettingError, match=match):
+        gx.GEX(reference=START, **settings)
