@@ -37,7 +37,7 @@ from gexcore_tensorflow.losses import (
     scores_of,
     squared_error,
 )
-from gexcore_tensorflow.models import network_of
+from gexcore_tensorflow.models import inputs_of, network_of
 from gexcore_tensorflow.names import known_loss
 from gexcore_tensorflow.network import Pass, Tensors
 from gexcore_tensorflow.optimizers import Memory, rule_of
@@ -132,8 +132,8 @@ class TensorFlowBackend:
 
     @property
     def most_inputs(self) -> int | None:
-        """Number of inputs of a functional model; None where it is not known."""
-        return len(self._described("inputs")) or None
+        """Number of inputs of a Keras model; None where it is not known."""
+        return len(self._described("inputs")) or inputs_of(self._network)
 
     def _described(self, name: str) -> list[Any]:
         """Inputs or outputs of a functional model; none of another model."""

@@ -192,6 +192,18 @@ class ModuleNetwork:
         return Pass(output, dict(enumerate(values_of(self.stored))))
 
 
+def inputs_of(network: Network) -> int | None:
+    """Number of inputs that a Keras model was built with; None where it is not known."""
+    found: Any = getattr(getattr(network, "model", None), "get_build_config", dict)() or {}
+    shapes = list(found.get("shapes_dict", found).values())
+    if len(shapes) != 1:
+        return len(shapes) or None
+    if not isinstance(shapes[0], list | tuple):
+        return None
+    several = all(isinstance(shape, list | tuple) for shape in shapes[0])
+    return len(shapes[0]) if several else 1
+
+
 def _assign(variables: Sequence[Any], values: Sequence[tf.Tensor]) -> None:
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)

@@ -12,9 +12,9 @@ from gexcore.backend.arrays import TARGET_KEYS as TARGET_KEYS
 from gexcore.backend.arrays import targets_of as targets_of
 from gexcore.backend.arrays import to_numpy as to_numpy
 from gexcore.backend.capabilities import supports
-from gexcore.backend.lists import columns_of_list
 from gexcore.backend.protocols import Backend, Dataset, Indices, SupportsDatasets
 from gexcore.backend.rows import Picked, RowDataset, ThroughDataset
+from gexcore.backend.streams import batches_by_size, columns_of_stream
 from gexcore.errors import InvalidDataError
 
 
@@ -148,9 +148,10 @@ def _wrap(data: Any, backend: Backend[Any, Any] | None) -> Dataset[Any]:
             return native
     if type(data).__module__.partition(".")[0] == "datasets":
         return HuggingFaceDataset(data)
-    if hasattr(data, "element_spec") and hasattr(data, "as_numpy_iterator"):
-        return _wrap(_stream(data), backend)
-    if isinstance(data, Dataset):
+    columns = columns_of_stream(data)
+    if columns is not None:
+        return _wrap(columns, backend)
+    if isinstance(data, Dataset) and not batches_by_size(data):
         return data
     if isinstance(data, tuple | list) and len(data) >= 2 and all(_is_column(c) for c in data):
         return ArrayDataset(*(_as_array(c) for c in data))
@@ -171,21 +172,6 @@ def _wrap(data: Any, backend: Backend[Any, Any] | None) -> Dataset[Any]:
         "arrays, a dataset of the model's framework, or an object with __len__ and batch(indices)"
     )
     raise InvalidDataError(msg)
-
-
-def _stream(data: Any) -> Any:
-    """The columns of a ``tf.data.Dataset``, for a model of another framework."""
-    if int(data.cardinality()) < 0 or _shuffles(data):
-        msg = (
-            "the tf.data.Dataset is shuffled, or does not say that it ends, so position i is not "
-            "your sample i; leave shuffle() and repeat() out"
-        )
-        raise InvalidDataError(msg)
-    return columns_of_list(list(data.as_numpy_iterator()))
-
-
-def _shuffles(data: Any) -> bool:
-    return type(data).__name__ == "_ShuffleDataset" or any(map(_shuffles, data._inputs()))
 
 
 def _is_split(value: Any) -> bool:

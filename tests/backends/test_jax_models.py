@@ -19,6 +19,7 @@ from gexcore.backend.capabilities import supports
 from gexcore.backend.optimizer import Optimizer
 from gexcore.backend.protocols import SupportsBufferRefresh
 from gexcore.errors import InvalidModelError
+from gexcore.testing import optional
 from gexcore.testing.problems import Problem
 from gexcore.testing.suite import BackendTests
 from gexcore_jax import JaxModel
@@ -268,3 +269,49 @@ def test_a_train_state_of_another_function_is_refused() -> None:
     )
     with pytest.raises(InvalidModelError, match=r"apply_fn of the TrainState is no module.apply"):
         JaxBackend(state)
+
+
+class Single(eqx.Module):
+    """BatchNorm, whose averages are those of the inputs, and a linear head, of one sample."""
+
+    norm: Any
+    head: Any
+
+    def __init__(self, mode: str, momentum: float) -> None:
+        self.norm = eqx.nn.BatchNorm(5, axis_name="batch", mode=mode, momentum=momentum)
+        self.head = eqx.nn.Linear(5, 3, key=jax.random.key(0))
+
+    def __call__(self, x: Any, state: Any) -> Any:
+        x, state = self.norm(x, state)
+        return self.head(x), state
+
+
+def equinox_problem(mode: str, momentum: float) -> Problem:
+    model, state = eqx.nn.make_with_state(Single)(mode, momentum)
+    x = (RNG.normal(3.0, 2.0, (N, 5))).astype(np.float32)
+    return Problem(JaxBackend((model, state)), (x, LABELS), precision="float32")
+
+
+@pytest.mark.parametrize("momentum", [0.5, 0.9, 0.99])
+@pytest.mark.parametrize("mode", ["batch", "ema"])
+def test_a_refresh_of_equinox_keeps_the_laws(mode: str, momentum: float) -> None:
+    problem = equinox_problem(mode, momentum)
+    optional.check_refresh(problem)
+    if mode == "batch":  # steps of the other mode use moving averages, not the batch's own
+        optional.check_refresh_keeps_optimizer(problem)
+        optional.check_refresh_is_of_the_batch(problem)
+
+
+@pytest.mark.parametrize("momentum", [0.5, 0.99])
+@pytest.mark.parametrize("mode", ["batch", "ema"])
+def test_a_refresh_of_equinox_gives_the_statistics_of_the_batch(mode: str, momentum: float) -> None:
+    problem = equinox_problem(mode, momentum)
+    backend, (x, y) = problem.backend, problem.data
+    state = backend.refresh_buffers(backend.initial_state(), [(x, y)])
+    scores = np.asarray(backend.logits(state, (x, y)))
+    weight, bias = (backend.initial_state().params[f"head.{name}"] for name in ("weight", "bias"))
+    expected = (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-5) @ np.asarray(weight).T + np.asarray(bias)
+    np.testing.assert_allclose(scores, expected, rtol=1e-3, atol=1e-3)
+    # without a refresh they are others
+    before = np.asarray(backend.logits(backend.initial_state(), (x, y)))
+    assert np.abs(before - expected).max() > 0.1

@@ -12,7 +12,7 @@ import transformers
 from torch import nn
 from torch.utils.data import DataLoader
 
-from tests.situations.registry import Scored, Situations, fit, follow_the_readme
+from tests.situations.registry import FINAL, Scored, Situations, fit, follow_the_readme
 
 torch.set_num_threads(1)
 SITUATIONS = Situations("Hugging Face")
@@ -203,6 +203,18 @@ def prompted() -> Any:
     rows = [{"input_ids": a[None], "labels": b[None]} for a, b in zip(ids, labels, strict=True)]
     found = fit(language_model(), {"input_ids": ids, "labels": labels})
     return Scored(found, by_the_model(language_model(), rows))
+
+
+@works("a causal language model, `part_suspicion()`: one score for each token, at its place")
+def parts_of_tokens() -> Any:
+    ids = torch.randint(0, 11, (12, 6), generator=torch.Generator().manual_seed(0))
+    found = FINAL.fit(language_model(), {"input_ids": ids, "labels": ids}, progress=False)
+    with torch.no_grad():
+        scores = language_model().eval()(input_ids=ids).logits[:, :-1].log_softmax(-1)
+    expected = -scores.gather(2, ids[:, 1:, None])[:, :, 0]
+    parts = found.part_suspicion()
+    assert np.isnan(parts[:, 0]).all()
+    np.testing.assert_allclose(parts[:, 1:], expected, rtol=1e-4)
 
 
 @works("a token classifier, −100 on special tokens")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import equinox as eqx
+import grain
 import haiku as hk
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ from flax import linen, nnx
 from flax.training.train_state import TrainState
 
 from gexcore_jax import JaxModel
-from tests.situations.registry import Scored, Situations, blobs, fit, follow_the_readme
+from tests.situations.registry import FINAL, Scored, Situations, blobs, fit, follow_the_readme
 
 SITUATIONS = Situations("JAX")
 works, refused = SITUATIONS.works, SITUATIONS.refused
@@ -115,6 +116,74 @@ def duck() -> Any:
 @refused("a generator of batches", "give list(data)")
 def generator() -> Any:
     fit(PAIR, ((X[i : i + 8], Y[i : i + 8]) for i in range(0, 48, 8)))
+
+
+class Source:
+    """Samples by position, as Grain reads them."""
+
+    def __len__(self) -> int:
+        return len(X)
+
+    def __getitem__(self, position: Any) -> Any:
+        return X[position], Y[position]
+
+
+@works("a `grain.MapDataset`")
+def grain_map() -> Any:
+    return Scored(fit(PAIR, grain.MapDataset.source(Source())), plain())
+
+
+@works("a `grain.MapDataset` of batches")
+def grain_batches() -> Any:
+    return Scored(fit(PAIR, grain.MapDataset.source(Source()).batch(8)), plain())
+
+
+@refused("a shuffled `grain.MapDataset`", "leave shuffle() and repeat() out")
+def grain_shuffled() -> Any:
+    fit(PAIR, grain.MapDataset.source(Source()).shuffle(seed=0).batch(8))
+
+
+@refused("a `grain.MapDataset` that repeats", "leave shuffle() and repeat() out")
+def grain_repeats() -> Any:
+    fit(PAIR, grain.MapDataset.source(Source()).repeat())
+
+
+def grain_loader() -> Any:
+    order = grain.samplers.IndexSampler(
+        len(X), grain.sharding.NoSharding(), shuffle=False, num_epochs=1, seed=0
+    )
+    return grain.DataLoader(
+        data_source=Source(), sampler=order, operations=[grain.transforms.Batch(8)], worker_count=0
+    )
+
+
+@refused("a `grain.DataLoader`", "give list(data)")
+def grain_stream() -> Any:
+    fit(PAIR, grain_loader())
+
+
+@works("`list(loader)` of a `grain.DataLoader`, as the sentence offers")
+def grain_list() -> Any:
+    return Scored(fit(PAIR, list(grain_loader())), plain())
+
+
+@refused("a `grain.IterDataset`", "give list(data)")
+def grain_iter() -> Any:
+    fit(PAIR, grain.MapDataset.source(Source()).to_iter_dataset().batch(8))
+
+
+@works("a `tf.data.Dataset`, for a model of JAX")
+def tf_data() -> Any:
+    import tensorflow as tf
+
+    return Scored(fit(PAIR, tf.data.Dataset.from_tensor_slices((X, Y)).batch(16)), plain())
+
+
+@refused("a shuffled `tf.data.Dataset`, for a model of JAX", "leave shuffle() and repeat() out")
+def tf_data_shuffled() -> Any:
+    import tensorflow as tf
+
+    fit(PAIR, tf.data.Dataset.from_tensor_slices((X, Y)).shuffle(48).batch(16))
 
 
 @works("an NNX module")
@@ -365,6 +434,16 @@ def tokens() -> Any:
     y[:, 0] = -100
     losses = plain(x[:, 1:].reshape(-1, 4) @ W, y[:, 1:].reshape(-1)).reshape(12, 3)
     return Scored(fit(PAIR, x, y), losses.mean(1))
+
+
+@works("the same, `part_suspicion()`: NaN where none is known")
+def parts_of_tokens() -> Any:
+    x, y = X.reshape(12, 4, 4), Y.reshape(12, 4).copy()
+    y[:, 0] = -100
+    losses = plain(x[:, 1:].reshape(-1, 4) @ W, y[:, 1:].reshape(-1)).reshape(12, 3)
+    found = FINAL.fit(PAIR, x, y, progress=False).part_suspicion()
+    assert np.isnan(found[:, 0]).all()
+    np.testing.assert_allclose(found[:, 1:], losses, rtol=1e-4)
 
 
 @works("a `JaxModel`, for any other form")

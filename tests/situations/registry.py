@@ -11,7 +11,7 @@ import json
 import tempfile
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -23,6 +23,8 @@ from gexcore.errors import GexError, GexWarning
 
 Outcome = Literal["works", "works, and says so", "refused"]
 QUICK = gx.GEX(chains=1, snapshots=2, lr=1e-3, steps_per_snapshot=2, scoring="evaluated")
+FINAL = replace(QUICK, keep=0)
+"""No kept member: the parts are scored by the trained model alone."""
 LONGEST = 420
 
 

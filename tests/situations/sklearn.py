@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import scipy.sparse
+from lightgbm import LGBMClassifier, LGBMRegressor
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.datasets import load_iris
@@ -40,6 +41,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC, SVR, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
+from xgboost import XGBClassifier, XGBRegressor
 
 import gexcore as gx
 from tests.situations.registry import Scored, Situations, blobs, fit, follow_the_readme
@@ -319,6 +321,8 @@ OFFERED = {
         [("a", GaussianNB()), ("b", KNeighborsClassifier(3))], voting="soft"
     ),
     "OneVsRestClassifier": OneVsRestClassifier(LogisticRegression()),
+    "LGBMClassifier": LGBMClassifier(n_estimators=3, min_child_samples=2, verbose=-1, n_jobs=1),
+    "XGBClassifier": XGBClassifier(n_estimators=3, n_jobs=1),
 }  # fmt: skip
 
 
@@ -352,6 +356,23 @@ def confident_pipeline() -> Any:
     model = make_pipeline(chosen, RandomForestClassifier(5, random_state=0))
     found = gx.ConfidentLearning(train=model, folds=2).fit(data=(MIXED, NAMES), progress=False)
     assert found.suspicion().shape == (len(Y),)
+
+
+@works("`ConfidentLearning(train=XGBClassifier…)` with labels that are words")
+def confident_words() -> Any:
+    model = XGBClassifier(n_estimators=3, n_jobs=1)
+    found = gx.ConfidentLearning(train=model, folds=2).fit(data=(X, NAMES), progress=False)
+    assert found.suspicion().shape == (len(Y),)
+
+
+@refused("`GEX` with an `LGBMRegressor`", "GEX takes")
+def lightgbm_regressor() -> Any:
+    fit(quiet(LGBMRegressor(n_estimators=3, verbose=-1, n_jobs=1), X, TARGET), X, TARGET)
+
+
+@refused("`GEX` with an `XGBRegressor`", "GEX takes")
+def xgboost_regressor() -> Any:
+    fit(quiet(XGBRegressor(n_estimators=3, n_jobs=1), X, TARGET), X, TARGET)
 
 
 @refused("`GEX` with a `RandomForestRegressor`", "GEX takes")

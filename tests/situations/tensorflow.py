@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from tests.situations.registry import Scored, Situations, blobs, fit, follow_the_readme
+from tests.situations.registry import FINAL, Scored, Situations, blobs, fit, follow_the_readme
 
 SITUATIONS = Situations("Keras and TensorFlow")
 works, refused = SITUATIONS.works, SITUATIONS.refused
@@ -99,6 +99,22 @@ def multi_label() -> Any:
     return Scored(fit(model, X, y), -np.log(np.where(y == 1, p, 1 - p)).sum(1))
 
 
+@works("the same, `part_suspicion()`: one score for each label")
+def parts() -> Any:
+    model, y = net(3, "sigmoid", loss="binary_crossentropy"), np.eye(3, dtype=np.float32)[Y]
+    p = np.asarray(model(X))
+    found = FINAL.fit(model, X, y, progress=False).part_suspicion()
+    np.testing.assert_allclose(found, -np.log(np.where(y == 1, p, 1 - p)), rtol=1e-4)
+
+
+@works('a compiled model with `loss="mse"`, and whole numbers as targets')
+def whole_numbers() -> Any:
+    model = net(1, None, loss="mse")
+    found = fit(model, X, Y)
+    assert found.labels is None
+    return Scored(found, (np.asarray(model(X))[:, 0] - Y) ** 2)
+
+
 @works('`loss="mae"`')
 def mae() -> Any:
     model = net(1, None)
@@ -143,6 +159,39 @@ def weighted_dataset() -> Any:
 @works("`(x, y, sample_weight)`, arrays", "weights are left out")
 def weights() -> Any:
     return Scored(fit(net(), (X, Y, np.ones(48, np.float32))), plain())
+
+
+class Own(keras.Model):
+    """A subclassed model, of one input or of a list of two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        keras.utils.set_random_seed(0)
+        self.head = layers.Dense(3, activation="softmax")
+
+    def call(self, x: Any) -> Any:
+        return self.head(keras.ops.concatenate(x, 1) if isinstance(x, list | tuple) else x)
+
+
+@works("`(x, y, sample_weight)`, a subclassed model", "weights are left out")
+def subclassed_weights() -> Any:
+    model = Own()
+    model(X[:1])
+    return Scored(fit(model, (X, Y, np.ones(48, np.float32))), plain(model))
+
+
+@works("a `tf.data.Dataset` of them, a subclassed model", "weights are left out")
+def subclassed_weighted_dataset() -> Any:
+    model = Own()
+    model(X[:1])
+    return Scored(fit(model, slices(X, Y, np.ones(48, np.float32))), plain(model))
+
+
+@works("`(x1, x2, y)`, a subclassed model of a list of two")
+def subclassed_two() -> Any:
+    model = Own()
+    expected = plain(model, [X[:, :2], X[:, 2:]])
+    return Scored(fit(model, (X[:, :2], X[:, 2:], Y)), expected)
 
 
 @refused("a shuffled `tf.data.Dataset`", "leave shuffle out")
@@ -268,15 +317,6 @@ def head_by_loss() -> Any:
 
 @works("a subclassed model that was called once")
 def subclassed() -> Any:
-    class Own(keras.Model):
-        def __init__(self) -> None:
-            super().__init__()
-            self.head = layers.Dense(3, activation="softmax")
-
-        def call(self, x: Any) -> Any:
-            return self.head(x)
-
-    keras.utils.set_random_seed(0)
     model = Own()
     model(X[:1])
     return Scored(fit(model, X, Y), plain(model))

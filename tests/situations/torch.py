@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import gexcore as gx
-from tests.situations.registry import Scored, Situations, blobs, fit, follow_the_readme
+from tests.situations.registry import FINAL, Scored, Situations, blobs, fit, follow_the_readme
 
 torch.set_num_threads(1)
 SITUATIONS = Situations("PyTorch")
@@ -666,6 +666,35 @@ def multi_label() -> Any:
     found = fit(net(), TX, y, loss="binary_cross_entropy")
     losses = nn.functional.binary_cross_entropy_with_logits(net()(TX), y, reduction="none")
     return Scored(found, losses.sum(1).detach())
+
+
+@works("the same, `part_suspicion()`: one score for each label")
+def parts_of_labels() -> Any:
+    y = torch.eye(3)[TY]
+    found = FINAL.fit(net(), TX, y, loss="binary_cross_entropy", progress=False)
+    losses = nn.functional.binary_cross_entropy_with_logits(net()(TX), y, reduction="none")
+    np.testing.assert_allclose(found.part_suspicion(), losses.detach(), rtol=1e-4)
+
+
+@works("labels per pixel, `part_suspicion()`: NaN where none is known")
+def parts_of_pixels() -> Any:
+    torch.manual_seed(0)
+    x, y = torch.rand(12, 1, 4, 4), torch.randint(0, 3, (12, 4, 4))
+    y[2, 1] = -100
+    model = nn.Conv2d(1, 3, 3, padding=1)
+    losses = cross(model(x), y, reduction="none").detach().masked_fill(y == -100, torch.nan)
+    found = FINAL.fit(model, x, y, progress=False).part_suspicion()
+    np.testing.assert_allclose(found, losses, rtol=1e-4)
+
+
+@refused("`part_suspicion()` of one label per sample", "use suspicion()")
+def one_part() -> Any:
+    fit(net(), X, Y).part_suspicion()
+
+
+@refused("`part_suspicion()` of a loss of the user's own", "SupportsPartLosses")
+def own_parts() -> Any:
+    fit(net(), X, Y, loss=lambda out, y: cross(out, y, reduction="none")).part_suspicion()
 
 
 # --- Lightning --------------------------------------------------------------------------------
