@@ -133,15 +133,24 @@ class MemberTable(ABC):
 
         return by_parts(len(self), self.samples, score)
 
-    def standard_error(self) -> NDArray[np.float64]:
-        """Standard error of self-influence over chains or draws, shape (samples,); else NaN."""
+    def standard_error(
+        self, of: Callable[[NDArray[np.float64]], NDArray[np.float64]] = np.asarray
+    ) -> NDArray[np.float64]:
+        """Standard error of self-influence over chains or draws, shape (samples,); else NaN.
+
+        Parameters
+        ----------
+        of : callable
+            A function of self-influence, whose error it is then, such as `log_of_positive`.
+        """
         # a mean with unequal weights is no mean over draws
         if self.chains is None or self.weights is not None:
             return np.full(self.samples, np.nan)
         groups = member_groups(self.chains)
 
         def score(part: slice) -> NDArray[np.float64]:
-            return jackknife(self.block(part.start, part.stop) ** 2, groups, part.stop - part.start)
+            squares = self.block(part.start, part.stop) ** 2
+            return jackknife(squares, groups, part.stop - part.start, of=of)
 
         return by_parts(len(self), self.samples, score)
 

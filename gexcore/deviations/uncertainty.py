@@ -13,7 +13,7 @@ ENOUGH = 8
 """Members that a mean needs. With fewer, θ* takes the place of each missing member."""
 BATCHES = 8
 TYPICAL_FROM = 3
-"""Groups from which on the median relative error of all samples is the least of each."""
+"""Groups from which on the median error of all samples is the least of each."""
 
 
 def member_groups(chains: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -107,6 +107,11 @@ def t_quantiles(level: float, freedom: NDArray[np.intp]) -> NDArray[np.float64]:
     return np.where(freedom >= 1, found, np.nan)
 
 
+def log_of_positive(means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The logarithm of means of squares, also of zeros."""
+    return np.asarray(np.log(np.maximum(means, np.finfo(np.float64).tiny)))
+
+
 def interval_of_positive(
     scores: NDArray[np.float64],
     errors: NDArray[np.float64],
@@ -115,24 +120,25 @@ def interval_of_positive(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Ends of intervals for means of squares, on their logarithm: such means have a long tail.
 
-    Few groups often miss the tail. Mean and error are then both too small. So a relative error
-    below the median of all samples is raised to it, from `TYPICAL_FROM` groups on.
+    Few groups often miss the tail. Mean and error are then both too small. So an error below the
+    median of all samples is raised to it, from `TYPICAL_FROM` groups on.
 
     Parameters
     ----------
-    scores, errors : arrays, shape (samples,)
-        Means and their standard errors.
+    scores : array, shape (samples,)
+        The means.
+    errors : array, shape (samples,)
+        Standard errors of their logarithms (`log_of_positive`).
     freedom : integer array, shape (samples,)
         Degrees of freedom: groups minus one.
     level : float
         Probability that an interval holds the true mean.
     """
-    relative = errors / np.where(scores > 0, scores, np.inf)
     known = (scores > 0) & np.isfinite(errors)
     if known.any():
-        least = np.where(freedom + 1 >= TYPICAL_FROM, np.median(relative[known]), 0.0)
-        relative = np.where(known, np.maximum(relative, least), relative)
-    factor = np.exp(relative * t_quantiles(level, freedom))
+        least = np.where(freedom + 1 >= TYPICAL_FROM, np.median(errors[known]), 0.0)
+        errors = np.where(known, np.maximum(errors, least), errors)
+    factor = np.exp(errors * t_quantiles(level, freedom))
     return scores / factor, scores * factor
 
 

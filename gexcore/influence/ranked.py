@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.deviations.table import groups_that_saw
-from gexcore.deviations.uncertainty import interval_of_positive, t_quantiles
+from gexcore.deviations.uncertainty import interval_of_positive, log_of_positive, t_quantiles
 from gexcore.errors import InvalidSettingError
 from gexcore.influence.parts import checked_positions, part_suspicion
 from gexcore.influence.suspicion import Score, enough_of, relearns
@@ -161,7 +161,7 @@ class RankedInfluence(WeightedInfluence):
 
         The standard error times the quantile of Student's t. Its degrees of freedom are the number
         of chains that saw the sample minus one. Intervals of self-influence are on its logarithm,
-        because it has a long tail. From three chains on, their relative error is at least the
+        because it has a long tail. From three chains on, the error of a logarithm is at least the
         median of all samples. A single chain counts as its consecutive parts, which are related:
         its intervals are then too short.
 
@@ -191,12 +191,11 @@ class RankedInfluence(WeightedInfluence):
         >>> bool((low <= found.suspicion()).all() and (found.suspicion() <= high).all())
         True
         """
-        error = self.standard_error(of=of)
-        scores = self.suspicion() if of == "suspicion" else self.self_influence()
         freedom = groups_that_saw(self.table) - 1
         if of == "self_influence":
-            return interval_of_positive(scores, error, freedom, level)
-        far = error * t_quantiles(level, freedom)
+            error = self._own().standard_error(log_of_positive)
+            return interval_of_positive(self.self_influence(), error, freedom, level)
+        scores, far = self.suspicion(), self.standard_error(of=of) * t_quantiles(level, freedom)
         return scores - far, scores + far
 
     def reliability(self, *, of: Literal["suspicion", "self_influence"] = "suspicion") -> float:
