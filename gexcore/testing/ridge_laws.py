@@ -79,10 +79,30 @@ def check_ridge_laws(xp: Any) -> None:
         assert (np.diag(_ridge(xp, dev, dev, np.ones(9), strength)) > 0).all()
         assert (np.diag(_ridge(xp, -dev, dev, np.ones(9), strength)) < 0).all()
 
+    @law(seed=st.integers(0, 999), cut=st.integers(1, 8))
+    def adds_up_over_samples(seed: int, cut: int) -> None:
+        rng = np.random.default_rng(seed)
+        dev, tests, weight = (
+            rng.normal(size=(5, 9)),
+            rng.normal(size=(5, 3)),
+            rng.uniform(0.1, 1, 9),
+        )
+        whole = _gram(xp, dev, weight)
+        parts = _gram(xp, dev[:, :cut], weight[:cut]), _gram(xp, dev[:, cut:], weight[cut:])
+        assert_close(parts[0] + parts[1], whole, 1e-10)
+        twice = _gram(xp, dev[:, : cut + 1], weight[: cut + 1]) + parts[1]
+        assert not np.allclose(twice, whole, rtol=1e-6)  # a sample that counts twice
+        order = rng.permutation(9)
+        plain = _ridge(xp, tests, dev, weight, 0.3)
+        assert_close(_ridge(xp, tests, dev[:, order], weight[order], 0.3), plain[:, order], 1e-9)
+        mixed = _ridge(xp, tests, dev[:, order], weight, 0.3)
+        assert (order == np.arange(9)).all() or not np.allclose(mixed, plain[:, order], rtol=1e-6)
+
     is_gauss_newton_in_the_span()
     knows_no_shared_part_and_no_order()
     becomes_the_covariance()
     helps_itself()
+    adds_up_over_samples()
 
 
 class _Linear:
@@ -95,8 +115,12 @@ class _Linear:
         self.moves = rng.normal(size=(8, 3)) @ np.diag([0.5, 1.0, 2.0])
 
 
+def _gram(xp: Any, dev: Table, weight: Table) -> Table:
+    return numbers(w.gram(xp.asarray(np.ascontiguousarray(dev)), xp.asarray(weight)))
+
+
 def _ridge(xp: Any, tests: Table, dev: Table, weight: Table, strength: float) -> Table:
-    given = xp.asarray(dev)
+    given = xp.asarray(np.ascontiguousarray(dev))
     inverse = w.ridge(w.gram(given, xp.asarray(weight)), samples=dev.shape[1], strength=strength)
     left = xp.matmul(xp.asarray(np.ascontiguousarray(tests.T)), inverse)
     return numbers(xp.matmul(left, given))
