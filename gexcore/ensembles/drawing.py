@@ -17,6 +17,7 @@ from gexcore.ensembles.drawn import Drawn
 from gexcore.ensembles.execution import Work, run_chains, scorer_of
 from gexcore.ensembles.gathered import kept_members, loss_table, loss_table_on_test
 from gexcore.ensembles.plan import Plan
+from gexcore.ensembles.recomputed import Recomputed
 from gexcore.ensembles.skill import Skill, default_clip, skill_of
 from gexcore.ensembles.start import Shrunk
 from gexcore.ensembles.storage import Identity, Storage, Store, not_stored
@@ -161,6 +162,7 @@ def draw(
     problem = work.problem(opened)
     members = kept_members(results, opened.backend, refresh, batch_size=plan.scoring_batch_size)
     members = replace(members, names=opened.names)
+    snapshots = tuple(snapshot for result in results for snapshot in result.snapshots)
     test_table = None
     if tests is not None:
         test_table = (
@@ -173,8 +175,9 @@ def draw(
         table=loss_table(results, base),
         test_table=test_table,
         members=members,
+        all_members=Recomputed.of(opened, plan, begin.controller, snapshots, begin.start),
         plan=plan,
-        snapshots=tuple(snapshot for result in results for snapshot in result.snapshots),
+        snapshots=snapshots,
         clip=default_clip(seen.classes) if skill is None else skill.ceiling,
         scaled=skill is not None,
         passes=sum_passes(

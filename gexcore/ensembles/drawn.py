@@ -9,6 +9,7 @@ from gexcore.deviations.table import LossTable
 from gexcore.ensembles.chain import Snapshot
 from gexcore.ensembles.members import Members
 from gexcore.ensembles.plan import Plan
+from gexcore.ensembles.recomputed import Recomputed
 from gexcore.evaluation.passes import Passes
 
 
@@ -24,6 +25,8 @@ class Drawn:
         Raw losses of the same members on the test data.
     members : Members
         Members whose states were kept.
+    all_members : Recomputed
+        All members, stepped again for a question.
     plan : Plan
         Plan with every "auto" settled.
     snapshots : tuple of Snapshot
@@ -41,6 +44,7 @@ class Drawn:
     table: LossTable
     test_table: LossTable | None
     members: Members
+    all_members: Recomputed
     plan: Plan
     snapshots: tuple[Snapshot, ...]
     clip: float

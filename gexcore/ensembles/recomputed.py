@@ -4,30 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.backend.data import as_dataset
-from gexcore.backend.protocols import Backend, Dataset
+from gexcore.backend.capabilities import supports
+from gexcore.backend.data import as_dataset, to_numpy
+from gexcore.backend.protocols import Dataset, SupportsParams
 from gexcore.deviations.table import LossTable
 from gexcore.ensembles.chain import Snapshot
-from gexcore.ensembles.drawn import Drawn
 from gexcore.ensembles.members import Members
 from gexcore.ensembles.plan import Plan
+from gexcore.ensembles.start import Shrunk, begin_of
 from gexcore.ensembles.stepper import Stepper
 from gexcore.ensembles.thermostat import AnyController, Reading
-from gexcore.evaluation.losses import evaluate
+from gexcore.evaluation.losses import STATE_BUDGET, evaluate
 from gexcore.evaluation.opening import Opened
 from gexcore.evaluation.statistics import Refresher
 
 
 @dataclass(frozen=True)
 class Recomputed(Members):
-    """All members of a run, stepped again for every question.
+    """All members of a run, stepped again for a question.
 
-    Their steps cost far less than their losses on the training set, which are not computed again.
+    Their steps cost less than their losses on the training set, which are not computed again. The
+    first question keeps the states if all of them fit into 1 GB in single precision.
 
     Parameters
     ----------
@@ -37,29 +40,54 @@ class Recomputed(Members):
     controller : Controller
     snapshots : tuple of Snapshot
         Record of the run.
+    start : Shrunk, optional
+        The first state of every chain. θ* if not given.
     """
 
     train: Dataset[Any]
     plan: Plan
     controller: AnyController
     snapshots: tuple[Snapshot, ...]
+    start: Shrunk | None = None
 
     @classmethod
-    def of(cls, opened: Opened, drawn: Drawn, controller: AnyController) -> Recomputed:
-        """All members of a run that measured each of them by a pass of its own."""
+    def of(
+        cls,
+        opened: Opened,
+        plan: Plan,
+        controller: AnyController,
+        snapshots: tuple[Snapshot, ...],
+        start: Shrunk | None = None,
+    ) -> Recomputed:
+        """All members of the run that this record tells of."""
+        chains = [each.chain for each in snapshots if each.status == "member"]
         return cls(
             backend=opened.backend,
-            refresh=Refresher(opened.backend, opened.data, seed=drawn.plan.seed),
-            batch_size=drawn.plan.scoring_batch_size,
-            rows=np.arange(len(drawn.table)),
-            chains=drawn.table.chains,
+            refresh=Refresher(opened.backend, opened.data, seed=plan.seed),
+            batch_size=plan.scoring_batch_size,
+            rows=np.arange(len(chains)),
+            chains=np.array(chains, np.intp),
             states=[],
             train=opened.train,
-            plan=drawn.plan,
+            plan=plan,
             controller=controller,
-            snapshots=drawn.snapshots,
+            snapshots=snapshots,
+            start=start,
             names=opened.names,
         )
+
+    @cached_property
+    def held(self) -> Members:
+        """The same members with their states in memory, or these where they do not fit there."""
+        if not supports(self.backend, SupportsParams):
+            return self
+        size = len(to_numpy(self.backend.ravel(self.backend.initial_state())))
+        if len(self.rows) * size > STATE_BUDGET:
+            return self
+        return Members(
+            self.backend, self.refresh, self.batch_size, self.rows, self.chains,
+            list(self._states()), names=self.names,
+        )  # fmt: skip
 
     def evaluate(self, data: Any) -> LossTable:
         """Losses of θ* and of every member on `data`, in evaluation mode."""
@@ -89,32 +117,27 @@ class Recomputed(Members):
     def _states(self) -> Iterator[Any]:
         for chain in self.plan.numbers:
             taken = [snapshot for snapshot in self.snapshots if snapshot.chain == chain]
-            yield from _replayed(self.backend, self.train, self.plan, self.controller, chain, taken)
+            yield from self._replayed(chain, taken)
 
-
-def _replayed(
-    backend: Backend[Any, Any],
-    train: Dataset[Any],
-    plan: Plan,
-    controller: AnyController,
-    chain: int,
-    snapshots: Sequence[Snapshot],
-) -> Iterator[Any]:
-    """The state of each member of one chain, from the steps that its record tells."""
-    stepper = Stepper(backend, train, plan, chain)
-    memory, chunk = controller.start()
-    for snapshot in snapshots:
-        if chunk is None:
-            return
-        stepper.advance(chunk.schedule, plan.warmup_steps if snapshot.warmup else plan.steps)
-        if snapshot.status == "member":
-            yield stepper.state
-        reading = Reading(snapshot.skill, snapshot.mean_loss, snapshot.status == "diverged")
-        memory, decision = controller.update(memory, reading)
-        chunk = decision.chunk
-        if decision.after == "reset":
-            stepper.reset()
-        elif decision.after == "back":
-            stepper.back()
-        elif decision.after == "restart":
-            stepper.restart()
+    def _replayed(self, chain: int, snapshots: Sequence[Snapshot]) -> Iterator[Any]:
+        """The state of each member of one chain, from the steps that its record tells."""
+        begin = begin_of(self.backend, self.start)
+        stepper = Stepper(self.backend, self.train, self.plan, chain, begin=begin)
+        memory, chunk = self.controller.start()
+        for snapshot in snapshots:
+            if chunk is None:
+                return
+            steps = self.plan.steps_of(snapshot.number, warmup=snapshot.warmup)
+            stepper.advance(chunk.schedule, steps)
+            if snapshot.status == "member":
+                yield stepper.snapshot(stepper.state)
+            broken = snapshot.status == "diverged"
+            reading = Reading(snapshot.skill, snapshot.mean_loss, broken, snapshot.error)
+            memory, decision = self.controller.update(memory, reading)
+            chunk = decision.chunk
+            if decision.after == "reset":
+                stepper.reset()
+            elif decision.after == "back":
+                stepper.back()
+            elif decision.after == "restart":
+                stepper.restart()

@@ -242,6 +242,7 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
             labels=given.seen.labels,
             data=given.data,
             members=drawn.members,
+            all_members=drawn.all_members,
             clip=drawn.clip,
             output=output_of(given.seen, given.loss),
             weighting=Weighting() if self.weights == "mean" else RIDGE,

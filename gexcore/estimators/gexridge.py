@@ -14,7 +14,6 @@ from gexcore.deviations.weighting import LEAST_MEMBERS, Center, Weighting
 from gexcore.deviations.weights import COLD_STRENGTH
 from gexcore.ensembles.anchored import Anchored
 from gexcore.ensembles.anchored_plan import AnchoredPlan
-from gexcore.ensembles.recomputed import Recomputed
 from gexcore.errors import InvalidSettingError
 from gexcore.estimators.ensemble_method import EnsembleMethod
 from gexcore.evaluation.losses import STATE_BUDGET
@@ -94,8 +93,7 @@ class GEXRidge(EnsembleMethod[LossInfluence], Anchored):
             given, keep=keep, store=stored_at(store), executor=executor, title="GEXRidge"
         )
         if keep < plan.snapshots:
-            members = Recomputed.of(given, drawn, self.controller(plan))
-            drawn = replace(drawn, members=members)
+            drawn = replace(drawn, members=drawn.all_members)
         center: Center = "ensemble" if plan.snapshots < LEAST_MEMBERS or self.subset else "chains"
         return LossInfluence(
             table=drawn.table,

@@ -127,12 +127,13 @@ CHECKS = (
     ),
     Check(
         "not_for_influence",
-        "share of E[Δ²] that all members share, where the fit was given test data",
+        "share of E[Δ²] that all members share, where influence is asked for",
         measures.shared_rise,
         0.3,
         "{number:.0%} of E[Δ²] is a rise of losses that all members share: they are too hot or too "
-        "much alike, and influence() has no more than a weak correlation with retraining; fit "
-        "GEX.for_influence() for influence, and keep this run for suspicion()",
+        "much alike, and influence() has {worth}; fit GEX.for_influence() for influence, and keep "
+        "this run for suspicion()",
+        words=measures.worth,
     ),
     Check(
         "no_relearning",

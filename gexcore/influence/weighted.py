@@ -16,6 +16,7 @@ from gexcore.deviations.table import LossTable, MemberTable
 from gexcore.deviations.uncertainty import mean_over_members
 from gexcore.deviations.weighting import Center, Weighting, Weights
 from gexcore.ensembles.members import Members
+from gexcore.ensembles.recomputed import Recomputed
 from gexcore.errors import InvalidSettingError
 from gexcore.influence.influence import Influence
 from gexcore.influence.suspicion import relearns
@@ -26,6 +27,9 @@ LEAST = 4
 
 MOST_EVALUATED = 600_000
 """The most evaluations of single samples, by kept members and θ*, for relations."""
+
+ASKED = "_asked_for_influence"
+"""Mark of a result that influence was asked for."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -38,6 +42,8 @@ class WeightedInfluence(Influence):
         Raw losses [members × samples] and the losses of θ* measured in the same way.
     members : Members
         Members whose states were kept.
+    all_members : Recomputed, optional
+        All members, for test data after the fit.
     test_table : LossTable, optional
         Losses of the same members on the test data of the fit.
     floor, ceiling : float
@@ -51,6 +57,7 @@ class WeightedInfluence(Influence):
 
     table: LossTable
     members: Members
+    all_members: Recomputed | None = None
     test_table: LossTable | None = None
     floor: float = 0.0
     ceiling: float = math.inf
@@ -222,7 +229,15 @@ class WeightedInfluence(Influence):
             )
         return self.table.bounded(floor, ceiling)
 
+    @property
+    def asked_for_influence(self) -> bool:
+        """Whether test data were given to the fit, or influence was asked for since."""
+        return self.test_table is not None or ASKED in vars(self)
+
     def _pair(self, test: Any) -> tuple[MemberTable, MemberTable]:
+        if not self.asked_for_influence:
+            vars(self)[ASKED] = True
+            vars(self).pop("_findings", None)  # there may be one more now
         tests, train = (table.bounded(self.floor, self.ceiling) for table in self._raw_pair(test))
         how = self.weighting
         solved = (
@@ -235,6 +250,8 @@ class WeightedInfluence(Influence):
         evaluated = self.run.plan is None or self.run.plan.scoring == "evaluated"
         if evaluated and test is None:
             return self.table if self.test_table is None else self.test_table, self.table
+        if evaluated and len(self._asked.rows) == len(self.table):
+            return self._asked.evaluate(test), self.table
         if not len(self.members.rows):
             told = (
                 "influence on new data"
@@ -248,6 +265,13 @@ class WeightedInfluence(Influence):
         if test is not None:
             return self.members.evaluate(test), train
         return train if self.test_table is None else self.test_table, train
+
+    @property
+    def _asked(self) -> Members:
+        """The members that answer for new test data: all of them, where the run can make them."""
+        if self.all_members is None or len(self.members.rows) == len(self.table):
+            return self.members
+        return self.all_members.held
 
     @cached_property
     def _solved(self) -> NDArray[np.float64] | None:

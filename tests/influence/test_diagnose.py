@@ -122,7 +122,10 @@ def runs(trained: Any) -> Callable[[str], gx.LossInfluence]:
             ensemble = gx.Relearning(reference=reference, **how)
             return gx.GEX(ensemble=ensemble).fit(backend(known), given, progress=False)
         if name == "asked for influence":
-            return gx.GEX(chains=2, snapshots=6).fit(model, data, test=data, progress=False)
+            found = gx.GEX(chains=2, snapshots=6).fit(model, data, progress=False)
+            assert "not_for_influence" not in [finding.name for finding in found.diagnose()]
+            found.top(3)
+            return found
         return usual.fit(model, data, progress=False)
 
     def get(name: str) -> gx.LossInfluence:
@@ -243,3 +246,14 @@ def test_the_record_tells_the_findings_in_plain_values(runs: Any) -> None:
 def test_the_ceiling_keeps_a_few_losses_from_deciding(runs: Any) -> None:
     for name, told in [("hot", False), ("hot, without a ceiling", True)]:
         assert ("heavy_tail" in {finding.name for finding in runs(name).diagnose()}) == told
+
+
+def test_influence_of_hot_members_is_told_for_what_it_is_worth(runs: Any) -> None:
+    found = runs("asked for influence")
+    told = {finding.name: finding.sentence for finding in found.diagnose()}["not_for_influence"]
+    assert "four fifths of the agreement with retraining" in told
+    mean = found.weighted("mean", center="checkpoint")
+    assert "not_for_influence" not in [finding.name for finding in mean.diagnose()]
+    mean.influence()
+    told = {finding.name: finding.sentence for finding in mean.diagnose()}["not_for_influence"]
+    assert "no more than a weak correlation" in told

@@ -12,6 +12,7 @@ import pytest
 import gexcore as gx
 from gexcore.backend.batches import training_order
 from gexcore.backend.protocols import SupportsLogits
+from gexcore.ensembles import recomputed
 from gexcore.errors import InvalidSettingError, MissingCapabilityError
 from gexcore.influence.transition import likely_other, transition_matrix, with_given
 from gexcore_numpy import MLP, NumpyBackend
@@ -44,19 +45,35 @@ def test_new_data_of_the_fit_and_later_ones_give_the_same(
     )
 
 
-def test_later_data_are_seen_by_the_kept_members_only(trained: Any, new_data: Any) -> None:
-    found = fit(trained.model, trained.data, test=new_data, scoring="evaluated", keep=2)
-    rows = found.members.rows
-    assert len(rows) == 4 < len(found.table) == 8
-    tests = found.test_table
-    assert tests is not None
-    dev = found.deviations()[rows]
-    dev_test = (tests.losses - tests.base_losses)[rows]
-    mean = found.weighted("mean", center="checkpoint")
-    np.testing.assert_allclose(mean.influence(new_data), dev_test.T @ dev / 4)
-    few = dataclasses.replace(found, table=found.table.select(rows), test_table=tests.select(rows))
-    np.testing.assert_allclose(found.influence(new_data), few.influence())
-    assert not np.allclose(found.influence(new_data), found.influence())
+@pytest.mark.parametrize("fixture", ["trained", "normalised"])
+@pytest.mark.parametrize("keep", [0, 2])
+@pytest.mark.parametrize("lr", [0.02, "auto"])
+def test_later_data_are_seen_by_all_members(
+    fixture: str, keep: int, lr: Any, new_data: Any, request: Any
+) -> None:
+    given = request.getfixturevalue(fixture)
+    how = {"test": new_data, "scoring": "evaluated", "keep": keep, "lr": lr}
+    found = fit(given.model, given.data, **how)
+    assert len(found.members.rows) < len(found.table)
+    np.testing.assert_allclose(found.influence(new_data), found.influence(), rtol=1e-9)
+    few = dataclasses.replace(found, all_members=None)
+    if keep:  # what the kept members alone say is another thing
+        assert not np.allclose(few.influence(new_data), found.influence(), rtol=0.1)
+    else:
+        with pytest.raises(InvalidSettingError, match="fit with keep > 0"):
+            few.influence(new_data)
+
+
+def test_states_of_all_members_are_held_only_if_they_fit(
+    trained: Any, new_data: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = fit(trained.model, trained.data, scoring="evaluated", keep=2)
+    held = found.influence(new_data)
+    assert len(found.all_members.held.states) == len(found.table)
+    monkeypatch.setattr(recomputed, "STATE_BUDGET", 100)
+    again = fit(trained.model, trained.data, scoring="evaluated", keep=2)
+    np.testing.assert_array_equal(again.influence(new_data), held)
+    assert again.all_members.held is again.all_members
 
 
 @pytest.mark.parametrize("steps", [3, 12], ids=["rows with gaps", "rows without"])
@@ -168,16 +185,11 @@ def test_a_run_that_never_warmed_up_still_ranks_by_the_loss(
             found.influence(test)
 
 
-def test_influence_without_kept_states_says_what_to_set(trained: Any, new_data: Any) -> None:
-    found = fit(trained.model, trained.data, scoring="evaluated", keep=0)
-    assert found.influence().shape == (96, 96)
-    with pytest.raises(
-        InvalidSettingError, match="influence on new data needs members whose states were kept; fit"
-    ):
-        found.influence(new_data)
+def test_training_batches_without_kept_states_say_what_to_set(trained: Any, new_data: Any) -> None:
     free = fit(trained.model, trained.data, scoring="training_batches", keep=0)
-    with pytest.raises(
-        InvalidSettingError,
-        match=r"influence after scoring by training batches needs .* fit with keep > 0",
-    ):
-        free.influence()
+    for test in (None, new_data):
+        with pytest.raises(
+            InvalidSettingError,
+            match=r"influence after scoring by training batches needs .* fit with keep > 0",
+        ):
+            free.influence(test)
