@@ -35,7 +35,7 @@ from gexcore.deviations.weights import COLD_STRENGTH
 from gexcore.errors import GexError
 from gexcore.retraining import Brittleness, Outcomes, lds
 
-REMOVED, TESTS, REMOVAL_SEEDS = 30, 30, 2
+REMOVED = 30
 UNBROKEN = (
     "λ", "(50)", "(200)", "centred", "TracIn", "dattri", "LastLayer", "Arnoldi", "TRAK",
     "RandProj", "LiSSA", "Laplace", "ridge",
@@ -108,12 +108,12 @@ def scores(model: Model, outcomes: Outcomes, named: Iterator[Named], done: Done)
 def removals(model: Model, named: Iterator[Named], done: Done) -> Iterator[Row]:
     """What training without the proponents of each method does, for methods that have no row."""
     p, rng = model.problem, np.random.default_rng(2)
-    n = len(p.x)
+    n, tests = len(p.x), p.removals[0]
 
     @functools.cache
     def before() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        random = [rng.permutation(n)[:REMOVED] for _ in range(TESTS)]
-        return _averaged(p, [np.arange(n)])[0, :TESTS], _removed(p, random)
+        random = [rng.permutation(n)[:REMOVED] for _ in range(tests)]
+        return _averaged(p, [np.arange(n)])[0, :tests], _removed(p, random)
 
     for name, method in named:
         if (p.name, name, "drop") in done or any(part in name for part in UNBROKEN):
@@ -121,7 +121,7 @@ def removals(model: Model, named: Iterator[Named], done: Done) -> Iterator[Row]:
         found = _tried(p, name, method)
         if found is None:
             continue
-        top = np.argsort(-found[0][:TESTS], axis=1, kind="stable")[:, :REMOVED]
+        top = np.argsort(-found[0][:tests], axis=1, kind="stable")[:, :REMOVED]
         whole, random = before()
         broken = Brittleness(whole, _removed(p, list(top)), random)
         yield {
@@ -171,7 +171,7 @@ def _removed(problem: Problem, removed: list[Any]) -> NDArray[np.float64]:
 
 
 def _averaged(problem: Problem, parts: list[Any]) -> NDArray[np.float64]:
-    repeats = 1 if problem.is_image else REMOVAL_SEEDS
+    repeats = problem.removals[1]
     seeds = np.repeat(range(9, 9 + repeats), len(parts))
     found = output(trained(problem, parts * repeats, seeds)[0], _kind(problem))
     return found.reshape(repeats, len(parts), -1).mean(axis=0)

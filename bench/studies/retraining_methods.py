@@ -22,7 +22,7 @@ TRAK_STRENGTHS = (0.0, 10.0, 100.0, 1000.0)
 LARGE = 100_000
 """Parameters from which costly estimators are left out."""
 
-ALL_OWN = ("digits_clean_decay", "digits_memorised_decay")
+ALL_OWN = ("digits_clean_decay",)
 """Problems on which every estimator of the library runs."""
 
 Found = tuple[NDArray[np.float64], float]
@@ -90,7 +90,7 @@ def methods(model: Model) -> Iterator[Named]:
     )
     if p.loss == "cross_entropy":
         yield '`GEX(ensemble="auto")`', lambda: of("auto", gx.GEX(ensemble="auto"))
-    for budget in (50, 100, 200, 400):
+    for budget in (50, 100) if model.costly else (50, 100, 200, 400):
         ridge = gx.GEX.for_influence(budget=budget)
         for strength in STRENGTHS if p.name in CHOSEN_ON else (COLD_STRENGTH,):
             told = "" if strength == COLD_STRENGTH else f", λ = {strength:g}"

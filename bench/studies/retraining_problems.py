@@ -32,6 +32,7 @@ class Problem(NamedTuple):
     normalised: bool = False
     subsets: int = 40
     seeds: int = 2
+    removals: tuple[int, int] = (20, 1)
 
     @property
     def loss(self) -> str:
@@ -60,7 +61,8 @@ def load(name: str, folder: Path | None) -> Problem:
         given, how = _noisy(y, 0.1 if memorised else 0.0), (0.15, 120) if memorised else (0.1, 40)
         if name.endswith("decay"):
             how = (0.05, how[1], 5e-4)
-        return _many(_split(name, x, y, given, 1000, 100, sizes, *how))
+        found = _many(_split(name, x, y, given, 1000, 100, sizes, *how))
+        return found._replace(removals=(30, 2)) if name == "digits_clean_decay" else found
     if name == "diabetes":
         x, y = datasets.load_diabetes(return_X_y=True)
         order = rng.permutation(len(x))
@@ -76,8 +78,8 @@ def load(name: str, folder: Path | None) -> Problem:
         return _split(name, x, y, _noisy(y, 0.1, 6), 1500, 100, (2000, 32, 6), 0.2, 30)
     if name == "cifar_resnet8":
         read = cifar(folder, 0, size=1100)
-        found = _split(name, read.x, read.labels, read.labels, 1000, 100, (10,), 0.05, 12, 5e-4)
-        return found._replace(wrong=read.wrong[:1000], subsets=24)
+        found = _split(name, read.x, read.labels, read.labels, 1000, 100, (10,), 0.05, 10, 5e-4)
+        return found._replace(wrong=read.wrong[:1000], subsets=12)
     images, labels = (
         np.frombuffer(gzip.decompress((folder / f"mnist/t10k-{kind}-ubyte.gz").read_bytes()),
                       np.uint8, offset=skipped)
@@ -88,8 +90,8 @@ def load(name: str, folder: Path | None) -> Problem:
         order = rng.permutation(len(labels))[: n + 100]
         x = (images.reshape(-1, 784)[order] / 255).astype(np.float32)
         y = labels[order].astype(np.int64)
-        found = _split(name, x, y, _noisy(y, 0.1), n, 100, (784, width, 10), 0.05, 12)
-        return found._replace(subsets=24)
+        found = _split(name, x, y, _noisy(y, 0.1), n, 100, (784, width, 10), 0.05, 10)
+        return found._replace(subsets=16)
     small = images.reshape(-1, 1, 14, 2, 14, 2).mean(axis=(3, 5)) / 255
     order = rng.permutation(len(small))[:1100]
     x, y = small[order].astype(np.float32), labels[order].astype(np.int64)
