@@ -153,10 +153,8 @@ def worth(influence: Diagnosable) -> dict[str, Any]:
     """What the influence of members that rise together is worth, from the study of retraining."""
     if influence.weighting.weights == "mean":
         return {"worth": "no more than a weak correlation with retraining"}
-    return {
-        "worth": "a half to four fifths of the agreement with retraining that "
-        "GEX.for_influence() has"
-    }
+    share = "about two fifths" if relearns(influence.run.plan) else "a half to four fifths"
+    return {"worth": f"{share} of the agreement with retraining that GEX.for_influence() has"}
 
 
 def _chosen(influence: Diagnosable, name: str) -> Any:
