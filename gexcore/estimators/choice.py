@@ -8,7 +8,6 @@ from typing import Any
 from gexcore.backend.capabilities import lacking
 from gexcore.ensembles.budget import planned_passes as passes_of_geometric
 from gexcore.ensembles.ensemble import Geometric
-from gexcore.ensembles.heavy import INSTEAD, is_heavy, short
 from gexcore.ensembles.relearning import Relearning
 from gexcore.ensembles.relearning_plans import planned_passes as passes_of_relearning
 from gexcore.errors import InvalidSettingError
@@ -31,9 +30,6 @@ SHARED = ("batch_size", "budget", "chance_loss", "pretraining_epochs", "seed")
 
 RELEARNS = "labels of classes, and a backend that can relearn"
 """Why a run relearns."""
-
-SHORTENS = "steps of this model take long, so the run is short"
-"""Why a run relearns in the short way, or has a budget of its own."""
 
 REFERENCE = "a reference was given"
 """Why a run relearns, whatever the loss is."""
@@ -58,9 +54,6 @@ def chosen_ensemble(
     why = _why_geometric(method, given)
     if why is not None:
         return method, why
-    heavy = is_heavy(given, method.batch_size)
-    if heavy:
-        relearning = short(relearning)
     if method.budget != "auto":
         try:
             relearning.plan(given)
@@ -70,24 +63,7 @@ def chosen_ensemble(
             except InvalidSettingError:
                 raise error from None  # relearning has the smaller least cost
             return method, "the budget does not pay for relearning"
-    return relearning, f"{RELEARNS}; {SHORTENS}" if heavy else RELEARNS
-
-
-def geometric_instead(method: Geometric, given: Opened) -> Geometric:
-    """The geometric ensemble that replaces relearned members. A heavy model has a budget.
-
-    It is the least of `INSTEAD` that pays for a plan. The smallest data have none.
-    """
-    if limited(method) or not is_heavy(given, method.batch_size):
-        return method
-    for budget in INSTEAD:
-        limit = replace(method, budget=budget)
-        try:
-            limit.plan(given)
-        except InvalidSettingError:
-            continue
-        return limit
-    return method
+    return relearning, RELEARNS
 
 
 def planned_passes(method: Geometric | Relearning, given: Opened) -> Passes:
