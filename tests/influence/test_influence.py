@@ -378,6 +378,14 @@ def test_the_first_of_a_ranking_are_those_of_the_whole(seed: int, k: int) -> Non
     np.testing.assert_array_equal(found.ranking(), np.lexsort((-base, -found.suspicion())))
 
 
+def test_without_a_member_suspicion_is_the_plain_loss_and_has_no_clip() -> None:
+    base = np.array([0.1, 9.0, 20.0, 4.0])
+    found = influence_of(np.empty((0, 4)), base)
+    np.testing.assert_array_equal(found.suspicion(), base)
+    assert found.ranking().tolist() == [2, 1, 3, 0]
+    assert len(np.unique(found.suspicion("clipped_loss"))) == 2  # a clip would tie three of them
+
+
 def test_views_of_many_samples_are_those_of_each_part() -> None:
     losses, base = random_table(6, members=3, samples=50_000, missing=0.2)
     found, part = influence_of(losses, base), slice(30_000, 30_010)
