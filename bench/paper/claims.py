@@ -68,15 +68,26 @@ def best(
     return look
 
 
+COMPARED = ("GEX(), our default", "Loss()", "GEX")
+
+
+def of_shared_seeds(rows: list[Row], names: tuple[str, ...]) -> list[Row]:
+    """Rows of these names, of the seeds that all of them have."""
+    chosen = [row for row in rows if "ap" in row and row["row"] in names]
+    seeds = [{row["seed"] for row in chosen if row["row"] == name} for name in names]
+    return [row for row in chosen if all(row["seed"] in own for own in seeds)]
+
+
 def ours(names: tuple[str, ...]) -> Callable[[Rows], Verdict | None]:
-    """Whether our default is above plain loss in every cell."""
+    """Whether our default is above plain loss in every cell, on the seeds that both have."""
 
     def look(all_rows: Rows) -> Verdict | None:
         above, cells, own, plain, paper = 0, 0, [], [], []
         for name in names:
             for cell in dict.fromkeys(r["cell"] for r in all_rows[name]):
-                found = means(all_rows[name], "ap", cell=cell)
-                if not {"GEX(), our default", "Loss()", "GEX"} <= found.keys():
+                rows = [row for row in all_rows[name] if row["cell"] == cell]
+                found = means(of_shared_seeds(rows, COMPARED), "ap")
+                if not set(COMPARED) <= found.keys():
                     continue
                 cells += 1
                 above += found["GEX(), our default"] > found["Loss()"]

@@ -85,3 +85,16 @@ def test_one_seed_has_no_deviation() -> None:
     assert "| 71.2 |" in one
     assert "| 72.2 ± 1.0 |" in two
     assert "| 71.2 |" in page.accuracies("table9", [{**row, "accuracy": 71.25}])
+
+
+def test_our_default_is_compared_on_the_seeds_that_all_have() -> None:
+    def row(name: str, seed: int, ap: float) -> dict[str, object]:
+        return {"cell": "MNIST", "row": name, "seed": seed, "ap": ap, "auc": ap}
+
+    rows = [row("GEX", 0, 40.0), row("Loss()", 0, 50.0), row("GEX(), our default", 0, 60.0)]
+    rows += [row("GEX", 1, 40.0), row("Loss()", 1, 90.0)]
+    found = claims.ours(("table8",))({"table8": rows})
+    assert found is not None
+    assert found.holds
+    assert "mean AP 60.0, plain loss 50.0" in found.numbers
+    assert claims.ours(("table8",))({"table8": rows[3:]}) is None
