@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from gexcore.backend.files import PART, write_whole
-from gexcore.errors import InUseError
+from gexcore.errors import InUseError, InvalidSettingError
 from gexcore.store.folder import PARTIAL, Folder, is_remote
 
 NAME = "writer"
@@ -64,6 +64,8 @@ def locked(folder: Path, what: str, instead: str) -> Iterator[None]:
     ------
     InUseError
         Where another holds it. Nothing was touched then.
+    InvalidSettingError
+        Where its file is a link.
     """
     lock, by, link = FileLock(folder / LOCK), folder / NAME, folder.is_symlink()
     try:
@@ -75,6 +77,13 @@ def locked(folder: Path, what: str, instead: str) -> Iterator[None]:
             told = "another run"
         raise InUseError(
             f"{what} is being written to by {told}; wait until it ends, or choose {instead}"
+        ) from error
+    except OSError as error:
+        if not (folder / LOCK).is_symlink():
+            raise
+        raise InvalidSettingError(
+            f"{folder / LOCK} is a link, and a lock must be a file; delete it, then run the same "
+            "again"
         ) from error
     try:
         for part in folder.glob(f".*{PART}"):  # of a run that was killed

@@ -20,12 +20,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import gexcore as gx
+from gexcore.backend.files import PART, write_whole
 from gexcore.cli.extras import READ as EXTRAS
 from gexcore.cli.files import read_samples
 from gexcore.cli.reading import Reading
 from gexcore.cli.scored_folder import open_scored
 from gexcore.errors import GexError, InvalidDataError, InvalidSettingError
 from gexcore.scores.recorder_file import read_recorded
+from gexcore.store.lock import LOCK, NAME
 from tests.cli.conftest import Run
 
 CASES = int(os.environ.get("GEXCORE_FUZZ_CASES", "1300"))
@@ -249,3 +251,32 @@ def test_paths_that_are_no_files(project: Path, run: Run, place: str, name: str)
     assert said.count("\n") == 1
     assert "--debug" not in said
     assert not Path("audit").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+@pytest.mark.parametrize("place", [".scores.csv.part", ".run.json.part", LOCK, NAME])
+def test_score_writes_through_no_link_that_waits_in_its_folder(
+    project: Path, run: Run, place: str
+) -> None:
+    Path("audit").mkdir()
+    Path("precious").write_text("mine")
+    Path("audit", place).symlink_to(Path("precious").absolute())
+    few = ("--chains", "2", "--snapshots", "4", "--lr", "0.05", "--quiet")
+    code, _, said = run("score", "model.py:build", "data.npz", "--out", "audit", *few)
+    assert Path("precious").read_text() == "mine"
+    assert code == 0 or (code == 2 and said.count("\n") == 1 and "--debug" not in said)
+    if code == 0:
+        assert {path.name for path in Path("audit").iterdir() if path.is_symlink()} <= {place}
+
+
+def test_a_link_at_a_guessed_name_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even who knows the name: only a new file is written to."""
+    monkeypatch.setattr("secrets.token_hex", lambda size: "0" * 2 * size)
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / f".{'0' * 16}{PART}").symlink_to(tmp_path / "precious")
+    with pytest.raises(FileExistsError):
+        write_whole(tmp_path / "scores.csv", b"theirs")
+    assert (tmp_path / "precious").read_text() == "mine"
+    assert not (tmp_path / "scores.csv").exists()
