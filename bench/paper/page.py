@@ -36,8 +36,6 @@ This page is made by `python -m bench.paper all --scale {scale} --data FOLDER --
 - F-score counts a sample that was never learnt as always forgotten, as its authors do. The public
   code counts it as 0. `--public-code` gives its settings.
 - LA takes draws of spread τ = .01, our default. The spread of Algorithm 1 is below chance here.
-- Rows of our default of commit fa5b72d have its short run of heavy models. That run is no
-  longer the default.
 """
 
 
