@@ -181,12 +181,7 @@ def run_chain(
         )
         result.snapshots.append(shown)
         chunk = decision.chunk
-        if decision.after == "reset":
-            stepper.reset()
-        elif decision.after == "back":
-            stepper.back()
-        elif decision.after == "restart":
-            stepper.restart()
+        stepper.follow(decision.after)
         within = (number + 1) % plan.parts > 0
         if not within:
             epoch = Trail([], [])

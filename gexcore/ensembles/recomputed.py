@@ -135,9 +135,4 @@ class Recomputed(Members):
             reading = Reading(snapshot.skill, snapshot.mean_loss, broken, snapshot.error)
             memory, decision = self.controller.update(memory, reading)
             chunk = decision.chunk
-            if decision.after == "reset":
-                stepper.reset()
-            elif decision.after == "back":
-                stepper.back()
-            elif decision.after == "restart":
-                stepper.restart()
+            stepper.follow(decision.after)

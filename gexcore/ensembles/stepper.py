@@ -108,6 +108,15 @@ class Stepper:
                 self.state = self._backend.sgd_step(self.state, batch, lr=schedule(step), seed=seed)
         return trail
 
+    def follow(self, after: str) -> None:
+        """What a controller decided to do after a snapshot: reset, back, restart or nothing."""
+        if after == "reset":
+            self.reset()
+        elif after == "back":
+            self.back()
+        elif after == "restart":
+            self.restart()
+
     def reset(self) -> None:
         """Return to the first state with a fresh optimiser. The order of batches continues."""
         self.state = self.snapshot(self._begin())
