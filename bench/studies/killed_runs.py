@@ -3,15 +3,17 @@ nobody stopped.
 
     python -m bench.studies.killed_runs --trials 20 --out docs/rows/killed_runs.jsonl
 
-A trial kills `gexcore score`, `clean`, `report` and `prune`, each once. One model has labels by
-chance: nothing is relearned, and `score` draws both ensembles. Half of the kills come at a
-random moment of the run. The other half come at a random write of a file, or up to a millisecond
+A trial kills `gexcore score`, `clean`, `report` and `prune`, each once. With --commands it kills
+only these; the others then read a copy of a folder that nobody stopped. One model has labels by
+chance: nothing is relearned, and `score` draws both ensembles. Half of the kills come at a random
+moment of the run. The other half come at a random write of a file, or up to a millisecond
 later; every second one of these at a write of the last files. Then the same command is given again.
 A trial survives if all files then have the same bytes, and none is left over.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -19,7 +21,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import chdir, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +30,7 @@ import numpy as np
 
 from bench.studies.rows import ONE_THREAD, Row, parser, read, written
 from bench.studies.tables import groups, markdown
+from gexcore.cli import main as main_of_shell
 
 SAMPLES = 400
 MODELS = {
@@ -194,10 +198,10 @@ def commands(out: str) -> dict[str, Command]:
     }
 
 
-def chosen(model: str, out: str) -> dict[str, Command]:
+def chosen(model: str, out: str, asked: Sequence[str]) -> dict[str, Command]:
     """The commands that are killed with this model."""
     found = commands(out)
-    return {which: found[which] for which in ONLY.get(model, found)}
+    return {which: found[which] for which in ONLY.get(model, found) if which in asked}
 
 
 def begin(folder: Path, command: Command, *, at: int = -2, after: float = 0.0) -> subprocess.Popen:
@@ -244,8 +248,8 @@ def stored(out: Path) -> int:
     return sum(len(json.loads(path.read_bytes())["content"]["snapshots"]) for path in records)
 
 
-def rows(framework: str, trials: int) -> Iterator[Row]:
-    """Four rows for each trial."""
+def rows(framework: str, trials: int, asked: Sequence[str]) -> Iterator[Row]:
+    """A row for each trial and command."""
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -254,14 +258,16 @@ def rows(framework: str, trials: int) -> Iterator[Row]:
         (folder / "model.py").write_text(MODELS[framework])
         subprocess.run([sys.executable, "-c", DATA], cwd=folder, check=True)
         writes, seconds = dict[str, int](), dict[str, float]()
-        for which, command in chosen(framework, "whole").items():
+        for which, command in chosen(framework, "whole", ["score", *asked]).items():
             code, said, seconds[which] = ended(folder, folder / "whole", command, at=-1)
             if code:
                 raise RuntimeError(said)
             writes[which] = len(json.loads((folder / "writes.json").read_bytes()))
         for trial in range(trials):
             out = folder / f"trial{trial}"
-            for which, command in chosen(framework, out.name).items():
+            if "score" not in asked:
+                shutil.copytree(folder / "whole" / "audit", out / "audit")
+            for which, command in chosen(framework, out.name, asked).items():
                 moment = ("any", "write", "any", "last write")[trial % 4]
                 yield {
                     "command": which, "model": framework, "trial": trial, "kill": moment,
@@ -299,7 +305,11 @@ def killed(
     whole = folder / "whole"
     if command.args[0] == "report":  # a page shows the seconds of its own run of score
         whole = Path(tempfile.mkdtemp(dir=out))
-        ended(folder, out, Command((*command.args[:-1], f"{whole}/page.html"), ()))
+        with (
+            chdir(folder),
+            redirect_stdout(io.StringIO()),
+        ):  # not another process: it keeps its charts
+            main_of_shell([*command.args[:-1], f"{whole}/page.html"])
     done = code == 2 and "exists, and is never overwritten" in said and all(there)
     differ = [
         file
@@ -342,11 +352,17 @@ def main() -> int:
     made = parser(__doc__)
     made.add_argument("--trials", type=int, default=20)
     made.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    made.add_argument(
+        "--commands", nargs="+", choices=commands("out"), default=list(commands("out"))
+    )
     args = made.parse_args()
     found = (
         read(args.table)
         if args.table
-        else written((row for name in args.models for row in rows(name, args.trials)), args.out)
+        else written(
+            (row for name in args.models for row in rows(name, args.trials, args.commands)),
+            args.out,
+        )
     )
     print(table(found))
     return int(any(row["outcome"] == "lost" for row in found))
