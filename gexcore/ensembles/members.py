@@ -14,7 +14,8 @@ from gexcore.backend.classes import class_scores, softmax
 from gexcore.backend.data import as_dataset, to_numpy
 from gexcore.backend.protocols import Backend, Dataset, Indices, SupportsLogits
 from gexcore.deviations.table import LossTable
-from gexcore.ensembles.parts import Function, mean_over_states
+from gexcore.deviations.uncertainty import member_groups
+from gexcore.ensembles.parts import Function, means_over_states
 from gexcore.evaluation.given import NO_NAMES, Names
 from gexcore.evaluation.losses import evaluate, evaluate_many, in_order, outputs
 from gexcore.evaluation.statistics import Refresher
@@ -64,15 +65,45 @@ class Members:
         Raises
         ------
         InvalidDataError, MissingCapabilityError
-            See `gexcore.ensembles.parts.mean_over_states`.
+            See `gexcore.ensembles.parts.means_over_states`.
         """
+        trained = [self.refresh(self.backend.initial_state())]
+        base = self._parts([trained], np.zeros(1, np.intp), data, positions, of)[0]
+        if not len(self.rows):
+            return base, base
+        kept = np.zeros(len(self.rows), np.intp)
+        return self._parts(self._groups(), kept, data, positions, of)[0], base
 
-        def mean(groups: Iterable[Sequence[Any]]) -> NDArray[np.float64]:
-            size = self.batch_size
-            return mean_over_states(self.backend, groups, data, positions, batch_size=size, of=of)
+    def parts_by_group(
+        self, data: Dataset[Any], of: Function
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """A function of each part's loss: its mean over each group of members, and that of θ*.
 
-        base = mean([[self.refresh(self.backend.initial_state())]])
-        return (mean(self._groups()) if len(self.rows) else base), base
+        Groups are those of `gexcore.deviations.uncertainty.member_groups`.
+
+        Returns
+        -------
+        array, shape (groups, samples, …), and array, shape (samples, …)
+            Without a kept member there is no group.
+        """
+        every = np.arange(len(data))
+        trained = [self.refresh(self.backend.initial_state())]
+        base = self._parts([trained], np.zeros(1, np.intp), data, every, of)[0]
+        if not len(self.rows):
+            return np.empty((0, *base.shape)), base
+        return self._parts(self._groups(), member_groups(self.chains), data, every, of), base
+
+    def _parts(
+        self,
+        groups: Iterable[Sequence[Any]],
+        keys: NDArray[np.intp],
+        data: Dataset[Any],
+        positions: Indices,
+        of: Function,
+    ) -> NDArray[np.float64]:
+        return means_over_states(
+            self.backend, groups, keys, data, positions, batch_size=self.batch_size, of=of
+        )
 
     def _groups(self) -> Iterator[Sequence[Any]]:
         """States of the kept members, in groups that are in memory together."""

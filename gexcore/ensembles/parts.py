@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -20,19 +21,32 @@ LARGEST = 2**27
 Function = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
-def mean_over_states(
+def means_over_states(
     backend: Backend[Any, Any],
     groups: Iterable[Sequence[Any]],
+    keys: Indices,
     data: Dataset[Any],
     positions: Indices,
     *,
     batch_size: int,
     of: Function,
 ) -> NDArray[np.float64]:
-    """The mean over states of a function of each part's loss, shape (positions, …).
+    """Means over states of a function of each part's loss, shape (keys, positions, …).
 
     Samples of fewer parts than the longest one end in NaN. The states of a group share a pass over
     the data. Sums alone are held.
+
+    Parameters
+    ----------
+    backend : Backend
+    groups : iterable of sequences of State
+    keys : integer array, shape (states,)
+        The mean, 0 … K − 1, that each state counts for.
+    data : Dataset
+    positions : integer array
+        Positions of the samples.
+    batch_size : int
+    of : callable
 
     Raises
     ------
@@ -42,20 +56,21 @@ def mean_over_states(
         If the backend has no losses of parts.
     """
     able = require(backend, SupportsPartLosses, by="part_suspicion")
-    sums: list[NDArray[np.float64]] = []
-    count = 0
+    counts = np.bincount(keys)
+    sums: list[list[NDArray[np.float64]]] = [[] for _ in counts]
+    following = iter(keys.tolist())
     for states in groups:
+        own = list(islice(following, len(states)))
         for number, indices in enumerate(in_order(len(positions), batch_size)):
             batch = data.batch(positions[indices])
-            rows = [to_numpy(able.part_losses(state, batch)).astype(np.float64) for state in states]
-            found = np.sum([of(row) for row in rows], axis=0)
-            if number < len(sums):
-                sums[number] += found
-            else:
-                _check(found, len(positions))
-                sums.append(found)
-        count += len(states)
-    return joined(sums) / count
+            for key, state in zip(own, states, strict=True):
+                found = of(to_numpy(able.part_losses(state, batch)).astype(np.float64))
+                if number < len(sums[key]):
+                    sums[key][number] = sums[key][number] + found
+                else:
+                    _check(found, len(positions))
+                    sums[key].append(found)
+    return np.stack([joined(each) / count for each, count in zip(sums, counts, strict=True)])
 
 
 def joined(blocks: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -232,6 +232,7 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
             test_table=drawn.test_table,
             checkpoint_losses=given.seen.losses.astype(np.float64),
             likelihood=given.seen.likelihood,
+            several=given.seen.several,
             labels=given.seen.labels,
             data=given.data,
             members=drawn.members,

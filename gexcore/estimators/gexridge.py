@@ -100,6 +100,7 @@ class GEXRidge(EnsembleMethod[LossInfluence], Anchored):
             test_table=drawn.test_table,
             checkpoint_losses=given.seen.losses.astype(np.float64),
             likelihood=given.seen.likelihood,
+            several=given.seen.several,
             labels=given.seen.labels,
             data=given.data,
             members=drawn.members,

@@ -151,6 +151,7 @@ class Laplace(GradientMethod[LossInfluence]):
             table=tables[0],
             checkpoint_losses=given.seen.losses.astype(np.float64),
             likelihood=given.seen.likelihood,
+            several=given.seen.several,
             labels=given.seen.labels,
             data=given.data,
             members=members,

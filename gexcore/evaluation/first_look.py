@@ -39,6 +39,8 @@ class FirstLook:
         Number of classes K: the width of the logits, or the largest label plus one.
     likelihood : bool
         Whether exp(−loss) is the probability of the given class. Without logits it is taken to be.
+    several : boolean array, shape (samples, labels), or None
+        Given labels, if each sample has several: zeros and ones of `"binary_cross_entropy"`.
     """
 
     losses: NDArray[Any]
@@ -46,6 +48,7 @@ class FirstLook:
     labels: NDArray[np.intp] | None
     classes: int | None
     likelihood: bool = True
+    several: NDArray[np.bool_] | None = None
 
 
 def first_look(
@@ -96,7 +99,10 @@ def first_look(
     if labels is not None and width is None:
         classes = int(labels.max()) + 1
     likelihood = labels is None or logits is None or _is_likelihood(logits, labels, losses)
-    return FirstLook(losses, everything, labels, classes, likelihood)
+    several = None
+    if everything is not None and labels is None and loss == "binary_cross_entropy":
+        several = _several(everything)
+    return FirstLook(losses, everything, labels, classes, likelihood, several)
 
 
 @contextmanager
@@ -210,3 +216,9 @@ def _labels(targets: NDArray[Any], *, binary: bool) -> NDArray[np.intp] | None:
         sums = targets.sum(axis=1)
         return targets.argmax(axis=1) if np.allclose(sums, 1.0, atol=1e-3) else None
     return None
+
+
+def _several(targets: NDArray[Any]) -> NDArray[np.bool_] | None:
+    if targets.ndim != 2 or targets.shape[1] < 2 or not np.isin(targets, (0, 1)).all():
+        return None
+    return targets.astype(bool)

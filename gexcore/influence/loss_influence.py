@@ -49,6 +49,8 @@ class LossInfluence(RankedInfluence):
         Output of the model behind the loss, for a ridge.
     likelihood : bool
         Whether exp(−loss) is the probability of the given class.
+    several : boolean array, shape (samples, labels), or None
+        Given labels, if a sample has several.
     """
 
     def __repr__(self) -> str:

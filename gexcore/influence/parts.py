@@ -55,10 +55,11 @@ def part_suspicion(
         limit = clip if len(members.rows) else math.inf
         mean, base = members.parts(data, chosen, partial(np.minimum, limit))
         return (1 - share) * mean + share * base
-    mean, base = members.parts(data, chosen, _probability)
+    mean, base = members.parts(data, chosen, probability)
     p = (1 - SHARE) * ((1 - share) * mean + share * base) + SHARE * base
     return np.asarray(-np.log(np.maximum(p, TINY)))
 
 
-def _probability(losses: NDArray[np.float64]) -> NDArray[np.float64]:
+def probability(losses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """exp(−loss)."""
     return np.exp(-losses)

@@ -30,10 +30,13 @@ class RankedInfluence(WeightedInfluence):
         Clip of losses in the score "clipped_loss".
     likelihood : bool
         Whether exp(−loss) is the probability of the given class.
+    several : boolean array, shape (samples, labels), or None
+        Given labels, if a sample has several.
     """
 
     clip: float = 3.0
     likelihood: bool = True
+    several: NDArray[np.bool_] | None = None
 
     @property
     def score(self) -> Score:
@@ -47,20 +50,24 @@ class RankedInfluence(WeightedInfluence):
 
         Parameters
         ----------
-        score : {"auto", "transition", "rival", "clipped_loss", "both_losses", "plain_loss"}
+        score : {"auto", "transition", "rival", "worst_label", "clipped_loss", "both_losses", \
+        "plain_loss"}
             - "transition" compares each label with the confusions of the data set: a label is more
               suspicious if many samples of its most probable class are labelled so. It is
               log (1 + odds) of a wrong label, in nats; with equal confusions it is −log p.
             - "rival" is log (1 + q ÷ p), in nats, for the probabilities p of the given class and q
               of the most probable other class.
+            - "worst_label" is for several labels of each sample: the largest log (1 + odds) of a
+              wrong label among them, in nats (`gexcore.influence.several.WorstLabel`).
             - "clipped_loss" is the mean over members of min(loss, clip), in units of the loss.
             - "both_losses" is this mean and the clipped loss of θ*, each divided by its median, and
               added.
             - "plain_loss" is the loss of θ*, the baseline.
 
             "auto" is "transition" where exp(−loss) is the probability of the given class,
-            "clipped_loss" for other losses ("both_losses" if members relearned data without
-            classes), and "plain_loss" without a member.
+            "worst_label" for several labels of zeros and ones, "clipped_loss" for other losses
+            ("both_losses" if members relearned data without classes), and "plain_loss" without a
+            member.
         clip : float, optional
             Clip of "clipped_loss", which is then the default, so that a few exploding losses do not
             decide a mean. It is max(3, 2.5 ln K) if not given, or three times the loss of a guess
@@ -74,11 +81,12 @@ class RankedInfluence(WeightedInfluence):
 
         Notes
         -----
-        "transition" and "rival" need class probabilities: one pass over the data for each kept
-        member and one for θ*, at the first call. Without logits, or with more than 2²⁷
-        probabilities, "transition" uses losses alone, and "rival" is −log p. With fewer than eight
-        members, or two that relearned, θ* takes the places of the missing ones. A few members
-        alone are worse than plain loss. A sample that no member saw has the score of θ* alone.
+        "transition", "rival" and "worst_label" need probabilities of classes or labels: one pass
+        over the data for each kept member and one for θ*, at the first call. Without logits, or
+        with more than 2²⁷ probabilities, "transition" uses losses alone, and "rival" is −log p.
+        With fewer than eight members, or two that relearned, θ* takes the places of the missing
+        ones. A few members alone are worse than plain loss. A sample that no member saw has the
+        score of θ* alone.
         """
         if clip is not None and score == "auto":
             score = "clipped_loss"
@@ -99,7 +107,9 @@ class RankedInfluence(WeightedInfluence):
         -------
         array
             −log of the probability of the label, in nats: 0.9 of the mean over kept members and
-            0.1 of θ*. For squared errors it is the mean of the clipped error of the output.
+            0.1 of θ*. For several labels of zeros and ones it is log (1 + odds) of a wrong label,
+            and the largest one is `suspicion`. For squared errors it is the mean of the clipped
+            error of the output.
 
         Raises
         ------
@@ -110,7 +120,8 @@ class RankedInfluence(WeightedInfluence):
 
         Notes
         -----
-        It costs a pass over these samples for each kept member and one for θ*.
+        It costs a pass over these samples for each kept member and one for θ*. For several labels
+        it costs nothing more than `suspicion`.
 
         Examples
         --------
@@ -128,6 +139,9 @@ class RankedInfluence(WeightedInfluence):
         (array([7]), array([1]))
         """
         chosen = checked_positions(positions, len(self))
+        found = self._views.parts
+        if found is not None:
+            return found[chosen]
         missing = max(0, self._views.enough - len(self.table)) / self._views.enough
         clip = self.clip if self.output == "root" else None
         return part_suspicion(self.members, self.data, chosen, share=missing, clip=clip)
@@ -230,4 +244,5 @@ class RankedInfluence(WeightedInfluence):
             self.clip,
             enough_of(self.run.plan),
             relearns(self.run.plan),
+            self.several,
         )

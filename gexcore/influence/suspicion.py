@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import compress
@@ -19,7 +19,7 @@ from gexcore.ensembles.plan import Plan
 from gexcore.errors import InvalidSettingError
 from gexcore.influence.transition import SHARE, TINY
 
-Score = Literal["transition", "rival", "clipped_loss", "both_losses", "plain_loss"]
+Score = Literal["transition", "rival", "worst_label", "clipped_loss", "both_losses", "plain_loss"]
 """Names of the scores of suspicion."""
 
 ENOUGH_RELEARNED = 2
@@ -69,7 +69,7 @@ class Suspicion(ABC):
             base = self._of_losses(self._base(part))
             return self._of_means(part, np.where(np.isnan(mean), base, mean))
 
-        return by_parts(len(self.table), self.table.samples, score)
+        return self._joined(score)
 
     def standard_error(self) -> NDArray[np.float64]:
         """The error of each score, shape (samples,), by leaving out one chain at a time."""
@@ -83,7 +83,7 @@ class Suspicion(ABC):
                 of=lambda means: self._of_means_without(part, means),
             )
 
-        return by_parts(len(self.table), self.table.samples, score)
+        return self._joined(score)
 
     def reliability(self) -> float:
         """Expected correlation with another run: `gexcore.deviations.halves.split_half`."""
@@ -97,19 +97,33 @@ class Suspicion(ABC):
         """Scores from means that each leave out one group of members, shape (groups, part)."""
         return self._of_means(part, means)
 
+    @property
+    def _share(self) -> float:
+        """The share of θ* in the means: it takes the places of missing members."""
+        return max(0, self.enough - len(self.table)) / self.enough
+
     def _base(self, part: slice) -> NDArray[np.float64]:
         return self.table.base_losses[part].astype(np.float64)
 
     def _rows(self, part: slice) -> Iterator[NDArray[np.float64]]:
         """The numbers of each member that the mean is taken of."""
-        share = max(0, self.enough - len(self.table)) / self.enough
+        share = self._share
         own = share * self._of_losses(self._base(part))
         for row in self.table.losses[:, part]:
             yield (1 - share) * self._of_losses(row.astype(np.float64)) + own
 
     def _blocks(self) -> RowBlocks:
-        parts = cached_parts(len(self.table), self.table.samples)
-        return ((part, self._rows(part)) for part in parts)
+        return ((part, self._rows(part)) for part in self._slices())
+
+    def _slices(self) -> Iterable[slice]:
+        """All samples, in parts that fit into the cache."""
+        return cached_parts(len(self.table), self.table.samples)
+
+    def _joined(self, score: Callable[[slice], NDArray[np.float64]]) -> NDArray[np.float64]:
+        found = np.empty(self.table.samples)
+        for part in self._slices():
+            found[part] = score(part)
+        return found
 
 
 @dataclass(frozen=True, eq=False)

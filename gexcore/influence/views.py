@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 
 from gexcore.backend.capabilities import supports
 from gexcore.backend.classes import softmax
-from gexcore.backend.protocols import Dataset, SupportsLogits
+from gexcore.backend.protocols import Dataset, SupportsLogits, SupportsPartLosses
 from gexcore.decisions.clean import Predictions
 from gexcore.decisions.relabel import relabel_argmax
 from gexcore.deviations.table import LossTable
+from gexcore.deviations.uncertainty import member_groups
 from gexcore.ensembles.members import Members
 from gexcore.errors import InvalidDataError, InvalidSettingError
+from gexcore.influence.parts import probability
 from gexcore.influence.rival import rival_offsets
+from gexcore.influence.several import WorstLabel, table_of_groups
 from gexcore.influence.suspicion import BothLosses, ClippedLoss, Odds, PlainLoss, Score, Suspicion
 from gexcore.influence.transition import (
     SHARE,
@@ -42,6 +45,7 @@ LARGEST = 2**27
 SAID = {
     "transition": "odds of a wrong label by the data's own confusions",
     "rival": "odds of the most probable other class",
+    "worst_label": "odds of the most suspicious of several labels",
     "clipped_loss": "mean clipped loss",
     "both_losses": "mean clipped loss and loss of the trained model, each by its median",
     "plain_loss": "loss of the trained model",
@@ -80,6 +84,8 @@ class Views:
         See `gexcore.influence.suspicion.Suspicion`.
     relearned : bool
         Whether the members relearned the data.
+    several : boolean array, shape (samples, labels), or None
+        Given labels, if a sample has several.
     """
 
     table: LossTable
@@ -91,6 +97,7 @@ class Views:
     clip: float
     enough: int
     relearned: bool = False
+    several: NDArray[np.bool_] | None = None
 
     @property
     def default(self) -> Score:
@@ -99,6 +106,8 @@ class Views:
             return "plain_loss"
         if self.labels is not None and self.likelihood:
             return "transition"
+        if self._known_parts:
+            return "worst_label"
         # without classes relearned members lose what the trained model knows
         return "both_losses" if self.relearned and self.labels is None else "clipped_loss"
 
@@ -121,12 +130,40 @@ class Views:
             return BothLosses(self.table, self.clip, enough=self.enough)
         if name == "plain_loss":
             return PlainLoss(self.table)
+        if name == "worst_label":
+            return self._worst_label
         if self.labels is None or not self.likelihood:
             raise InvalidSettingError(
                 f"score {name!r} needs a loss that is −log of the probability of one given class, "
                 "and this loss is not; take score='clipped_loss'"
             )
         return self._transition[0] if name == "transition" else self._rival
+
+    @property
+    def parts(self) -> NDArray[np.float64] | None:
+        """The score of each of several labels, shape (samples, labels); None for another score."""
+        return self._worst_label.parts() if self.default == "worst_label" else None
+
+    @property
+    def _known_parts(self) -> bool:
+        groups = len(np.unique(member_groups(self.members.chains)))
+        held = 0 if self.several is None else groups * self.several.size
+        return 0 < held <= LARGEST and supports(self.members.backend, SupportsPartLosses)
+
+    @cached_property
+    def _worst_label(self) -> WorstLabel:
+        if self.several is None or not self._known_parts:
+            raise InvalidSettingError(
+                "score 'worst_label' needs several labels of each sample, with "
+                "loss='binary_cross_entropy', and kept members; take score='clipped_loss'"
+            )
+        groups, trained = self.members.parts_by_group(self.data, probability)
+        related = len(np.unique(self.members.chains)) == 1
+        return WorstLabel(
+            table=table_of_groups(groups, trained, related=related),
+            labels=self.several,
+            share=max(0, self.enough - len(self.table)) / self.enough,
+        )
 
     @property
     def threshold_clip(self) -> float | None:
