@@ -18,7 +18,7 @@ from gexcore.backend.files import PART, Content, part_beside
 from gexcore.decisions.threshold import Suspects
 from gexcore.errors import InvalidSettingError, OutputExistsError
 from gexcore.outputs.tables import write_csv
-from gexcore.report.finished import RUN, SCORES, begun_command
+from gexcore.report.finished import RUN, SCORES, begun_command, sealed
 from gexcore.store.lock import LOCK, locked
 from gexcore.store.lock import NAME as WRITER
 
@@ -115,7 +115,8 @@ def only_writer(out: Path) -> Iterator[None]:
 def write_files(out: Path, files: Mapping[str, Content | Mapping[str, Any]]) -> None:
     """Put files into the folder, after all of them are written. The last one completes it.
 
-    A mapping is a record for JSON. It gets the digests of the other files under ``files``.
+    A mapping is a record for JSON. It gets the digests of the other files under ``files``, and that
+    of itself under ``digest``.
     """
     out.mkdir(parents=True, exist_ok=True)
     parts: dict[str, Path] = {}
@@ -149,7 +150,9 @@ def result_files(
 
 
 def _json(record: Mapping[str, Any]) -> bytes:
-    text = json.dumps(plain(record), indent=2, allow_nan=False, ensure_ascii=False)
+    # as it will be read: keys are texts then
+    known = json.loads(json.dumps(plain(record), allow_nan=False))
+    text = json.dumps(sealed(known), indent=2, allow_nan=False, ensure_ascii=False)
     return f"{text}\n".encode()
 
 

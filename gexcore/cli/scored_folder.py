@@ -123,6 +123,7 @@ class Scored:
             stored = read_npz(path, ("index", "logits", "probabilities", "suggested"))
             index = stored["index"]
             found = Predictions(stored["logits"], stored["probabilities"], stored.get("suggested"))
+            _check(index, found, self.classes)
         except UNREADABLE as error:
             msg = (
                 f"{path} cannot be read ({type(error).__name__}), and new labels are made from "
@@ -137,6 +138,21 @@ class Scored:
             )
             raise InvalidDataError(msg)
         return found.at(at)
+
+
+def _check(index: NDArray[Any], found: Predictions, classes: int) -> None:
+    """Refuse arrays that do not fit together."""
+    shape = (len(index), classes)
+    if index.ndim != 1 or index.dtype.kind not in "iu" or (np.diff(index) <= 0).any():
+        raise ValueError("index does not count up")
+    for part in (found.logits, found.probabilities):
+        if part.shape != shape or part.dtype.kind != "f":
+            raise ValueError(f"predictions of the shape {part.shape} are not {shape}")
+    new = found.suggested
+    if new is not None and (
+        new.shape != shape[:1] or new.dtype.kind not in "iu" or ((new < 0) | (new >= classes)).any()
+    ):
+        raise ValueError("a suggested label is no class")
 
 
 def add_scored(parser: argparse.ArgumentParser) -> None:

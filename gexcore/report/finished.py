@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 from gexcore.backend.digests import file_digest
 from gexcore.errors import InvalidDataError
 
-SCORES, RUN = "scores.csv", "run.json"
+SCORES, RUN, DIGEST = "scores.csv", "run.json", "digest"
 FINISHED = "give the folder of a finished `gexcore score`"
 NUMBERS = ("suspicion", "standard_error", "self_influence")
 CLASSES = ("label", "suggested_label")
@@ -84,6 +86,7 @@ class Record(Begun, kw_only=True):
     method: str
     backend: str
     samples: Count
+    digest: Digest
     data: list[str] = msgspec.field(default_factory=list)
     classes: Annotated[int, msgspec.Meta(ge=0, le=MOST_CLASSES)] | None = None
     class_names: list[bool | int | float | str] | None = None
@@ -122,8 +125,11 @@ def read_finished(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]
     try:
         run: dict[str, Any] = msgspec.json.decode((folder / RUN).read_bytes())
         record = msgspec.convert(run, Record)
+        is_whole = sealed(run)[DIGEST] == record.digest
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _unreadable(folder, f"{RUN}: {error}") from error
+    if not is_whole:
+        raise _changed(folder / RUN)
     check_content(folder, SCORES, run)
     try:
         columns = read_scores(folder / SCORES, record.classes, record.class_names)
@@ -135,6 +141,17 @@ def read_finished(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]
     return run, columns
 
 
+def sealed(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record for `run.json`, with the digest of all its other fields as its last one."""
+    fields = {name: value for name, value in record.items() if name != DIGEST}
+    return {**fields, DIGEST: _digest(fields)}
+
+
+def _digest(fields: Mapping[str, Any]) -> str:
+    """SHA-256 of the values, however a file spells and orders them."""
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
 def check_content(folder: Path, name: str, run: Mapping[str, Any]) -> None:
     """Refuse a file that is not what the run wrote.
 
@@ -143,10 +160,14 @@ def check_content(folder: Path, name: str, run: Mapping[str, Any]) -> None:
     InvalidDataError
     """
     if file_digest(folder / name) != run.get("files", {}).get(name):
-        raise InvalidDataError(
-            f"{folder / name} cannot be read (it is not what the run wrote); put the file back, or "
-            "score the data anew"
-        )
+        raise _changed(folder / name)
+
+
+def _changed(path: Path) -> InvalidDataError:
+    return InvalidDataError(
+        f"{path} cannot be read (it is not what the run wrote); put the file back, or score the "
+        "data anew"
+    )
 
 
 def read_scores(

@@ -15,6 +15,7 @@ import pytest
 import gexcore as gx
 from gexcore.backend.digests import file_digest
 from gexcore.cli.scored_folder import stored_predictions
+from gexcore.report.finished import sealed
 from gexcore_numpy import MLP
 
 FLIPPED = [0, 7, *range(25, 300, 25)]
@@ -201,15 +202,18 @@ def test_what_exists_is_never_overwritten(refused):
 def rewrite(name: str, change: Any) -> None:
     path = Path("audit", name)
     path.write_text(change(path.read_text()))
-    if name != "run.json":
-        seal(name)
+    seal(name)
 
 
 def seal(name: str) -> None:
     """As if the run had written it."""
-    run = json.loads(Path("audit/run.json").read_text())
-    run["files"][name] = file_digest(Path("audit", name))
-    Path("audit/run.json").write_text(json.dumps(run))
+    try:
+        run = json.loads(Path("audit/run.json").read_text())
+    except json.JSONDecodeError:
+        return
+    if name != "run.json":
+        run["files"][name] = file_digest(Path("audit", name))
+    Path("audit/run.json").write_text(json.dumps(sealed(run)))
 
 
 @pytest.mark.parametrize(
@@ -290,12 +294,39 @@ def test_predictions_that_are_damaged_or_of_the_suspects_only(refused, run):
     assert run(*relabel).code == 0
     for content in (b"", path.read_bytes()[:100]):
         path.write_bytes(content)
-        for sealed in (False, True):
-            if sealed:
+        for as_written in (False, True):
+            if as_written:
                 seal(path.name)
             assert "audit/predictions.npz cannot be read (" in refused(
                 *relabel[:3], "--out", "other.npz"
             )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays: {"index": arrays["index"][:1]},
+        lambda arrays: {"index": arrays["index"][::-1]},
+        lambda arrays: {"index": arrays["index"].astype(float)},
+        lambda arrays: {"logits": arrays["logits"][:-1]},
+        lambda arrays: {"logits": arrays["logits"][:, :-1]},
+        lambda arrays: {"logits": arrays["logits"].astype("U8")},
+        lambda arrays: {"probabilities": arrays["probabilities"][None]},
+        lambda arrays: {"probabilities": arrays["probabilities"].astype(complex)},
+        lambda arrays: {"suggested": arrays["suggested"][:-1]},
+        lambda arrays: {"suggested": arrays["suggested"] + 70_000},
+        lambda arrays: {"suggested": -1 - arrays["suggested"]},
+        lambda arrays: {"suggested": arrays["suggested"] / 2},
+    ],
+)
+def test_predictions_that_do_not_fit_together(refused, change):
+    path = Path("audit/predictions.npz")
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    np.savez(path, **{**arrays, **change(arrays)})
+    seal(path.name)
+    told = refused("clean", "audit", "--relabel", "--out", "clean.npz")
+    assert "audit/predictions.npz cannot be read (" in told
 
 
 def test_predictions_of_an_older_run_have_no_suggested_labels(cleanable, run, three):

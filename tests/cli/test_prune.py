@@ -11,6 +11,7 @@ import pytest
 
 from gexcore.backend.digests import file_digest
 from gexcore.decisions.prune import prune
+from gexcore.report.finished import sealed
 
 PRUNE = ("prune", "audit", "--out", "small.npz")
 
@@ -103,7 +104,7 @@ def test_scores_that_are_missing(cleanable, run):
     path.write_text("\n".join(map(",".join, rows)) + "\n")
     record = json.loads(Path("audit/run.json").read_text())
     record["files"]["scores.csv"] = file_digest(path)  # as if the run had written it
-    Path("audit/run.json").write_text(json.dumps(record))
+    Path("audit/run.json").write_text(json.dumps(sealed(record)))
     told = run(*PRUNE, "--keep", "0.5").err
     assert "1 samples of audit have no self_influence, and pruning ranks by it" in told
     assert run(*PRUNE, "--keep", "0.5", "--by", "suspicion").code == 0

@@ -17,7 +17,7 @@ from gexcore.decisions.cuts import Threshold
 from gexcore.decisions.threshold import Suspects
 from gexcore.errors import InvalidDataError
 from gexcore.report.audit import read_audit
-from gexcore.report.finished import read_finished
+from gexcore.report.finished import read_finished, sealed
 from gexcore.report.payload import payload
 from gexcore.report.runcard import facts, notes
 
@@ -80,7 +80,7 @@ def test_no_value_in_the_record_ends_in_a_traceback(tmp_path: Path) -> None:
             for key in path[:-1]:
                 inside = inside[key]
             inside[path[-1]] = value
-            (folder / "run.json").write_text(json.dumps(changed))
+            (folder / "run.json").write_text(json.dumps(sealed(changed)))
             try:
                 audit = read_audit(folder)
                 json.dumps(payload(audit, audit.ranking(), [], None), allow_nan=False)
@@ -93,6 +93,27 @@ def test_no_value_in_the_record_ends_in_a_traceback(tmp_path: Path) -> None:
         (folder / "run.json").write_bytes(content.encode("latin-1"))
         with pytest.raises(InvalidDataError, match="cannot be read as scores"):
             read_finished(folder)
+
+
+def test_no_change_of_the_record_is_accepted(tmp_path: Path) -> None:
+    """A value that its type allows is still not what the run wrote."""
+    folder = folder_of(tmp_path / "audit")
+    path = folder / "run.json"
+    record = json.loads(path.read_text())
+    for place in [*places(record)][1:]:
+        for value in (None, 0.25, "text", "valley", [], {}):
+            changed = copy.deepcopy(record)
+            inside: Any = changed
+            for key in place[:-1]:
+                inside = inside[key]
+            if inside[place[-1]] == value:
+                continue
+            inside[place[-1]] = value
+            path.write_text(json.dumps(changed))
+            with pytest.raises(InvalidDataError, match=r"it is not what the run wrote|cannot be"):
+                read_audit(folder)
+    path.write_text(json.dumps(record, indent=7, sort_keys=True))
+    assert len(read_audit(folder)) == 6
 
 
 def test_a_changed_file_is_refused(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from gexcore.backend.digests import file_digest
 from gexcore.cli import main, output
 from gexcore.errors import InvalidDataError
 from gexcore.report.audit import Audit, read_audit
+from gexcore.report.finished import sealed
 from gexcore_numpy import MLP
 
 DataOf = Callable[[Path], dict[str, Any]]
@@ -240,6 +241,6 @@ def test_a_folder_that_is_not_as_it_was_left(
     if edited:  # as if the run had written it
         run = json.loads((folder / "run.json").read_text())
         run["files"][name] = file_digest(path)
-        (folder / "run.json").write_text(json.dumps(run))
+        (folder / "run.json").write_text(json.dumps(sealed(run)))
         with pytest.raises(InvalidDataError, match=told):
             read_audit(folder)
