@@ -23,9 +23,9 @@ from bench.studies.tables import groups, markdown
 from gexcore.decisions.metrics import average_precision
 
 SAMPLES, TOKENS, WORDS, CLASSES, EPOCHS = 1000, 32, 500, 4, 12
-SHORT = 'GEX(ensemble=Relearning(optimizer="adamw", lr=2e-3, chains=1, epochs=3))'
 METHODS = {
     "GEX()": lambda seed: gx.GEX(seed=seed),
+    "GEX(pretraining_epochs=12)": lambda seed: gx.GEX(pretraining_epochs=EPOCHS, seed=seed),
     "GEX(ensemble=None)": lambda seed: gx.GEX(ensemble=None, seed=seed),
     "GEX(ensemble=None, budget=40)": lambda seed: gx.GEX(ensemble=None, budget=40.0, seed=seed),
     "GEX(ensemble=None, budget=25)": lambda seed: gx.GEX(ensemble=None, budget=25.0, seed=seed),
@@ -34,9 +34,6 @@ METHODS = {
     ),
     "GEX(ensemble=Relearning(pretraining_epochs=12))": lambda seed: gx.GEX(
         ensemble=gx.Relearning(pretraining_epochs=EPOCHS, seed=seed)
-    ),
-    SHORT: lambda seed: gx.GEX(
-        ensemble=gx.Relearning(optimizer="adamw", lr=2e-3, chains=1, epochs=3, seed=seed)
     ),
 }
 

@@ -20,7 +20,7 @@ from gexcore.ensembles.overheads import MEMBERS, STEPS, overheads
 from gexcore.ensembles.plan import Plan
 from gexcore.ensembles.relearning import Relearning
 from gexcore.ensembles.relearning_plans import further_search
-from gexcore.estimators.choice import planned_passes
+from gexcore.estimators.choice import geometric_instead, planned_passes
 from gexcore.estimators.gex import GEX
 from gexcore.evaluation.losses import checked
 from gexcore.evaluation.opening import opened
@@ -89,7 +89,8 @@ def run(args: argparse.Namespace) -> None:
     passes = planned_passes(ensemble, given)
     both = passes
     if isinstance(ensemble, Relearning):  # may have to be replaced
-        both = sum_passes([passes, planned_passes(replace(method, ensemble=None), given)])
+        geometric = geometric_instead(replace(method, ensemble=None), given)
+        both = sum_passes([passes, planned_passes(geometric, given)])
     if args.json:
         print_json(
             {
@@ -116,10 +117,13 @@ def run(args: argparse.Namespace) -> None:
     print(ratios(*extra))
     print(f"a run of GEX on these {len(data)} samples: {described(ensemble, plan)} ({why});")
     print(f"at most {told(passes, costs, len(data))}")
-    if both != passes:
-        print(
+    if isinstance(ensemble, Relearning):
+        search = (
             "each further search for a start costs as much as "
-            f"{further_search(plan).epochs(len(data)):.0f} passes more; if the geometric ensemble "
+            f"{further_search(plan).epochs(len(data)):.0f} passes more; "
+        )
+        print(
+            f"{search if ensemble.lr == 'auto' else ''}if the geometric ensemble "
             f"has to replace the relearned members, all is at most {told(both, costs, len(data))}"
         )
 

@@ -8,8 +8,8 @@ from typing import Any
 from gexcore.backend.capabilities import lacking
 from gexcore.ensembles.budget import planned_passes as passes_of_geometric
 from gexcore.ensembles.ensemble import Geometric
+from gexcore.ensembles.heavy import INSTEAD, is_heavy, short
 from gexcore.ensembles.relearning import Relearning
-from gexcore.ensembles.relearning_plans import planned_passes as passes_of_relearning
 from gexcore.errors import InvalidSettingError
 from gexcore.evaluation.opening import Opened
 from gexcore.evaluation.passes import Passes
@@ -30,6 +30,9 @@ SHARED = ("batch_size", "budget", "chance_loss", "pretraining_epochs", "seed")
 
 RELEARNS = "labels of classes, and a backend that can relearn"
 """Why a run relearns."""
+
+SHORTENS = "steps of this model take long, so the run is short"
+"""Why a run relearns in the short way, or has a budget of its own."""
 
 REFERENCE = "a reference was given"
 """Why a run relearns, whatever the loss is."""
@@ -54,6 +57,9 @@ def chosen_ensemble(
     why = _why_geometric(method, given)
     if why is not None:
         return method, why
+    heavy = is_heavy(given, method.batch_size)
+    if heavy:
+        relearning = short(relearning)
     if method.budget != "auto":
         try:
             relearning.plan(given)
@@ -63,14 +69,31 @@ def chosen_ensemble(
             except InvalidSettingError:
                 raise error from None  # relearning has the smaller least cost
             return method, "the budget does not pay for relearning"
-    return relearning, RELEARNS
+    return relearning, f"{RELEARNS}; {SHORTENS}" if heavy else RELEARNS
+
+
+def geometric_instead(method: Geometric, given: Opened) -> Geometric:
+    """The geometric ensemble that replaces relearned members. A heavy model has a budget.
+
+    It is the least of `INSTEAD` that pays for a plan. The smallest data have none.
+    """
+    if limited(method) or not is_heavy(given, method.batch_size):
+        return method
+    for budget in INSTEAD:
+        limit = replace(method, budget=budget)
+        try:
+            limit.plan(given)
+        except InvalidSettingError:
+            continue
+        return limit
+    return method
 
 
 def planned_passes(method: Geometric | Relearning, given: Opened) -> Passes:
     """The most passes that an ensemble is expected to cost."""
     plan, n = method.plan(given), len(given.data)
     if isinstance(method, Relearning):
-        return passes_of_relearning(plan, n, searched=method.lr == "auto")
+        return method.planned(plan, n)
     refreshed = Refresher(given.backend, given.data, seed=plan.seed).samples
     return passes_of_geometric(plan, n, refreshed=refreshed)
 

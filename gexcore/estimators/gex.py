@@ -21,7 +21,12 @@ from gexcore.ensembles.ensemble import Geometric
 from gexcore.ensembles.plan import Cosine, Plan
 from gexcore.ensembles.relearning import Relearning
 from gexcore.errors import InvalidSettingError
-from gexcore.estimators.choice import check_reference, chosen_ensemble, forgot_too_much
+from gexcore.estimators.choice import (
+    check_reference,
+    chosen_ensemble,
+    forgot_too_much,
+    geometric_instead,
+)
 from gexcore.estimators.ensemble_method import EnsembleMethod
 from gexcore.estimators.gexridge import GEXRidge
 from gexcore.evaluation.opening import Opened
@@ -78,8 +83,9 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
     they stay. It takes the geometric ensemble for other losses, for a backend that you made, and
     for a budget below the least of relearning. Any setting of the geometric ensemble chooses it,
     but not `batch_size`, `budget`, `chance_loss`, `optimizer`, `pretraining_epochs` and `seed`.
-    `optimizer` is that of geometric members: relearned members step by SGD. `run.json` says
-    which ensemble was taken, and why.
+    `optimizer` is that of geometric members: relearned members step by SGD. A heavy model has a
+    short run by AdamW (`gexcore.ensembles.heavy`). `run.json` says which ensemble was taken, and
+    why.
 
     Examples
     --------
@@ -202,6 +208,7 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
             return found
         again = None if store is None else os.path.join(store, "geometric")
         instead = {**_geometric(failed), "instead_of": "relearning"}
+        geometric = geometric_instead(geometric, given)
         return self._fitted(geometric, instead, given, again, executor, before=found.run)
 
     def _fitted(

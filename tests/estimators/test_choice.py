@@ -16,6 +16,8 @@ import gexcore as gx
 from gexcore.backend.batches import training_order
 from gexcore.decisions.metrics import average_precision
 from gexcore.errors import InvalidSettingError
+from gexcore.estimators.choice import geometric_instead, planned_passes
+from gexcore.evaluation.opening import Opened, opened
 from gexcore.store import chains as chains_module
 from gexcore_numpy import MLP, NumpyBackend
 
@@ -211,3 +213,36 @@ def test_a_backend_of_your_own_and_other_losses_have_the_geometric_ensemble() ->
 def test_another_word_is_refused() -> None:
     with pytest.raises(InvalidSettingError, match="'auto'"):
         gx.GEX(ensemble="best")  # type: ignore[arg-type]
+
+
+def wide(samples: int, width: int) -> Opened:
+    """A net with so many parameters."""
+    x, y = np.zeros((samples, 64), np.float32), np.arange(samples) % 4
+    return opened(MLP.init((64, width, 4), seed=0, dtype=np.float32), (x, y), progress=False)
+
+
+def test_a_heavy_model_has_a_short_run_that_is_known_before() -> None:
+    given = wide(1280, 4000)
+    usual, _ = gx.GEX().first_ensemble(given)  # its batches have 20 samples
+    assert usual == gx.Relearning()
+    short, why = gx.GEX(batch_size=128, seed=3).first_ensemble(given)
+    assert isinstance(short, gx.Relearning)
+    assert why.endswith("steps of this model take long, so the run is short")
+    assert short.seed == 3
+    # less than 35 % of twelve epochs of steps
+    assert planned_passes(short, given).epochs(len(given.data)) == 11 < 0.35 * 12 * 3
+    # a limit that is given pays for its own number of epochs
+    limited, _ = gx.GEX(batch_size=128, pretraining_epochs=12).first_ensemble(given)
+    assert planned_passes(limited, given).epochs(len(given.data)) <= 0.25 * 12 * 3
+
+
+@pytest.mark.parametrize(("samples", "most"), [(640, 50.0), (300, 70.0)])
+def test_what_replaces_a_short_run_has_a_budget_of_its_own(samples: int, most: float) -> None:
+    given = wide(samples, 60_000)
+    instead = geometric_instead(gx.Geometric(), given)
+    assert planned_passes(instead, given).epochs(samples) <= most
+    assert planned_passes(gx.Geometric(), given).epochs(samples) > most
+    limited = gx.Geometric(budget=60.0)
+    assert geometric_instead(limited, given) == limited
+    light = wide(samples, 100)
+    assert geometric_instead(gx.Geometric(), light) == gx.Geometric()
