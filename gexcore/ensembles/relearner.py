@@ -63,14 +63,11 @@ class Search:
         Mean clipped loss of a model that knows nothing.
     trials : int
         The most chunks.
-    leaves : float
-        Skill from which on a chunk has left chance.
     """
 
     lr: float
     chance: float
     trials: int = TRIALS
-    leaves: float = LEFT
 
     def start(self) -> tuple[Heat, Chunk | None]:
         """No chunk so far, and the first one."""
@@ -85,7 +82,7 @@ class Search:
         if reading.diverged or not reading.loss <= limit:
             found = Heat(memory.lr * SETBACK, trials, limit, diverged=True)
             return found, Decision("diverged", "back", self._next(found))
-        left = reading.skill > self.leaves
+        left = reading.skill > LEFT
         lr = memory.lr if left or memory.diverged else 2 * memory.lr
         found = Heat(lr, trials, limit, memory.diverged, left, left and trials == 1)
         return found, Decision("part" if left else "cold", "continue", self._next(found))

@@ -163,7 +163,7 @@ class Relearning:
     @property
     def longest(self) -> int:
         """Most members that a chain can have."""
-        return MOST_EPOCHS if isinstance(self.epochs, str) else self.epochs
+        return self.epochs if isinstance(self.epochs, int) else MOST_EPOCHS
 
     def geometric(self) -> Geometric:
         """The geometric ensemble of the same size and cost, for a backend that cannot relearn."""
@@ -215,20 +215,29 @@ class Relearning:
         opened = opened.stepping_with(self.optimizer_for(len(opened.data)))
         plan = self.plan(opened)
         start = Shrunk(self._scale(opened), reference_of(opened.backend, self.reference))
-        epochs = plan.snapshots // plan.parts
-        first = SEARCH_FROM.get(str(self.optimizer), SEARCH_FROM["sgd"])
-        lr = first if isinstance(self.lr, str) else self.lr
-        controller = Relearner(lr, float("inf"), plan.parts, epochs, searched=self._searches)
-        settings = {"start": [start.scale, start.digest, *self._how_found()]}
+        epochs, name = plan.snapshots // plan.parts, self.optimizer
+        first = SEARCH_FROM[name if isinstance(name, str) else "sgd"]
+        controller = Relearner(
+            first if isinstance(self.lr, str) else self.lr,
+            float("inf"),
+            plan.parts,
+            epochs,
+            searched=self.lr == "auto",
+        )
+        chosen_scale = self.scale == "auto" and self.lr == "auto"
+        limited = self.budget != "auto" or self.pretraining_epochs is not None
+        most = most_of_searches(plan) if limited else float("inf")
+        settings = {"start": [start.scale, start.digest, chosen_scale, self.lr == "auto"]}
 
         def prepare(measure: Skill | None, storage: Storage) -> Prepared:
-            if measure is None:
-                found = Found(start.scale, controller.lr, float("inf"))
+            if measure is None or self.lr != "auto":
+                limit = float("inf") if measure is None else RISE * measure.chance
+                found = Found(start.scale, controller.lr, limit)
             else:
                 search = Search(first, measure.chance)
-                trials = Trials(opened.backend, opened.train, measure, plan, search)
-                found = self._found(trials, start, storage)
-            fewer = epochs_after(plan, found.steps) if self._limited else epochs
+                trials = Trials(opened.backend, opened.train, measure, plan, search, most)
+                found = storage.found(lambda: trials.run(start, fixed=not chosen_scale))
+            fewer = epochs_after(plan, found.steps) if limited else epochs
             return Prepared(
                 replace(controller, lr=found.lr, limit=found.limit, epochs=fewer),
                 replace(start, scale=found.scale),
@@ -250,38 +259,14 @@ class Relearning:
             controller,
             keep=keep,
             chance_loss=self.chance_loss,
-            steers=self._searches,
+            steers=self.lr == "auto",
             store=store,
             executor=executor,
             title=title,
             settings=settings,
-            planned=self.planned(plan, len(opened.data)),
+            planned=planned_passes(plan, len(opened.data), searched=self.lr == "auto"),
             prepare=prepare,
         )
-
-    def planned(self, plan: Plan, n: int) -> Passes:
-        """The most passes of a run over so many samples, with one search if there is one."""
-        return planned_passes(plan, n, searched=self.lr == "auto")
-
-    @property
-    def _searches(self) -> bool:
-        return self.lr == "auto"
-
-    @property
-    def _limited(self) -> bool:
-        return self.budget != "auto" or self.pretraining_epochs is not None
-
-    def _how_found(self) -> list[Any]:
-        """What the start state depends on, for the identity of a stored run."""
-        return [self.scale == "auto" and self._searches, self._searches]
-
-    def _found(self, trials: Trials, start: Shrunk, storage: Storage) -> Found:
-        """The start state and the learning rate of the chains."""
-        if not isinstance(self.lr, str):
-            return Found(start.scale, self.lr, RISE * trials.skill.chance)
-        if self._limited:
-            trials = replace(trials, most=most_of_searches(trials.plan))
-        return storage.found(lambda: trials.run(start, fixed=self.scale != "auto"))
 
     def _scale(self, opened: Opened) -> float:
         if not isinstance(self.scale, str):

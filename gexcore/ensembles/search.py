@@ -79,7 +79,7 @@ class Trials:
         best: Found | None = None
         scale, steps, halvings, raised = start.scale, 0, 0, False
         while True:
-            heat = self._heated(replace(start, scale=scale), search_steps(self.plan))
+            heat = self._heated(replace(start, scale=scale))
             steps += heat.trials * search_steps(self.plan)
             found = Found(scale, SLOWER * heat.lr, heat.limit, steps, heat.left, raised, heat.knew)
             if fixed or steps + longest_search(self.plan) > self.most:
@@ -96,16 +96,12 @@ class Trials:
             else:
                 return found
 
-    def epoch(self, start: Shrunk) -> Heat:
-        """One epoch from a start state, without a search around it."""
-        return self._heated(start, self.plan.epoch_steps or search_steps(self.plan))
-
-    def _heated(self, start: Shrunk, steps: int) -> Heat:
+    def _heated(self, start: Shrunk) -> Heat:
         begin = begin_of(self.backend, start)
         stepper = Stepper(self.backend, self.train, self.plan, STREAM, begin=begin)
         heat, chunk = self.controller.start()
         while chunk is not None:
-            trail = stepper.advance(chunk.schedule, steps)
+            trail = stepper.advance(chunk.schedule, search_steps(self.plan))
             reading = read(self.skill, Probe(*trail.later_half(), None))
             heat, decision = self.controller.update(heat, reading)
             chunk = decision.chunk

@@ -10,6 +10,7 @@ from gexcore.ensembles.budget import planned_passes as passes_of_geometric
 from gexcore.ensembles.ensemble import Geometric
 from gexcore.ensembles.heavy import INSTEAD, is_heavy, short
 from gexcore.ensembles.relearning import Relearning
+from gexcore.ensembles.relearning_plans import planned_passes as passes_of_relearning
 from gexcore.errors import InvalidSettingError
 from gexcore.evaluation.opening import Opened
 from gexcore.evaluation.passes import Passes
@@ -93,7 +94,7 @@ def planned_passes(method: Geometric | Relearning, given: Opened) -> Passes:
     """The most passes that an ensemble is expected to cost."""
     plan, n = method.plan(given), len(given.data)
     if isinstance(method, Relearning):
-        return method.planned(plan, n)
+        return passes_of_relearning(plan, n, searched=method.lr == "auto")
     refreshed = Refresher(given.backend, given.data, seed=plan.seed).samples
     return passes_of_geometric(plan, n, refreshed=refreshed)
 

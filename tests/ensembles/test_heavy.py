@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-import gexcore as gx
-from gexcore.backend.batches import training_order
 from gexcore.backend.data import ArrayDataset
 from gexcore.ensembles.heavy import (
-    EARLY,
-    NEARER,
-    ShortRelearning,
+    EPOCHS,
+    SCALE,
+    SCALE_OF_LIMITED,
     is_heavy,
     multiplications,
     places_of,
     short,
 )
-from gexcore.ensembles.relearning import SCALE, Relearning
-from gexcore.errors import StoreMismatchError
+from gexcore.ensembles.relearning import Relearning
 from gexcore.evaluation.opening import Opened, opened
 from gexcore_numpy import MLP, NumpyBackend
 
@@ -76,55 +71,8 @@ def test_columns_are_found_in_tuples_and_mappings() -> None:
     assert multiplications(Opened(backend, Named(), Named())) == 16 * 4 * 10
 
 
-@lru_cache(maxsize=2)
-def fitted(kind: str) -> tuple[MLP, Any, Any]:
-    """A net that has memorised clusters, which it relearns fast, or labels by chance."""
-    rng = np.random.default_rng(0)
-    y = rng.integers(0, 3, 960)
-    x = rng.normal(size=(960, 8)).astype(np.float32)
-    if kind == "clusters":
-        x[:, :3] += 4.0 * np.eye(3, dtype=np.float32)[y]
-    backend = NumpyBackend(MLP.init((8, 64, 3), seed=0, dtype=np.float32))
-    state = backend.copy(backend.initial_state())
-    batches = training_order(len(x), 16, seed=0, chain=0)
-    for _ in range(60 * (len(x) // 16)):
-        indices, noise = next(batches)
-        state, _ = backend.sgd_step_(state, (x[indices], y[indices]), lr=0.05, seed=noise)
-    return backend.to_model(state), x, y
-
-
-def run_of(kind: str, **settings: Any) -> Any:
-    model, x, y = fitted(kind)
-    ensemble = ShortRelearning(**settings)
-    return gx.GEX(ensemble=ensemble).fit(model, (x, y), progress=False).run
-
-
-@pytest.mark.parametrize(("kind", "scale"), [("clusters", SCALE), ("chance", NEARER)])
-def test_a_trial_epoch_tells_where_to_start(kind: str, scale: float) -> None:
-    run = run_of(kind)
-    assert run.chosen["scale"] == scale
-    assert run.passes.epochs(960) == run.planned.epochs(960) == 11
-    skills = [snapshot.skill for snapshot in run.snapshots if snapshot.status == "member"]
-    assert len(skills) == 2
-    assert skills[0] > EARLY
-
-
-def test_a_limit_pays_for_its_own_epochs_from_half_of_the_model() -> None:
-    limited = short(Relearning(budget=20.0, seed=3))
-    assert type(limited) is Relearning
-    assert (limited.scale, limited.optimizer, limited.seed) == (NEARER, "adamw", 3)
-
-
-def test_a_run_goes_on_after_the_trial_with_the_same_bits(tmp_path: Path) -> None:
-    pytest.importorskip("zarr")
-    model, x, y = fitted("clusters")
-    method = gx.GEX(ensemble=ShortRelearning())
-    whole = method.fit(model, (x, y), progress=False)
-    first = method.fit(model, (x, y), store=tmp_path / "run", progress=False)
-    again = method.fit(model, (x, y), store=tmp_path / "run", progress=False)
-    for found in (first, again):
-        np.testing.assert_array_equal(found.table.losses, whole.table.losses)
-    assert again.run.passes.step == whole.run.passes.step
-    other = gx.GEX(ensemble=Relearning(optimizer="adamw", lr=2e-3, chains=1, epochs=2, scale=SCALE))
-    with pytest.raises(StoreMismatchError):
-        other.fit(model, (x, y), store=tmp_path / "run", progress=False)
+def test_the_short_run_starts_nearer_to_the_model_and_a_limit_pays_for_its_own_epochs() -> None:
+    usual = short(Relearning(seed=3))
+    assert (usual.scale, usual.epochs, usual.optimizer, usual.seed) == (SCALE, EPOCHS, "adamw", 3)
+    limited = short(Relearning(budget=20.0))
+    assert (limited.scale, limited.epochs) == (SCALE_OF_LIMITED, "auto")
