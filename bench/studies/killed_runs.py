@@ -238,7 +238,7 @@ def ended(folder: Path, out: Path, command: Command, *, at: int = -2) -> tuple[i
 
 def left_over(out: Path) -> list[str]:
     """Files in the folder of scores that no whole run has."""
-    ends = (".part", ".partial", ".lock")
+    ends = (".part", ".partial", ".lock", "writer")
     return [path.name for path in (out / "audit").rglob("*") if path.name.endswith(ends)]
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gexcore.backend.digests import file_digest
 from gexcore.backend.files import PART, Content, part_beside
 from gexcore.decisions.threshold import Suspects
-from gexcore.errors import InvalidSettingError, OutputExistsError
+from gexcore.errors import InUseError, InvalidSettingError, OutputExistsError
 from gexcore.outputs.tables import write_csv
 from gexcore.report.finished import RUN, SCORES, begun_command, sealed
 from gexcore.store.lock import LOCK, locked
@@ -110,6 +110,13 @@ def only_writer(out: Path) -> Iterator[None]:
         for folder in new:
             with suppress(OSError):  # it has something in it
                 folder.rmdir()
+
+
+def tidy(out: Path) -> None:
+    """Take away what a run left that was killed after its last file, unless another one writes."""
+    if any(_is_passing(path.name) for path in out.iterdir()):
+        with suppress(InUseError, OSError), only_writer(out):
+            pass  # leaving it takes them away
 
 
 def write_files(out: Path, files: Mapping[str, Content | Mapping[str, Any]]) -> None:

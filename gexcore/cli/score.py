@@ -231,6 +231,7 @@ def _is_scored_unbuilt(args: argparse.Namespace, known: dict[str, Any]) -> bool:
 
 
 def _tell_scored(args: argparse.Namespace) -> None:
+    output.tidy(args.out)
     if args.json:
         print_json({"out": str(args.out), "already_scored": True})
         return

@@ -18,6 +18,7 @@ import pytest
 import gexcore as gx
 from gexcore.cli.catalogue import METHODS, by_name
 from gexcore.cli.model import load_model
+from gexcore.store.lock import locked
 
 FEW = ("--chains", "2", "--snapshots", "4", "--lr", "0.1")
 SCORE = ("score", "model.py:build", "data.npz", "--out", "audit", *FEW)
@@ -198,6 +199,18 @@ def test_a_run_cut_short_while_writing_is_done_again(scored, run):
     assert run(*SCORE).code == 0
     assert (scored / "scores.csv").read_bytes() == whole
     assert sorted(path.name for path in scored.iterdir()) == WRITTEN
+
+
+def test_what_a_run_left_that_was_killed_after_its_last_file_is_taken_away(scored, run):
+    before = {path: path.read_bytes() for path in scored.rglob("*") if path.is_file()}
+    for name in (".lock", "writer", ".0123456789abcdef.part"):
+        (scored / name).write_text("process 1")
+    with locked(scored, "audit", "another folder"):
+        assert run(*SCORE).out.startswith("audit is already scored")
+        assert (scored / ".lock").exists(), "another process holds it"
+    (scored / ".lock").touch()
+    assert run(*SCORE).out.startswith("audit is already scored")
+    assert before == {path: path.read_bytes() for path in scored.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize(
