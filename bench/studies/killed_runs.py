@@ -9,28 +9,32 @@ chance: nothing is relearned, and `score` draws both ensembles. Half of the kill
 moment of the run. The other half come at a random write of a file, or up to a millisecond
 later; every second one of these at a write of the last files. Then the same command is given again.
 A trial survives if all files then have the same bytes, and none is left over.
+
+Every command is a process of its own. It is forked from one that has imported the libraries.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import chdir, redirect_stdout
+from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bench.studies.rows import ONE_THREAD, Row, parser, read, written
 from bench.studies.tables import groups, markdown
 from gexcore.cli import main as main_of_shell
+from gexcore.report.page import chart_library
 
 SAMPLES = 400
 MODELS = {
@@ -118,6 +122,14 @@ def build():
     return MLP(arrays[:2], arrays[2:])
 """,
 }
+SHELL = ("gexcore.cli.score", "gexcore.cli.clean", "gexcore.cli.report", "gexcore.cli.prune")
+LIBRARIES = {
+    "torch": ("torch", "gexcore_torch"),
+    "sklearn": ("joblib", "sklearn.neural_network", "gexcore_sklearn"),
+    "jax": ("jax", "gexcore_jax"),
+    "both": ("gexcore_numpy",),
+}
+"""What the commands of a model import. None of it may start threads: processes are forked."""
 ONLY = {"both": ("score",)}
 """Commands of a model, if not all: the others do not depend on the ensemble."""
 NAMES = {
@@ -140,32 +152,6 @@ else:
 np.savez("data.npz", x=x, y=y)
 model.train(x, y)
 """
-KILLER = """
-import os, signal, sys, threading
-
-here, at, after = os.getcwd() + os.sep, int(os.environ["KILL_AT"]), float(os.environ["KILL_AFTER"])
-seen, counting = [], threading.Lock()
-
-def watch(event, args):
-    if event == "os.rename" or (event == "open" and str(args[0]).endswith(".part")):
-        where = os.path.abspath(str(args[1] if event == "os.rename" else args[0]))
-        if where.startswith(here):
-            with counting:
-                seen.append(where)
-                if len(seen) - 1 == at:
-                    if after:
-                        signal.setitimer(signal.ITIMER_REAL, after)
-                    else:
-                        os.kill(os.getpid(), signal.SIGKILL)
-
-sys.addaudithook(watch)
-if at < 0:
-    import atexit, json
-    atexit.register(lambda: json.dump(seen, open("writes.json", "w")))
-"""
-"""Read by the interpreter at its start, as `sitecustomize`: the command's own process kills itself
-when it opens or renames a file, as hard as another one would."""
-
 LAST = 8
 """Writes of `score` that are those of its last files."""
 
@@ -204,24 +190,72 @@ def chosen(model: str, out: str, asked: Sequence[str]) -> dict[str, Command]:
     return {which: found[which] for which in ONLY.get(model, found) if which in asked}
 
 
-def begin(folder: Path, command: Command, *, at: int = -2, after: float = 0.0) -> subprocess.Popen:
-    """The command in a process of its own, to be killed at this write; -1 lists the writes."""
-    variables = {
-        **os.environ, **ONE_THREAD, "PYTHONDONTWRITEBYTECODE": "1", "KILL_AT": str(at),
-        "KILL_AFTER": str(after), "PYTHONPATH": str(folder / "killer") if at > -2 else "",
-    }  # fmt: skip
-    return subprocess.Popen(
-        [sys.executable, "-m", "gexcore", *command.args],
-        cwd=folder,
-        env=variables,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+class Process:
+    """A command in a forked process, to be killed by itself at this write; -1 lists the writes."""
+
+    def __init__(self, folder: Path, command: Command, *, at: int = -2, after: float = 0.0) -> None:
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115
+        self.status: int | None = None
+        self._pid = os.fork()
+        if self._pid:
+            return
+        code = 70
+        try:
+            os.chdir(folder)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            os.dup2(self._said.fileno(), 2)
+            seen = watch(at, after)
+            code = main_of_shell(command.args)
+            if at == -1:
+                Path("writes.json").write_text(json.dumps(seen), encoding="utf-8")
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+
+    def ended(self, *, wait: bool = False) -> bool:
+        """Whether it has ended; it does at last, if this waits for it."""
+        if self.status is None:
+            pid, status = os.waitpid(self._pid, 0 if wait else os.WNOHANG)
+            self.status = os.waitstatus_to_exitcode(status) if pid else None
+        return self.status is not None
+
+    def kill(self) -> None:
+        """Kill it, unless it has ended."""
+        if not self.ended():
+            os.kill(self._pid, signal.SIGKILL)
+            self.ended(wait=True)
+
+    def said(self) -> str:
+        """What it wrote to standard error until its end."""
+        self.ended(wait=True)
+        self._said.seek(0)
+        return self._said.read().decode()
 
 
-def wait_for_store(process: subprocess.Popen, out: Path, command: Command) -> None:
-    """Let `gexcore score` come to its first write: most of what is before are imports."""
-    while command.args[0] == "score" and process.poll() is None:
+def watch(at: int, after: float) -> list[str]:
+    """Kill this process at a write; a list that grows by the files that it opens or renames."""
+    here, seen, counting = os.getcwd() + os.sep, list[str](), threading.Lock()
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        if event == "os.rename" or (event == "open" and str(args[0]).endswith(".part")):
+            where = os.path.abspath(str(args[1] if event == "os.rename" else args[0]))
+            if where.startswith(here):
+                with counting:
+                    seen.append(where)
+                    if len(seen) - 1 == at:
+                        if after:
+                            signal.setitimer(signal.ITIMER_REAL, after)
+                        else:
+                            os.kill(os.getpid(), signal.SIGKILL)
+
+    if at > -2:
+        sys.addaudithook(hook)
+    return seen
+
+
+def wait_for_store(process: Process, out: Path, command: Command) -> None:
+    """Let `gexcore score` come to its first write: most of what is before builds the model."""
+    while command.args[0] == "score" and not process.ended():
         if (out / "audit" / "store").exists():
             return
         time.sleep(0.001)
@@ -229,11 +263,11 @@ def wait_for_store(process: subprocess.Popen, out: Path, command: Command) -> No
 
 def ended(folder: Path, out: Path, command: Command, *, at: int = -2) -> tuple[int, str, float]:
     """Exit status, message, and seconds from `wait_for_store` on, of a run that nobody stops."""
-    with begin(folder, command, at=at) as process:
-        wait_for_store(process, out, command)
-        started = time.perf_counter()
-        _, said = process.communicate()
-    return process.returncode, said.decode(), time.perf_counter() - started
+    process = Process(folder, command, at=at)
+    wait_for_store(process, out, command)
+    started = time.perf_counter()
+    said = process.said()
+    return process.status or 0, said, time.perf_counter() - started
 
 
 def left_over(out: Path) -> list[str]:
@@ -250,13 +284,14 @@ def stored(out: Path) -> int:
 
 def rows(framework: str, trials: int, asked: Sequence[str]) -> Iterator[Row]:
     """A row for each trial and command."""
+    for needed in (*SHELL, *LIBRARIES[framework]):
+        import_module(needed)
+    chart_library()  # it takes seconds, and every page has the same
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "killer").mkdir()
-        (folder / "killer" / "sitecustomize.py").write_text(KILLER)
         (folder / "model.py").write_text(MODELS[framework])
-        subprocess.run([sys.executable, "-c", DATA], cwd=folder, check=True)
+        subprocess.run([sys.executable, "-W", "ignore", "-c", DATA], cwd=folder, check=True)
         writes, seconds = dict[str, int](), dict[str, float]()
         for which, command in chosen(framework, "whole", ["score", *asked]).items():
             code, said, seconds[which] = ended(folder, folder / "whole", command, at=-1)
@@ -287,29 +322,24 @@ def killed(
 ) -> Row:
     """What became of one run that was killed."""
     if moment == "any":
-        with begin(folder, command) as process:
-            wait_for_store(process, out, command)
-            wait, started = rng.uniform(0, seconds), time.perf_counter()
-            while process.poll() is None and time.perf_counter() - started < wait:
-                time.sleep(0.001)
-            process.kill()
-            process.communicate()
+        process = Process(folder, command)
+        wait_for_store(process, out, command)
+        wait, started = rng.uniform(0, seconds), time.perf_counter()
+        while not process.ended() and time.perf_counter() - started < wait:
+            time.sleep(0.001)
+        process.kill()
     else:
         first = max(0, writes - LAST) if moment == "last write" else 0
         after = float(rng.choice([0.0, rng.uniform(1e-6, 1e-3)]))
-        with begin(folder, command, at=int(rng.integers(first, writes)), after=after) as process:
-            process.communicate()
-    status, had = process.returncode, stored(out)
+        process = Process(folder, command, at=int(rng.integers(first, writes)), after=after)
+        process.ended(wait=True)
+    status, had = process.status or 0, stored(out)
     there = [(out / file).exists() for file in command.files]
     code, said, _ = ended(folder, out, command)
     whole = folder / "whole"
     if command.args[0] == "report":  # a page shows the seconds of its own run of score
         whole = Path(tempfile.mkdtemp(dir=out))
-        with (
-            chdir(folder),
-            redirect_stdout(io.StringIO()),
-        ):  # not another process: it keeps its charts
-            main_of_shell([*command.args[:-1], f"{whole}/page.html"])
+        ended(folder, out, Command((*command.args[:-1], f"{whole}/page.html"), ()))
     done = code == 2 and "exists, and is never overwritten" in said and all(there)
     differ = [
         file
@@ -356,6 +386,9 @@ def main() -> int:
         "--commands", nargs="+", choices=commands("out"), default=list(commands("out"))
     )
     args = made.parse_args()
+    if not args.table and "KILLED_RUNS" not in os.environ:  # begin anew with one thread
+        variables = {**os.environ, **ONE_THREAD, "KILLED_RUNS": "1"}
+        os.execve(sys.executable, sys.orig_argv, variables)
     found = (
         read(args.table)
         if args.table
