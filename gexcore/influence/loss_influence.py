@@ -23,7 +23,7 @@ from gexcore.influence.diagnose import diagnose
 from gexcore.influence.flagged import flagged
 from gexcore.influence.measures import for_a_ridge
 from gexcore.influence.ranked import RankedInfluence
-from gexcore.influence.views import SAID
+from gexcore.influence.suspicion import SAID
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -50,8 +50,8 @@ class RankedInfluence(WeightedInfluence):
 
         Parameters
         ----------
-        score : {"auto", "transition", "rival", "worst_label", "clipped_loss", "both_losses", \
-        "plain_loss"}
+        score : {"auto", "transition", "rival", "worst_label", "clipped_loss", "both_errors", \
+        "both_losses", "plain_loss"}
             - "transition" compares each label with the confusions of the data set: a label is more
               suspicious if many samples of its most probable class are labelled so. It is
               log (1 + odds) of a wrong label, in nats; with equal confusions it is −log p.
@@ -60,14 +60,16 @@ class RankedInfluence(WeightedInfluence):
             - "worst_label" is for several labels of each sample: the largest log (1 + odds) of a
               wrong label among them, in nats (`gexcore.influence.several.WorstLabel`).
             - "clipped_loss" is the mean over members of min(loss, clip), in units of the loss.
-            - "both_losses" is this mean and the clipped loss of θ*, each divided by its median, and
-              added.
+            - "both_errors" is for squared errors: the mean over members of √min(loss, clip), and
+              the same of θ*, added, in units of the target.
+            - "both_losses" is the mean clipped loss and the clipped loss of θ*, each divided by its
+              median, and added.
             - "plain_loss" is the loss of θ*, the baseline.
 
             "auto" is "transition" where exp(−loss) is the probability of the given class,
-            "worst_label" for several labels of zeros and ones, "clipped_loss" for other losses
-            ("both_losses" if members relearned data without classes), and "plain_loss" without a
-            member.
+            "worst_label" for several labels of zeros and ones, "both_errors" for squared errors,
+            and "clipped_loss" for other losses. If members relearned data without classes, it is
+            "both_losses", and "plain_loss" without a member.
         clip : float, optional
             Clip of "clipped_loss", which is then the default, so that a few exploding losses do not
             decide a mean. It is max(3, 2.5 ln K) if not given, or three times the loss of a guess
@@ -245,4 +247,5 @@ class RankedInfluence(WeightedInfluence):
             enough_of(self.run.plan),
             relearns(self.run.plan),
             self.several,
+            self.output == "root",
         )

@@ -19,8 +19,21 @@ from gexcore.ensembles.plan import Plan
 from gexcore.errors import InvalidSettingError
 from gexcore.influence.transition import SHARE, TINY
 
-Score = Literal["transition", "rival", "worst_label", "clipped_loss", "both_losses", "plain_loss"]
+Score = Literal[
+    "transition", "rival", "worst_label", "clipped_loss", "both_errors", "both_losses", "plain_loss"
+]
 """Names of the scores of suspicion."""
+
+SAID = {
+    "transition": "odds of a wrong label by the data's own confusions",
+    "rival": "odds of the most probable other class",
+    "worst_label": "odds of the most suspicious of several labels",
+    "clipped_loss": "mean clipped loss",
+    "both_errors": "size of the error of the members and of the trained model",
+    "both_losses": "mean clipped loss and loss of the trained model, each by its median",
+    "plain_loss": "loss of the trained model",
+}
+"""What each score is, in words."""
 
 ENOUGH_RELEARNED = 2
 """Members that relearned of which a mean needs no more. Each is a whole epoch, far from θ*."""

@@ -19,10 +19,19 @@ from gexcore.deviations.table import LossTable
 from gexcore.deviations.uncertainty import member_groups
 from gexcore.ensembles.members import Members
 from gexcore.errors import InvalidDataError, InvalidSettingError
+from gexcore.influence.both_errors import BothErrors
 from gexcore.influence.parts import probability
 from gexcore.influence.rival import rival_offsets
 from gexcore.influence.several import WorstLabel, table_of_groups
-from gexcore.influence.suspicion import BothLosses, ClippedLoss, Odds, PlainLoss, Score, Suspicion
+from gexcore.influence.suspicion import (
+    SAID,
+    BothLosses,
+    ClippedLoss,
+    Odds,
+    PlainLoss,
+    Score,
+    Suspicion,
+)
 from gexcore.influence.transition import (
     SHARE,
     TINY,
@@ -41,16 +50,6 @@ THRESHOLD_CLIP = 3.0
 
 LARGEST = 2**27
 """The most class probabilities (samples × K) that a score holds in memory: 1 GiB."""
-
-SAID = {
-    "transition": "odds of a wrong label by the data's own confusions",
-    "rival": "odds of the most probable other class",
-    "worst_label": "odds of the most suspicious of several labels",
-    "clipped_loss": "mean clipped loss",
-    "both_losses": "mean clipped loss and loss of the trained model, each by its median",
-    "plain_loss": "loss of the trained model",
-}
-"""What each score is, in words."""
 
 Offsets = Callable[[NDArray[np.intp], NDArray[np.float64]], NDArray[np.float64]]
 """Offsets of given classes and class probabilities."""
@@ -86,6 +85,8 @@ class Views:
         Whether the members relearned the data.
     several : boolean array, shape (samples, labels), or None
         Given labels, if a sample has several.
+    squared : bool
+        Whether the loss is a squared error.
     """
 
     table: LossTable
@@ -98,6 +99,7 @@ class Views:
     enough: int
     relearned: bool = False
     several: NDArray[np.bool_] | None = None
+    squared: bool = False
 
     @property
     def default(self) -> Score:
@@ -108,6 +110,8 @@ class Views:
             return "transition"
         if self._known_parts:
             return "worst_label"
+        if self.squared and not self.relearned:
+            return "both_errors"
         # without classes relearned members lose what the trained model knows
         return "both_losses" if self.relearned and self.labels is None else "clipped_loss"
 
@@ -126,6 +130,8 @@ class Views:
             )
         if name == "clipped_loss":
             return ClippedLoss(self.table, self.clip if clip is None else clip, enough=self.enough)
+        if name == "both_errors":
+            return BothErrors(self.table, self.clip, enough=self.enough)
         if name == "both_losses":
             return BothLosses(self.table, self.clip, enough=self.enough)
         if name == "plain_loss":

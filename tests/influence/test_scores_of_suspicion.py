@@ -90,7 +90,9 @@ def test_more_probabilities_than_fit_into_memory_are_not_made(
     assert "_predictions" not in vars(found)
 
 
-def test_numbers_are_ranked_by_the_clipped_loss(trained: Any) -> None:
+def test_numbers_are_ranked_by_the_errors_of_members_and_of_the_trained_model(
+    trained: Any,
+) -> None:
     x, _ = trained.data
     weights, noise = np.eye(5)[:, :1], np.random.default_rng(0).normal(size=(96, 1))
     found = gx.GEX(**{**RUN, "lr": 0.01}).fit(
@@ -99,7 +101,14 @@ def test_numbers_are_ranked_by_the_clipped_loss(trained: Any) -> None:
         loss="squared_error",
         progress=False,
     )
-    assert found.score == "clipped_loss"
+    assert found.score == "both_errors"
+    assert len(found.table) >= 8  # no member is missing
+    members, base = (
+        np.minimum(a.astype(float), found.clip) for a in (found.losses, found.base_losses)
+    )
+    np.testing.assert_allclose(found.suspicion(), np.sqrt(members).mean(axis=0) + np.sqrt(base))
+    assert (found.standard_error() >= 0).all()
+    assert found.suspicion().max() <= 2 * np.sqrt(found.clip)
     with pytest.raises(InvalidSettingError, match="score 'transition' needs a loss that is −log"):
         found.suspicion("transition")
 
@@ -158,6 +167,7 @@ def test_relearned_regression_never_forgets_what_the_trained_model_shows() -> No
     wanted = mean / np.median(mean) + base / np.median(base)
     np.testing.assert_allclose(found.suspicion(), wanted)
     assert (found.standard_error() >= 0).all()
-    # the geometric ensemble keeps its score
+    # geometric members remember more, and have the score of errors
     other = gx.GEX(chains=1, snapshots=8, lr=0.01).fit(model, (x, y[:, None]), **how)
-    assert other.score == "clipped_loss"
+    assert other.score == "both_errors"
+    assert average_precision(other.suspicion(), wrong) > plain - 0.02
