@@ -1,6 +1,7 @@
 """Scores of suspicion for squared errors: members, the trained model, or both.
 
-    python -m bench.studies.other_losses [--seeds 4] [--out rows.jsonl]
+    python -m bench.studies.other_losses [--seeds 4] [--first 0] [--data diabetes,digits]
+        [--ensembles geometric,relearning] [--out rows.jsonl]
 
 A tenth of the targets of five regressions is wrong: shuffled (even seeds) or shifted by 1.5
 standard deviations (odd seeds). Perceptrons learn them for 400 steps, or for 6,000, which fit the
@@ -83,13 +84,13 @@ def train(x: NDArray[Any], y: NDArray[Any], steps: int, seed: int) -> MLP:
     return backend.to_model(state)
 
 
-def runs(seeds: int) -> Iterator[Row]:
-    """AP of every score, for both ensembles."""
-    for name, seed, fit in product(DATA, range(seeds), STEPS):
+def runs(names: list[str], seeds: range, ensembles: list[str]) -> Iterator[Row]:
+    """AP of every score, for each ensemble."""
+    for name, seed, fit in product(names, seeds, STEPS):
         x, y, wrong = noisy(name, seed)
         model = train(x, y, STEPS[fit], seed)
-        for ensemble, kind in ENSEMBLES.items():
-            found = gx.GEX(ensemble=kind(seed=seed)).fit(
+        for ensemble in ensembles:
+            found = gx.GEX(ensemble=ENSEMBLES[ensemble](seed=seed)).fit(
                 model, (x, y), loss="squared_error", progress=False
             )
             scores = {score: found.suspicion(score) for score in SCORES}  # type: ignore[arg-type]
@@ -108,15 +109,16 @@ def runs(seeds: int) -> Iterator[Row]:
 
 def table(rows: list[Row]) -> str:
     """Means over data and seeds, and the worst difference from the plain loss."""
-    names = [name for name in SCORES if all(name in row["ap"] for row in rows)]
+    names = [name for name in SCORES if any(name in row["ap"] for row in rows)]
     fresh = [row for row in rows if not row.get("chose")]
     lines = []
     for ensemble, fit in product(ENSEMBLES, STEPS):
         part = [row for row in fresh if (row["ensemble"], row["fit"]) == (ensemble, fit)]
-        cells = [spread([row["ap"][name] for row in part], 2) for name in names]
+        known = [[row["ap"] for row in part if name in row["ap"]] for name in names]
+        cells = [spread([ap[n] for ap in aps], 2) for n, aps in zip(names, known, strict=True)]
         worst = [
-            f"{min(row['ap'][name] - row['ap']['plain_loss'] for row in part):+.2f}"
-            for name in names[1:]
+            f"{min(ap[n] - ap['plain_loss'] for ap in aps):+.2f}" if aps else ""
+            for n, aps in zip(names[1:], known[1:], strict=True)
         ]
         flagged = f"{max(row['flagged'] for row in part):.0%}"
         lines.append((ensemble, fit, str(len(part)), *cells, *worst, flagged))
@@ -126,11 +128,17 @@ def table(rows: list[Row]) -> str:
 
 
 def main() -> None:
-    given = parser(__doc__, seeds=4).parse_args()
+    made = parser(__doc__, seeds=4)
+    made.add_argument("--first", type=int, default=0)
+    made.add_argument("--data", default=",".join(DATA))
+    made.add_argument("--ensembles", default=",".join(ENSEMBLES))
+    given = made.parse_args()
     if given.table:
         print(table(read(given.table)))
         return
-    print(f"{table(written(runs(given.seeds), given.out))}\n\n{machine()}")
+    seeds = range(given.first, given.first + given.seeds)
+    found = runs(given.data.split(","), seeds, given.ensembles.split(","))
+    print(f"{table(written(found, given.out))}\n\n{machine()}")
 
 
 if __name__ == "__main__":

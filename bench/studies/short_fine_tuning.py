@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 import gexcore as gx
@@ -23,6 +24,7 @@ from bench.studies.tables import groups, markdown
 from gexcore.decisions.metrics import average_precision
 
 SAMPLES, TOKENS, WORDS, CLASSES, EPOCHS = 1000, 32, 500, 4, 12
+LR = 1e-3
 METHODS = {
     "GEX()": lambda seed: gx.GEX(seed=seed),
     "GEX(pretraining_epochs=12)": lambda seed: gx.GEX(pretraining_epochs=EPOCHS, seed=seed),
@@ -53,32 +55,37 @@ class Encoder(nn.Module):
         return self.head(self.body(self.words(tokens) + self.places).mean(1))
 
 
+def tuned(seed: int) -> tuple[Encoder, tuple[torch.Tensor, torch.Tensor], NDArray[np.bool_]]:
+    """A trained encoder, its data, and which labels are wrong."""
+    torch.manual_seed(seed)
+    clean = torch.randint(0, CLASSES, (SAMPLES,))
+    x = torch.randint(0, WORDS, (SAMPLES, TOKENS))
+    for k in range(CLASSES):  # six of the words tell the class
+        part = clean == k
+        x[part, :6] = torch.randint(k * 20, k * 20 + 20, (int(part.sum()), 6))
+    y, wrong = clean.clone(), torch.randperm(SAMPLES)[: SAMPLES // 10]
+    y[wrong] = (clean[wrong] + torch.randint(1, CLASSES, (len(wrong),))) % CLASSES
+    model = Encoder()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LR)
+    for _ in range(EPOCHS):
+        for batch in torch.randperm(SAMPLES).split(16):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(x[batch]), y[batch]).backward()
+            optimizer.step()
+    return model.eval(), (x, y), (y != clean).numpy()
+
+
 def rows(seeds: int, methods: list[str]) -> Iterator[Row]:
     """One row for each seed and method."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     for seed in range(seeds):
-        torch.manual_seed(seed)
-        clean = torch.randint(0, CLASSES, (SAMPLES,))
-        x = torch.randint(0, WORDS, (SAMPLES, TOKENS))
-        for k in range(CLASSES):  # six of the words tell the class
-            part = clean == k
-            x[part, :6] = torch.randint(k * 20, k * 20 + 20, (int(part.sum()), 6))
-        y, wrong = clean.clone(), torch.randperm(SAMPLES)[: SAMPLES // 10]
-        y[wrong] = (clean[wrong] + torch.randint(1, CLASSES, (len(wrong),))) % CLASSES
-        flipped = (y != clean).numpy()
-        model, started = Encoder(), time.process_time()
-        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-        for _ in range(EPOCHS):
-            for batch in torch.randperm(SAMPLES).split(16):
-                optimizer.zero_grad()
-                nn.functional.cross_entropy(model(x[batch]), y[batch]).backward()
-                optimizer.step()
+        started = time.process_time()
+        model, data, flipped = tuned(seed)
         training = time.process_time() - started
-        model.eval()
         for name in methods:
             started = time.process_time()
-            found = METHODS[name](seed).fit(model, (x, y), progress=False)
+            found = METHODS[name](seed).fit(model, data, progress=False)
             seconds = time.process_time() - started
             plain = average_precision(found.checkpoint_losses, flipped)
             yield {
