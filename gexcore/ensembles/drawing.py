@@ -45,12 +45,15 @@ class Prepared(NamedTuple):
         The cost of the preparation.
     chosen : mapping
         Findings for the record of the run.
+    skill : Skill, optional
+        The measure that steers. That of the model and the data if not given.
     """
 
     controller: AnyController
     start: Shrunk | None = None
     passes: Passes = Passes()
     chosen: Mapping[str, Any] = MappingProxyType({})
+    skill: Skill | None = None
 
 
 def check_storable(store: Store | None, budget: object) -> None:
@@ -153,8 +156,9 @@ def draw(
             by_size=not by_batches,
         )
         begin = prepare(skill, storage) if prepare else Prepared(controller)
+        steering = begin.skill or skill
         work = Work(
-            opened.recipe, plan, begin.controller, skill, keep, tests is not None, begin.start
+            opened.recipe, plan, begin.controller, steering, keep, tests is not None, begin.start
         )
         title = f"{title}, {planned.epochs(samples):.0f} passes over the data"
         title += clock.told(planned.epochs(samples))

@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from gexcore.ensembles.plan import Constant
-from gexcore.ensembles.thermostat import Chunk, Decision, Reading
+from gexcore.ensembles.thermostat import After, Chunk, Decision, Reading, Status
 
 LEFT = 0.04
 """Skill from which on a chain has left chance. θ* has skill 1."""
+
+WELL = 0.3
+"""Skill of a chunk that learns well from pretrained weights.
+
+They learn a little at any learning rate. A rate that only leaves chance is too small.
+"""
 
 RISE = 1.2
 """Mean loss, in units of the loss at the start, from which on a chunk has diverged."""
@@ -38,7 +44,9 @@ class Heat(NamedTuple):
     left : bool
         Whether the search has left chance.
     knew : bool
-        Whether the first chunk already had skill: the start state knows the labels.
+        Whether the first chunk already had enough skill: the start state knows the labels.
+    best : (skill, learning rate)
+        Numbers of the chunk with the most skill.
     """
 
     lr: float
@@ -47,13 +55,15 @@ class Heat(NamedTuple):
     diverged: bool = False
     left: bool = False
     knew: bool = False
+    best: tuple[float, float] = (-math.inf, 0.0)
 
 
 @dataclass(frozen=True)
 class Search:
-    """The search of a learning rate: it doubles after each chunk until skill leaves chance.
+    """The search of a learning rate: it doubles after each chunk until the skill is enough.
 
-    A chunk that diverges is taken back, and the learning rate is then quartered and kept.
+    A chunk that diverges is taken back, and the learning rate is then quartered and kept. A search
+    that left chance ends there. If it never had enough skill, it keeps the rate with the most.
 
     Parameters
     ----------
@@ -63,33 +73,49 @@ class Search:
         Mean clipped loss of a model that knows nothing.
     trials : int
         The most chunks.
+    enough : float
+        Skill at which the search ends: that of leaving chance, or `WELL` from a reference.
     """
 
     lr: float
     chance: float
     trials: int = TRIALS
+    enough: float = LEFT
 
     def start(self) -> tuple[Heat, Chunk | None]:
         """No chunk so far, and the first one."""
         return Heat(self.lr), Chunk(Constant(self.lr))
 
     def update(self, memory: Heat, reading: Reading, /) -> tuple[Heat, Decision]:
-        """A chunk diverged, left chance, or did neither."""
+        """A chunk diverged, had enough skill, or did neither."""
         trials = memory.trials + 1
         limit = memory.limit
         if memory.trials == 0:
             limit = RISE * max(self.chance, reading.loss)
         if reading.diverged or not reading.loss <= limit:
-            found = Heat(memory.lr * SETBACK, trials, limit, diverged=True)
-            return found, Decision("diverged", "back", self._next(found))
-        left = reading.skill > LEFT
-        lr = memory.lr if left or memory.diverged else 2 * memory.lr
-        found = Heat(lr, trials, limit, memory.diverged, left, left and trials == 1)
-        return found, Decision("part" if left else "cold", "continue", self._next(found))
+            found = memory._replace(
+                lr=memory.lr * SETBACK, trials=trials, limit=limit, diverged=True
+            )
+            return self._ended(found, enough=memory.left, status="diverged")
+        enough, left = reading.skill > self.enough, memory.left or reading.skill > LEFT
+        found = Heat(
+            memory.lr if enough or memory.diverged else 2 * memory.lr,
+            trials,
+            limit,
+            memory.diverged,
+            left,
+            enough and trials == 1,
+            best=max(memory.best, (reading.skill, memory.lr)),
+        )
+        return self._ended(found, enough=enough, status="part" if left else "cold")
 
-    def _next(self, memory: Heat) -> Chunk | None:
-        ends = memory.left or memory.trials >= self.trials
-        return None if ends else Chunk(Constant(memory.lr))
+    def _ended(self, memory: Heat, *, enough: bool, status: Status) -> tuple[Heat, Decision]:
+        """The memory and the decision after a chunk, once its learning rate is set."""
+        after: After = "back" if status == "diverged" else "continue"
+        if not enough and memory.trials < self.trials:
+            return memory, Decision(status, after, Chunk(Constant(memory.lr)))
+        lr = memory.best[1] if memory.left else memory.lr
+        return memory._replace(lr=lr), Decision(status, after, None)
 
 
 class Progress(NamedTuple):

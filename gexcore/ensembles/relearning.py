@@ -15,7 +15,7 @@ from gexcore.ensembles.drawing import Prepared, check_storable, draw
 from gexcore.ensembles.drawn import Drawn
 from gexcore.ensembles.ensemble import MOST_MEMBERS, Geometric
 from gexcore.ensembles.plan import Plan
-from gexcore.ensembles.relearner import RISE, Relearner, Search
+from gexcore.ensembles.relearner import LEFT, RISE, WELL, Relearner, Search
 from gexcore.ensembles.relearning_plans import (
     MOST_EPOCHS,
     Asked,
@@ -26,7 +26,7 @@ from gexcore.ensembles.relearning_plans import (
     usual_plan,
 )
 from gexcore.ensembles.resolve import USER_BATCH_SIZE
-from gexcore.ensembles.search import Trials
+from gexcore.ensembles.search import Trials, beyond
 from gexcore.ensembles.skill import Skill
 from gexcore.ensembles.start import Shrunk, reference_of
 from gexcore.ensembles.storage import Found, Storage, Store
@@ -188,9 +188,9 @@ class Relearning:
         require(opened.backend, *self.needs, by="the relearning ensemble")
         n = len(opened.data)
         if isinstance(self.budget, str):
-            return usual_plan(self._asked(), n, self.pretraining_epochs)
+            return usual_plan(self.asked(), n, self.pretraining_epochs)
         found = self._limits(opened, self.budget)
-        for plan, cost in plans(self._asked(), n):
+        for plan, cost in plans(self.asked(), n):
             if all(limit.allows(cost) for limit in found):
                 return plan
         msg = (
@@ -228,20 +228,27 @@ class Relearning:
         limited = self.budget != "auto" or self.pretraining_epochs is not None
         most = most_of_searches(plan) if limited else float("inf")
         settings = {"start": [start.scale, start.digest, chosen_scale, self.lr == "auto"]}
+        if start.reference is not None:
+            settings["skill"] = ["gained"]
 
         def prepare(measure: Skill | None, storage: Storage) -> Prepared:
+            looked = 0
+            if measure is not None and start.reference is not None:
+                measure = beyond(opened, plan, measure, start)
+                looked = len(opened.train)
             if measure is None or self.lr != "auto":
                 limit = float("inf") if measure is None else RISE * measure.chance
                 found = Found(start.scale, controller.lr, limit)
             else:
-                search = Search(first, measure.chance)
+                enough = LEFT if start.reference is None else WELL
+                search = Search(first, measure.chance, enough=enough)
                 trials = Trials(opened.backend, opened.train, measure, plan, search, most)
                 found = storage.found(lambda: trials.run(start, fixed=not chosen_scale))
             fewer = epochs_after(plan, found.steps) if limited else epochs
             return Prepared(
                 replace(controller, lr=found.lr, limit=found.limit, epochs=fewer),
                 replace(start, scale=found.scale),
-                Passes(step=found.steps * plan.batch_size),
+                Passes(forward=looked, step=found.steps * plan.batch_size),
                 {
                     "ensemble": "relearning",
                     "scale": found.scale,
@@ -251,6 +258,7 @@ class Relearning:
                     "scale_raised": found.raised,
                     "knew_labels": found.knew,
                 },
+                measure,
             )
 
         return draw(
@@ -264,7 +272,7 @@ class Relearning:
             executor=executor,
             title=title,
             settings=settings,
-            planned=planned_passes(plan, len(opened.data), searched=self.lr == "auto"),
+            planned=planned_passes(plan, len(opened.data), self.asked()),
             prepare=prepare,
         )
 
@@ -277,12 +285,14 @@ class Relearning:
         budget = budget if isinstance(budget, Budget) else Budget(epochs=budget)
         return limits(budget, opened.backend, opened.data, batch_size=USER_BATCH_SIZE)
 
-    def _asked(self) -> Asked:
+    def asked(self) -> Asked:
+        """The settings that decide the plan."""
         return Asked(
             self.chains,
             self.epochs,
             self.batch_size,
             searched=self.lr == "auto",
+            reference=self.reference is not None,
             seed=self.seed,
             first_chain=self.first_chain,
         )

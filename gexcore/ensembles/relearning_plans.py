@@ -38,6 +38,8 @@ class Asked:
     chains, epochs, batch_size : int or "auto"
     searched : bool
         Whether a search finds the learning rate.
+    reference : bool
+        Whether the skill of a reference is measured first.
     seed, first_chain : int
     """
 
@@ -45,6 +47,7 @@ class Asked:
     epochs: int | Auto
     batch_size: int | Auto
     searched: bool
+    reference: bool
     seed: int
     first_chain: int
 
@@ -100,18 +103,18 @@ def plans(asked: Asked, n: int) -> Iterator[tuple[Plan, Passes]]:
                 first_chain=asked.first_chain,
                 epoch_steps=steps,
             )
-            yield plan, planned_passes(plan, n, searched=asked.searched)
+            yield plan, planned_passes(plan, n, asked)
 
 
-def planned_passes(plan: Plan, n: int, *, searched: bool) -> Passes:
+def planned_passes(plan: Plan, n: int, asked: Asked) -> Passes:
     """The most passes of a run, with one search if there is one.
 
     A start state that has to be changed takes another search. Where a budget or
     `pretraining_epochs` sets a limit, epochs are left out for it (`epochs_after`).
     """
-    epochs, search = plan.snapshots // plan.parts, longest_search(plan) if searched else 0
+    epochs, search = plan.snapshots // plan.parts, longest_search(plan) if asked.searched else 0
     steps = plan.chains * epochs * (plan.epoch_steps or 0) + search
-    return Passes(forward=2 * n, step=steps * plan.batch_size)
+    return Passes(forward=(2 + asked.reference) * n, step=steps * plan.batch_size)
 
 
 def further_search(plan: Plan) -> Passes:

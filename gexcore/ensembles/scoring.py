@@ -134,11 +134,15 @@ class TrainingBatchScorer:
 
     def base(self) -> NDArray[Any]:
         """Losses at θ* in training mode, in shuffled batches as in training."""
+        return self.losses_at(self._backend.initial_state())
+
+    def losses_at(self, state: Any) -> NDArray[Any]:
+        """Losses at a state, measured as those at θ* are, shape (samples,)."""
         n, size = len(self._train), self._plan.batch_size
         order = np.random.default_rng([self._plan.seed, 0xBA5E]).permutation(n)
         # the last batch overlaps the one before it: a tiny batch has poor statistics
         starts = [*range(0, n - size, size), n - size]
-        state, seen = self._backend.initial_state(), training_batches(self._train)
+        seen = training_batches(self._train)
         able = require(self._backend, SupportsTrainingLosses, by='scoring="training_batches"')
         batches = [order[start : start + size] for start in starts]
         parts = [

@@ -10,11 +10,12 @@ from gexcore.backend.protocols import Backend, Dataset
 from gexcore.ensembles.chain import read
 from gexcore.ensembles.plan import Plan
 from gexcore.ensembles.relearner import TRIALS, Heat, Search
-from gexcore.ensembles.scoring import Probe
-from gexcore.ensembles.skill import Skill
+from gexcore.ensembles.scoring import Probe, TrainingBatchScorer
+from gexcore.ensembles.skill import Skill, gained
 from gexcore.ensembles.start import Shrunk, begin_of
 from gexcore.ensembles.stepper import Stepper
 from gexcore.ensembles.storage import Found
+from gexcore.evaluation.opening import Opened
 
 SEARCH_STEPS = 8
 """Optimiser steps of each chunk of a search, if an epoch has as many."""
@@ -43,6 +44,16 @@ def search_steps(plan: Plan) -> int:
 def longest_search(plan: Plan) -> int:
     """The most optimiser steps of one search."""
     return TRIALS * search_steps(plan)
+
+
+def beyond(opened: Opened, plan: Plan, skill: Skill, start: Shrunk) -> Skill:
+    """The measure of skill beyond that of the reference of a start state.
+
+    It costs a forward pass.
+    """
+    reference = replace(start, scale=0.0).state(opened.backend)
+    scorer = TrainingBatchScorer(opened.backend, opened.train, plan)
+    return gained(skill, scorer.losses_at(reference))
 
 
 @dataclass(frozen=True, eq=False)

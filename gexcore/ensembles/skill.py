@@ -132,6 +132,38 @@ class LossSkill:
         )
 
 
+KNOWN = 0.8
+"""Skill of a reference from which on it knows the labels, and so leaves nothing to gain."""
+
+
+class Gained:
+    """Skill that a reference lacks: (skill − known) ÷ (1 − known), with the reference's own skill.
+
+    Both are of the same samples. A reference that is worse than a guess knows nothing.
+
+    Parameters
+    ----------
+    skill : Skill
+    reference : array, shape (samples,)
+        Losses at the reference, measured as those of members are.
+    """
+
+    def __init__(self, skill: Skill, reference: Losses) -> None:
+        self._skill = skill
+        self._reference = reference
+        self.ceiling, self.chance = skill.ceiling, skill.chance
+
+    def __call__(self, losses: Losses, indices: Indices, /) -> float:
+        known = float(np.clip(self._skill(self._reference[indices], indices), 0.0, KNOWN))
+        return (self._skill(losses, indices) - known) / (1.0 - known)
+
+
+def gained(skill: Skill, reference: Losses) -> Skill:
+    """Skill beyond that of a reference; the skill itself if the reference knows the labels."""
+    known = skill(reference, np.arange(len(reference)))
+    return Gained(skill, reference) if known < KNOWN else skill
+
+
 def skill_of(
     seen: FirstLook,
     base: Losses,

@@ -94,7 +94,7 @@ def planned_passes(method: Geometric | Relearning, given: Opened) -> Passes:
     """The most passes that an ensemble is expected to cost."""
     plan, n = method.plan(given), len(given.data)
     if isinstance(method, Relearning):
-        return passes_of_relearning(plan, n, searched=method.lr == "auto")
+        return passes_of_relearning(plan, n, method.asked())
     refreshed = Refresher(given.backend, given.data, seed=plan.seed).samples
     return passes_of_geometric(plan, n, refreshed=refreshed)
 

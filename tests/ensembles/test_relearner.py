@@ -10,7 +10,16 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from gexcore.ensembles.plan import Plan
-from gexcore.ensembles.relearner import LEFT, RISE, TRIALS, Heat, Progress, Relearner, Search
+from gexcore.ensembles.relearner import (
+    LEFT,
+    RISE,
+    TRIALS,
+    WELL,
+    Heat,
+    Progress,
+    Relearner,
+    Search,
+)
 from gexcore.ensembles.thermostat import Decision, Reading
 
 laws = settings(
@@ -40,8 +49,8 @@ def follow(readings: Sequence[Reading], lr: float = 0.1) -> Iterator[tuple[Progr
         yield memory, decision
 
 
-def heat(readings: Sequence[Reading]) -> Iterator[tuple[Heat, Decision]]:
-    search = Search(1e-3, CHANCE)
+def heat(readings: Sequence[Reading], enough: float = LEFT) -> Iterator[tuple[Heat, Decision]]:
+    search = Search(1e-3, CHANCE, enough=enough)
     memory, chunk = search.start()
     for reading in readings:
         if chunk is None:
@@ -84,15 +93,55 @@ def test_laws_of_a_search(readings: list[Reading]) -> None:
     assert ran[-1][0].left or len(ran) == TRIALS
 
 
+@laws
+@given(READINGS)
+def test_laws_of_a_search_from_a_reference(readings: list[Reading]) -> None:
+    ran = list(heat(readings, WELL))
+    *_, (memory, decision) = ran
+    sound = [
+        (reading.skill, used)
+        for reading, used, (_, done) in zip(
+            readings, [1e-3, *(m.lr for m, _ in ran)], ran, strict=False
+        )
+        if done.status != "diverged" and not math.isnan(reading.skill)
+    ]
+    skills = [skill for skill, _ in sound]
+    assert decision.chunk is None
+    assert memory.left == any(skill > LEFT for skill in skills)
+    assert memory.knew == (ran[0][1].status != "diverged" and readings[0].skill > WELL)
+    assert not any(skill > WELL for skill in skills[:-1]), "it ends with enough skill"
+    if memory.left:
+        assert memory.lr in {used for skill, used in sound if skill == max(skills)}
+        ends = max(skills) > WELL or decision.status == "diverged"
+        assert ends or len(ran) == TRIALS
+
+
 def test_a_search_doubles_until_skill_leaves_chance_and_keeps_that_rate() -> None:
     cold, left = Reading(0.0, CHANCE), Reading(LEFT + 0.01, CHANCE)
     *_, (memory, decision) = heat([cold] * 5 + [left] * 9)
-    assert memory == Heat(2**5 * 1e-3, 6, LIMIT, left=True)
+    rate = 2**5 * 1e-3
+    assert memory == Heat(rate, 6, LIMIT, left=True, best=(LEFT + 0.01, rate))
     assert decision.chunk is None
     *_, (memory, _) = heat([left])
     assert memory.knew
     *_, (memory, _) = heat([cold] * 30)
     assert (memory.left, memory.trials) == (False, TRIALS)
+
+
+def test_a_search_from_a_reference_goes_on_until_a_chunk_learns_well() -> None:
+    little, well = Reading(LEFT + 0.01, CHANCE), Reading(WELL + 0.01, CHANCE)
+    *_, (memory, _) = heat([little] * 4 + [well], WELL)
+    assert (memory.lr, memory.left, memory.knew) == (2**4 * 1e-3, True, False)
+    # a rate that only leaves chance ends the usual search
+    *_, (memory, _) = heat([little] * 4 + [well])
+    assert memory.lr == 1e-3
+    # where no chunk learns well, the best one counts, not the last one
+    skills = [0.1, 0.2, 0.25, 0.15, 0.0]
+    worse = [Reading(skill, CHANCE) for skill in skills]
+    *_, (memory, decision) = heat([*worse, Reading(0.5, 10 * CHANCE)], WELL)
+    assert (memory.lr, memory.left, decision.after) == (2**2 * 1e-3, True, "back")
+    *_, (memory, _) = heat([little] + [Reading(0.0, CHANCE)] * TRIALS, WELL)
+    assert (memory.lr, memory.trials) == (1e-3, TRIALS)
 
 
 def test_a_search_returns_from_divergence_with_a_quarter_of_the_rate() -> None:

@@ -11,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gexcore.ensembles.skill import BROKEN_LOSS, ClassSkill, LossSkill, chance_loss, finite
+from gexcore.ensembles.skill import (
+    BROKEN_LOSS,
+    KNOWN,
+    ClassSkill,
+    LossSkill,
+    chance_loss,
+    finite,
+    gained,
+)
 
 laws = settings(derandomize=True, database=None, deadline=None)
 
@@ -99,3 +107,24 @@ def test_chance_loss_is_that_of_the_best_constant_guess() -> None:
     assert chance_loss("squared_error", None) is None
     assert chance_loss(None, targets) is None
     assert chance_loss(len, targets) is None
+
+
+@laws
+@given(seed=st.integers(0, 999))
+def test_what_a_reference_knows_is_not_gained(seed: int) -> None:
+    indices, rng = subset(seed), np.random.default_rng(seed)
+    for skill in (ClassSkill(LABELS, K, BASE, by_size=True), LossSkill(2.0, BASE)):
+        at = rng.uniform(0.0, skill.chance, N)
+        beyond = gained(skill, at)
+        if skill(at, ALL) >= KNOWN:
+            assert beyond is skill, "nothing is left to gain"
+            continue
+        own = skill(at[indices], indices)
+        assert beyond(BASE[indices], indices) == pytest.approx(1.0)
+        if 0 < own < KNOWN:
+            assert beyond(at[indices], indices) == pytest.approx(0.0, abs=1e-12)
+        losses = rng.uniform(0.0, skill.chance, len(indices))
+        assert beyond(losses, indices) <= skill(losses, indices) + 1e-12 or own <= 0
+        # a reference that is worse than a guess knows nothing
+        wrong = gained(skill, np.full(N, 9.0))
+        assert wrong(losses, indices) == skill(losses, indices)

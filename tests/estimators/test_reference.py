@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import gexcore as gx
 from gexcore.decisions.metrics import average_precision
 from gexcore.errors import InvalidModelError, InvalidSettingError
 from gexcore_numpy import MLP, NumpyBackend
-from tests.estimators.test_choice import CLASSES, fit, problem
+from tests.estimators.test_choice import CLASSES, fit, problem, trained
 
 START = MLP.init((12, 128, CLASSES), seed=0, dtype=np.float32)
 
@@ -30,6 +32,31 @@ def test_a_reference_is_relearned_from_and_the_record_says_so() -> None:
     assert not np.array_equal(found.losses, fit(model, x, y).losses)
     plain = average_precision(found.checkpoint_losses, wrong)
     assert average_precision(found.suspicion(), wrong) > plain + 0.2
+
+
+def test_the_skill_of_a_reference_does_not_count_as_relearned(tmp_path: Path) -> None:
+    model, x, y, wrong = problem("clusters")
+    right = np.where(wrong, (y - 1) % CLASSES, y)
+    skilled = trained(x[:48], right[:48], epochs=1)
+    found = fit(model, x, y, reference=skilled)
+    chosen = found.run.chosen
+    backend = NumpyBackend(skilled)
+    p = np.exp(-backend.forward(backend.initial_state(), (x, y)))
+    assert np.median(p) > 0.5, "the reference has skill of its own"
+    assert not chosen["knew_labels"]
+    assert "relearned_at_once" not in [finding.name for finding in found.diagnose()]
+    assert found.run.passes.epochs(len(y)) <= found.run.planned.epochs(len(y))
+    ours = average_precision(found.suspicion(), wrong)
+    assert ours > average_precision(found.checkpoint_losses, wrong) + 0.2
+    # chains of an executor and stored ones are steered by the same measure
+    with ThreadPoolExecutor(2) as executor:
+        method = gx.GEX(reference=skilled)
+        spread = method.fit(model, (x, y), executor=executor, progress=False)
+    stored = [fit(model, x, y, store=tmp_path / "run", reference=skilled) for _ in range(2)]
+    for other in (spread, *stored):
+        assert other.run.snapshots == found.run.snapshots
+        assert other.run.passes == found.run.passes
+        np.testing.assert_array_equal(other.losses, found.losses)
 
 
 def test_with_a_reference_a_backend_that_you_made_relearns_too() -> None:
