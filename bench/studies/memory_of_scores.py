@@ -12,7 +12,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,14 +62,13 @@ def one(work: str, rows: int, folder: Path) -> Row:
     else:
         read_audit(folder / "first")
     Path("/proc/self/clear_refs").write_text("5")  # the most so far is what there is now
-    before, started = memory("VmRSS"), time.perf_counter()
+    before = memory("VmRSS")
     if work == "write":
         write_files(folder / "whole", made)
     else:
         audit = read_audit(folder / "whole")
         assert len(audit) == rows
-    seconds = time.perf_counter() - started
-    return {"seconds": round(seconds, 2), "more": memory("VmHWM") - before}
+    return {"more": memory("VmHWM") - before}
 
 
 def rows() -> Iterator[Row]:
@@ -89,11 +87,11 @@ def rows() -> Iterator[Row]:
 
 def table(rows: list[Row]) -> str:
     """One line for each number of rows and each kind of work."""
-    head = ["", "rows", "file, MB", "more memory, MB", "times the file", "seconds"]
+    head = ["", "rows", "file, MB", "more memory, MB", "times the file"]
     lines = [
         [
             WORK[str(work)], f"{count:,}", f"{row['file'] / 1e6:.1f}", f"{row['more'] / 1e6:.1f}",
-            f"{row['more'] / row['file']:.2f}", f"{row['seconds']:.1f}",
+            f"{row['more'] / row['file']:.2f}",
         ]
         for (work, count), part in groups(rows, "work", "rows").items()
         for row in part
