@@ -106,7 +106,8 @@ def test_wrong_answers_to_several_questions_are_found() -> None:
         average_precision(scores, wrong) for scores in (found.suspicion(), found.checkpoint_losses)
     )
     assert ours > plain + 0.3
-    assert ours > 0.9
+    # all three answers are wrong at once, so the sum of their losses says more than the worst one
+    assert average_precision(found.suspicion("clipped_loss"), wrong) > ours > 0.8
 
 
 def test_a_network_relearns_with_batchnorm_and_from_its_pretrained_weights() -> None:
