@@ -18,8 +18,8 @@ MIN_AGREEMENT = 0.7
 Below it, the suspects are often parts of classes that members have half forgotten.
 """
 
-LEAST_MEMBERS = 4
-"""The least members for two halves."""
+LEAST_MEMBERS = 3
+"""The least members for two halves: the short run of a heavy model has three."""
 
 
 def flagged(views: Views, method: ThresholdMethod = "auto", rate: float | None = None) -> Suspects:

@@ -46,7 +46,7 @@ class WorstLabel(Suspicion):
     >>> losses = -np.log(p.ravel())
     >>> table = LossTable(np.stack([losses, losses]), losses, np.arange(2))
     >>> WorstLabel(table=table, labels=np.ones((2, 2), bool)).scores().round(3)
-    array([0.105, 1.609])
+    array([0.107, 1.622])
     """
 
     labels: NDArray[np.bool_]

@@ -431,19 +431,19 @@ def test_suspects_are_above_the_threshold_and_ranked() -> None:
     assert (len(refused.indices), refused.threshold.method) == (0, "refused")
 
 
-def test_suspects_of_fewer_than_four_members_are_refused() -> None:
+def test_suspects_of_fewer_than_three_members_are_refused() -> None:
     rng = np.random.default_rng(0)
     wrong = np.arange(400) % 10 == 3
     losses = np.where(wrong, rng.normal(2.4, 0.2, (4, 400)), rng.gamma(2.0, 0.05, (4, 400)))
-    four, three = (
+    three, two = (
         influence_of(losses[:m], np.zeros(400), labels=np.arange(400) % 4, likelihood=False)
-        for m in (4, 3)
+        for m in (3, 2)
     )
-    assert set(four.suspects().indices) == set(np.flatnonzero(wrong))
-    refused = three.suspects()
+    assert set(three.suspects().indices) == set(np.flatnonzero(wrong))
+    refused = two.suspects()
     assert (len(refused.indices), refused.threshold.method) == (0, "refused")
-    assert "the ensemble has 3 members, at least 4 are needed" in refused.threshold.reason
-    assert set(three.suspects("valley").indices) == set(
+    assert "the ensemble has 2 members, at least 3 are needed" in refused.threshold.reason
+    assert set(two.suspects("valley").indices) == set(
         np.flatnonzero(wrong)
     )  # whoever asks for a valley gets it
 
