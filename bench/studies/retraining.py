@@ -31,14 +31,15 @@ from bench.studies.retraining_training import trained
 from bench.studies.rows import Row, parser, read, written
 from bench.studies.tables import groups, markdown
 from gexcore.deviations.outputs import output
-from gexcore.deviations.weights import COLD_STRENGTH
+from gexcore.deviations.weights import COLD_STRENGTH, SHRINKAGE
 from gexcore.errors import GexError
 from gexcore.retraining import Brittleness, Outcomes, lds
 
 REMOVED = 30
+COLUMNS = 4
 UNBROKEN = (
     "λ", "(50)", "(200)", "centred", "TracIn", "dattri", "LastLayer", "Arnoldi", "TRAK",
-    "RandProj", "LiSSA", "Laplace", "ridge",
+    "RandProj", "LiSSA", "Laplace", "ridge", ", shrinkage",
 )  # fmt: skip
 """Methods, by a part of their names, whose proponents are not removed. It costs most of the study.
 """
@@ -183,12 +184,13 @@ def table(rows: list[Row]) -> str:
     ceilings = {row["problem"]: row["ceiling"] for row in scored}
     random = {row["problem"]: row["random_drop"] for row in rows if "random_drop" in row}
     chosen = [row for row in scored if "for_influence" in row["method"]]
-    shown = [row for row in scored if "λ" not in row["method"]]
+    shown = [row for row in scored if not _varies(row) or "(100)`, shrinkage 0" in row["method"]]
     parts = [
         "Linear datamodeling score ± standard error over test samples. Cost is in forward passes "
         f"over the data. Ceilings: {_listed(ceilings)}.",
         _by_problem(shown, _score),
-        f"Strength λ of the ridge where it was chosen (no λ is {COLD_STRENGTH}):",
+        "Strength λ of the ridge and strength of the shrinkage, where they were chosen (without a "
+        f"number they are {COLD_STRENGTH:g} and {SHRINKAGE:g}):",
         _by_problem([row for row in chosen if row["problem"] in CHOSEN_ON], _score),
     ]
     broken = [row for row in rows if "drop" in row]
@@ -200,6 +202,10 @@ def table(rows: list[Row]) -> str:
             _by_problem(broken, _fall),
         ]
     return "\n\n".join(parts)
+
+
+def _varies(row: Row) -> bool:
+    return "λ" in row["method"] or ", shrinkage" in row["method"]
 
 
 def _listed(numbers: dict[str, float]) -> str:
@@ -214,20 +220,34 @@ def plot(rows: list[Row], path: Path) -> None:
     matplotlib.rcParams.update({"svg.hashsalt": "gexcore", "svg.fonttype": "none"})
     from matplotlib import pyplot
 
-    shown = [row for row in rows if "lds" in row and "λ" not in row["method"]]
+    shown = [row for row in rows if "lds" in row and not _varies(row)]
     panels = list(groups(shown, "problem").items())
-    figure, axes = pyplot.subplots(1, len(panels), figsize=(3 * len(panels), 3), squeeze=False)
-    for axis, ((name,), part) in zip(axes[0], panels, strict=True):
+    names = list(dict.fromkeys(row["method"] for row in shown))
+    figure, axes = pyplot.subplots(
+        -(-len(panels) // COLUMNS), COLUMNS, figsize=(11, 8), sharex=True, squeeze=False
+    )
+    for axis in axes.flat[len(panels) :]:
+        axis.remove()
+    for axis, ((name,), part) in zip(axes.flat, panels, strict=False):
         ridge = [row for row in part if "for_influence" in row["method"]]
         axis.plot(
-            [r["cost"] for r in ridge], [r["lds"] for r in ridge], "o-", label="for_influence"
+            [r["cost"] for r in ridge], [r["lds"] for r in ridge], "ko-", label="for_influence"
         )
         for row in part:
             if row not in ridge:
+                at = names.index(row["method"])
+                look = {"color": f"C{at % 10}", "marker": "x+^sv"[at % 5], "linestyle": "none"}
                 label = row["method"].replace("`", "")
-                axis.plot([row["cost"]], [row["lds"]], "x", label=label)
-        axis.set(title=name, xscale="log", xlabel="forward passes over the data", ylabel="LDS")
-    axes[0][-1].legend(fontsize=6)
+                axis.plot([row["cost"]], [row["lds"]], label=label, **look)
+        axis.set(title=name, xscale="log")
+    labels = dict(
+        pair
+        for axis in axes.flat[: len(panels)]
+        for pair in zip(*axis.get_legend_handles_labels()[::-1], strict=True)
+    )
+    figure.legend(labels.values(), labels.keys(), fontsize=7, loc="lower right", ncols=1)
+    figure.supxlabel("forward passes over the data")
+    figure.supylabel("linear datamodeling score")
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
 

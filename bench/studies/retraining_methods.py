@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 import gexcore as gx
 from bench.studies.retraining_problems import CHOSEN_ON, Problem
-from gexcore.deviations.weights import COLD_STRENGTH
+from gexcore.deviations.weights import COLD_STRENGTH, SHRINKAGE
 from gexcore.retraining import Outcomes, lds
 
 CHECKPOINTS = 5
-STRENGTHS = (0.01, 0.03, 0.1, 0.3)
+STRENGTHS = (0.003, 0.01, 0.03, 0.1)
+SHRINKAGES = (0.0, 2.0, 6.0, 12.0)
 TRAK_STRENGTHS = (0.0, 10.0, 100.0, 1000.0)
+BUDGETS = (50, 100, 200, 400)
 LARGE = 100_000
 """Parameters from which costly estimators are left out."""
 
@@ -90,14 +92,13 @@ def methods(model: Model) -> Iterator[Named]:
     )
     if p.loss == "cross_entropy":
         yield '`GEX(ensemble="auto")`', lambda: of("auto", gx.GEX(ensemble="auto"))
-    for budget in (50, 100) if model.costly else (50, 100, 200, 400):
+    for budget in BUDGETS if p.stacks else BUDGETS[:2]:
         ridge = gx.GEX.for_influence(budget=budget)
-        for strength in STRENGTHS if p.name in CHOSEN_ON else (COLD_STRENGTH,):
-            told = "" if strength == COLD_STRENGTH else f", λ = {strength:g}"
+        for told, settings in _ridges(p.name in CHOSEN_ON, budget):
             yield (
                 f"`GEX.for_influence({budget})`{told}",
-                lambda budget=budget, ridge=ridge, strength=strength: of(  # type: ignore[misc]
-                    str(budget), ridge, lambda f: f.weighted(strength=strength)
+                lambda budget=budget, ridge=ridge, settings=settings: of(  # type: ignore[misc]
+                    str(budget), ridge, lambda f: f.weighted(**settings)
                 ),
             )
     yield "gradient dot product", lambda: of("dot", gx.TracIn(checkpoints=[model.net]))
@@ -127,6 +128,17 @@ def methods(model: Model) -> Iterator[Named]:
             lambda: of("laplace", None, lambda f: f.weighted("ridge")),
         )
     yield "cosine of features, same label", lambda: cosine(model)
+
+
+def _ridges(chosen: bool, budget: int) -> Iterator[tuple[str, dict[str, float]]]:
+    """The ridge, and others to compare it with: all of them where settings are chosen."""
+    yield "", {}
+    for strength in STRENGTHS if chosen else ():
+        if strength != COLD_STRENGTH:
+            yield f", λ = {strength:g}", {"strength": strength}
+    for shrinkage in SHRINKAGES if chosen else (0.0,) if budget == 100 else ():
+        if shrinkage != SHRINKAGE:
+            yield f", shrinkage {shrinkage:g}", {"shrinkage": shrinkage}
 
 
 def peers(model: Model, outcomes: Callable[[], Outcomes] | None) -> Iterator[Named]:

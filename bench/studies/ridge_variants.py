@@ -3,11 +3,12 @@
     python -m bench.studies.ridge_variants --data FOLDER [--problems digits_clean,…] [--kept FOLDER]
 
 Each variant costs 100 forward passes over the data, and relearned members about 34. The trainings
-are those of `bench.studies.retraining`, with the first seed only on the digits.
+are those of `bench.studies.retraining`.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,10 +26,12 @@ from bench.studies.rows import Row, parser, read, written
 from bench.studies.tables import groups, markdown
 from gexcore.backend.data import to_numpy
 from gexcore.deviations.outputs import curvatures, output, slopes
-from gexcore.deviations.weights import COLD_STRENGTH
+from gexcore.deviations.weights import COLD_STRENGTH, SHRINKAGE, shrunk
 from gexcore.retraining import lds
 
 Floats = NDArray[np.float64]
+Shrink = Callable[[Floats, Floats, Floats, int], Floats]
+"""Influence, lengths of tests and of samples, and number of members, to influence."""
 
 PLANS: dict[str, dict[str, Any]] = {
     "as it is": {},
@@ -58,11 +61,43 @@ class Deviations:
         weight = np.asarray(curvatures(self.slope, "margin"))
         self.gram = (self.train * weight) @ self.train.T
 
-    def influence(self, gram: Floats, norm: Floats, right: Floats) -> Floats:
-        """The ridge, with the norm of the members that its strength is in."""
+    def influence(
+        self, gram: Floats, norm: Floats, right: Floats, shrink: Shrink | None = None
+    ) -> Floats:
+        """The shrunk ridge, with the norm of the members that its strength is in."""
         scale = COLD_STRENGTH * np.trace(gram) / right.shape[1] * len(gram) / np.trace(norm)
-        found: Floats = self.tests.T @ np.linalg.solve(gram + scale * norm, right)
-        return found
+        root = np.linalg.cholesky(np.linalg.inv(gram + scale * norm)).T
+        tests, train = root @ self.tests, root @ right
+        found: Floats = tests.T @ train
+        lengths = [np.linalg.norm(each, axis=0) for each in (tests, train)]
+        return (shrink or shrunk_by(SHRINKAGE))(found, lengths[0], lengths[1], len(gram))
+
+
+def shrunk_by(strength: float) -> Shrink:
+    """The shrinkage of the library."""
+
+    def shrink(found: Floats, tests: Floats, train: Floats, members: int) -> Floats:
+        return np.asarray(shrunk(found, tests, train, members=members, strength=strength))
+
+    return shrink
+
+
+def soft(found: Floats, tests: Floats, train: Floats, members: int) -> Floats:
+    """A soft threshold at the noise."""
+    noise = np.outer(tests, train) / np.sqrt(members)
+    return np.asarray(np.sign(found) * np.maximum(0.0, np.abs(found) - noise))
+
+
+def by_cosine(found: Floats, tests: Floats, train: Floats, members: int) -> Floats:
+    """Influence times |ρ|."""
+    return np.asarray(found * np.abs(found) / np.outer(tests, train))
+
+
+SHRINKAGES: dict[str, Shrink] = {
+    "no shrinkage": shrunk_by(0.0),
+    "soft threshold at the noise": soft,
+    "times the cosine of the deviations": by_cosine,
+}
 
 
 def same_label(model: Model) -> Floats:
@@ -80,6 +115,9 @@ def ridges(model: Model, found: Any) -> Iterator[tuple[str, Callable[[], Floats]
         "the same label counts twice",
         lambda: given.influence(given.gram, one, right) * (1 + same_label(model)),
     )
+
+    for told, shrink in SHRINKAGES.items():
+        yield told, functools.partial(given.influence, given.gram, one, right, shrink)
 
     def in_parameters() -> Floats:
         moves = np.stack([to_numpy(backend.ravel(state)) for state in states]).astype(np.float64)
@@ -107,8 +145,6 @@ def ridges(model: Model, found: Any) -> Iterator[tuple[str, Callable[[], Floats]
 def run(name: str, folder: Path | None, kept: Path | None) -> Iterator[Row]:
     """Scores of all variants on one problem."""
     problem = load(name, folder)
-    if name in CHOSEN_ON:
-        problem = problem._replace(seeds=1)
     outcomes, model = outcomes_of(problem, kept), model_of(problem)
 
     def row(variant: str, influence: Floats) -> Row:
@@ -139,7 +175,7 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--data", type=Path)
     arguments.add_argument("--kept", type=Path, help="a folder that keeps trainings")
-    arguments.add_argument("--problems", default="digits_clean,digits_memorised")
+    arguments.add_argument("--problems", default=",".join(CHOSEN_ON))
     given = arguments.parse_args()
     if given.table:
         rows = read(given.table)

@@ -187,8 +187,12 @@ class MemberTable(ABC):
 
     def _cross(self, dev_test: NDArray[np.float64], size: int) -> Blocks:
         for part in parts(self.samples, size):
-            found = dv.cross_influence(dev_test, self.block(part.start, part.stop), self.weights)
-            yield part, np.asarray(found)
+            yield part, self._influence(dev_test, self.block(part.start, part.stop))
+
+    def _influence(
+        self, dev_test: NDArray[np.float64], dev: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        return np.asarray(dv.cross_influence(dev_test, dev, self.weights))
 
 
 @dataclass(frozen=True, eq=False)

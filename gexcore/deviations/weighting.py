@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,8 @@ class Weighting:
         ridge takes no "checkpoint".
     strength : float
         Strength λ of the ridge, above 0.
+    shrinkage : float
+        Strength c of the shrinkage of a ridge, see `gexcore.deviations.weights.shrunk`. 0 is none.
 
     Raises
     ------
@@ -54,11 +57,13 @@ class Weighting:
     weights: Weights = "mean"
     center: Center = "checkpoint"
     strength: float = w.STRENGTH
+    shrinkage: float = w.SHRINKAGE
 
     def __post_init__(self) -> None:
         check_choice("weights", self.weights, ("mean", "ridge"))
         check_choice("center", self.center, ("checkpoint", "ensemble", "chains"))
         check_number("strength", self.strength, above=True)
+        check_number("shrinkage", self.shrinkage)
         if self.weights == "ridge" and self.center == "checkpoint":
             raise InvalidSettingError(
                 "center is 'checkpoint', and a ridge is over deviations from a mean; choose "
@@ -70,19 +75,10 @@ class Weighting:
         """Whether influence is E[ΔΔ'] of deviations from θ*."""
         return self.weights == "mean" and self.center == "checkpoint"
 
-    def train(self, table: LossTable, kind: Output) -> MemberTable:
-        """The table of the training samples. Its product with that of `tests` is influence."""
-        if self.is_papers:
-            return table
-        matrix = self._centring(table)
-        if self.weights == "mean":
-            return OutputTable(table, matrix)
-        return OutputTable(table, matrix, kind, self._slopes(table, kind))
-
-    def tests(
+    def train(
         self, table: LossTable, solved: NDArray[np.float64] | None, kind: Output
     ) -> MemberTable:
-        """The table of test samples, for the product with that of `train`.
+        """The table of the training samples. Its product with that of `tests` is influence.
 
         Parameters
         ----------
@@ -94,14 +90,24 @@ class Weighting:
         if self.is_papers:
             return table
         matrix = self._centring(table)
-        return (
-            OutputTable(table, matrix)
-            if solved is None
-            else OutputTable(table, solved @ matrix, kind)
-        )
+        if solved is None:
+            return OutputTable(table, matrix)
+        slope = self._slopes(table, kind)
+        return OutputTable(table, solved @ matrix, kind, slope, self.shrinkage)
+
+    def tests(
+        self, table: LossTable, solved: NDArray[np.float64] | None, kind: Output
+    ) -> MemberTable:
+        """The table of test samples, for the product with that of `train`."""
+        if self.is_papers:
+            return table
+        matrix = self._centring(table)
+        if solved is None:
+            return OutputTable(table, matrix)
+        return OutputTable(table, solved @ matrix, kind)
 
     def solve(self, table: LossTable, kind: Output) -> NDArray[np.float64] | None:
-        """M (A + λ tr(A)/N)⁻¹, shape (members, members): the one solve of a ridge.
+        """The root of M (A + λ tr(A)/N)⁻¹, shape (members, members): the one solve of a ridge.
 
         Parameters
         ----------
@@ -128,8 +134,8 @@ class Weighting:
         rows, total = OutputTable(table, matrix, kind), np.zeros((len(table), len(table)))
         for part in parts(table.samples, PART):
             total += w.gram(rows.block(part.start, part.stop), weight[part])
-        inverse = w.ridge(total, samples=table.samples, strength=self.strength)
-        return len(table) * np.asarray(inverse)
+        root = w.whitening(total, samples=table.samples, strength=self.strength)
+        return math.sqrt(len(table)) * np.asarray(root)
 
     def _centring(self, table: LossTable) -> NDArray[np.float64]:
         if self.center == "chains":
@@ -158,6 +164,8 @@ class OutputTable(MemberTable):
         Output that the rows are. Without it they are bounded deviations of the losses.
     scale : array, shape (samples,), optional
         Factor of each sample.
+    shrinkage : float
+        Strength of the shrinkage of influences on these samples. 0 is none.
     chains, weights : None
         The rows are no draws, and count equally.
     """
@@ -166,6 +174,7 @@ class OutputTable(MemberTable):
     matrix: NDArray[np.float64]
     kind: Output | None = None
     scale: NDArray[np.float64] | None = None
+    shrinkage: float = 0.0
     chains: None = None
     weights: None = None
 
@@ -191,6 +200,28 @@ class OutputTable(MemberTable):
             )
         found = self.matrix @ rows
         return found if self.scale is None else found * self.scale[start:stop]
+
+    def group_cross(
+        self, tests: Self, codes: NDArray[np.intp], count: int, /
+    ) -> NDArray[np.float64]:
+        """I(z', z) summed over each group. Sums of shrunk values are not shrunk sums."""
+        if not self.shrinkage:
+            return super().group_cross(tests, codes, count)
+        found = np.zeros((tests.samples, count))
+        for part, block in self.cross(tests):
+            for total, row in zip(found, block, strict=True):
+                total += np.bincount(codes[part], weights=row, minlength=count)
+        return found
+
+    def _influence(
+        self, dev_test: NDArray[np.float64], dev: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        found = super()._influence(dev_test, dev)
+        if not self.shrinkage:
+            return found
+        lengths = [np.sqrt((each**2).mean(axis=0)) for each in (dev_test, dev)]
+        shrunk = w.shrunk(found, *lengths, members=len(self), strength=self.shrinkage)
+        return np.asarray(shrunk)
 
 
 def _check_members(table: LossTable) -> None:

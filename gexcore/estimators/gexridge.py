@@ -40,7 +40,7 @@ class GEXRidge(EnsembleMethod[LossInfluence], Anchored):
     subset, budget, first_chain, seed
         Settings of the ensemble. See `gexcore.Anchored`.
     strength : float
-        Strength λ of the ridge, above 0. Members near the model need a small one: 0.03.
+        Strength λ of the ridge, above 0. Members near the model need a small one: 0.01.
     keep : int or "auto"
         Member states of each anchor in memory, for test data after the fit. "auto" keeps all
         members if they fit into 1 GB in single precision. Members that are not kept are computed

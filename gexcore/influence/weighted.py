@@ -80,6 +80,7 @@ class WeightedInfluence(Influence):
         *,
         center: Center = "chains",
         strength: float | Auto = "auto",
+        shrinkage: float | Auto = "auto",
     ) -> Self:
         """The same run with other weights in `influence` and all that follows from it.
 
@@ -94,8 +95,10 @@ class WeightedInfluence(Influence):
             What deviations are from: the mean over each chain, over all members, or θ*. With
             "ensemble" a mean is the covariance of losses.
         strength : "auto" or float
-            Strength λ of the ridge, above 0. "auto" is that of the run: 0.03 for members of
+            Strength λ of the ridge, above 0. "auto" is that of the run: 0.01 for members of
             `gexcore.GEX.for_influence`, and 0.3 for others.
+        shrinkage : "auto" or float
+            How much influences within the noise of a ridge are shrunk. "auto" is 6, and 0 is none.
 
         Raises
         ------
@@ -113,8 +116,9 @@ class WeightedInfluence(Influence):
         >>> found.weighted("ridge").influence().shape
         (60, 60)
         """
-        chosen = self.weighting.strength if isinstance(strength, str) else strength
-        how = Weighting(weights=weights, center=center, strength=chosen)
+        ridge = self.weighting.strength if isinstance(strength, str) else strength
+        shrunk = self.weighting.shrinkage if isinstance(shrinkage, str) else shrinkage
+        how = Weighting(weights=weights, center=center, strength=ridge, shrinkage=shrunk)
         return replace(self, weighting=how)
 
     def self_influence(
@@ -243,7 +247,7 @@ class WeightedInfluence(Influence):
         solved = (
             self._solved if train.losses is self.table.losses else how.solve(train, self.output)
         )
-        return how.tests(tests, solved, self.output), how.train(train, self.output)
+        return how.tests(tests, solved, self.output), how.train(train, solved, self.output)
 
     def _raw_pair(self, test: Any) -> tuple[LossTable, LossTable]:
         """Losses of members on test and training data, in evaluation mode, without gaps."""

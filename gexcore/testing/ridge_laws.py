@@ -17,7 +17,8 @@ def check_ridge_laws(xp: Any) -> None:
 
     It does not change with what all members of a group share, with their order, or with another
     base of their space. It adds up over samples. A large strength gives the covariance. A sample
-    that pulls an output up has a positive influence on that output.
+    that pulls an output up has a positive influence on that output. Shrinkage brings influences of
+    few members nearer to those of many.
 
     Parameters
     ----------
@@ -98,11 +99,35 @@ def check_ridge_laws(xp: Any) -> None:
         mixed = _ridge(xp, tests, dev[:, order], weight, 0.3)
         assert (order == np.arange(9)).all() or not np.allclose(mixed, plain[:, order], rtol=1e-6)
 
+    @law(seed=st.integers(0, 999), members=st.sampled_from([20, 80]))
+    def shrinkage_removes_noise(seed: int, members: int) -> None:
+        rng = np.random.default_rng(seed)
+        tests, train = rng.normal(size=(40, 400)), rng.normal(size=(60, 400))
+        train[:6] += tests[:6]
+        moves = rng.normal(size=(members, 400))
+        reactions = [moves @ each.T / np.sqrt(members) for each in (tests, train)]
+        found, wanted = reactions[0].T @ reactions[1], tests @ train.T
+        lengths = [np.linalg.norm(each, axis=0) for each in reactions]
+        ours = _shrunk(xp, found, lengths, members, 6.0)
+        assert (
+            np.corrcoef(ours.ravel(), wanted.ravel())[0, 1]
+            > (np.corrcoef(found.ravel(), wanted.ravel())[0, 1])
+        )
+        assert (np.abs(ours) <= np.abs(found)).all()
+        assert (ours * found >= 0).all()
+        assert_close(_shrunk(xp, found, lengths, members, 0.0), found, 1e-12)
+        assert_close(_shrunk(xp, found, lengths, 10**12, 6.0), found, 1e-4)
+        scaled = _shrunk(xp, 3 * found, [3 * lengths[0], lengths[1]], members, 6.0)
+        assert_close(scaled, 3 * ours, 1e-9)
+        mixed = _shrunk(xp, found, [lengths[0], 1e3 * lengths[1]], members, 6.0)
+        assert not np.allclose(mixed, ours, rtol=1e-3)  # lengths in another unit
+
     is_gauss_newton_in_the_span()
     knows_no_shared_part_and_no_order()
     becomes_the_covariance()
     helps_itself()
     adds_up_over_samples()
+    shrinkage_removes_noise()
 
 
 class _Linear:
@@ -121,9 +146,15 @@ def _gram(xp: Any, dev: Table, weight: Table) -> Table:
 
 def _ridge(xp: Any, tests: Table, dev: Table, weight: Table, strength: float) -> Table:
     given = xp.asarray(np.ascontiguousarray(dev))
-    inverse = w.ridge(w.gram(given, xp.asarray(weight)), samples=dev.shape[1], strength=strength)
-    left = xp.matmul(xp.asarray(np.ascontiguousarray(tests.T)), inverse)
-    return numbers(xp.matmul(left, given))
+    total = w.gram(given, xp.asarray(weight))
+    root = w.whitening(total, samples=dev.shape[1], strength=strength)
+    left = xp.matmul(root, xp.asarray(np.ascontiguousarray(tests)))
+    return numbers(xp.matmul(xp.matrix_transpose(left), xp.matmul(root, given)))
+
+
+def _shrunk(xp: Any, found: Table, lengths: list[Table], members: int, strength: float) -> Table:
+    given = [xp.asarray(np.ascontiguousarray(each)) for each in (found, *lengths)]
+    return numbers(w.shrunk(*given, members=members, strength=strength))
 
 
 def _centred_ridge(xp: Any, tests: Table, dev: Table, groups: Any, weight: Table) -> Table:

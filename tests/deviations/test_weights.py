@@ -63,6 +63,7 @@ def test_too_few_members_and_missing_losses_are_refused() -> None:
     [
         ({"strength": 0.0}, "strength is 0.0"),
         ({"strength": -1}, "strength is -1"),
+        ({"shrinkage": -1}, "shrinkage is -1"),
         ({"weights": "rigde"}, "allowed are 'mean' and 'ridge'"),
         ({"center": "median"}, "allowed are 'checkpoint', 'ensemble' and 'chains'"),
         ({"weights": "ridge", "center": "checkpoint"}, "deviations from a mean"),
@@ -77,10 +78,8 @@ def test_wrong_settings_are_refused(settings: Any, told: str) -> None:
 @pytest.mark.parametrize("center", ["ensemble", "chains"])
 def test_blocks_groups_and_tops_agree_with_the_whole(weights: Any, center: Any) -> None:
     how, train, tests = Weighting(weights=weights, center=center), table(), table(samples=5)
-    own, given = (
-        how.train(train, "margin"),
-        how.tests(tests, how.solve(train, "margin"), "margin"),
-    )
+    solved = how.solve(train, "margin")
+    own, given = how.train(train, solved, "margin"), how.tests(tests, solved, "margin")
     whole = np.concatenate([block for _, block in own.cross(given)], axis=1)
     small = np.concatenate([block for _, block in own.cross(given, size=3)], axis=1)
     np.testing.assert_allclose(small, whole, rtol=1e-12)

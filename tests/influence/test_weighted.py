@@ -29,9 +29,24 @@ def test_the_ridge_is_written_out(found: gx.LossInfluence) -> None:
     gram = train * (q * (1 - q) + 1e-9) @ train.T
     damped = gram + 0.3 * np.trace(gram) / train.shape[1] * np.eye(12)
     wanted = given.T @ np.linalg.solve(damped, train * q)
-    ridge = found.weighted("ridge", center="ensemble")
+    ridge = found.weighted("ridge", center="ensemble", shrinkage=0)
     np.testing.assert_allclose(ridge.influence(), wanted, rtol=1e-8, atol=1e-12)
-    assert not np.allclose(ridge.influence(), found.weighted("ridge").influence())
+    assert not np.allclose(
+        ridge.influence(), found.weighted("ridge", shrinkage=0).influence()
+    )  # centred by chains
+
+
+def test_the_shrinkage_is_written_out(found: gx.LossInfluence) -> None:
+    raw = found.weighted("ridge", center="ensemble", shrinkage=0)
+    tests, train = raw._pair(None)
+    lengths = [
+        np.linalg.norm(each.block(0, each.samples), axis=0) / np.sqrt(12) for each in (tests, train)
+    ]
+    plain = raw.influence()
+    square = (plain / np.outer(*lengths)) ** 2
+    wanted = plain * square / (square + 6 / 12)
+    ours = found.weighted("ridge", center="ensemble").influence()
+    np.testing.assert_allclose(ours, wanted, rtol=1e-6, atol=1e-15)
 
 
 def test_every_question_has_the_same_answer(found: gx.LossInfluence, trained: Any) -> None:
