@@ -10,7 +10,7 @@ import numpy as np
 from bench.studies.noise_kinds import FROZEN
 from bench.studies.rows import Row
 from bench.studies.tables import groups, markdown
-from gexcore.ensembles.relearning import SCALE
+from gexcore.ensembles.start import SCALE
 
 COLUMNS = (
     "geometric, transition", "relearning, transition", "geometric, rival", "relearning, rival",

@@ -26,9 +26,9 @@ from gexcore.ensembles.relearning_plans import (
     usual_plan,
 )
 from gexcore.ensembles.resolve import USER_BATCH_SIZE
-from gexcore.ensembles.search import Trials, beyond
+from gexcore.ensembles.search import Trials, beyond, nearest_that_learns
 from gexcore.ensembles.skill import Skill
-from gexcore.ensembles.start import Shrunk, reference_of
+from gexcore.ensembles.start import Shrunk, check_scale, first_scale, reference_of
 from gexcore.ensembles.storage import Found, Storage, Store
 from gexcore.errors import InvalidSettingError
 from gexcore.evaluation.opening import Opened
@@ -37,12 +37,6 @@ from gexcore.settings import Auto, check_choice, check_count, check_number, chec
 
 SEARCH_FROM = {"sgd": 1e-3, "adamw": 1e-5}
 """Learning rates at which the search starts: small enough to do nothing."""
-
-SCALE = 0.1
-"""Scale of the start state, for classes."""
-
-SCALE_OF_NUMBERS = 0.3
-"""Scale of the start state, for other losses."""
 
 SHARED = (
     "chains", "optimizer", "momentum", "batch_size", "chance_loss", "budget", "pretraining_epochs",
@@ -69,10 +63,11 @@ class Relearning:
         What θ* shrinks towards: zero if not given. Give the pretrained weights of a fine-tuned
         model, as a model of the same structure or in a form that the backend loads as a
         checkpoint. Adapters (LoRA) shrink towards zero, which is right for them.
-    scale : "auto" or float
+    scale : "auto", float or pair of floats
         The part of θ* − reference that the start keeps: 0.1 for classes, 0.3 for other losses. The
         search halves "auto" if the start state knows the labels. It doubles "auto" if the start
-        state never leaves chance.
+        state never leaves chance. Of a pair the smaller one is taken if half an epoch from the
+        larger one learns at once. A pair needs an `lr`.
     chains : int or "auto"
         Independent runs from the start state, each in its own order of batches: 2, or 1 under a
         small budget, where one chain of five epochs ranks as well as two of three.
@@ -117,7 +112,7 @@ class Relearning:
     """
 
     reference: Any = field(default=None, repr=False)
-    scale: float | Auto = "auto"
+    scale: float | tuple[float, float] | Auto = "auto"
     chains: int | Auto = "auto"
     epochs: int | Auto = "auto"
     lr: float | Auto = "auto"
@@ -137,12 +132,7 @@ class Relearning:
         check_count("batch_size", self.batch_size)
         check_count("first_chain", self.first_chain, least=0, auto=False)
         check_seed(self.seed)
-        if self.scale != "auto":
-            check_number("scale", self.scale)
-            if self.scale > 1:
-                raise InvalidSettingError(
-                    f"scale is {self.scale}, and must be at most 1, the trained model"
-                )
+        check_scale(self.scale, pair=self.lr != "auto")
         if self.lr != "auto":
             check_number("lr", self.lr, above=True)
         for name in ("momentum", "weight_decay"):
@@ -214,7 +204,8 @@ class Relearning:
         check_storable(store, self.budget)
         opened = opened.stepping_with(self.optimizer_for(len(opened.data)))
         plan = self.plan(opened)
-        start = Shrunk(self._scale(opened), reference_of(opened.backend, self.reference))
+        scale = first_scale(self.scale, classes=opened.seen.labels is not None)
+        start = Shrunk(scale, reference_of(opened.backend, self.reference))
         epochs, name = plan.snapshots // plan.parts, self.optimizer
         first = SEARCH_FROM[name if isinstance(name, str) else "sgd"]
         controller = Relearner(
@@ -227,9 +218,13 @@ class Relearning:
         chosen_scale = self.scale == "auto" and self.lr == "auto"
         limited = self.budget != "auto" or self.pretraining_epochs is not None
         most = most_of_searches(plan) if limited else float("inf")
-        settings = {"start": [start.scale, start.digest, chosen_scale, self.lr == "auto"]}
+        settings: dict[str, list[Any]] = {
+            "start": [start.scale, start.digest, chosen_scale, self.lr == "auto"]
+        }
         if start.reference is not None:
             settings["skill"] = ["gained"]
+        if isinstance(self.scale, tuple):
+            settings["scales"] = list(self.scale)
 
         def prepare(measure: Skill | None, storage: Storage) -> Prepared:
             looked = 0
@@ -238,7 +233,10 @@ class Relearning:
                 looked = len(opened.train)
             if measure is None or self.lr != "auto":
                 limit = float("inf") if measure is None else RISE * measure.chance
-                found = Found(start.scale, controller.lr, limit)
+                found = given = Found(start.scale, controller.lr, limit)
+                if measure is not None and isinstance(self.scale, tuple):
+                    tried = opened, plan, measure, start, min(self.scale), given
+                    found = storage.found(lambda: nearest_that_learns(*tried))
             else:
                 enough = LEFT if start.reference is None else WELL
                 search = Search(first, measure.chance, enough=enough)
@@ -276,11 +274,6 @@ class Relearning:
             prepare=prepare,
         )
 
-    def _scale(self, opened: Opened) -> float:
-        if not isinstance(self.scale, str):
-            return self.scale
-        return SCALE if opened.seen.labels is not None else SCALE_OF_NUMBERS
-
     def _limits(self, opened: Opened, budget: float | Budget) -> list[Limit]:
         budget = budget if isinstance(budget, Budget) else Budget(epochs=budget)
         return limits(budget, opened.backend, opened.data, batch_size=USER_BATCH_SIZE)
@@ -293,6 +286,7 @@ class Relearning:
             self.batch_size,
             searched=self.lr == "auto",
             reference=self.reference is not None,
+            tried=isinstance(self.scale, tuple),
             seed=self.seed,
             first_chain=self.first_chain,
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gexcore.ensembles.budget import PART_OF_PRETRAINING, within_promise
 from gexcore.ensembles.plan import PARTS, Plan
 from gexcore.ensembles.resolve import batch_size_of
-from gexcore.ensembles.search import longest_search
+from gexcore.ensembles.search import longest_search, trial_steps
 from gexcore.errors import InvalidSettingError
 from gexcore.evaluation.passes import Passes
 from gexcore.settings import Auto
@@ -40,6 +40,8 @@ class Asked:
         Whether a search finds the learning rate.
     reference : bool
         Whether the skill of a reference is measured first.
+    tried : bool
+        Whether a trial chooses between two scales.
     seed, first_chain : int
     """
 
@@ -48,6 +50,7 @@ class Asked:
     batch_size: int | Auto
     searched: bool
     reference: bool
+    tried: bool
     seed: int
     first_chain: int
 
@@ -113,6 +116,7 @@ def planned_passes(plan: Plan, n: int, asked: Asked) -> Passes:
     `pretraining_epochs` sets a limit, epochs are left out for it (`epochs_after`).
     """
     epochs, search = plan.snapshots // plan.parts, longest_search(plan) if asked.searched else 0
+    search += trial_steps(plan) if asked.tried else 0
     steps = plan.chains * epochs * (plan.epoch_steps or 0) + search
     return Passes(forward=(2 + asked.reference) * n, step=steps * plan.batch_size)
 

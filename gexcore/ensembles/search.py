@@ -8,7 +8,7 @@ from typing import Any
 
 from gexcore.backend.protocols import Backend, Dataset
 from gexcore.ensembles.chain import read
-from gexcore.ensembles.plan import Plan
+from gexcore.ensembles.plan import Constant, Plan
 from gexcore.ensembles.relearner import TRIALS, Heat, Search
 from gexcore.ensembles.scoring import Probe, TrainingBatchScorer
 from gexcore.ensembles.skill import Skill, gained
@@ -32,6 +32,9 @@ Chunks of a search are short. The rate that leaves chance in one of them is too 
 HALVINGS = 4
 """The most halvings of the scale, for a start state that knows the labels."""
 
+LEARNS_AT_ONCE = 0.25
+"""Skill in the second quarter of an epoch from which on a start may know less of θ*."""
+
 STREAM = 2**63
 """The number that stands for the search where chains have theirs: no chain has its batches."""
 
@@ -54,6 +57,37 @@ def beyond(opened: Opened, plan: Plan, skill: Skill, start: Shrunk) -> Skill:
     reference = replace(start, scale=0.0).state(opened.backend)
     scorer = TrainingBatchScorer(opened.backend, opened.train, plan)
     return gained(skill, scorer.losses_at(reference))
+
+
+def trial_steps(plan: Plan) -> int:
+    """Optimiser steps of a trial: half an epoch."""
+    return max(1, (plan.epoch_steps or 0) // 2)
+
+
+def nearest_that_learns(
+    opened: Opened, plan: Plan, skill: Skill, start: Shrunk, smaller: float, found: Found
+) -> Found:
+    """The `smaller` scale if a trial from `start` learns at once, and that of `start` if not.
+
+    Parameters
+    ----------
+    opened : Opened
+    plan : Plan
+        Plan of the chains, with their batch size and seed.
+    skill : Skill
+    start : Shrunk
+        The start state with the larger scale.
+    smaller : float
+    found : Found
+        Learning rate and limit of the chains.
+    """
+    steps = trial_steps(plan)
+    begin = begin_of(opened.backend, start)
+    stepper = Stepper(opened.backend, opened.train, plan, STREAM, begin=begin)
+    trail = stepper.advance(Constant(found.lr), steps)
+    reading = read(skill, Probe(*trail.later_half(), None))
+    learns = not reading.diverged and reading.skill > LEARNS_AT_ONCE
+    return found._replace(scale=smaller if learns else start.scale, steps=steps)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,14 @@ from gexcore.backend.capabilities import require
 from gexcore.backend.data import to_numpy
 from gexcore.backend.digests import columns_digest
 from gexcore.backend.protocols import Backend, SupportsCheckpoints, SupportsParams
-from gexcore.errors import InvalidModelError
+from gexcore.errors import InvalidModelError, InvalidSettingError
+from gexcore.settings import Auto, check_number
+
+SCALE = 0.1
+"""Scale of the start state, for classes."""
+
+SCALE_OF_NUMBERS = 0.3
+"""Scale of the start state, for other losses."""
 
 Begin = Callable[[], Any]
 """Makes the state that a chain begins with."""
@@ -92,3 +99,31 @@ def reference_of(backend: Backend[Any, Any], reference: Any) -> NDArray[Any] | N
         )
         raise InvalidModelError(msg)
     return found.astype(trained.dtype, copy=False)
+
+
+def first_scale(scale: float | tuple[float, float] | Auto, *, classes: bool) -> float:
+    """The scale that a search or a trial starts with: of a pair the larger one."""
+    if isinstance(scale, str):
+        return SCALE if classes else SCALE_OF_NUMBERS
+    return max(scale) if isinstance(scale, tuple) else scale
+
+
+def check_scale(scale: Any, *, pair: bool) -> None:
+    """Raise an error if this is no scale of a start state.
+
+    Parameters
+    ----------
+    scale : "auto", float or pair of floats
+    pair : bool
+        Whether a pair is allowed.
+    """
+    if scale == "auto":
+        return
+    if isinstance(scale, tuple) and (len(scale) != 2 or not pair):
+        raise InvalidSettingError(
+            f"scale is {scale}; allowed are 'auto', a number, and with an lr a pair of numbers"
+        )
+    for each in scale if isinstance(scale, tuple) else (scale,):
+        check_number("scale", each)
+        if each > 1:
+            raise InvalidSettingError(f"scale is {each}, and must be at most 1, the trained model")

@@ -10,8 +10,8 @@ import pytest
 from gexcore.backend.data import ArrayDataset
 from gexcore.ensembles.heavy import (
     EPOCHS,
-    SCALE,
     SCALE_OF_LIMITED,
+    SCALES,
     is_heavy,
     multiplications,
     places_of,
@@ -73,6 +73,6 @@ def test_columns_are_found_in_tuples_and_mappings() -> None:
 
 def test_the_short_run_starts_nearer_to_the_model_and_a_limit_pays_for_its_own_epochs() -> None:
     usual = short(Relearning(seed=3))
-    assert (usual.scale, usual.epochs, usual.optimizer, usual.seed) == (SCALE, EPOCHS, "adamw", 3)
+    assert (usual.scale, usual.epochs, usual.optimizer, usual.seed) == (SCALES, EPOCHS, "adamw", 3)
     limited = short(Relearning(budget=20.0))
     assert (limited.scale, limited.epochs) == (SCALE_OF_LIMITED, "auto")

@@ -213,6 +213,32 @@ def test_the_scale_is_raised_where_the_start_never_leaves_chance(trained: Any) -
     assert (moved.scale, moved.left, moved.raised) == (0.005, True, False)
 
 
+def test_of_two_scales_the_smaller_one_is_taken_where_the_larger_one_learns_at_once(
+    trained: Any,
+) -> None:
+    given = opened(trained.model, trained.data, progress=False)
+    for lr, scale in ((0.5, 0.05), (1e-7, 0.1)):
+        both = gx.Relearning(scale=(0.1, 0.05), lr=lr, epochs=3, chains=1).draw(given)
+        one = gx.Relearning(scale=scale, lr=lr, epochs=3, chains=1).draw(given)
+        assert both.chosen["scale"] == scale
+        np.testing.assert_array_equal(both.table.losses, one.table.losses)
+        half = (one.plan.epoch_steps // 2) * one.plan.batch_size
+        assert both.passes.step - one.passes.step == half
+        assert both.planned.step - one.planned.step == half
+
+
+def test_a_stored_run_keeps_the_scale_of_its_trial(problem: Any, tmp_path: Path) -> None:
+    def fitted(scale: Any) -> Any:
+        return fit(problem, gx.Relearning(scale=scale, lr=0.1, epochs=6), store=tmp_path / "run")
+
+    first = fitted((0.2, 0.4))
+    again = fitted((0.2, 0.4))
+    assert again.run.chosen == first.run.chosen
+    np.testing.assert_array_equal(again.losses, first.losses)
+    with pytest.raises(StoreMismatchError):
+        fitted(0.4)
+
+
 def test_settings_are_checked() -> None:
     for name, value in {
         "scale": 1.5,
@@ -225,6 +251,11 @@ def test_settings_are_checked() -> None:
     }.items():
         with pytest.raises(InvalidSettingError, match=name):
             gx.Relearning(**{name: value})
+    for wrong in ((0.2, 0.4, 0.6), (0.2, 1.5), (0.2, -1.0)):
+        with pytest.raises(InvalidSettingError, match="scale is"):
+            gx.Relearning(scale=wrong, lr=0.1)  # type: ignore[arg-type]
+    with pytest.raises(InvalidSettingError, match="with an lr a pair of numbers"):
+        gx.Relearning(scale=(0.2, 0.4))
     with pytest.raises(InvalidSettingError, match=r"snapshots belong to the ensemble"):
         gx.GEX(ensemble=gx.Relearning(), snapshots=4)
     with pytest.raises(InvalidSettingError, match=r"allowed are gexcore\.Geometric"):
