@@ -27,6 +27,12 @@ LARGE = 100_000
 ALL_OWN = ("digits_clean_decay",)
 """Problems on which every estimator of the library runs."""
 
+COSTLY_ON = ("digits_clean", "digits_memorised")
+"""Problems with a budget of 2,000 passes too."""
+
+PARTS_OF_DATA: dict[str, Any] = {"subset": 0.25, "steps": 120}
+"""Members that each see a quarter of the data."""
+
 Found = tuple[NDArray[np.float64], float]
 Named = tuple[str, Callable[[], Found]]
 
@@ -99,6 +105,14 @@ def methods(model: Model) -> Iterator[Named]:
                 f"`GEX.for_influence({budget})`{told}",
                 lambda budget=budget, ridge=ridge, settings=settings: of(  # type: ignore[misc]
                     str(budget), ridge, lambda f: f.weighted(**settings)
+                ),
+            )
+    if p.name in COSTLY_ON:
+        for told, settings in (("", {}), (", subset=0.25, steps=120", PARTS_OF_DATA)):
+            yield (
+                f"`GEX.for_influence(2000{told})`",
+                lambda told=told, settings=settings: of(  # type: ignore[misc]
+                    f"2000{told}", gx.GEX.for_influence(budget=2000, **settings)
                 ),
             )
     yield "gradient dot product", lambda: of("dot", gx.TracIn(checkpoints=[model.net]))

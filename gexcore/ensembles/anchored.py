@@ -106,7 +106,8 @@ class Anchored:
         Samples of a step. "auto" is 64, or a sixteenth of the samples if they are few.
     subset : float, optional
         Share of the samples that each member sees. Members then start from θ*, and there is no
-        anchor. Worth its price from about 500 forward passes on, with `steps=120` and `lr=0.05`.
+        anchor. For large budgets, with `steps=120` and `lr=0.05`. At 2,000 passes it predicted
+        better than restarts on memorised data only, and worse on clean data.
     budget : "auto", float or Budget
         The most that a run may cost. A number is in forward passes over the data. "auto" is 100, or
         no limit if both `anchors` and `restarts` are set.
