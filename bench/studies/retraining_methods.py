@@ -98,7 +98,7 @@ def methods(model: Model) -> Iterator[Named]:
     )
     if p.loss == "cross_entropy":
         yield '`GEX(ensemble="auto")`', lambda: of("auto", gx.GEX(ensemble="auto"))
-    for budget in BUDGETS if p.stacks else BUDGETS[:2]:
+    for budget in BUDGETS:
         ridge = gx.GEX.for_influence(budget=budget)
         for told, settings in _ridges(p.name in CHOSEN_ON, budget):
             yield (
