@@ -100,9 +100,9 @@ def methods(reference: nn.Module, seed: int) -> dict[str, gx.GEX]:
     """What is compared."""
     how: dict[str, Any] = {"reference": reference, "seed": seed}
     return {
+        "relearning, reference, AdamW": gx.GEX(ensemble=gx.Relearning(optimizer="adamw", **how)),
         "GEX(reference=…)": gx.GEX(**how),
         "relearning, reference": gx.GEX(ensemble=gx.Relearning(**how)),
-        "relearning, reference, AdamW": gx.GEX(ensemble=gx.Relearning(optimizer="adamw", **how)),
         "GEX()": gx.GEX(seed=seed),
     }
 
@@ -143,7 +143,7 @@ def runs(asked: argparse.Namespace, seed: int) -> Iterator[Row]:
 
 def table(rows: list[Row]) -> str:
     """AP of each seed, and the means."""
-    first = [row for row in rows if row["method"] == rows[0]["method"]]
+    first = list({row["seed"]: row for row in rows}.values())
     lines = []
     for name in first[0]["others"]:
         values = [row["others"][name] for row in first]
