@@ -66,7 +66,8 @@ class Deviations:
     ) -> Floats:
         """The shrunk ridge, with the norm of the members that its strength is in."""
         scale = COLD_STRENGTH * np.trace(gram) / right.shape[1] * len(gram) / np.trace(norm)
-        root = np.linalg.cholesky(np.linalg.inv(gram + scale * norm)).T
+        values, vectors = np.linalg.eigh(gram + scale * norm)
+        root = (vectors / np.sqrt(np.maximum(values, 1e-12 * values.max()))).T
         tests, train = root @ self.tests, root @ right
         found: Floats = tests.T @ train
         lengths = [np.linalg.norm(each, axis=0) for each in (tests, train)]

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
+from gexcore.backend.capabilities import supports
 from gexcore.backend.optimizer import Optimizer
+from gexcore.backend.protocols import SupportsParams
 from gexcore.ensembles.anchored_plan import AnchoredPlan, part_size
 from gexcore.ensembles.budget import Budget, Limit, limits, planned_passes
 from gexcore.ensembles.drawing import check_storable, draw
@@ -28,6 +30,9 @@ WEIGHT_DECAY = 0.03
 
 LEAST_RESTARTS = 8
 """Members from an anchor, at the least. A budget that pays for fewer pays for no anchor."""
+
+SHORT = 4
+"""Steps up to which members are so near to an anchor that they share its statistics."""
 
 MOST_RESTARTS = 2048
 """Members from each anchor, at the most."""
@@ -85,7 +90,8 @@ class Anchored:
 
     An anchor decays from θ* in 30 steps. From there each member takes one step, on its own batch.
     The members are many, close to the model and nearly independent, as a ridge over members
-    needs them. Their mean loss says little about wrong labels: see `gexcore.Geometric` for that.
+    needs them. Normalisation layers have the statistics of the anchor. The mean loss of members
+    says little about wrong labels: see `gexcore.Geometric` for that.
 
     Parameters
     ----------
@@ -196,7 +202,8 @@ class Anchored:
         budget = self._budget()
         given = limits(budget, backend, data, batch_size=min(USER_BATCH_SIZE, len(data)))
         refreshed = Refresher(backend, data, seed=self.seed).samples
-        for plan in self._preferred(size):
+        shared = refreshed > 0 and self.steps <= SHORT and supports(backend, SupportsParams)
+        for plan in self._preferred(size, shared=shared):
             if self._allowed(plan, len(data), refreshed, given):
                 return plan
         cost = planned_passes(plan, len(data), refreshed=refreshed).epochs(len(data))
@@ -242,7 +249,7 @@ class Anchored:
             return Budget(epochs=BUDGET) if free else None
         return self.budget if isinstance(self.budget, Budget) else Budget(epochs=self.budget)
 
-    def _plan(self, anchors: int, restarts: int, size: int) -> AnchoredPlan:
+    def _plan(self, anchors: int, restarts: int, size: int, *, shared: bool) -> AnchoredPlan:
         anchored = anchors > 0 and self.anchor_steps > 0 and self.subset is None
         return AnchoredPlan(
             chains=max(1, anchors),
@@ -255,18 +262,19 @@ class Anchored:
             first_chain=self.first_chain,
             anchor_steps=self.anchor_steps if anchored else 0,
             subset=self.subset,
+            own_statistics=not (anchored and shared),
         )
 
-    def _preferred(self, size: int) -> Iterator[AnchoredPlan]:
+    def _preferred(self, size: int, *, shared: bool) -> Iterator[AnchoredPlan]:
         """Plans in the order of preference. The cheapest is last."""
         free = isinstance(self.anchors, str)
         for count in (1, 0) if isinstance(self.anchors, str) else (self.anchors,):
             if not isinstance(self.restarts, str):
-                yield self._plan(count, self.restarts, size)
+                yield self._plan(count, self.restarts, size, shared=shared)
                 continue
             least = LEAST_RESTARTS if free and count else 1
             for length in range(MOST_RESTARTS, least - 1, -1):
-                yield self._plan(count, length, size)
+                yield self._plan(count, length, size, shared=shared)
 
     @staticmethod
     def _allowed(plan: Plan, samples: int, refreshed: int, given: list[Limit]) -> bool:

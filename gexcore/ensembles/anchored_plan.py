@@ -20,10 +20,18 @@ class AnchoredPlan(Plan):
         Steps from θ* to an anchor. 0 means that members start from θ*.
     subset : float or None
         Share of the samples that each member sees.
+    own_statistics : bool
+        Whether normalisation layers have new statistics for each member, and not for each anchor.
     """
 
     anchor_steps: int
     subset: float | None = None
+    own_statistics: bool = True
+
+    @property
+    def shares_statistics(self) -> bool:
+        """Whether members have the statistics of their anchor, which is one step away."""
+        return not self.own_statistics
 
     @property
     def warmup_steps(self) -> int:

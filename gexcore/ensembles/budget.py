@@ -146,11 +146,12 @@ def within_promise(plan: Plan, cost: Passes, n: int, pretraining_epochs: float) 
 
 
 def planned_passes(plan: Plan, n: int, *, refreshed: int) -> Passes:
-    """The most passes of a run. Each probe reads `refreshed` samples for its statistics."""
+    """The most passes of a run. Each probe reads `refreshed` samples for statistics of its own."""
     snapshots, warmups = plan.chains * plan.snapshots, plan.chains * plan.warmups
+    own = 0 if plan.shares_statistics else refreshed
     evaluated = 0
     if plan.scoring == "evaluated":
-        evaluated = snapshots * (n + refreshed) + warmups * (steering_size(n) + refreshed)
+        evaluated = snapshots * (n + own) + warmups * (steering_size(n) + refreshed)
     steps = snapshots * plan.steps + warmups * plan.warmup_steps
     return Passes(forward=2 * n + evaluated, step=steps * plan.batch_size)
 

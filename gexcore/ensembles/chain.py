@@ -150,7 +150,14 @@ def run_chain(
     done = sum(plan.steps_of(s.number, warmup=s.warmup) for s in result.snapshots)
     begin = begin_of(problem.backend, problem.start)
     stepper = Stepper(
-        problem.backend, problem.train, plan, chain, done=done, state=state, begin=begin
+        problem.backend,
+        problem.train,
+        plan,
+        chain,
+        done=done,
+        state=state,
+        begin=begin,
+        refresh=problem.scorer.refresh,
     )
     epoch = Trail([], [])
     members = _Members(problem, plan, result)
@@ -158,7 +165,7 @@ def run_chain(
     while chunk is not None and not _stable(problem.skill, plan.tolerance, result):
         number = len(result.snapshots)
         trail = stepper.advance(chunk.schedule, plan.steps_of(number, warmup=chunk.warmup))
-        probe = problem.scorer.probe(stepper.state, trail)
+        probe = problem.scorer.probe(stepper.member, trail)
         reading = read(problem.skill, probe)
         before, (memory, decision) = memory, controller.update(memory, reading)
         measured = decision.status == "member"
@@ -213,7 +220,9 @@ def chain_cost(problem: ChainInputs, plan: Plan, result: ChainResult) -> Passes:
     tests = Passes(
         forward=len(result.test_losses) * len(problem.test or ()), copies=len(result.kept)
     )
-    return sum_passes([*probes, *(scorer.collect_passes for s in taken if s.measured), tests])
+    members = [scorer.collect_passes for s in taken if s.measured]
+    anchors = [scorer.anchor_passes for s in taken if s.warmup]
+    return sum_passes([*probes, *members, *anchors, tests])
 
 
 def _replayed(controller: AnyController, snapshots: list[Snapshot]) -> tuple[Any, Chunk | None]:
@@ -258,7 +267,7 @@ class _Members:
                 )
             )
         if row % _stride(row, keep) == 0 and keep > 0:
-            self._result.kept.append((row, stepper.snapshot(stepper.state)))
+            self._result.kept.append((row, stepper.snapshot(stepper.member)))
             if len(self._result.kept) > keep:  # thin out evenly as the chain grows
                 del self._result.kept[1::2]
 

@@ -136,7 +136,8 @@ def draw(
         Makes the beginning of the chains from the measure of skill and the storage.
     """
     samples, seen = len(opened.data), opened.seen
-    refresh = Refresher(opened.backend, opened.data, seed=plan.seed)
+    own = not plan.shares_statistics
+    refresh = Refresher(opened.backend, opened.data, seed=plan.seed, members=own)
     planned = planned or planned_passes(plan, samples, refreshed=refresh.samples)
     by_batches, tests = plan.scoring == "training_batches", opened.test
     during = None if tests is None or by_batches else len(tests)

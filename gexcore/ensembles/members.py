@@ -46,7 +46,8 @@ class Members:
     def evaluate(self, data: Any) -> LossTable:
         """Losses of θ* and of every kept member on `data`, in evaluation mode."""
         dataset = as_dataset(self.names.read(data), self.backend)
-        states = self.refresh.many([self.backend.initial_state(), *self.states])
+        trained = self.refresh(self.backend.initial_state())
+        states = [trained, *self.refresh.of_members(self.states)]
         losses = evaluate_many(self.backend, states, dataset, batch_size=self.batch_size)
         return LossTable(losses[1:], losses[0], self.chains)
 
@@ -107,7 +108,7 @@ class Members:
 
     def _groups(self) -> Iterator[Sequence[Any]]:
         """States of the kept members, in groups that are in memory together."""
-        yield self.refresh.many(self.states)
+        yield self.refresh.of_members(self.states)
 
     def probabilities(self, data: Dataset[Any]) -> NDArray[np.float64]:
         """Mean class probabilities of the kept members, or of θ* without any, shape (samples, K).
@@ -133,7 +134,8 @@ class Members:
     def _sums(self, data: Dataset[Any]) -> Iterator[NDArray[np.float64]]:
         """The sums by chain, batch by batch."""
         able = require(self.backend, SupportsLogits, by="the label suggestion")
-        states = self.refresh.many(self.states or [self.backend.initial_state()])
+        states = self.refresh.of_members(self.states)
+        states = states or [self.refresh(self.backend.initial_state())]
         chains = self.chains if self.states else np.zeros(1, np.intp)
         _, groups = np.unique(chains, return_inverse=True)
         for indices in in_order(len(data), self.batch_size):

@@ -103,6 +103,11 @@ class Plan:
         """Snapshots of an epoch. 1 if snapshots do not follow epochs."""
         return 1 if self.epoch_steps is None else min(PARTS, self.epoch_steps)
 
+    @property
+    def shares_statistics(self) -> bool:
+        """Whether members have the statistics of normalisation layers that their start has."""
+        return False
+
     def steps_of(self, number: int, *, warmup: bool) -> int:
         """Optimiser steps of the chunk before the snapshot of this number."""
         if self.epoch_steps is None:

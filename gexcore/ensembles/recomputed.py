@@ -61,9 +61,10 @@ class Recomputed(Members):
     ) -> Recomputed:
         """All members of the run that this record tells of."""
         chains = [each.chain for each in snapshots if each.status == "member"]
+        own = not plan.shares_statistics
         return cls(
             backend=opened.backend,
-            refresh=Refresher(opened.backend, opened.data, seed=plan.seed),
+            refresh=Refresher(opened.backend, opened.data, seed=plan.seed, members=own),
             batch_size=plan.scoring_batch_size,
             rows=np.arange(len(chains)),
             chains=np.array(chains, np.intp),
@@ -93,8 +94,9 @@ class Recomputed(Members):
         """Losses of θ* and of every member on `data`, in evaluation mode."""
         dataset = as_dataset(self.names.read(data), self.backend)
         rows = [
-            evaluate(self.backend, self.refresh(state), dataset, batch_size=self.batch_size)
-            for state in self._states()
+            evaluate(self.backend, state, dataset, batch_size=self.batch_size)
+            for group in self._groups()
+            for state in group
         ]
         return LossTable(np.stack(rows), self.base(dataset), self.chains)
 
@@ -112,7 +114,7 @@ class Recomputed(Members):
         return np.stack([found[chain] for chain in sorted(found)])
 
     def _groups(self) -> Iterator[Sequence[Any]]:
-        return ([self.refresh(state)] for state in self._states())
+        return (self.refresh.of_members([state]) for state in self._states())
 
     def _states(self) -> Iterator[Any]:
         for chain in self.plan.numbers:
@@ -122,7 +124,9 @@ class Recomputed(Members):
     def _replayed(self, chain: int, snapshots: Sequence[Snapshot]) -> Iterator[Any]:
         """The state of each member of one chain, from the steps that its record tells."""
         begin = begin_of(self.backend, self.start)
-        stepper = Stepper(self.backend, self.train, self.plan, chain, begin=begin)
+        stepper = Stepper(
+            self.backend, self.train, self.plan, chain, begin=begin, refresh=self.refresh
+        )
         memory, chunk = self.controller.start()
         for snapshot in snapshots:
             if chunk is None:
@@ -130,7 +134,7 @@ class Recomputed(Members):
             steps = self.plan.steps_of(snapshot.number, warmup=snapshot.warmup)
             stepper.advance(chunk.schedule, steps)
             if snapshot.status == "member":
-                yield stepper.snapshot(stepper.state)
+                yield stepper.snapshot(stepper.member)
             broken = snapshot.status == "diverged"
             reading = Reading(snapshot.skill, snapshot.mean_loss, broken, snapshot.error)
             memory, decision = self.controller.update(memory, reading)

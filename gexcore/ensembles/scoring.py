@@ -54,6 +54,10 @@ class Scorer(Protocol):
         """Losses at θ*, shape (samples,)."""
         ...
 
+    def refresh(self, state: Any) -> Any:
+        """The state with the statistics of normalisation layers that it is scored with."""
+        ...
+
     def probe(self, state: Any, trail: Trail) -> Probe:
         """Some losses of the state at the end of `trail`."""
         ...
@@ -72,6 +76,11 @@ class Scorer(Protocol):
         """Cost of all losses after a probe."""
         ...
 
+    @property
+    def anchor_passes(self) -> Passes:
+        """Cost of the statistics that the members of an anchor share."""
+        ...
+
 
 class EvaluatedScorer:
     """Losses in evaluation mode, with refreshed statistics.
@@ -84,26 +93,29 @@ class EvaluatedScorer:
     ) -> None:
         self._backend = backend
         self._data = data
-        self._refresh = refresh
+        self.refresh = refresh
+        self._shared = plan.shares_statistics
         self._batch_size = plan.scoring_batch_size
         order = np.random.default_rng([plan.seed, 0x57EE]).permutation(len(data))
         size = steering_size(len(data))
         self._steering, self._rest = np.sort(order[:size]), np.sort(order[size:])
-        self.probe_passes = Passes(forward=size + refresh.samples)
+        own, shared = (0, refresh.samples) if self._shared else (refresh.samples, 0)
+        self.probe_passes = Passes(forward=size + own)
         self.collect_passes = Passes(forward=len(data) - size)
+        self.anchor_passes = Passes(forward=shared)
 
     def base(self) -> NDArray[Any]:
         """Losses at θ* with statistics refreshed."""
         return evaluate(
             self._backend,
-            self._refresh(self._backend.initial_state()),
+            self.refresh(self._backend.initial_state()),
             self._data,
             batch_size=self._batch_size,
         )
 
     def probe(self, state: Any, trail: Trail) -> Probe:
         """Losses of the samples that steer."""
-        scored = self._refresh(state)
+        scored = state if self._shared else self.refresh(state)
         return Probe(self._steering, self._measure(scored, self._steering), scored)
 
     def collect(self, probe: Probe, trail: Trail) -> Collected:
@@ -130,11 +142,15 @@ class TrainingBatchScorer:
         self._backend = backend
         self._train = train
         self._plan = plan
-        self.probe_passes = self.collect_passes = Passes()
+        self.probe_passes = self.collect_passes = self.anchor_passes = Passes()
 
     def base(self) -> NDArray[Any]:
         """Losses at θ* in training mode, in shuffled batches as in training."""
         return self.losses_at(self._backend.initial_state())
+
+    def refresh(self, state: Any) -> Any:
+        """The state itself: in training mode a batch has statistics of its own."""
+        return state
 
     def losses_at(self, state: Any) -> NDArray[Any]:
         """Losses at a state, measured as those at θ* are, shape (samples,)."""

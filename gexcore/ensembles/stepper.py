@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.backend.capabilities import supports
+from gexcore.backend.capabilities import require, supports
 from gexcore.backend.protocols import (
     Array,
     Backend,
@@ -16,6 +16,7 @@ from gexcore.backend.protocols import (
     Indices,
     SupportsAugmentation,
     SupportsDonation,
+    SupportsParams,
 )
 from gexcore.ensembles.plan import Plan, Schedule
 from gexcore.ensembles.start import Begin
@@ -68,6 +69,8 @@ class Stepper:
         Number of earlier steps of the chain, which led to `state`.
     begin : callable, optional
         Makes the first state. `Backend.initial_state` by default.
+    refresh : callable, optional
+        Makes the statistics that members share, where the plan says so, from a state.
     """
 
     def __init__(
@@ -80,10 +83,14 @@ class Stepper:
         done: int = 0,
         state: Any = None,
         begin: Begin | None = None,
+        refresh: Callable[[Any], Any] = lambda state: state,
     ) -> None:
         self._backend = backend
         self._batch = training_batches(train)
         self._order = plan.order(len(train), chain)
+        shares = plan.shares_statistics
+        self._able = require(backend, SupportsParams, by="an anchor") if shares else None
+        self._refresh = refresh
         self._owner = backend if supports(backend, SupportsDonation) else None
         for _ in range(done):
             next(self._order)
@@ -119,7 +126,7 @@ class Stepper:
 
     def reset(self) -> None:
         """Return to the first state with a fresh optimiser. The order of batches continues."""
-        self.state = self.snapshot(self._begin())
+        self.state = self.snapshot(self._shared(self._begin()))
 
     def back(self) -> None:
         """Return to the start of the last chunk with a fresh optimiser. Batches continue."""
@@ -127,7 +134,17 @@ class Stepper:
 
     def restart(self) -> None:
         """Keep the parameters and take a fresh optimiser."""
-        self.state = self._backend.restart(self.state)
+        self.state = self._backend.restart(self._shared(self.state))
+
+    @property
+    def member(self) -> Any:
+        """The state that is scored: with the statistics of the chunk's start if it shares them."""
+        if self._able is None:
+            return self.state
+        return self._able.unravel(self._before, self._able.ravel(self.state))
+
+    def _shared(self, state: Any) -> Any:
+        return state if self._able is None else self.snapshot(self._refresh(state))
 
     def snapshot(self, state: Any) -> Any:
         """A copy of a state that no later step changes."""

@@ -23,10 +23,21 @@ class Refresher:
 
     Members and θ* use the same part, so that both share the noise of the estimate. A model without
     such statistics stays unchanged and costs nothing.
+
+    Parameters
+    ----------
+    backend : Backend
+    data : Dataset
+    seed : int
+    members : bool
+        Whether members need new statistics. Some have those of the point that they start from.
     """
 
-    def __init__(self, backend: Backend[Any, Any], data: Dataset[Any], *, seed: int) -> None:
+    def __init__(
+        self, backend: Backend[Any, Any], data: Dataset[Any], *, seed: int, members: bool = True
+    ) -> None:
         self._data = data
+        self._members = members
         self._able = backend if supports(backend, SupportsBufferRefresh) else None
         self.active = self._able is not None
         order = np.random.default_rng([seed, 0xB4]).permutation(len(data))
@@ -38,6 +49,10 @@ class Refresher:
 
     def __call__(self, state: Any) -> Any:
         return self.many([state])[0]
+
+    def of_members(self, states: Sequence[Any]) -> list[Any]:
+        """The states of members as they are to be evaluated."""
+        return self.many(states) if self._members else list(states)
 
     def many(self, states: Sequence[Any]) -> list[Any]:
         """The states with refreshed statistics. Batches are made once for all states."""

@@ -14,6 +14,7 @@ from gexcore.backend.batches import subset_order
 from gexcore.ensembles.recomputed import Recomputed
 from gexcore.errors import AllMembersDivergedError, InvalidSettingError
 from gexcore.evaluation.opening import opened
+from gexcore.evaluation.statistics import Refresher
 from gexcore.store import chains as chains_module
 from gexcore_numpy import NumpyBackend
 
@@ -59,7 +60,11 @@ def test_the_plan_spends_its_budget(trained: Any) -> None:
         gx.GEX.for_influence(budget=3).fit(trained.model, trained.data, progress=False)
 
 
-def test_a_stopped_run_and_any_executor_give_the_same_bits(trained: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("fixture", ["trained", "normalised"])
+def test_a_stopped_run_and_any_executor_give_the_same_bits(
+    fixture: str, request: Any, tmp_path: Path
+) -> None:
+    trained = request.getfixturevalue(fixture)
     method = gx.GEXRidge(**SMALL)
     test = (trained.x[:5] + 0.1, trained.y[:5])
     whole = method.fit(trained.model, trained.data, test=test, progress=False)
@@ -107,6 +112,23 @@ def test_members_that_are_not_kept_are_computed_again(fixture: str, request: Any
     assert not isinstance(kept.members, Recomputed)
     np.testing.assert_allclose(again.influence(new), kept.influence(new), rtol=1e-9)
     np.testing.assert_array_equal(again.suggested_labels(), kept.suggested_labels())
+
+
+def test_members_of_an_anchor_share_its_statistics(normalised: Any) -> None:
+    given = opened(normalised.model, normalised.data, progress=False)
+    refreshed = Refresher(given.backend, given.data, seed=0).samples
+
+    def drawn(steps: int) -> Any:
+        return gx.Anchored(**SMALL | {"steps": steps}).draw(given, keep=99)
+
+    def different(found: Any) -> int:
+        return len({str(state.statistics) for state in found.members.states})
+
+    near, far = drawn(4), drawn(5)
+    assert (near.plan.shares_statistics, different(near)) == (True, 2)
+    assert (far.plan.shares_statistics, different(far)) == (False, 8)
+    # one refresh for each anchor, and not for each member and each anchor's probe
+    assert far.passes.forward - near.passes.forward == refreshed * 8
 
 
 def test_each_member_sees_its_own_part(trained: Any) -> None:
