@@ -67,7 +67,7 @@ def runs(names: list[str], seeds: range, files: Path) -> Iterator[Row]:
                 scores = {"suspicion": found.suspicion(), "plain": found.checkpoint_losses}
                 chosen, plain = found.run.chosen, found.checkpoint_losses
                 yield {
-                    "data": name, "seed": seed, "method": members, "heavy": heavy,
+                    "data": name, "seed": seed, "members": members, "heavy": heavy,
                     "fitted": float((plain[wrong] < np.log(2)).mean()),
                     "ap": precisions(scores, wrong), "count": len(found.table),
                     "first_lr": chosen["first_lr"], "scale": chosen["scale"],
@@ -82,7 +82,7 @@ def table(rows: list[Row]) -> str:
         about = f"{name}, {'heavy' if heavy else 'light'}"
         plain = {row["seed"]: row["ap"]["plain"] for row in part}
         lines.append([about, "plain loss", *_told(list(plain.values())), "", "", ""])
-        for (members,), own in groups(part, "method").items():
+        for (members,), own in groups(part, "members").items():
             scales = sorted({row["scale"] for row in own})
             rates = [row["first_lr"] for row in own]
             least, most = min(rates), max(rates)
@@ -96,7 +96,7 @@ def table(rows: list[Row]) -> str:
             )  # fmt: skip
     head = ["model", "members", "AP of each seed", "mean", "first learning rate", "scale", "passes"]
     means = []
-    for (heavy, members), own in groups(rows, "heavy", "method").items():
+    for (heavy, members), own in groups(rows, "heavy", "members").items():
         by_data = groups(own, "data").values()
         values = [np.mean([row["ap"]["suspicion"] for row in part]) for part in by_data]
         kind = "heavy" if heavy else "light"
