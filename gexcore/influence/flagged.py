@@ -22,6 +22,10 @@ LEAST_MEMBERS = 3
 """The least members for two halves: the short run of a heavy model has three."""
 
 
+LEAST_PROBABILITY = 0.1
+"""The least probability of a wrong label that half of the suspects have, if the score tells it."""
+
+
 def flagged(views: Views, method: ThresholdMethod = "auto", rate: float | None = None) -> Suspects:
     """Samples above a threshold of a run's scores, most suspicious first.
 
@@ -42,6 +46,7 @@ def flagged(views: Views, method: ThresholdMethod = "auto", rate: float | None =
     )
     if method == "auto":
         found = _sure(_agreed(found, views), scores, views.labels)
+        found = _probable(found, scores) if views.default == "worst_label" else found
     if found.value is None:
         return Suspects(none, found)
     indices = np.flatnonzero(above(scores, views.labels, found))
@@ -78,6 +83,20 @@ def _sure(
         found,
         "some resampled data have no threshold, so that the interval of the noise rate reaches "
         "0; use the scores as a ranking",
+    )
+
+
+def _probable(found: Threshold, scores: NDArray[np.float64]) -> Threshold:
+    """The threshold on log (1 + odds), or a refusal if the labels above it are nearly sure."""
+    if found.value is None:
+        return found
+    probability = -np.expm1(-np.median(scores[scores > found.value]))
+    if probability >= LEAST_PROBABILITY:
+        return found
+    return _refused(
+        found,
+        f"half of the suspects have a label that is wrong with a probability below "
+        f"{probability:.1%}, and {LEAST_PROBABILITY:.0%} are needed; use the scores as a ranking",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from gexcore.deviations import table
 from gexcore.deviations.table import LossTable
+from gexcore.influence.flagged import flagged
 from gexcore.influence.several import TRAINED, WorstLabel, log_odds, table_of_groups
 from gexcore.influence.suspicion import Odds
 from gexcore.influence.transition import TINY, offsets_by_class
@@ -132,3 +134,23 @@ def test_probabilities_that_do_not_know_the_labels_find_nothing() -> None:
 
     assert share_of_wrong(p) > 0.95
     assert share_of_wrong(p[rng.permutation(2000)]) < 0.2
+
+
+@pytest.mark.parametrize(("odds", "found"), [(-4.0, False), (1.0, True)])
+def test_a_threshold_among_labels_that_are_nearly_sure_is_refused(odds: float, found: bool) -> None:
+    """A second mode of higher odds is not one of wrong labels if the odds are low."""
+    rng = np.random.default_rng(0)
+    centre = np.where(rng.random((2000, 1)) < 0.1, odds, -9.0) + rng.normal(0.0, 0.3, (2000, 1))
+    p = 1 / (1 + np.exp(np.concatenate([centre, np.full((2000, 1), -12.0)], axis=1)))
+    groups = np.stack([p] * 8)
+    view = score(groups, p, rng.random(p.shape) < 0.5)
+    views = SimpleNamespace(
+        table=view.table, labels=None, default="worst_label", threshold_clip=None,
+        for_thresholds=view, view=lambda: view,
+    )  # fmt: skip
+    suspects = flagged(views)  # type: ignore[arg-type]
+    if found:
+        assert 150 < len(suspects.indices) < 250
+    else:
+        assert len(suspects.indices) == 0
+        assert "a label that is wrong with a probability below" in suspects.threshold.reason
