@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 import gexcore as gx
 from bench.studies.retraining_problems import CHOSEN_ON, Problem
 from gexcore.deviations.weights import COLD_STRENGTH, SHRINKAGE
+from gexcore.estimators.lissa import Solved
+from gexcore.evaluation.passes import sum_passes
 from gexcore.retraining import Outcomes, lds
 
 CHECKPOINTS = 5
@@ -84,7 +86,11 @@ def methods(model: Model) -> Iterator[Named]:
     def of(name: str, method: Any, view: Callable[[Any], Any] = lambda found: found) -> Found:
         if name not in kept:
             kept[name] = model.fit(method)
-        return view(kept[name]).influence(), kept[name].run.passes.epochs(n)
+        found, solved = view(kept[name]).influence(), kept[name]
+        spent = [solved.run.passes]
+        if isinstance(solved, Solved):  # it solves when it is asked
+            spent.append(solved.passes(len(p.test_x)))
+        return found, sum_passes(spent).epochs(n)
 
     hot = gx.GEX(ensemble=gx.Geometric())
     yield "`GEX(ensemble=Geometric())`", lambda: of("gex", hot)

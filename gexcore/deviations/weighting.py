@@ -26,6 +26,18 @@ PART = 4096
 """Samples in one product of the ridge."""
 
 
+def usual_center(chains: NDArray[np.intp]) -> Center:
+    """What deviations are from: the mean over each chain if all chains have enough members.
+
+    Parameters
+    ----------
+    chains : integer array, shape (members,)
+        The chain of each member.
+    """
+    few = not len(chains) or int(np.unique(chains, return_counts=True)[1].min()) < LEAST_MEMBERS
+    return "ensemble" if few else "chains"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Weighting:
     """How deviations of members become influence.
@@ -129,6 +141,11 @@ class Weighting:
         if self.weights == "mean":
             return None
         _check_members(table)
+        if self.center == "chains" and len(np.unique(table.chains)) == len(table):
+            raise InvalidSettingError(
+                "center is 'chains', and each chain has one member, whose deviations are zero; "
+                "choose center='ensemble'"
+            )
         matrix, slope = self._centring(table), self._slopes(table, kind)
         weight = np.asarray(curvatures(slope, kind))
         rows, total = OutputTable(table, matrix, kind), np.zeros((len(table), len(table)))

@@ -14,7 +14,7 @@ from gexcore.deviations.outputs import Output
 from gexcore.deviations.ranking import Top
 from gexcore.deviations.table import LossTable, MemberTable
 from gexcore.deviations.uncertainty import mean_over_members
-from gexcore.deviations.weighting import Center, Weighting, Weights
+from gexcore.deviations.weighting import Center, Weighting, Weights, usual_center
 from gexcore.ensembles.members import Members
 from gexcore.ensembles.recomputed import Recomputed
 from gexcore.errors import InvalidSettingError
@@ -78,7 +78,7 @@ class WeightedInfluence(Influence):
         self,
         weights: Weights = "ridge",
         *,
-        center: Center = "chains",
+        center: Center | Auto = "auto",
         strength: float | Auto = "auto",
         shrinkage: float | Auto = "auto",
     ) -> Self:
@@ -91,9 +91,10 @@ class WeightedInfluence(Influence):
         weights : {"ridge", "mean"}
             "mean" is E[ΔΔ']. "ridge" is the influence function of Gauss-Newton in the space that
             the members span. It has no unit of the loss: compare values of one test sample.
-        center : {"chains", "ensemble", "checkpoint"}
-            What deviations are from: the mean over each chain, over all members, or θ*. With
-            "ensemble" a mean is the covariance of losses.
+        center : {"auto", "chains", "ensemble", "checkpoint"}
+            What deviations are from: the mean over each chain, over all members, or θ*. "auto" is
+            "chains" if each chain has three members, and else "ensemble". With "ensemble" a mean
+            is the covariance of losses.
         strength : "auto" or float
             Strength λ of the ridge, above 0. "auto" is that of the run: 0.01 for members of
             `gexcore.GEX.for_influence`, and 0.3 for others.
@@ -118,6 +119,8 @@ class WeightedInfluence(Influence):
         """
         ridge = self.weighting.strength if isinstance(strength, str) else strength
         shrunk = self.weighting.shrinkage if isinstance(shrinkage, str) else shrinkage
+        if center == "auto":
+            center = usual_center(self.table.chains)
         how = Weighting(weights=weights, center=center, strength=ridge, shrinkage=shrunk)
         return replace(self, weighting=how)
 

@@ -92,3 +92,14 @@ def test_members_of_training_batches_are_evaluated_first(trained: Any) -> None:
     )
     assert np.isnan(batches.losses).any()
     assert np.isfinite(batches.weighted("ridge").influence()).all()
+
+
+def test_the_mean_of_a_chain_is_the_center_only_where_chains_have_members(trained: Any) -> None:
+    draws = gx.Laplace(samples=12, damping=1.0).fit(trained.model, trained.data, progress=False)
+    ridge = draws.weighted("ridge")
+    assert ridge.weighting.center == "ensemble"
+    assert np.abs(ridge.influence()).max() > 0
+    with pytest.raises(InvalidSettingError, match="each chain has one member"):
+        draws.weighted("ridge", center="chains").influence()
+    mean = draws.weighted("mean")
+    np.testing.assert_allclose(mean.influence(), np.cov(draws.deviations().T, ddof=0), atol=1e-9)
