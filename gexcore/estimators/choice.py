@@ -8,7 +8,7 @@ from typing import Any
 from gexcore.backend.capabilities import lacking
 from gexcore.ensembles.budget import planned_passes as passes_of_geometric
 from gexcore.ensembles.ensemble import Geometric
-from gexcore.ensembles.heavy import INSTEAD, is_heavy, short
+from gexcore.ensembles.heavy import INSTEAD, from_reference, is_heavy, short
 from gexcore.ensembles.relearning import Relearning
 from gexcore.ensembles.relearning_plans import planned_passes as passes_of_relearning
 from gexcore.errors import InvalidSettingError
@@ -53,8 +53,14 @@ def chosen_ensemble(
         What θ* shrinks towards: with it the run relearns.
     """
     relearning = Relearning(**{name: getattr(method, name) for name in SHARED})
+    if isinstance(method.optimizer, str):
+        relearning = replace(relearning, optimizer=method.optimizer)
     if reference is not None:
-        return replace(relearning, reference=reference), REFERENCE
+        relearning = replace(relearning, reference=reference)
+        own = given.given or lacking(given.backend, *relearning.needs)
+        if own or not is_heavy(given, method.batch_size):
+            return relearning, REFERENCE
+        return from_reference(relearning), f"{REFERENCE}; {SHORTENS}"
     why = _why_geometric(method, given)
     if why is not None:
         return method, why

@@ -83,9 +83,8 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
     they stay. It takes the geometric ensemble for other losses, for a backend that you made, and
     for a budget below the least of relearning. Any setting of the geometric ensemble chooses it,
     but not `batch_size`, `budget`, `chance_loss`, `optimizer`, `pretraining_epochs` and `seed`.
-    `optimizer` is that of geometric members: relearned members step by SGD. A heavy model has a
-    short run by AdamW (`gexcore.ensembles.heavy`). `run.json` says which ensemble was taken, and
-    why.
+    A heavy model has a short run by AdamW (`gexcore.ensembles.heavy`). `run.json` says which
+    ensemble was taken, and why.
 
     Examples
     --------

@@ -11,7 +11,10 @@ import pytest
 
 import gexcore as gx
 from gexcore.decisions.metrics import average_precision
+from gexcore.ensembles.heavy import is_heavy
 from gexcore.errors import InvalidModelError, InvalidSettingError
+from gexcore.estimators.choice import chosen_ensemble
+from gexcore.evaluation.opening import opened
 from gexcore_numpy import MLP, NumpyBackend
 from tests.estimators.test_choice import CLASSES, fit, problem, trained
 
@@ -93,3 +96,26 @@ def test_a_reference_of_another_structure_is_refused() -> None:
 def test_a_reference_goes_with_the_settings_of_relearning_only(settings: Any, match: str) -> None:
     with pytest.raises(InvalidSettingError, match=match):
         gx.GEX(reference=START, **settings)
+
+
+def test_an_optimizer_by_name_is_that_of_relearned_members_too() -> None:
+    model, x, y, _ = problem("clusters")
+    for reference in (None, START):
+        method = gx.GEX(optimizer="adamw", reference=reference)
+        found = method.fit(model, (x, y), progress=False)
+        assert found.run.chosen["ensemble"] == "relearning"
+        same = gx.Relearning(optimizer="adamw", reference=reference)
+        np.testing.assert_array_equal(found.losses, fit(model, x, y, ensemble=same).losses)
+
+
+def test_a_heavy_model_with_a_reference_is_relearned_by_adamw_in_one_chain() -> None:
+    x = np.random.default_rng(0).normal(size=(400, 12)).astype(np.float32)
+    y = (x[:, 0] > 0).astype(np.intp)
+    start = MLP.init((12, 300_000, 2), seed=0, dtype=np.float32)
+    given = opened(start, (x, y), progress=False)
+    assert is_heavy(given)
+    chosen, why = chosen_ensemble(gx.Geometric(), given, start)
+    assert (chosen.optimizer, chosen.chains) == ("adamw", 1)
+    assert "a reference was given; steps of this model take long" in why
+    light = opened(MLP.init((12, 8, 2), seed=0), (x, y), progress=False)
+    assert chosen_ensemble(gx.Geometric(), light, start)[0].optimizer == "sgd"
