@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gexcore.deviations import weights as w
 from gexcore.deviations.outputs import Output, curvatures, output, slopes
-from gexcore.deviations.table import LossTable, MemberTable, parts
+from gexcore.deviations.table import LossTable, MemberTable, cached_parts, parts
 from gexcore.errors import InvalidSettingError
 from gexcore.settings import check_choice, check_number
 
@@ -236,9 +236,12 @@ class OutputTable(MemberTable):
         found = super()._influence(dev_test, dev)
         if not self.shrinkage:
             return found
-        lengths = [np.sqrt((each**2).mean(axis=0)) for each in (dev_test, dev)]
-        shrunk = w.shrunk(found, *lengths, members=len(self), strength=self.shrinkage)
-        return np.asarray(shrunk)
+        tests, train = (np.sqrt((each**2).mean(axis=0)) for each in (dev_test, dev))
+        for part in cached_parts(len(tests), len(train)):
+            found[:, part] = w.shrunk(
+                found[:, part], tests, train[part], members=len(self), strength=self.shrinkage
+            )
+        return found
 
 
 def _check_members(table: LossTable) -> None:

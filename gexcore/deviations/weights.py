@@ -114,6 +114,6 @@ def shrunk(influence: Array, tests: Array, train: Array, *, members: int, streng
     """
     xp = array_namespace(influence, tests, train)
     square = influence * influence
-    noise = strength / members * (tests * tests)[:, None] * (train * train)[None, :]
+    noise = (strength / members * tests * tests)[:, None] * (train * train)[None, :]
     total = square + noise
     return influence * square / xp.where(total > 0, total, xp.ones_like(total))
