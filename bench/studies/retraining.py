@@ -229,14 +229,16 @@ def plot(rows: list[Row], path: Path) -> None:
     for axis in axes.flat[len(panels) :]:
         axis.remove()
     for axis, ((name,), part) in zip(axes.flat, panels, strict=False):
-        ridge = [row for row in part if "for_influence" in row["method"]]
+        ridge = [
+            row for row in part if "for_influence" in row["method"] and "," not in row["method"]
+        ]
         axis.plot(
             [r["cost"] for r in ridge], [r["lds"] for r in ridge], "ko-", label="for_influence"
         )
         for row in part:
             if row not in ridge:
                 at = names.index(row["method"])
-                look = {"color": f"C{at % 10}", "marker": "x+^sv"[at % 5], "linestyle": "none"}
+                look = {"color": f"C{at % 10}", "marker": "x+^sv1*"[at % 7], "linestyle": "none"}
                 label = row["method"].replace("`", "")
                 axis.plot([row["cost"]], [row["lds"]], label=label, **look)
         axis.set(title=name, xscale="log")
