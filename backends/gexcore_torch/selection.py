@@ -13,6 +13,7 @@ from torch import nn
 
 from gexcore.backend.refusals import check_names
 from gexcore.errors import InvalidModelError
+from gexcore_torch.pretrained import PRETRAINED, pretrained
 from gexcore_torch.state import TorchState
 from gexcore_torch.worker import aliased, frozen, state_of, trainable, unwrapped
 
@@ -38,6 +39,8 @@ def only(template: nn.Module, names: Collection[str]) -> nn.Module:
 def loaded(template: nn.Module, checkpoint: Any) -> TorchState:
     """The state of a state dict, or of a module of the same architecture.
 
+    A folder or a name stands for weights of a model of transformers: see `pretrained`.
+
     Frozen parameters also come from the checkpoint, except quantised ones.
 
     Raises
@@ -45,6 +48,9 @@ def loaded(template: nn.Module, checkpoint: Any) -> TorchState:
     InvalidModelError
         If the checkpoint is neither, or names or shapes differ from the model.
     """
+    named = isinstance(checkpoint, str) and hasattr(type(template), "from_pretrained")
+    if named or (isinstance(checkpoint, str) and checkpoint == PRETRAINED):
+        checkpoint = pretrained(template, checkpoint)
     if isinstance(checkpoint, nn.Module):
         checkpoint = unwrapped(checkpoint).state_dict()
     if not isinstance(checkpoint, Mapping):

@@ -77,6 +77,8 @@ def add_settings(
         how: dict[str, Any] = {"type": kind.parse, "metavar": "X" if float in kind.numbers else "N"}
         if name == "budget":
             how = {"type": _budget, "metavar": "COST"}
+        elif name == "reference":
+            how = {"metavar": "FOLDER"}
         elif kind.switch:
             how = {"action": "store_true"}
         elif not kind.numbers:
@@ -99,7 +101,9 @@ def flagged(methods: Iterable[Method] = METHODS) -> list[str]:
         hints = get_type_hints(method.cls)
         # an ensemble is an extra, with a flag of its own, though "auto" is a word
         own = [name for name in method.settings if name != "ensemble"]
-        found |= dict.fromkeys(name for name in own if any(_kind([hints[name]])))
+        found |= dict.fromkeys(
+            name for name in own if name == "reference" or any(_kind([hints[name]]))
+        )
     return list(found)
 
 

@@ -58,9 +58,11 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
         ensemble of the settings above. With an ensemble as a value they have no effect, and must
         not be set. A backend that cannot relearn has the geometric ensemble instead of
         `gexcore.Relearning`, and `diagnose` says so.
-    reference : native model or state, optional
+    reference : native model or state, or str, optional
         The pretrained weights of a fine-tuned model. With them "auto" relearns from near them, see
-        `gexcore.Relearning`. Settings of the geometric ensemble must then not be set.
+        `gexcore.Relearning`. Settings of the geometric ensemble must then not be set. For a
+        model of transformers it may be a folder, or "pretrained": the weights that the model names.
+        They are read from the disk only.
     weights : {"ridge", "mean"}
         How members become `influence`. A ridge over members forecasts retraining better than a
         mean. "mean" is the paper's E[ΔΔ']. No other score depends on it.
@@ -101,7 +103,7 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
     """
 
     ensemble: Geometric | Relearning | Literal["auto"] | None = "auto"
-    reference: Any = field(default=None, repr=False)
+    reference: Any | str = field(default=None, repr=False)
     weights: Weights = "ridge"
     floor: float = 0.0
     ceiling: float | Auto | None = "auto"
