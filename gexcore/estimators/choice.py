@@ -35,6 +35,9 @@ RELEARNS = "labels of classes, and a backend that can relearn"
 SHORTENS = "steps of this model take long, so the run is short"
 """Why a run relearns in the short way, or has a budget of its own."""
 
+BY_ADAMW = "the model is heavy, so AdamW steps it"
+"""Why a run from a reference has another optimizer."""
+
 REFERENCE = "a reference was given"
 """Why a run relearns, whatever the loss is."""
 
@@ -60,7 +63,7 @@ def chosen_ensemble(
         own = given.given or lacking(given.backend, *relearning.needs)
         if own or not is_heavy(given, method.batch_size):
             return relearning, REFERENCE
-        return from_reference(relearning), f"{REFERENCE}; {SHORTENS}"
+        return from_reference(relearning), f"{REFERENCE}; {BY_ADAMW}"
     why = _why_geometric(method, given)
     if why is not None:
         return method, why
