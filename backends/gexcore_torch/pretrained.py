@@ -30,8 +30,14 @@ def pretrained(model: nn.Module, name: str = PRETRAINED) -> nn.Module:
     Raises
     ------
     InvalidModelError
-        If the model names no weights, they are not on the disk, or they are those of the model.
+        If the model has adapters or names no weights, or if they are not on the disk, or are those
+        of the model.
     """
+    if hasattr(model, "peft_config"):
+        raise InvalidModelError(
+            f"the reference is {name!r}, and {type(model).__name__} has adapters; they shrink "
+            "towards zero, which is the model before the tuning: leave the reference out"
+        )
     config: Any = getattr(model, "config", None)
     if name == PRETRAINED:
         name = getattr(config, "name_or_path", "")

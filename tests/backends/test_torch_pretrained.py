@@ -114,6 +114,13 @@ def test_a_folder_is_a_reference_in_the_shell_too(
     assert told["settings"]["reference"] == "encoder"
 
 
+def test_adapters_need_no_reference(tuned: Any) -> None:
+    model = tuned[1]
+    model.peft_config = {"default": None}  # as a model with adapters has it
+    with pytest.raises(InvalidModelError, match="has adapters; they shrink towards zero"):
+        fit(model, "pretrained")
+
+
 def test_a_pickle_is_never_read(tuned: Any, tmp_path: Path) -> None:
     encoder, model = tuned
     (tmp_path / "encoder" / "model.safetensors").unlink()
