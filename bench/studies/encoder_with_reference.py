@@ -42,6 +42,9 @@ POOL, SIZE, BATCH_SIZE = 1500, 500, 32
 PRETRAINING, EPOCHS = 10, {"encoder": 30, "adapters": 60}
 RATES = {"encoder": 1e-3, "adapters": 5e-3}
 VIEWS: tuple[Score, ...] = ("transition", "rival", "clipped_loss")
+CHOSEN = (("GEX()", "relearning"), ("GEX(reference=…)", "relearning, reference, AdamW"))
+"""The ensembles that `GEX` draws first."""
+
 EL2N = "EL2N (recorded in the fine-tuning)"
 
 
@@ -142,7 +145,7 @@ def runs(asked: argparse.Namespace, kind: str, seed: int) -> Iterator[Row]:
             "seconds": time.process_time() - started,
         }
         yield rows[name]
-    for name, first in (("GEX()", "relearning"), ("GEX(reference=…)", "relearning, reference")):
+    for name, first in CHOSEN:
         again = rows[first]["replaced"] is not None
         passes = rows[first]["passes"] + (rows["geometric"]["passes"] if again else 0.0)
         yield {**rows["geometric" if again else first], "method": name, "passes": passes}

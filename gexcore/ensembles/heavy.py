@@ -60,7 +60,7 @@ def is_heavy(opened: Opened, batch_size: int | Auto = "auto") -> bool:
 
 
 def from_reference(usual: Relearning) -> Relearning:
-    """The usual chains by AdamW, with a search of its learning rate.
+    """The usual chains by AdamW, with a search of its learning rate: for texts and images.
 
     Pretrained weights are tuned at rates far below that of the short run. SGD found none for a
     pretrained transformer, and one chain ranked worse than two.
@@ -87,8 +87,12 @@ def multiplications(opened: Opened, batch_size: int | Auto = "auto") -> float:
     """
     n = len(opened.data)
     size = batch_size_of(n) if isinstance(batch_size, str) else batch_size
-    places = max(map(places_of, _columns(opened.data.batch(np.arange(1)))), default=1)
-    return float(opened.size) * places * size
+    return float(opened.size) * places(opened) * size
+
+
+def places(opened: Opened) -> int:
+    """Places of a sample at which a model may use its parameters: the most of all columns."""
+    return max(map(places_of, _columns(opened.data.batch(np.arange(1)))), default=1)
 
 
 def places_of(column: Any) -> int:

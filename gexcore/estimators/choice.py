@@ -8,7 +8,7 @@ from typing import Any
 from gexcore.backend.capabilities import lacking
 from gexcore.ensembles.budget import planned_passes as passes_of_geometric
 from gexcore.ensembles.ensemble import Geometric
-from gexcore.ensembles.heavy import INSTEAD, from_reference, is_heavy, short
+from gexcore.ensembles.heavy import INSTEAD, from_reference, is_heavy, places, short
 from gexcore.ensembles.relearning import Relearning
 from gexcore.ensembles.relearning_plans import planned_passes as passes_of_relearning
 from gexcore.errors import InvalidSettingError
@@ -35,7 +35,7 @@ RELEARNS = "labels of classes, and a backend that can relearn"
 SHORTENS = "steps of this model take long, so the run is short"
 """Why a run relearns in the short way, or has a budget of its own."""
 
-BY_ADAMW = "the model is heavy, so AdamW steps it"
+BY_ADAMW = "samples have tokens or pixels, so AdamW steps the members"
 """Why a run from a reference has another optimizer."""
 
 REFERENCE = "a reference was given"
@@ -61,7 +61,7 @@ def chosen_ensemble(
     if reference is not None:
         relearning = replace(relearning, reference=reference)
         own = given.given or lacking(given.backend, *relearning.needs)
-        if own or not is_heavy(given, method.batch_size):
+        if own or places(given) == 1:
             return relearning, REFERENCE
         return from_reference(relearning), f"{REFERENCE}; {BY_ADAMW}"
     why = _why_geometric(method, given)

@@ -73,7 +73,7 @@ def test_columns_are_found_in_tuples_and_mappings() -> None:
     assert multiplications(Opened(backend, Named(), Named())) == 16 * 4 * 10
 
 
-def test_from_pretrained_weights_a_heavy_model_relearns_by_adamw() -> None:
+def test_from_pretrained_weights_the_usual_chains_step_by_adamw() -> None:
     usual = Relearning(seed=3, pretraining_epochs=12.0)
     assert from_reference(usual) == replace(usual, optimizer="adamw")
 

@@ -11,7 +11,6 @@ import pytest
 
 import gexcore as gx
 from gexcore.decisions.metrics import average_precision
-from gexcore.ensembles.heavy import is_heavy
 from gexcore.errors import InvalidModelError, InvalidSettingError
 from gexcore.estimators.choice import chosen_ensemble
 from gexcore.evaluation.opening import opened
@@ -108,14 +107,13 @@ def test_an_optimizer_by_name_is_that_of_relearned_members_too() -> None:
         np.testing.assert_array_equal(found.losses, fit(model, x, y, ensemble=same).losses)
 
 
-def test_a_heavy_model_with_a_reference_is_relearned_by_adamw() -> None:
-    x = np.random.default_rng(0).normal(size=(400, 12)).astype(np.float32)
-    y = (x[:, 0] > 0).astype(np.intp)
-    start = MLP.init((12, 300_000, 2), seed=0, dtype=np.float32)
-    given = opened(start, (x, y), progress=False)
-    assert is_heavy(given)
-    chosen, why = chosen_ensemble(gx.Geometric(), given, start)
-    assert chosen == gx.Relearning(reference=start, optimizer="adamw")
-    assert why == "a reference was given; the model is heavy, so AdamW steps it"
-    light = opened(MLP.init((12, 8, 2), seed=0), (x, y), progress=False)
-    assert chosen_ensemble(gx.Geometric(), light, start)[0].optimizer == "sgd"
+def test_with_a_reference_members_of_texts_and_images_step_by_adamw() -> None:
+    y = np.arange(60) % 2
+    start = MLP.init((4, 8, 2), seed=0)
+    text = opened(start, (np.arange(60 * 4).reshape(60, 4) % 9, y), progress=False)
+    chosen, why = chosen_ensemble(gx.Geometric(), text, start)
+    assert chosen.optimizer == "adamw"
+    assert chosen.chains == "auto"
+    assert why == "a reference was given; samples have tokens or pixels, so AdamW steps the members"
+    flat = opened(MLP.init((12, 8, 2), seed=0), (np.zeros((60, 12)), y), progress=False)
+    assert chosen_ensemble(gx.Geometric(), flat, START)[0].optimizer == "sgd"
