@@ -101,11 +101,11 @@ class Weighting:
         """
         if self.is_papers:
             return table
-        matrix = self._centring(table)
+        matrix, first = self._centring(table)
         if solved is None:
-            return OutputTable(table, matrix)
+            return OutputTable(table, matrix, first)
         slope = self._slopes(table, kind)
-        return OutputTable(table, solved @ matrix, kind, slope, self.shrinkage)
+        return OutputTable(table, solved @ matrix, first, kind, slope, self.shrinkage)
 
     def tests(
         self, table: LossTable, solved: NDArray[np.float64] | None, kind: Output
@@ -113,10 +113,10 @@ class Weighting:
         """The table of test samples, for the product with that of `train`."""
         if self.is_papers:
             return table
-        matrix = self._centring(table)
+        matrix, first = self._centring(table)
         if solved is None:
-            return OutputTable(table, matrix)
-        return OutputTable(table, solved @ matrix, kind)
+            return OutputTable(table, matrix, first)
+        return OutputTable(table, solved @ matrix, first, kind)
 
     def solve(self, table: LossTable, kind: Output) -> NDArray[np.float64] | None:
         """The root of M (A + λ tr(A)/N)⁻¹, shape (members, members): the one solve of a ridge.
@@ -146,20 +146,19 @@ class Weighting:
                 "center is 'chains', and each chain has one member, whose deviations are zero; "
                 "choose center='ensemble'"
             )
-        matrix, slope = self._centring(table), self._slopes(table, kind)
-        weight = np.asarray(curvatures(slope, kind))
-        rows, total = OutputTable(table, matrix, kind), np.zeros((len(table), len(table)))
+        weight = np.asarray(curvatures(self._slopes(table, kind), kind))
+        rows = OutputTable(table, *self._centring(table), kind)
+        total = np.zeros((len(table), len(table)))
         for part in parts(table.samples, PART):
             total += w.gram(rows.block(part.start, part.stop), weight[part])
         root = w.whitening(total, samples=table.samples, strength=self.strength)
         return math.sqrt(len(table)) * np.asarray(root)
 
-    def _centring(self, table: LossTable) -> NDArray[np.float64]:
-        if self.center == "chains":
-            names, groups = np.unique(table.chains, return_inverse=True)
-        else:
-            names, groups = np.zeros(1, np.intp), np.zeros(len(table), np.intp)
-        return np.asarray(w.centring(groups, len(names), np.ones(1)))
+    def _centring(self, table: LossTable) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """The matrix that subtracts the mean of each group, and the first member of each group."""
+        chains = table.chains if self.center == "chains" else np.zeros(len(table), np.intp)
+        _, first, groups = np.unique(chains, return_index=True, return_inverse=True)
+        return np.asarray(w.centring(groups, len(first), np.ones(1))), first[groups]
 
     def _slopes(self, table: LossTable, kind: Output) -> NDArray[np.float64]:
         found = np.empty(table.samples)
@@ -177,6 +176,10 @@ class OutputTable(MemberTable):
     ----------
     source : LossTable
     matrix : array, shape (members, members)
+        It takes no notice of what the members of a group have in common.
+    first : integer array, shape (members,)
+        The first member in the group of each. Its row is subtracted before the product: the rest
+        of members that are alike is then zero, and no rounding that a ridge would divide by.
     kind : {"margin", "root", "loss"}, optional
         Output that the rows are. Without it they are bounded deviations of the losses.
     scale : array, shape (samples,), optional
@@ -189,6 +192,7 @@ class OutputTable(MemberTable):
 
     source: LossTable
     matrix: NDArray[np.float64]
+    first: NDArray[np.intp]
     kind: Output | None = None
     scale: NDArray[np.float64] | None = None
     shrinkage: float = 0.0
@@ -215,7 +219,7 @@ class OutputTable(MemberTable):
             rows = np.asarray(
                 output(self.source.losses[:, start:stop].astype(np.float64), self.kind)
             )
-        found = self.matrix @ rows
+        found = self.matrix @ (rows - rows[self.first])
         return found if self.scale is None else found * self.scale[start:stop]
 
     def group_cross(

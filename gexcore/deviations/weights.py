@@ -116,4 +116,4 @@ def shrunk(influence: Array, tests: Array, train: Array, *, members: int, streng
     square = influence * influence
     noise = (strength / members * tests * tests)[:, None] * (train * train)[None, :]
     total = square + noise
-    return influence * square / xp.where(total > 0, total, xp.ones_like(total))
+    return influence * (square / xp.where(total > 0, total, xp.ones_like(total)))

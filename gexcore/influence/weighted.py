@@ -117,10 +117,11 @@ class WeightedInfluence(Influence):
         >>> found.weighted("ridge").influence().shape
         (60, 60)
         """
-        ridge = self.weighting.strength if isinstance(strength, str) else strength
-        shrunk = self.weighting.shrinkage if isinstance(shrinkage, str) else shrinkage
+        own = self.weighting
+        ridge = own.strength if isinstance(strength, str) and strength == "auto" else strength
+        shrunk = own.shrinkage if isinstance(shrinkage, str) and shrinkage == "auto" else shrinkage
         if center == "auto":
-            center = usual_center(self.table.chains)
+            center = usual_center(self.table.chains if self._evaluated else self.members.chains)
         how = Weighting(weights=weights, center=center, strength=ridge, shrinkage=shrunk)
         return replace(self, weighting=how)
 
@@ -254,7 +255,7 @@ class WeightedInfluence(Influence):
 
     def _raw_pair(self, test: Any) -> tuple[LossTable, LossTable]:
         """Losses of members on test and training data, in evaluation mode, without gaps."""
-        evaluated = self.run.plan is None or self.run.plan.scoring == "evaluated"
+        evaluated = self._evaluated
         if evaluated and test is None:
             return self.table if self.test_table is None else self.test_table, self.table
         if evaluated and len(self._asked.rows) == len(self.table):
@@ -272,6 +273,11 @@ class WeightedInfluence(Influence):
         if test is not None:
             return self.members.evaluate(test), train
         return train if self.test_table is None else self.test_table, train
+
+    @property
+    def _evaluated(self) -> bool:
+        """Whether the losses of the table are those of an evaluation of all members."""
+        return self.run.plan is None or self.run.plan.scoring == "evaluated"
 
     @property
     def _asked(self) -> Members:

@@ -10,6 +10,7 @@ import pytest
 from gexcore.deviations.outputs import curvatures, output, slopes
 from gexcore.deviations.table import LossTable
 from gexcore.deviations.weighting import Weighting
+from gexcore.deviations.weights import shrunk
 from gexcore.errors import InvalidSettingError
 from gexcore.testing.ridge_laws import check_ridge_laws
 
@@ -88,3 +89,11 @@ def test_blocks_groups_and_tops_agree_with_the_whole(weights: Any, center: Any) 
     np.testing.assert_allclose(own.group_cross(given, codes, 4), wanted, rtol=1e-9)
     best = own.top(given, 3)
     np.testing.assert_allclose(best.proponent_values, -np.sort(-whole, axis=1)[:, :3], rtol=1e-9)
+
+
+@pytest.mark.parametrize("size", [1e-120, 1.0, 1e120])
+def test_the_shrinkage_has_no_unit(size: float) -> None:
+    one = np.ones(1)
+    found = shrunk(np.array([[0.5]]), one, one, members=4, strength=1.0)
+    scaled = shrunk(np.array([[0.5 * size]]), one, one * size, members=4, strength=1.0)
+    np.testing.assert_allclose(scaled, found * size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,8 @@ def test_the_shrinkage_is_written_out(found: gx.LossInfluence) -> None:
         np.linalg.norm(each.block(0, each.samples), axis=0) / np.sqrt(12) for each in (tests, train)
     ]
     plain = raw.influence()
-    square = (plain / np.outer(*lengths)) ** 2
-    wanted = plain * square / (square + 6 / 12)
+    cosine = np.divide(plain, np.outer(*lengths), where=plain != 0, out=np.zeros_like(plain))
+    wanted = plain * cosine**2 / (cosine**2 + 6 / 12)
     ours = found.weighted("ridge", center="ensemble").influence()
     np.testing.assert_allclose(ours, wanted, rtol=1e-6, atol=1e-15)
 
@@ -84,6 +85,37 @@ def test_too_few_members_are_refused(trained: Any) -> None:
     )
     with pytest.raises(InvalidSettingError, match="a ridge needs at least 3"):
         few.weighted("ridge").influence()
+
+
+@pytest.mark.parametrize("setting", ["strength", "shrinkage"])
+@pytest.mark.parametrize("value", ["none", "6", None, -1, np.nan, np.ones(2)])
+def test_a_number_may_be_auto_and_no_other_word(
+    found: gx.LossInfluence, setting: str, value: Any
+) -> None:
+    with pytest.raises(InvalidSettingError, match=f"{setting} is .*, and must be a finite number"):
+        found.weighted(**{setting: value})
+
+
+@pytest.mark.parametrize("output", ["margin", "root", "loss"])
+@pytest.mark.parametrize("center", ["chains", "ensemble"])
+def test_members_that_are_alike_have_no_influence(
+    found: gx.LossInfluence, output: Any, center: Any
+) -> None:
+    alike = np.tile(found.losses[:1], (12, 1))
+    same = replace(found, table=replace(found.table, losses=alike), test_table=None, output=output)
+    assert not same.weighted(center=center).influence().any()
+
+
+def test_one_kept_member_of_each_chain_is_not_its_own_center(trained: Any) -> None:
+    ensemble = gx.Relearning(chains=4, epochs=5, lr=0.1)
+    found = gx.GEX(ensemble=ensemble, keep=1, weights="mean").fit(
+        trained.model, trained.data, progress=False
+    )
+    assert found.members.chains.tolist() == [0, 1, 2, 3]
+    assert found.weighted().weighting.center == "ensemble"
+    related = found.related(np.arange(5), 2)
+    assert related is not None
+    assert related.proponents.shape == (5, 2)
 
 
 def test_members_of_training_batches_are_evaluated_first(trained: Any) -> None:
