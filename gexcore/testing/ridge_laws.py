@@ -149,7 +149,7 @@ def _ridge(xp: Any, tests: Table, dev: Table, weight: Table, strength: float) ->
     total = w.gram(given, xp.asarray(weight))
     root = w.whitening(total, samples=dev.shape[1], strength=strength)
     left = xp.matmul(root, xp.asarray(np.ascontiguousarray(tests)))
-    return numbers(xp.matmul(xp.matrix_transpose(left), xp.matmul(root, given)))
+    return numbers(xp.matmul(left.T, xp.matmul(root, given)))
 
 
 def _shrunk(xp: Any, found: Table, lengths: list[Table], members: int, strength: float) -> Table:
