@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,6 +14,9 @@ from gexcore.errors import InvalidModelError
 
 PRETRAINED = "pretrained"
 """The name that stands for the weights that the model itself names."""
+
+MOST_LOST = 0.1
+"""Share of the parameters below the head that files may lack, as some lack a pooling layer."""
 
 
 def pretrained(model: nn.Module, name: str = PRETRAINED) -> nn.Module:
@@ -30,8 +35,8 @@ def pretrained(model: nn.Module, name: str = PRETRAINED) -> nn.Module:
     Raises
     ------
     InvalidModelError
-        If the model has adapters or names no weights, or if they are not on the disk, or are those
-        of the model.
+        If the model has adapters or names no weights, or if they are not on the disk, are of
+        another architecture, or are those of the model.
     """
     if hasattr(model, "peft_config"):
         raise InvalidModelError(
@@ -39,28 +44,59 @@ def pretrained(model: nn.Module, name: str = PRETRAINED) -> nn.Module:
             "towards zero, which is the model before the tuning: leave the reference out"
         )
     config: Any = getattr(model, "config", None)
+    given = name
     if name == PRETRAINED:
         name = getattr(config, "name_or_path", "")
     if not name or not hasattr(type(model), "from_pretrained"):
         raise InvalidModelError(
-            f"the reference is a name, and {type(model).__name__} names no weights of transformers "
-            "that it was tuned from; give the model with its pretrained weights as the reference"
+            f"the reference is {given!r}, and {type(model).__name__} names no weights of "
+            "transformers that it was tuned from; give the model with its pretrained weights as "
+            "the reference"
         )
+    other = "give their folder, or the model with its pretrained weights"
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            found: nn.Module = type(model).from_pretrained(  # type: ignore[attr-defined]
-                name, config=copy.deepcopy(config), local_files_only=True, use_safetensors=True
+            read: tuple[nn.Module, Any] = type(model).from_pretrained(  # type: ignore[attr-defined]
+                name,
+                config=copy.deepcopy(config),
+                local_files_only=True,
+                use_safetensors=True,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
             )
-    except (OSError, ValueError, RuntimeError) as error:
+    except OSError as error:
         raise InvalidModelError(
             f"the weights {name!r} of the reference are not on this disk in the safetensors "
-            "format; give their folder, or the model with its pretrained weights"
+            f"format; {other}"
         ) from error
+    except Exception as error:
+        short = textwrap.shorten(str(error).rstrip("."), 200)
+        raise InvalidModelError(
+            f"the weights {name!r} of the reference cannot be read into {type(model).__name__} "
+            f"({short}); {other}"
+        ) from error
+    found, told = read
+    if _is_another(found, told):
+        raise InvalidModelError(
+            f"the weights {name!r} of the reference are of another architecture or size than "
+            f"{type(model).__name__}; give the weights that it was tuned from"
+        )
     wanted, values = model.state_dict(), found.state_dict()
-    if all(torch.equal(values[key].to(wanted[key].device), wanted[key]) for key in wanted):
+    if wanted.keys() == values.keys() and all(
+        torch.equal(values[key].to(wanted[key].device), wanted[key]) for key in wanted
+    ):
         raise InvalidModelError(
             f"the model was read from {name!r}, and has these weights itself; give the folder of "
             "the weights that it was tuned from as the reference, or the model with them"
         )
     return found
+
+
+def _is_another(found: Any, told: Mapping[str, Any]) -> bool:
+    """Whether files lack much of a model below its head, or have it in other shapes."""
+    below = {id(parameter) for parameter in found.base_model.parameters()}
+    sizes = {n: p.numel() for n, p in found.named_parameters() if id(p) in below}
+    reshaped = sizes.keys() & {key for key, *_ in told["mismatched_keys"]}
+    lost = sum(sizes[name] for name in sizes.keys() & set(told["missing_keys"]))
+    return bool(reshaped) or lost > MOST_LOST * sum(sizes.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import textwrap
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -48,6 +49,8 @@ def loaded(template: nn.Module, checkpoint: Any) -> TorchState:
     InvalidModelError
         If the checkpoint is neither, or names or shapes differ from the model.
     """
+    if isinstance(checkpoint, os.PathLike):
+        checkpoint = os.fspath(checkpoint)
     named = isinstance(checkpoint, str) and hasattr(type(template), "from_pretrained")
     if named or (isinstance(checkpoint, str) and checkpoint == PRETRAINED):
         checkpoint = pretrained(template, checkpoint)

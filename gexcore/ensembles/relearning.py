@@ -224,7 +224,7 @@ class Relearning:
         if start.reference is not None:
             settings["skill"] = ["gained"]
         if isinstance(self.scale, tuple):
-            settings["scales"] = list(self.scale)
+            settings["scales"] = sorted(self.scale)
 
         def prepare(measure: Skill | None, storage: Storage) -> Prepared:
             looked = 0

@@ -117,11 +117,13 @@ def check_scale(scale: Any, *, pair: bool) -> None:
     pair : bool
         Whether a pair is allowed.
     """
-    if scale == "auto":
+    if isinstance(scale, str) and scale == "auto":
         return
-    if isinstance(scale, tuple) and (len(scale) != 2 or not pair):
+    several = not isinstance(scale, str | int | float)
+    if several and not (isinstance(scale, tuple) and len(scale) == 2 and pair):
         raise InvalidSettingError(
-            f"scale is {scale}; allowed are 'auto', a number, and with an lr a pair of numbers"
+            f"scale is {scale!r}; allowed are 'auto', a number, and with an lr a pair of numbers "
+            "as a tuple"
         )
     for each in scale if isinstance(scale, tuple) else (scale,):
         check_number("scale", each)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -164,6 +165,8 @@ def settings_of(method: Any) -> dict[str, Any]:
 def _plain(value: Any, *, shown: bool = True) -> Any:
     if value is None or isinstance(value, str | int | float):
         return value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
     if isinstance(value, list | tuple | np.ndarray):
         plain = all(isinstance(item, str | int | float) for item in value) and len(value) <= 32
         return list(value) if plain else f"{len(value)} items"

@@ -13,6 +13,8 @@ import torch
 import gexcore as gx
 from gexcore.cli import main
 from gexcore.errors import InvalidModelError
+from gexcore_torch.pretrained import pretrained
+from gexcore_torch.selection import loaded
 
 transformers = pytest.importorskip("transformers")
 torch.set_num_threads(1)
@@ -119,6 +121,45 @@ def test_adapters_need_no_reference(tuned: Any) -> None:
     model.peft_config = {"default": None}  # as a model with adapters has it
     with pytest.raises(InvalidModelError, match="has adapters; they shrink towards zero"):
         fit(model, "pretrained")
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes"),
+    [
+        ("RobertaForMaskedLM", {}),
+        ("BertModel", {"num_hidden_layers": 0}),
+        ("BertModel", {"vocab_size": 40}),
+        ("BertModel", {"hidden_size": 4}),
+    ],
+)
+def test_weights_of_another_architecture_are_no_reference(
+    tuned: Any, tmp_path: Path, kind: str, sizes: dict[str, int]
+) -> None:
+    cls = getattr(transformers, kind)
+    cls(cls.config_class(**{**SIZES, **sizes})).save_pretrained(tmp_path / "other")
+    with pytest.raises(InvalidModelError, match="of another architecture or size than Bert"):
+        pretrained(tuned[1], str(tmp_path / "other"))
+
+
+def test_a_head_of_other_classes_is_a_fresh_head(tuned: Any, tmp_path: Path) -> None:
+    encoder, model = tuned
+    other = transformers.BertForSequenceClassification(
+        transformers.BertConfig(**SIZES, num_labels=CLASSES + 2)
+    )
+    other.bert.load_state_dict(encoder.state_dict())
+    other.save_pretrained(tmp_path / "other")
+    by_name, by_path = (loaded(model, kind(tmp_path / "other")) for kind in (str, Path))
+    assert all(map(torch.equal, by_path.params, by_name.params))
+    found = pretrained(model, str(tmp_path / "other")).state_dict()
+    assert found["classifier.weight"].shape == (CLASSES, SIZES["hidden_size"])
+    for name, value in encoder.state_dict().items():
+        assert torch.equal(found[f"bert.{name}"], value)
+
+
+def test_a_broken_file_is_told_in_one_sentence(tuned: Any, tmp_path: Path) -> None:
+    (tmp_path / "encoder" / "model.safetensors").write_bytes(b"no tensors" * 9)
+    with pytest.raises(InvalidModelError, match="cannot be read into BertForSequenceClass"):
+        pretrained(tuned[1])
 
 
 def test_a_pickle_is_never_read(tuned: Any, tmp_path: Path) -> None:

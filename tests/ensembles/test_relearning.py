@@ -232,7 +232,7 @@ def test_a_stored_run_keeps_the_scale_of_its_trial(problem: Any, tmp_path: Path)
         return fit(problem, gx.Relearning(scale=scale, lr=0.1, epochs=6), store=tmp_path / "run")
 
     first = fitted((0.2, 0.4))
-    again = fitted((0.2, 0.4))
+    again = fitted((0.4, 0.2))
     assert again.run.chosen == first.run.chosen
     np.testing.assert_array_equal(again.losses, first.losses)
     with pytest.raises(StoreMismatchError):
@@ -251,7 +251,10 @@ def test_settings_are_checked() -> None:
     }.items():
         with pytest.raises(InvalidSettingError, match=name):
             gx.Relearning(**{name: value})
-    for wrong in ((0.2, 0.4, 0.6), (0.2, 1.5), (0.2, -1.0)):
+    for wrong in ((0.2, 0.4, 0.6), (0.4,), (), [0.2, 0.4], np.array([0.2, 0.4]), None):
+        with pytest.raises(InvalidSettingError, match="with an lr a pair of numbers as a tuple"):
+            gx.Relearning(scale=wrong, lr=0.1)  # type: ignore[arg-type]
+    for wrong in ((0.2, 1.5), (0.2, -1.0), ("a", 1), (0.2, np.nan), "x"):
         with pytest.raises(InvalidSettingError, match="scale is"):
             gx.Relearning(scale=wrong, lr=0.1)  # type: ignore[arg-type]
     with pytest.raises(InvalidSettingError, match="with an lr a pair of numbers"):

@@ -14,6 +14,7 @@ from gexcore.decisions.metrics import average_precision
 from gexcore.errors import InvalidModelError, InvalidSettingError
 from gexcore.estimators.choice import chosen_ensemble
 from gexcore.evaluation.opening import opened
+from gexcore.influence.record import settings_of
 from gexcore_numpy import MLP, NumpyBackend
 from tests.estimators.test_choice import CLASSES, fit, problem, trained
 
@@ -95,6 +96,11 @@ def test_a_reference_of_another_structure_is_refused() -> None:
 def test_a_reference_goes_with_the_settings_of_relearning_only(settings: Any, match: str) -> None:
     with pytest.raises(InvalidSettingError, match=match):
         gx.GEX(reference=START, **settings)
+
+
+def test_the_record_names_a_folder_that_is_the_reference() -> None:
+    for folder in ("weights", Path("weights")):
+        assert settings_of(gx.GEX(reference=folder))["reference"] == "weights"
 
 
 def test_an_optimizer_by_name_is_that_of_relearned_members_too() -> None:
