@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -36,12 +36,18 @@ def check_seed(seed: Any) -> None:
     check_count("seed", seed, least=0, most=LARGEST_SEED, auto=False)
 
 
-def check_number(name: str, value: Any, *, least: float = 0.0, above: bool = False) -> None:
-    """Refuse a value that is no finite number ≥ `least` (or > `least`)."""
-    ok = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def check_number(
+    name: str, value: Any, *, least: float = 0.0, above: bool = False, auto: bool = False
+) -> None:
+    """Refuse what is no finite number ≥ `least` (or > `least`) nor, where allowed, "auto"."""
+    if auto and isinstance(value, str) and value == "auto":
+        return
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    ok = number and abs(value) <= sys.float_info.max
     if not ok or value < least or (above and value == least):
         told = f"a finite number {'above' if above else 'from'} {least:g}{'' if above else ' up'}"
-        raise InvalidSettingError(f"{name} is {value!r}, and must be {told}")
+        shown = "too large" if isinstance(value, int) and abs(value) > 10**30 else repr(value)
+        raise InvalidSettingError(f"{name} is {shown}, and must be {told}")
 
 
 def check_choice(name: str, value: Any, allowed: Sequence[str]) -> None:
@@ -51,6 +57,6 @@ def check_choice(name: str, value: Any, allowed: Sequence[str]) -> None:
     ------
     InvalidSettingError
     """
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         told = ", ".join(map(repr, allowed[:-1])) + f" and {allowed[-1]!r}"
         raise InvalidSettingError(f"{name} is {value!r}; allowed are {told}")

@@ -159,16 +159,15 @@ class Anchored:
         for name in ("anchor_lr", "lr"):
             check_number(name, getattr(self, name), above=True)
         check_number("momentum", self.momentum)
-        if self.weight_decay != "auto":
-            check_number("weight_decay", self.weight_decay)
+        check_number("weight_decay", self.weight_decay, auto=True)
         if self.subset is not None:
             check_number("subset", self.subset, above=True)
             if self.subset > 1:
                 raise InvalidSettingError(
                     f"subset is {self.subset}, and is a share of the samples; give at most 1"
                 )
-        if self.budget != "auto" and not isinstance(self.budget, Budget):
-            check_number("budget", self.budget, above=True)
+        if not isinstance(self.budget, Budget):
+            check_number("budget", self.budget, above=True, auto=True)
 
     @property
     def needs(self) -> tuple[type, ...]:

@@ -122,13 +122,12 @@ class Geometric:
             check_count(name, getattr(self, name), most=MOST_MEMBERS)
         for name in ("steps_per_snapshot", "batch_size"):
             check_count(name, getattr(self, name))
-        if self.lr != "auto" and not callable(self.lr):
-            check_number("lr", self.lr, above=True)
+        if not callable(self.lr):
+            check_number("lr", self.lr, above=True, auto=True)
         check_count("first_chain", self.first_chain, least=0, auto=False)
         check_seed(self.seed)
         check_number("momentum", self.momentum)
-        if self.weight_decay != "auto":
-            check_number("weight_decay", self.weight_decay)
+        check_number("weight_decay", self.weight_decay, auto=True)
         for name in ("chance_loss", "pretraining_epochs"):
             if getattr(self, name) is not None:
                 check_number(name, getattr(self, name), above=True)
@@ -138,10 +137,11 @@ class Geometric:
                 raise InvalidSettingError(
                     f"tolerance is {self.tolerance}, and must be at most 1, a perfect ranking"
                 )
-        if self.budget != "auto" and not isinstance(self.budget, Budget):
-            check_number("budget", self.budget, above=True)
+        if not isinstance(self.budget, Budget):
+            check_number("budget", self.budget, above=True, auto=True)
         check_choice("scoring", self.scoring, ("auto", "evaluated", "training_batches"))
-        if not callable(self.optimizer) and self.optimizer not in WARMUP_FROM:
+        named = isinstance(self.optimizer, str) and self.optimizer in WARMUP_FROM
+        if not named and not callable(self.optimizer):
             msg = (
                 f"optimizer is {self.optimizer!r}; allowed are 'sgd', 'adamw' and the "
                 "framework's own factory"

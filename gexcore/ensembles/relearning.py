@@ -132,16 +132,15 @@ class Relearning:
         check_count("batch_size", self.batch_size)
         check_count("first_chain", self.first_chain, least=0, auto=False)
         check_seed(self.seed)
+        check_number("lr", self.lr, above=True, auto=True)
         check_scale(self.scale, pair=self.lr != "auto")
-        if self.lr != "auto":
-            check_number("lr", self.lr, above=True)
         for name in ("momentum", "weight_decay"):
             check_number(name, getattr(self, name))
         for name in ("chance_loss", "pretraining_epochs"):
             if getattr(self, name) is not None:
                 check_number(name, getattr(self, name), above=True)
-        if self.budget != "auto" and not isinstance(self.budget, Budget):
-            check_number("budget", self.budget, above=True)
+        if not isinstance(self.budget, Budget):
+            check_number("budget", self.budget, above=True, auto=True)
         if not callable(self.optimizer):
             check_choice("optimizer", self.optimizer, tuple(SEARCH_FROM))
 

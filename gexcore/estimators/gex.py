@@ -114,8 +114,8 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
         super().__post_init__()
         check_choice("weights", self.weights, ("ridge", "mean"))
         check_number("floor", self.floor)
-        if self.ceiling != "auto" and self.ceiling is not None:
-            check_number("ceiling", self.ceiling, least=self.floor, above=True)
+        if self.ceiling is not None:
+            check_number("ceiling", self.ceiling, least=self.floor, above=True, auto=True)
         check_count("keep", self.keep, least=0, auto=False)
         self._check_ensemble()
 

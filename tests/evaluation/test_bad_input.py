@@ -4,6 +4,7 @@ done."""
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -281,3 +282,25 @@ def test_a_loss_whose_skill_is_unknown(trained: Any) -> None:
     data = (trained.x, trained.x[:, :1] ** 2)
     refused(InvalidSettingError, told, fit, backend, data)
     assert len(fit(backend, data, settings={"lr": 0.01}).table) == 1
+
+
+@pytest.mark.parametrize("method", [gx.GEX, gx.Geometric, gx.Relearning, gx.GEXRidge, gx.Anchored])
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.ones(2),
+        np.ones(0),
+        [],
+        {},
+        (1, 2),
+        object(),
+        b"a",
+        1j,
+        pytest.param(10**400, id="huge"),
+        "x",
+    ],
+)
+def test_a_setting_of_a_wrong_type_is_refused_by_a_sentence(method: Any, value: Any) -> None:
+    for name in {each.name for each in fields(method)} - {"ensemble", "reference", "parameters"}:
+        with pytest.raises(InvalidSettingError, match=f"^{name} "):
+            method(**{name: value})
