@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
 from dataclasses import replace
@@ -65,7 +66,7 @@ def loaded(model: JaxModel, checkpoint: Any) -> JaxModel:
     Raises
     ------
     InvalidModelError
-        If names or shapes differ, or batch statistics are missing.
+        If it is a path, if names or shapes differ, or if batch statistics are missing.
     """
     params, buffers = _parts(model, checkpoint)
     return replace(
@@ -74,6 +75,12 @@ def loaded(model: JaxModel, checkpoint: Any) -> JaxModel:
 
 
 def _parts(model: JaxModel, checkpoint: Any) -> tuple[Any, Any]:
+    if checkpoint is None or isinstance(checkpoint, str | bytes | os.PathLike):
+        msg = (
+            f"a checkpoint of type {type(checkpoint).__name__} was given; files are not read here: "
+            "give the model with its weights, its parameters, or (params, buffers)"
+        )
+        raise InvalidModelError(msg)
     if is_model(checkpoint):
         found = functional(checkpoint)
         return found.params, found.buffers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -244,7 +245,9 @@ r"array of shape \(4,\)"),
             ((dense, arrays()), {**arrays(), "head": "text"},
                 "it has str for 'head', where the model has an array"),
             ((dense, arrays()), "weights.npz",
-                "does not fit the model: it has nothing for 'head'.*; give the parameters of"),
+                "a checkpoint of type str was given; files are not read here: give the model"),
+            (JaxModel(moving, ONES, np.zeros(5)), Path("weights"),
+                "a checkpoint of type .*Path was given; files are not read here"),
             (JaxModel(moving, ONES, np.zeros(5)), ONES,
                 r"has no batch statistics.*; give \(params, buffers\)"),
             (JaxModel(moving, ONES, np.zeros(5)), (ONES, np.zeros(4)),
