@@ -49,11 +49,9 @@ def loaded(template: nn.Module, checkpoint: Any) -> TorchState:
     InvalidModelError
         If the checkpoint is neither, or names or shapes differ from the model.
     """
-    if isinstance(checkpoint, os.PathLike):
-        checkpoint = os.fspath(checkpoint)
-    named = isinstance(checkpoint, str) and hasattr(type(template), "from_pretrained")
-    if named or (isinstance(checkpoint, str) and checkpoint == PRETRAINED):
-        checkpoint = pretrained(template, checkpoint)
+    name = os.fspath(checkpoint) if isinstance(checkpoint, str | os.PathLike) else None
+    if isinstance(name, str) and (name == PRETRAINED or hasattr(template, "from_pretrained")):
+        checkpoint = pretrained(template, name)
     if isinstance(checkpoint, nn.Module):
         checkpoint = unwrapped(checkpoint).state_dict()
     if not isinstance(checkpoint, Mapping):
