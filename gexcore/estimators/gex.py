@@ -60,9 +60,8 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
         `gexcore.Relearning`, and `diagnose` says so.
     reference : native model or state, or str, optional
         The pretrained weights of a fine-tuned model. With them "auto" relearns from near them, see
-        `gexcore.Relearning`. Settings of the geometric ensemble must then not be set. For a
-        model of transformers it may be a folder, or "pretrained": the weights that the model names.
-        They are read from the disk only.
+        `gexcore.Relearning`. Settings of the geometric ensemble must then not be set. A model of
+        transformers takes a folder, or "pretrained": the weights that it names, from the disk only.
     weights : {"ridge", "mean"}
         How members become `influence`. A ridge over members forecasts retraining better than a
         mean. "mean" is the paper's E[ΔΔ']. No other score depends on it.
