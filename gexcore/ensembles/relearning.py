@@ -76,8 +76,8 @@ class Relearning:
     lr : "auto" or float
         The learning rate that a chain starts with. A number skips the search.
     optimizer : {"sgd", "adamw"} or callable
-        The default is SGD: it relearned better than AdamW, also models that AdamW trained. A
-        callable is the framework's own factory.
+        The default is SGD: small models relearned better by it, also those that AdamW trained.
+        Transformers relearned better by AdamW. A callable is the framework's own factory.
     momentum : float
         The momentum of SGD.
     weight_decay : float

@@ -21,9 +21,8 @@ Below it, the suspects are often parts of classes that members have half forgott
 LEAST_MEMBERS = 3
 """The least members for two halves: the short run of a heavy model has three."""
 
-
 LEAST_PROBABILITY = 0.1
-"""The least probability of a wrong label that half of the suspects have, if the score tells it."""
+"""The least median probability of a wrong label among the suspects."""
 
 
 def flagged(views: Views, method: ThresholdMethod = "auto", rate: float | None = None) -> Suspects:
