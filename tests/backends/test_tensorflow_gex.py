@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import keras
@@ -84,9 +83,7 @@ def test_the_demo_memorises_its_labels() -> None:
     x = rng.normal(size=(300, 8, 8)) + 1.5 * rng.normal(size=(5, 8, 8))[y]
     y[::10] = (y[::10] + 1) % 5
     state = keras.random.SeedGenerator(1).state.numpy()
-    started = time.process_time()
     model = train(x, y, classes=5, seed=1)
-    assert time.process_time() - started < 30
     assert (np.asarray(model(x.astype("float32"))).argmax(1) == y).all()
     again = train(x, y, classes=5, seed=1)
     assert all(

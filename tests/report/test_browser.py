@@ -579,22 +579,23 @@ def test_hostile_text_is_shown_as_text(visit: Open, make_audit: MakeAudit, tmp_p
     assert "mark" in exported(page, "Export CSV")
 
 
-@pytest.mark.parametrize("samples", [10_000, 100_000])
-def test_large_runs_open_within_two_seconds(
-    visit: Open, make_audit: MakeAudit, tmp_path: Path, samples: int
+def test_a_large_run_is_drawn_as_a_small_one(
+    visit: Open, make_audit: MakeAudit, tmp_path: Path
 ) -> None:
+    """What a page draws at first, and the file, do not grow with the run: so it opens as fast."""
     pixels = np.random.default_rng(0).integers(0, 256, (100, 28, 28), dtype=np.uint8)
-    shown = [pixels[i % 100] for i in range(samples)]
-    path = write_report(make_audit(samples), tmp_path / "audit.html", data=shown)
-    if samples > 10_000:
-        assert "The list has the 10,000 most suspicious of 100,000 samples" in path.read_text()
-    opened = []
-    for _ in range(3):  # the best of three: other work on this machine is not the page's
+    drawn, size = [], []
+    for samples in (10_000, 100_000):
+        shown = [pixels[i % 100] for i in range(samples)]
+        path = write_report(make_audit(samples), tmp_path / f"{samples}.html", data=shown)
         page = visit(path)
-        opened.append(page.evaluate("performance.getEntriesByName('ready')[0].startTime") / 1000)
+        drawn.append(page.evaluate("document.querySelectorAll('*').length"))
+        size.append(path.stat().st_size)
         page.close()
-    print(f"{samples} samples, {path.stat().st_size / 1e6:.1f} MB: ready after {min(opened):.2f} s")
-    assert min(opened) < 2
+    assert "The list has the 10,000 most suspicious of 100,000 samples" in path.read_text()
+    print(f"elements: {drawn}, megabytes: {[n / 1e6 for n in size]}")
+    assert drawn[1] < 1.2 * drawn[0] < 6_000
+    assert size[1] < 1.5 * size[0]
 
 
 def test_a_column_of_all_samples_is_read_whole(
