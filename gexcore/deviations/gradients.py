@@ -14,8 +14,8 @@ from gexcore.backend.capabilities import require
 from gexcore.backend.data import to_numpy
 from gexcore.backend.protocols import Backend, Dataset, Floats, Indices, SupportsSampleGradients
 from gexcore.deviations import equation as dv
+from gexcore.deviations.blocks import Blocks, block_size
 from gexcore.deviations.ranking import Top, strongest
-from gexcore.deviations.table import Blocks, block_size
 from gexcore.evaluation.derivatives import GRADIENT_BUDGET
 from gexcore.evaluation.losses import in_order
 

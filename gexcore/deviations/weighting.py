@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.deviations import weights as w
+from gexcore.deviations.blocks import cached_parts, parts
 from gexcore.deviations.outputs import Output, curvatures, output, slopes
-from gexcore.deviations.table import LossTable, MemberTable, cached_parts, parts
+from gexcore.deviations.table import LossTable, MemberTable
 from gexcore.errors import InvalidSettingError
 from gexcore.settings import check_choice, check_number
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from gexcore.backend.capabilities import require
 from gexcore.backend.protocols import Dataset, SupportsHvp, SupportsKronecker, SupportsParams
+from gexcore.deviations.blocks import parts
 from gexcore.deviations.outputs import output_of
-from gexcore.deviations.table import LossTable, parts
+from gexcore.deviations.table import LossTable
 from gexcore.ensembles.kronecker import kronecker_posterior
 from gexcore.ensembles.members import Members
 from gexcore.ensembles.skill import default_clip

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from gexcore.backend.protocols import Backend, Dataset
 from gexcore.decisions.cuts import Threshold
 from gexcore.decisions.threshold import Suspects, ThresholdMethod, above, find_threshold
+from gexcore.deviations.blocks import Blocks
 from gexcore.deviations.ranking import Top, highest
-from gexcore.deviations.table import Blocks, Table
+from gexcore.deviations.table import Table
 from gexcore.errors import InvalidDataError, InvalidSettingError
 from gexcore.influence.record import Run
 from gexcore.influence.result import Result

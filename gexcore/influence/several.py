@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.backend.protocols import Floats
-from gexcore.deviations.table import LossTable, cached_parts
+from gexcore.deviations.blocks import cached_parts
+from gexcore.deviations.table import LossTable
 from gexcore.deviations.uncertainty import mean_over_members
 from gexcore.influence.suspicion import Suspicion
 from gexcore.influence.transition import TINY, offsets_by_class

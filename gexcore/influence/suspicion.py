@@ -12,8 +12,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gexcore.deviations.blocks import by_parts, cached_parts
 from gexcore.deviations.halves import RowBlocks, agreement_above, split_half
-from gexcore.deviations.table import LossTable, by_parts, cached_parts
+from gexcore.deviations.table import LossTable
 from gexcore.deviations.uncertainty import ENOUGH, jackknife, mean_over_members, member_groups
 from gexcore.ensembles.plan import Plan
 from gexcore.errors import InvalidSettingError

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gexcore.decisions.metrics import correlation
+from gexcore.deviations.blocks import parts
 from gexcore.deviations.halves import agreement_above, scores_of_halves, split_half, themselves
-from gexcore.deviations.table import parts
 from gexcore.deviations.uncertainty import (
     BATCHES,
     interval_of_positive,

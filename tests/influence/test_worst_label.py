@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gexcore.deviations import table
+from gexcore.deviations import blocks
 from gexcore.deviations.table import LossTable
 from gexcore.influence.flagged import flagged
 from gexcore.influence.several import TRAINED, WorstLabel, log_odds, table_of_groups
@@ -99,7 +99,7 @@ def test_reliability_tells_equal_chains_from_noise() -> None:
 def test_blocks_of_any_size_give_the_same_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     found = score(*made())
     whole = found.scores(), found.standard_error(), found.agreement_above(1.0)
-    monkeypatch.setattr(table, "CACHED", CHAINS * LABELS * 7)
+    monkeypatch.setattr(blocks, "CACHED", CHAINS * LABELS * 7)
     again = replace(found)
     assert len(list(again._slices())) == 13
     for one, other in zip(whole, (again.scores(), again.standard_error()), strict=False):
