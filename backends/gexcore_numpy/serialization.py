@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.backend.rules import Memory, Reals
+from gexcore.backend.rules import Memory
 from gexcore_numpy.network import Moments
+from gexcore_numpy.state import NumpyState
 
 
-class Parts(NamedTuple):
-    """The parts of a state."""
-
-    params: Reals
-    statistics: tuple[Moments, ...]
-    memory: Memory
-
-
-def to_arrays(parts: Parts) -> dict[str, NDArray[Any]]:
+def to_arrays(state: NumpyState) -> dict[str, NDArray[Any]]:
     """Copies of the parameters, the statistics of each layer, and the optimiser's memory."""
     arrays: dict[str, NDArray[Any]] = {
-        "params": parts.params.copy(),
-        "steps": np.array(parts.memory.steps),
+        "params": state.params.copy(),
+        "steps": np.array(state.memory.steps),
     }
-    for depth, moments in enumerate(parts.statistics):
+    for depth, moments in enumerate(state.statistics):
         arrays |= {f"mean/{depth}": moments.mean.copy(), f"var/{depth}": moments.var.copy()}
-    return arrays | {f"memory/{i}": vector.copy() for i, vector in enumerate(parts.memory.vectors)}
+    return arrays | {f"memory/{i}": vector.copy() for i, vector in enumerate(state.memory.vectors)}
 
 
-def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Parts:
-    """The parts that `to_arrays` wrote."""
+def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> NumpyState:
+    """The state that `to_arrays` wrote."""
 
     def numbered(kind: str) -> list[NDArray[Any]]:
         return [
@@ -43,6 +36,6 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Parts:
     statistics = tuple(
         Moments(mean, var) for mean, var in zip(numbered("mean"), numbered("var"), strict=True)
     )
-    return Parts(
+    return NumpyState(
         arrays["params"], statistics, Memory(int(arrays["steps"]), tuple(numbered("memory")))
     )

@@ -73,7 +73,7 @@ class KeepsItsOptimizer(NumpyBackend):
 
 class ChangesItsOptimizer(NumpyBackend):
     def with_optimizer(self, optimizer):
-        self._optimizer = optimizer
+        self._program = dataclasses.replace(self._program, optimizer=optimizer)
         return self
 
 
@@ -515,7 +515,9 @@ class RescaledFactors(Blocks):
 class GradientsAfterNormalisation(NumpyBackend):
     def kronecker(self, state, batch, /, *, seed):
         blocks = super().kronecker(state, batch, seed=seed)
-        found = [self._network.split(state.params)[depth].scale for depth in range(len(blocks))]
+        found = [
+            self._program.network.split(state.params)[depth].scale for depth in range(len(blocks))
+        ]
         gains = [s / np.sqrt(m.var + 1e-5) for s, m in zip(found, state.statistics, strict=False)]
         rescaled = [
             b._replace(outputs=b.outputs / np.outer(g, g))
@@ -571,8 +573,9 @@ class SelectedAsAsked(NumpyBackend):
 
     def select(self, names, /):
         selected = super().select(names)
-        places = [super(SelectedAsAsked, self).select([name])._chosen for name in names]
-        selected._chosen = np.concatenate(places)
+        alone = [super(SelectedAsAsked, self).select([name])._program for name in names]
+        places = np.concatenate([program.chosen for program in alone])
+        selected._program = dataclasses.replace(selected._program, chosen=places)
         return selected
 
 
@@ -592,14 +595,17 @@ class FullPositions(NumpyBackend):
 class DecaysTheFrozen(NumpyBackend):
     def sgd_step(self, state, batch, /, *, lr, seed):
         after = super().sgd_step(state, batch, lr=lr, seed=seed)
-        decayed = after.params * (1 - lr * self._optimizer.weight_decay)
-        decayed[self._chosen] = after.params[self._chosen]
+        decayed = after.params * (1 - lr * self._program.optimizer.weight_decay)
+        chosen = self._program.chosen
+        decayed[chosen] = after.params[chosen]
         return after._replace(params=decayed)
 
 
 class StepsOfTheFull(NumpyBackend):
     def sgd_step(self, state, batch, /, *, lr, seed):
-        full = NumpyBackend(self.to_model(state), loss="cross_entropy", optimizer=self._optimizer)
+        full = NumpyBackend(
+            self.to_model(state), loss="cross_entropy", optimizer=self._program.optimizer
+        )
         return full.sgd_step(state, batch, lr=lr, seed=seed)
 
 
@@ -621,7 +627,8 @@ class LoadKeepsMomentum(NumpyBackend):
 
 class LoadsTheChosen(NumpyBackend):
     def load(self, checkpoint, /):
-        return self.unravel(self.initial_state(), super().load(checkpoint).params[self._chosen])
+        flat = super().load(checkpoint).params[self._program.chosen]
+        return self.unravel(self.initial_state(), flat)
 
 
 class HalfGradients(NumpyBackend):
