@@ -110,11 +110,11 @@ CHECKS = (
     ),
     Check(
         "one_class_pair",
-        "largest confusion, as a multiple of equal confusions (if it is far above the next)",
+        "largest confusion, as a multiple of what is expected (if it is far above the next)",
         measures.confused,
-        6.0,
-        "samples of class {true} are given label {given} {number:.0f} times as often as with equal "
-        "confusions; review this pair first, and rank by suspicion(), not by self_influence()",
+        4.0,
+        "samples of class {true} are given label {given} {number:.0f} times as often as expected; "
+        "review this pair first, and rank by suspicion(), not by self_influence()",
         words=measures.confused_pair,
     ),
     Check(

@@ -133,7 +133,7 @@ class LossInfluence(RankedInfluence):
         class probabilities, and with another method, it is the share of suspects
         (`gexcore.decisions.noise_rate.noise_rate`).
         """
-        odds = self._views.odds() if method == "auto" else None
+        odds = self._views.by_class.odds() if method == "auto" else None
         if odds is not None:
             return noise_rate_of_odds(odds)
         if not len(self.table) or (method == "auto" and self.suspects().threshold.value is None):
@@ -151,15 +151,19 @@ class LossInfluence(RankedInfluence):
         MissingCapabilityError
             If the backend has no logits.
         """
-        found = self._views.predictions
-        return found if self.labels is None else found._replace(suggested=self._views.suggested)
+        found = self._views.by_class.predictions
+        return (
+            found
+            if self.labels is None
+            else found._replace(suggested=self._views.by_class.suggested)
+        )
 
     def suggested_labels(self) -> NDArray[np.intp]:
         """The class that each label most probably came from, if it is wrong, shape (samples,).
 
         It is never the given class: `suspicion` says whether a label is wrong. It is the most
         probable of the other classes by the kept members, by a tenth by θ*, and by how often the
-        samples of each class are given this label (`gexcore.influence.transition`).
+        samples of each class are given this label (`gexcore.influence.confusions`).
 
         Raises
         ------
@@ -168,7 +172,7 @@ class LossInfluence(RankedInfluence):
         MissingCapabilityError
             If the backend has no logits.
         """
-        return self._views.suggested.copy()
+        return self._views.by_class.suggested.copy()
 
     def relabel(
         self,

@@ -50,8 +50,11 @@ class RankedInfluence(WeightedInfluence):
 
         Parameters
         ----------
-        score : {"auto", "transition", "rival", "worst_label", "clipped_loss", "both_errors", \
-        "both_losses", "plain_loss"}
+        score : {"auto", "confusion", "transition", "rival", "worst_label", "clipped_loss", \
+        "both_errors", "both_losses", "plain_loss"}
+            - "confusion" compares each label with the confusions of the data set that the doubts of
+              the members do not explain (`gexcore.influence.confusions`). It is log (1 + odds) of a
+              wrong label, in nats; without such confusions it is −log p.
             - "transition" compares each label with the confusions of the data set: a label is more
               suspicious if many samples of its most probable class are labelled so. It is
               log (1 + odds) of a wrong label, in nats; with equal confusions it is −log p.
@@ -66,7 +69,7 @@ class RankedInfluence(WeightedInfluence):
               median, and added.
             - "plain_loss" is the loss of θ*, the baseline.
 
-            "auto" is "transition" where exp(−loss) is the probability of the given class,
+            "auto" is "confusion" where exp(−loss) is the probability of the given class,
             "worst_label" for several labels of zeros and ones, "both_errors" for squared errors,
             and "clipped_loss" for other losses. If members relearned data without classes, it is
             "both_losses", and "plain_loss" without a member.
@@ -78,14 +81,15 @@ class RankedInfluence(WeightedInfluence):
         Raises
         ------
         InvalidSettingError
-            For another score, for a clip of a score without one, and for "transition" and "rival"
+            For another score, for a clip of a score without one, and for odds of classes
             where exp(−loss) is no probability of a class.
 
         Notes
         -----
-        "transition", "rival" and "worst_label" need probabilities of classes or labels: one pass
+        "worst_label" and odds of classes need probabilities of classes or labels: one pass
         over the data for each kept member and one for θ*, at the first call. Without logits, or
-        with more than 2²⁷ probabilities, "transition" uses losses alone, and "rival" is −log p.
+        with more than 2²⁷ probabilities, "confusion" and "transition" use losses alone, and "rival"
+        is −log p.
         With fewer than eight members, or two that relearned, θ* takes the places of the missing
         ones. A few members alone are worse than plain loss. A sample that no member saw has the
         score of θ* alone.

@@ -21,12 +21,14 @@ from gexcore.errors import InvalidSettingError
 from gexcore.influence.transition import SHARE, TINY
 
 Score = Literal[
-    "transition", "rival", "worst_label", "clipped_loss", "both_errors", "both_losses", "plain_loss"
-]
+    "confusion", "transition", "rival", "worst_label", "clipped_loss", "both_errors", "both_losses",
+    "plain_loss",
+]  # fmt: skip
 """Names of the scores of suspicion."""
 
 SAID = {
-    "transition": "odds of a wrong label by the data's own confusions",
+    "confusion": "odds of a wrong label by confusions that doubts do not explain",
+    "transition": "odds of a wrong label by all confusions of the data",
     "rival": "odds of the most probable other class",
     "worst_label": "odds of the most suspicious of several labels",
     "clipped_loss": "mean clipped loss",
@@ -216,8 +218,8 @@ class Odds(Suspicion):
     """log (1 + odds) of a wrong label, in nats; high = probably mislabelled.
 
     The probability p of the given class is a mean of exp(−loss): 0.9 of the members and 0.1 of θ*.
-    The log odds are log (1 − p) − log p, plus an offset for each sample. They rank labels; they are
-    not calibrated.
+    With another power r it is the mean of exp(−r · loss) to the power 1 ÷ r. The log odds are
+    log (1 − p) − log p, plus an offset for each sample. They rank labels; they are not calibrated.
 
     Parameters
     ----------
@@ -227,6 +229,8 @@ class Odds(Suspicion):
     without : callable, optional
         It returns the offsets without the members of each chain, shape (chains, samples), for
         standard errors. If they are not known, standard errors take the offsets as certain.
+    power : float
+        The power r of the probabilities in the mean.
 
     Examples
     --------
@@ -241,9 +245,10 @@ class Odds(Suspicion):
 
     offsets: NDArray[np.float64]
     without: Callable[[], NDArray[np.float64] | None] | None = None
+    power: float = 1.0
 
     def _of_losses(self, losses: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.exp(-losses)
+        return np.exp(-self.power * losses)
 
     def given(self, members: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
         """The probability of the given class, shape (samples,), by all or some of the members."""
@@ -278,7 +283,8 @@ class Odds(Suspicion):
         return np.asarray(np.logaddexp(0.0, odds))
 
     def _mixed(self, part: slice, means: NDArray[np.float64]) -> NDArray[np.float64]:
-        return (1 - SHARE) * means + SHARE * self._of_losses(self._base(part))
+        mixed = (1 - SHARE) * means + SHARE * self._of_losses(self._base(part))
+        return np.asarray(mixed ** (1 / self.power))
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,12 +56,24 @@ def with_given(labels: Labels, given: Floats, shape: Floats) -> Floats:
     return q
 
 
+def likely_class(labels: Labels, q: Floats) -> Labels:
+    """The class of each sample by its probabilities, shape (samples,).
+
+    It is the class whose probability is largest compared with its mean over the samples that are
+    given this class. A class that is never given is no class of a sample.
+    """
+    k = q.shape[1]
+    sizes = np.bincount(labels, minlength=k)
+    own = np.bincount(labels, weights=q[np.arange(len(labels)), labels], minlength=k)
+    usual = np.where(sizes > 0, np.maximum(own / np.maximum(sizes, 1), TINY), np.inf)
+    return np.asarray((q / usual).argmax(axis=1))
+
+
 def transition_matrix(labels: Labels, q: Floats) -> Floats:
     """How often a sample of class k is given label y, shape (K, K); rows sum to one.
 
-    A sample counts for the class whose probability is largest compared with its mean over the
-    samples that are given this class. The counts are the data of a Dirichlet posterior. Its prior
-    has equal confusions at the rate of the whole data set.
+    A sample counts for its likely class, see `likely_class`. The counts are the data of a Dirichlet
+    posterior. Its prior has equal confusions at the rate of the whole data set.
 
     Parameters
     ----------
@@ -80,12 +92,11 @@ def transition_matrix(labels: Labels, q: Floats) -> Floats:
            [0.13, 0.87]])
     """
     k = q.shape[1]
-    sizes = np.bincount(labels, minlength=k)
-    own = np.bincount(labels, weights=q[np.arange(len(labels)), labels], minlength=k)
-    # no sample is counted for a class that is never given
-    usual = np.where(sizes > 0, np.maximum(own / np.maximum(sizes, 1), TINY), np.inf)
-    likely = (q / usual).argmax(axis=1)
-    counts = np.bincount(likely * k + labels, minlength=k * k).reshape(k, k).astype(np.float64)
+    counts = (
+        np.bincount(likely_class(labels, q) * k + labels, minlength=k * k)
+        .reshape(k, k)
+        .astype(np.float64)
+    )
     rate = np.clip(1 - np.trace(counts) / len(labels), *RATES)
     prior = np.full((k, k), rate / (k - 1))
     np.fill_diagonal(prior, 1 - rate)
@@ -95,14 +106,28 @@ def transition_matrix(labels: Labels, q: Floats) -> Floats:
 
 
 def transition_offsets(labels: Labels, q: Floats, matrix: Floats) -> Floats:
+    """What a transition matrix T adds to the log odds of each label, shape (samples,).
+
+    The lift is T divided by equal confusions of the same total, see `offsets_of`.
+    """
+    return offsets_of(labels, q, _lift(matrix))
+
+
+def offsets_of(labels: Labels, q: Floats, lift: Floats) -> Floats:
     """What the confusions add to the log odds of each label, shape (samples,).
 
     The log odds are log (1 − p) − log p plus this offset, where p is the probability of the given
     class y. The offset is log Σ q_k λ[k, y] ÷ (1 − p) over the other classes k, less log λ[y, y].
-    The lift λ is T divided by equal confusions of the same total. With equal confusions the offset
-    is zero.
+    With equal lifts λ the offset is zero.
+
+    Parameters
+    ----------
+    labels : integer array, shape (samples,)
+    q : array, shape (samples, K)
+        Class probabilities.
+    lift : array, shape (K, K)
+        How many times as often as expected class k is given label y.
     """
-    lift = _lift(matrix)
     joint = q * lift[:, labels].T
     rows = np.arange(len(labels))
     rest = 1 - q[rows, labels]
@@ -118,7 +143,7 @@ class Confusion(NamedTuple):
     true, given : int
         Samples of class `true` are given the label `given`.
     lift : float
-        How many times as often as with equal confusions.
+        How many times as often as expected.
     second : float
         The second largest such number.
     """
@@ -129,13 +154,12 @@ class Confusion(NamedTuple):
     second: float
 
 
-def largest_confusion(matrix: Floats) -> Confusion:
-    """The largest confusion of a transition matrix of at least three classes."""
-    lift = _lift(matrix)
-    np.fill_diagonal(lift, 0.0)
-    order = np.argsort(-lift, axis=None, kind="stable")[:2]
+def largest_confusion(lift: Floats) -> Confusion:
+    """The largest confusion of at least three classes, from the lifts of all pairs."""
+    others = lift * (1 - np.eye(len(lift)))
+    order = np.argsort(-others, axis=None, kind="stable")[:2]
     true, given = np.unravel_index(order[0], lift.shape)
-    largest, second = lift.ravel()[order]
+    largest, second = others.ravel()[order]
     return Confusion(int(true), int(given), float(largest), float(second))
 
 
@@ -147,9 +171,9 @@ def _lift(matrix: Floats) -> Floats:
     return np.asarray(lift)
 
 
-def likely_other(labels: Labels, q: Floats, matrix: Floats) -> Labels:
+def likely_other(labels: Labels, q: Floats, lift: Floats) -> Labels:
     """The class that a label most probably came from if it is wrong, shape (samples,)."""
-    joint = q * matrix[:, labels].T
+    joint = q * lift[:, labels].T
     joint[np.arange(len(labels)), labels] = -1.0
     return np.asarray(joint.argmax(axis=1))
 

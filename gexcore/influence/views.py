@@ -2,62 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.backend.capabilities import supports
-from gexcore.backend.classes import softmax
-from gexcore.backend.protocols import Dataset, SupportsLogits, SupportsPartLosses
-from gexcore.decisions.clean import Predictions
-from gexcore.decisions.relabel import relabel_argmax
+from gexcore.backend.protocols import Dataset, SupportsPartLosses
 from gexcore.deviations.table import LossTable
 from gexcore.deviations.uncertainty import member_groups
 from gexcore.ensembles.members import Members
-from gexcore.errors import InvalidDataError, InvalidSettingError
+from gexcore.errors import InvalidSettingError
 from gexcore.influence.both_errors import BothErrors
+from gexcore.influence.class_odds import LARGEST, ClassOdds
 from gexcore.influence.parts import probability
-from gexcore.influence.rival import rival_offsets
 from gexcore.influence.several import WorstLabel, table_of_groups
 from gexcore.influence.suspicion import (
     SAID,
     BothLosses,
     ClippedLoss,
-    Odds,
     PlainLoss,
     Score,
     Suspicion,
 )
-from gexcore.influence.transition import (
-    SHARE,
-    TINY,
-    Confusion,
-    largest_confusion,
-    likely_other,
-    offsets_by_class,
-    transition_matrix,
-    transition_offsets,
-    with_given,
-)
+from gexcore.influence.transition import Confusion, largest_confusion
 from gexcore.settings import Auto, check_choice
 
 THRESHOLD_CLIP = 3.0
 """Clip of losses for thresholds on clipped losses: at this clip the two modes show best."""
-
-LARGEST = 2**27
-"""The most class probabilities (samples × K) that a score holds in memory: 1 GiB."""
-
-Offsets = Callable[[NDArray[np.intp], NDArray[np.float64]], NDArray[np.float64]]
-"""Offsets of given classes and class probabilities."""
-
-
-def transition(labels: NDArray[np.intp], q: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The offsets of the data's own confusions."""
-    return transition_offsets(labels, q, transition_matrix(labels, q))
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +81,7 @@ class Views:
         if not len(self.table):
             return "plain_loss"
         if self.labels is not None and self.likelihood:
-            return "transition"
+            return "confusion"
         if self._known_parts:
             return "worst_label"
         if self.squared and not self.relearned:
@@ -143,7 +117,15 @@ class Views:
                 f"score {name!r} needs a loss that is −log of the probability of one given class, "
                 "and this loss is not; take score='clipped_loss'"
             )
-        return self._transition[0] if name == "transition" else self._rival
+        if name == "confusion":
+            return self.by_class.confusion[0]
+        return self.by_class.transition if name == "transition" else self.by_class.rival
+
+    @cached_property
+    def by_class(self) -> ClassOdds:
+        """What the members' class probabilities say of the labels."""
+        of = self.table, self.labels, self.members, self.data, self.classes
+        return ClassOdds(*of, self.likelihood, self.enough)
 
     @property
     def parts(self) -> NDArray[np.float64] | None:
@@ -187,114 +169,5 @@ class Views:
 
     def confusion(self) -> Confusion | None:
         """The largest confusion of the data set; None for two classes, or if it is unknown."""
-        matrix = None if self.default != "transition" else self._transition[1]
-        return None if matrix is None or len(matrix) < 3 else largest_confusion(matrix)
-
-    @cached_property
-    def predictions(self) -> Predictions:
-        """Logits of θ* and mean class probabilities of kept members, each of shape (samples, K).
-
-        Raises
-        ------
-        MissingCapabilityError
-            If the backend has no logits.
-        """
-        sums = self._by_chain
-        probabilities = (
-            self.members.probabilities(self.data)
-            if sums is None
-            else sums.sum(axis=0) / max(1, len(self.members.rows))
-        )
-        return Predictions(self.members.checkpoint_logits(self.data), probabilities)
-
-    @cached_property
-    def _by_chain(self) -> NDArray[np.float64] | None:
-        """Sums of class probabilities by chain; None for one chain, or if they are too many."""
-        chains = len(np.unique(self.members.chains))
-        held = chains * self.table.samples * (self.classes or LARGEST)
-        return self.members.sums_by_chain(self.data) if chains > 1 and held <= LARGEST else None
-
-    def odds(self) -> NDArray[np.float64] | None:
-        """Log odds of the members' best other class against the given one, shape (samples,).
-
-        None if there are no members or no class probabilities.
-        """
-        labels, held = self.labels, (self.classes or 0) * self.table.samples
-        known = labels is not None and self.likelihood and held <= LARGEST
-        if not known or not len(self.table) or not supports(self.members.backend, SupportsLogits):
-            return None
-        q, rows = self.predictions.probabilities.astype(np.float64), np.arange(self.table.samples)
-        given = q[rows, labels]
-        q[rows, labels] = 0.0
-        found = np.log(np.maximum(q.max(axis=1), TINY)) - np.log(np.maximum(given, TINY))
-        return np.asarray(found)
-
-    @cached_property
-    def suggested(self) -> NDArray[np.intp]:
-        """The class that each label most probably came from, if it is wrong.
-
-        Raises
-        ------
-        InvalidDataError
-            If the targets are no classes.
-        MissingCapabilityError
-            If the backend has no logits.
-        """
-        labels, q = self._labels_and_probabilities
-        if q is None:
-            return np.asarray(relabel_argmax(self.predictions.probabilities, labels))
-        return likely_other(labels, q, transition_matrix(labels, q))
-
-    @cached_property
-    def _transition(self) -> tuple[Odds, NDArray[np.float64] | None]:
-        """The score, and the transition matrix where it is known."""
-        labels, q = self._labels_and_probabilities
-        if q is None:
-            classes = self.classes or int(labels.max()) + 1
-            return self._odds(offsets_by_class(labels, self._given, max(2, classes))), None
-        matrix = transition_matrix(labels, q)
-        return self._odds(transition_offsets(labels, q, matrix), transition), matrix
-
-    @cached_property
-    def _rival(self) -> Odds:
-        labels, q = self._labels_and_probabilities
-        if q is None:
-            return self._odds(np.zeros(len(labels)))
-        return self._odds(rival_offsets(labels, q), rival_offsets)
-
-    def _odds(self, offsets: NDArray[np.float64], of: Offsets | None = None) -> Odds:
-        without = None if of is None else partial(self._without, of)
-        return Odds(self.table, offsets, without, enough=self.enough)
-
-    def _without(self, of: Offsets) -> NDArray[np.float64] | None:
-        """The offsets without the members of each chain, shape (chains, samples), if known."""
-        labels, sums, table = self.labels, self._by_chain, self.table
-        chains = np.unique(table.chains)
-        if labels is None or sums is None or len(sums) != len(chains):
-            return None
-        trained, total = softmax(self.predictions.logits), sums.sum(axis=0)
-        found = np.empty((len(chains), table.samples))
-        for row, (chain, own) in enumerate(zip(chains, sums, strict=True)):
-            given = self._odds(np.zeros(table.samples)).given(table.chains != chain)
-            kept = (total - own) / (self.members.chains != chain).sum()
-            found[row] = of(labels, with_given(labels, given, (1 - SHARE) * kept + SHARE * trained))
-        return found
-
-    @cached_property
-    def _given(self) -> NDArray[np.float64]:
-        return self._odds(np.zeros(self.table.samples)).given()
-
-    @property
-    def _labels_and_probabilities(
-        self,
-    ) -> tuple[NDArray[np.intp], NDArray[np.float64] | None]:
-        """Given classes, and class probabilities of the ensemble where they are known."""
-        if self.labels is None:
-            raise InvalidDataError("the targets are no classes; choose another score")
-        held = (self.classes or 0) * len(self.labels)
-        if not supports(self.members.backend, SupportsLogits) or held > LARGEST:
-            return self.labels, None
-        logits, kept, _ = self.predictions
-        trained = softmax(logits)
-        q = (1 - SHARE) * kept + SHARE * trained
-        return self.labels, with_given(self.labels, self._given, q) if self.likelihood else q
+        lift = None if self.default != "confusion" else self.by_class.confusion[1]
+        return None if lift is None or len(lift) < 3 else largest_confusion(lift)

@@ -147,7 +147,7 @@ PROVOKED = {
     "floor": ("frozen", 1.0),
     "heavy_tail": ("hot, without a ceiling", 1.0),
     "unskilled": ("decayed", 0.13),
-    "one_class_pair": ("pair", 16.5),
+    "one_class_pair": ("pair", 8.0),
     "rare_class_on_top": ("rare", 1.0),
     "not_for_influence": ("asked for influence", 0.6),
     "no_relearning": ("opaque", 1.0),

@@ -14,7 +14,8 @@ from gexcore.backend.batches import training_order
 from gexcore.backend.protocols import SupportsLogits
 from gexcore.ensembles import recomputed
 from gexcore.errors import InvalidSettingError, MissingCapabilityError
-from gexcore.influence.transition import likely_other, transition_matrix, with_given
+from gexcore.influence.confusions import lifts
+from gexcore.influence.transition import likely_other, with_given
 from gexcore_numpy import MLP, NumpyBackend
 
 RUN = {"chains": 2, "snapshots": 4, "lr": 0.02, "steps_per_snapshot": 4, "batch_size": 16}
@@ -114,7 +115,7 @@ def test_a_suggested_label_is_the_likely_other_one(normalised: Any) -> None:
     trained = np.exp(base) / np.exp(base).sum(axis=1, keepdims=True)
     p = 0.9 * np.exp(-found.losses).mean(axis=0) + 0.1 * np.exp(-found.base_losses)
     q = with_given(given, p, 0.9 * total / 8 + 0.1 * trained)
-    other = likely_other(given, q, transition_matrix(given, q))
+    other = likely_other(given, q, lifts(given, q))
     np.testing.assert_array_equal(found.suggested_labels(), other)
     assert (other != given).all()
     np.testing.assert_array_equal(found.predictions().suggested, other)

@@ -13,7 +13,7 @@ from gexcore.backend.protocols import SupportsLogits
 from gexcore.decisions.metrics import average_precision
 from gexcore.deviations.table import LossTable
 from gexcore.errors import InvalidSettingError
-from gexcore.influence import views
+from gexcore.influence import class_odds
 from gexcore_numpy import MLP, NumpyBackend
 
 RUN = {"chains": 2, "snapshots": 4, "lr": 0.1, "steps_per_snapshot": 4, "batch_size": 16}
@@ -31,16 +31,17 @@ class Mute(NumpyBackend):
         self.unsupported |= {SupportsLogits}
 
 
-def test_classes_are_ranked_by_the_transition_score(trained: Any) -> None:
+def test_classes_are_ranked_by_the_confusion_score(trained: Any) -> None:
     found = fit(trained.model, trained.data)
-    assert found.score == found.threshold_on.replace("suspicion", "transition") == "transition"
-    np.testing.assert_array_equal(found.suspicion(), found.suspicion("transition"))
-    scores = {name: found.suspicion(name) for name in ("transition", "rival", "clipped_loss")}
-    assert len({score.tobytes() for score in scores.values()}) == 3
+    assert found.score == found.threshold_on.replace("suspicion", "confusion") == "confusion"
+    np.testing.assert_array_equal(found.suspicion(), found.suspicion("confusion"))
+    names = ("confusion", "transition", "rival", "clipped_loss")
+    scores = {name: found.suspicion(name) for name in names}
+    assert len({score.tobytes() for score in scores.values()}) == 4
     np.testing.assert_array_equal(found.suspicion("plain_loss"), found.base_losses)
     np.testing.assert_array_equal(found.suspicion(clip=3.0), scores["clipped_loss"])
     assert found.suspects("otsu").threshold.clip is None
-    assert found.record()["score"] == "transition"
+    assert found.record()["score"] == "confusion"
     again = fit(trained.model, trained.data)
     np.testing.assert_array_equal(again.suspicion(), found.suspicion())
 
@@ -63,7 +64,7 @@ def test_the_rival_score_compares_two_probabilities(trained: Any) -> None:
 def test_without_logits_losses_alone_decide(trained: Any) -> None:
     found = fit(Mute(trained.model), trained.data)
     with_logits = fit(trained.model, trained.data)
-    assert found.score == "transition"
+    assert found.score == "confusion"
     assert not np.array_equal(found.suspicion(), with_logits.suspicion())
     p = 0.9 * np.exp(-found.losses).mean(axis=0) + 0.1 * np.exp(-found.base_losses)
     np.testing.assert_allclose(found.suspicion("rival"), -np.log(p), atol=1e-11)
@@ -78,12 +79,16 @@ def test_two_classes_do_not_need_logits(trained: Any) -> None:
     data = x[y < 2], y[y < 2]
     found, mute = fit(two, data), fit(Mute(two), data)
     np.testing.assert_allclose(found.suspicion(), mute.suspicion(), rtol=1e-9)
+    np.testing.assert_allclose(
+        found.suspicion("transition"), mute.suspicion("transition"), rtol=1e-9
+    )
+    assert (mute.standard_error() >= 0).all()
 
 
 def test_more_probabilities_than_fit_into_memory_are_not_made(
     trained: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(views, "LARGEST", 96 * 3 - 1)
+    monkeypatch.setattr(class_odds, "LARGEST", 96 * 3 - 1)
     found = fit(trained.model, trained.data)
     mute = fit(Mute(trained.model), trained.data)
     np.testing.assert_allclose(found.suspicion(), mute.suspicion())
@@ -117,11 +122,11 @@ def test_a_score_refuses_what_it_has_not(trained: Any) -> None:
     found = fit(trained.model, trained.data)
     with pytest.raises(InvalidSettingError, match="'rival' has no clip; leave clip out, or take"):
         found.suspicion("rival", clip=3.0)
-    with pytest.raises(InvalidSettingError, match="score is 'best'; allowed are 'auto', 'trans"):
+    with pytest.raises(InvalidSettingError, match="score is 'best'; allowed are 'auto', 'conf"):
         found.suspicion("best")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("score", ["transition", "rival"])
+@pytest.mark.parametrize("score", ["confusion", "transition", "rival"])
 def test_the_standard_error_is_that_of_runs_without_a_chain(score: Any) -> None:
     """With the class probabilities of those runs, too: the confusions are not known for certain."""
     rng = np.random.default_rng(0)

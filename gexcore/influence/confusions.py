@@ -1,0 +1,78 @@
+"""The confusion score: the odds of a wrong label, by confusions that doubts do not explain.
+
+A wrong label tells more if many samples of its class are labelled so. But classes that look alike
+are confused by the members too, and such confusions tell nothing of labels. Labelling errors often
+go one way. So a confusion counts as far as it is more frequent than the doubts of the members,
+which go both ways, lead one to expect.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gexcore.backend.protocols import Floats
+from gexcore.influence.transition import Labels, likely_class
+
+POWER = 0.5
+"""Power of the probabilities that the mean over members is taken of.
+
+With 1, one member that knows the label hides it. With powers near 0, one that does not decides.
+"""
+
+EXTRA = 1.0
+"""Samples that are added to each count, so that a pair without samples has a finite lift."""
+
+MOST_WRONG = 0.5
+"""The largest share of wrong labels."""
+
+
+def doubts(likely: Labels, q: Floats) -> Floats:
+    """How many samples of each likely class the members take for each class, shape (K, K)."""
+    k = q.shape[1]
+    return np.stack([np.bincount(likely, weights=column, minlength=k) for column in q.T], axis=1)
+
+
+def lifts(labels: Labels, q: Floats) -> Floats:
+    """How many times as often as expected class k is given label y, shape (K, K).
+
+    C counts samples by their likely class and their label. Two things are expected:
+
+    - equal confusions e: the wrong labels of class k, shared by the other classes alike;
+    - doubts ν: the smaller one of the doubts that k is y and that y is k. They are scaled to as
+      many samples as are confused in all. One standard error is added.
+
+    A pair has the lift (C + 1) ÷ (e + 1) if C is below e. It has (C + 1) ÷ (max(e, ν) + 1) if C is
+    above both, and 1 between. The lift of a class and itself is 1.
+
+    Parameters
+    ----------
+    labels : integer array, shape (samples,)
+    q : array, shape (samples, K)
+        Class probabilities.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gexcore.influence.confusions import lifts
+    >>> given = np.repeat([0, 1, 1, 2], 100)  # a half of the label 1 is of class 0
+    >>> q = np.repeat([[0.9, 0.1, 0], [0, 1, 0], [0.9, 0.1, 0], [0, 0, 1]], 100, axis=0)
+    >>> lifts(given, q).round(2)
+    array([[1.  , 3.88, 0.04],
+           [0.07, 1.  , 0.07],
+           [0.07, 0.07, 1.  ]])
+    """
+    k = q.shape[1]
+    likely = likely_class(labels, q)
+    counts = np.bincount(likely * k + labels, minlength=k * k).reshape(k, k).astype(np.float64)
+    doubted = doubts(likely, q)
+    confused, unsure = (float(x.sum() - np.trace(x)) for x in (counts, doubted))
+    mutual = np.minimum(doubted, doubted.T) * (confused / max(unsure, np.finfo(float).tiny))
+    explained = mutual + np.sqrt(mutual)
+    excess = np.maximum(counts - explained, 0.0)
+    np.fill_diagonal(excess, 0.0)
+    rate = min(float(excess.sum()) / len(labels), MOST_WRONG)
+    equal = np.broadcast_to(counts.sum(axis=1, keepdims=True) * rate / (k - 1), counts.shape)
+    expected = np.clip(counts, equal, np.maximum(equal, explained))
+    lift = (counts + EXTRA) / (expected + EXTRA)
+    np.fill_diagonal(lift, 1.0)
+    return np.asarray(lift)
