@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import jax
-import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.backend.kronecker import KroneckerBlock
@@ -21,16 +20,16 @@ from gexcore.backend.protocols import (
 )
 from gexcore.backend.refusals import check_batches
 from gexcore.errors import InvalidModelError
-from gexcore_jax import buffers as kept
-from gexcore_jax import curvature, gradients, kronecker, sampling, selection, serialization
+from gexcore_jax import kronecker, sampling, selection, serialization, vectors
 from gexcore_jax.adapters import arguments_of, functional
-from gexcore_jax.data import Call, Placement, dataset_of, full
+from gexcore_jax.data import Placement, dataset_of, full
 from gexcore_jax.losses import loss_of
 from gexcore_jax.models import JaxModel
 from gexcore_jax.names import named
 from gexcore_jax.optimizers import rule_of
+from gexcore_jax.passes import Passes
 from gexcore_jax.program import Program
-from gexcore_jax.reading import Closing, closing_of, last_operation
+from gexcore_jax.reading import Closing
 from gexcore_jax.state import JaxState, Stacked, copied, stacked
 
 
@@ -105,10 +104,7 @@ class JaxBackend:
             + ([] if self._loss.parts else [SupportsPartLosses])
         )
         self._sizes = {name: int(leaf.size) for name, leaf in named(net.params).items()}
-        loss = self._loss
-        self._program = Program(net.apply, loss.value, self._rule, self._closing, loss.parts)
-        # shapes of the outputs, for the check of labels; None until needed
-        self._form: Any = None
+        self._program = Program(Passes(net.apply, self._loss, self._rule, self._closing))
 
     @property
     def most_inputs(self) -> int | None:
@@ -138,26 +134,15 @@ class JaxBackend:
 
     def forward(self, state: JaxState, batch: Any, /) -> jax.Array:
         """Losses of shape (b,) in evaluation mode, on the model's devices."""
-        call = self._placement.call(batch)
-        losses: jax.Array = self._padded(self._program.losses, state, call)
-        if self._loss.check is not None and isinstance(call.target, np.ndarray):
-            if self._form is None:
-                self._form = jax.eval_shape(
-                    self._program.outputs, state.params, state.buffers, call
-                )
-            self._loss.check(self._form, call.target)
-        return losses
+        return self._program.losses(state, self._placement.call(batch))
 
     def part_losses(self, state: JaxState, batch: Any, /) -> jax.Array:
         """Losses of labels, tokens, pixels or outputs in evaluation mode, shape (b, …)."""
-        call = self._placement.call(batch)
-        losses: jax.Array = self._padded(self._program.parts, state, call)
-        return losses
+        return self._program.parts(state, self._placement.call(batch))
 
     def logits(self, state: JaxState, batch: Any, /) -> jax.Array:
         """The model's output in evaluation mode: (b, K) of a classifier."""
-        call = self._placement.call(batch)._replace(target=())
-        outputs = self._padded(self._program.outputs, state, call)
+        outputs = self._program.outputs(state, self._placement.call(batch))
         if not isinstance(outputs, jax.Array):
             msg = (
                 f"the model returned {type(outputs).__name__}, which has no logits; return an "
@@ -168,11 +153,7 @@ class JaxBackend:
 
     def training_losses(self, state: JaxState, batch: Any, /, *, seed: int) -> jax.Array:
         """Losses of shape (b,) in training mode; no step."""
-        call = self._placement.call(batch)
-        losses: jax.Array = self._program.training(
-            state.params, state.buffers, call, np.uint32(seed)
-        )[0]
-        return losses
+        return self._program.training(state, self._placement.call(batch), seed)
 
     def sgd_step(self, state: JaxState, batch: Any, /, *, lr: float, seed: int) -> JaxState:
         """State after one step on the mean loss of the batch, in training mode."""
@@ -182,11 +163,7 @@ class JaxBackend:
         self, state: JaxState, batch: Any, /, *, lr: float, seed: int
     ) -> tuple[JaxState, jax.Array]:
         """State after a step in the memory of `state`, and the losses before the update."""
-        call = self._placement.call(batch)
-        params, memory, new, losses = self._program.step(
-            state.params, state.memory, state.buffers, call, float(lr), np.uint32(seed)
-        )
-        return JaxState(params, kept.merged(state.buffers, new), memory), losses
+        return self._program.step(state, self._placement.call(batch), lr, seed)
 
     def refresh_buffers(self, state: JaxState, batches: Sequence[Any], /) -> JaxState:
         """State with running averages estimated anew. Each batch counts equally.
@@ -199,50 +176,32 @@ class JaxBackend:
             If there are no batches.
         """
         check_batches(batches)
-        parts = [
-            self._program.statistics(state.params, state.buffers, self._placement.call(batch))
-            for batch in batches
-        ]
-        return state._replace(buffers=kept.merged(state.buffers, kept.mean(parts)))
+        return self._program.statistics(state, map(self._placement.call, batches))
 
     def ravel(self, state: JaxState, /) -> jax.Array:
         """Trainable parameters in the order of ``jax.tree.leaves``, shape (p,)."""
-        flat: jax.Array = curvature.ravel(state.params)
+        flat: jax.Array = vectors.ravel(state.params)
         return flat
 
     def unravel(self, state: JaxState, flat: Any, /) -> JaxState:
         """State with these parameters, the same buffers and a fresh optimiser."""
-        return self.restart(state._replace(params=curvature.split(flat, state.params)))
+        return self.restart(state._replace(params=vectors.split(flat, state.params)))
 
     def jvp(self, state: JaxState, tangent: Any, batch: Any, /) -> jax.Array:
         """Derivative of each loss along `tangent`, shapes (b,) and (p,), in evaluation mode."""
-        call = self._placement.call(batch)
-        direction = curvature.split(tangent, state.params)
-        derivatives: jax.Array = self._padded(self._program.derivatives, state, call, direction)
-        return derivatives
+        return self._program.derivatives(state, self._placement.call(batch), tangent)
 
     def hvp(self, state: JaxState, tangent: Any, batch: Any, /) -> jax.Array:
         """Hessian of the mean loss times `tangent`, shape (p,), in evaluation mode."""
-        direction = curvature.split(tangent, state.params)
-        call = self._placement.call(batch)
-        product: jax.Array = self._program.curvature(state.params, state.buffers, call, direction)
-        return product
+        return self._program.curvature(state, self._placement.call(batch), tangent)
 
     def sample_gradients(self, state: JaxState, batch: Any, /) -> jax.Array:
         """Gradient of each loss, shape (b, p), in evaluation mode."""
-        call, p = self._placement.call(batch), sum(self._sizes.values())
-        try:
-            return gradients.in_parts(
-                lambda part: self._program.gradients(state.params, state.buffers, part), call, p
-            )
-        except Exception:
-            self._check(state, call)
-            raise
+        return self._program.gradients(state, self._placement.call(batch))
 
     def features(self, state: JaxState, batch: Any, /) -> jax.Array:
         """Inputs of the last linear layer outside of loops, shape (b, h), in evaluation mode."""
-        found: jax.Array = self._padded(self._program.features, state, self._placement.call(batch))
-        return found
+        return self._program.features(state, self._placement.call(batch))
 
     def kronecker(
         self, state: JaxState, batch: Any, /, *, seed: int | None
@@ -254,13 +213,11 @@ class JaxBackend:
         """
         call = self._placement.call(batch)
         if seed is not None:
-            self._check(state, call)
+            self._program.check(state, call)
             call = sampling.with_drawn_target(
                 call, self._likelihood, lambda: self.logits(state, batch), seed
             )
-        return kronecker.blocks(
-            self._program.factors(state.params, state.buffers, call), list(self._sizes)
-        )
+        return kronecker.blocks(self._program.factors(state, call), list(self._sizes))
 
     def parameter_names(self) -> Mapping[str, int]:
         """Paths of the trainable parameters, such as ``layers.0.kernel``, and their sizes."""
@@ -283,22 +240,16 @@ class JaxBackend:
         """The same backend; outputs that are probabilities are read as such."""
         if self._closing is not None:
             return self
-        call, state = self._placement.call(batch), self._initial
-        alone = call._replace(target=())
-        outputs = self._padded(self._program.outputs, state, alone)
-        if not isinstance(outputs, jax.Array):
-            several = copy.copy(self)
-            several._has_logits = False
-            several._start(self._net)
-            return several
-        last = ""
-        if self._likelihood == "binary_cross_entropy":
-            last = last_operation(self._program.outputs, state.params, state.buffers, alone)
-        closing = closing_of(outputs, call.target, self._likelihood, self._loss, last)
-        if closing is None:
-            return self
+        call = self._placement.call(batch)
+        outputs = self._program.outputs(self._initial, call)
         other = copy.copy(self)
-        other._closing = closing
+        if isinstance(outputs, jax.Array):
+            closing = self._program.closing(self._initial, call, outputs, self._likelihood)
+            if closing is None:
+                return self
+            other._closing = closing
+        else:
+            other._has_logits = False
         other._start(self._net)
         return other
 
@@ -323,27 +274,8 @@ class JaxBackend:
 
     def forward_many(self, stacked: Stacked, batch: Any, /) -> jax.Array:
         """Losses of shape (m, b) in evaluation mode: row i is that of the i-th state."""
-        call = self._placement.call(batch)
-        padded = call.padded()
-        losses: jax.Array = self._program.ensemble(stacked, padded)
-        return losses if padded is call else losses[:, : call.size]
+        return self._program.ensemble(stacked, self._placement.call(batch))
 
     def dataset(self, data: Any, /) -> Dataset[Any] | None:
         """A tuple of JAX arrays as a gexcore dataset, else None."""
         return dataset_of(data)
-
-    def _check(self, state: JaxState, call: Call) -> None:
-        """Raise the error of a wrong batch, with the caller's own shapes."""
-        jax.eval_shape(self._program.losses, state.params, state.buffers, call)
-
-    def _padded(self, function: Callable[..., Any], state: JaxState, call: Call, *more: Any) -> Any:
-        padded = call.padded()
-        if padded is call:
-            return function(state.params, state.buffers, call, *more)
-        try:
-            values = function(state.params, state.buffers, padded, *more)
-        except Exception:
-            # the error must show the caller's own shapes
-            jax.eval_shape(function, state.params, state.buffers, call, *more)
-            raise
-        return jax.tree.map(lambda leaf: leaf[: call.size], values)

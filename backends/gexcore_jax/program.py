@@ -1,155 +1,148 @@
-"""The model, its loss and its optimiser as compiled functions."""
+"""The model, its loss and its optimiser as functions of states."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
+import numpy as np
 
-from gexcore.backend.losses import scores_of
-from gexcore_jax import curvature, gradients
-from gexcore_jax.buffers import Leaves, batch_statistics, merged, updated
+from gexcore_jax import buffers as kept
+from gexcore_jax import gradients, vectors
 from gexcore_jax.data import Call
-from gexcore_jax.features import features
-from gexcore_jax.kronecker import Factors, factors
-from gexcore_jax.models import checked
-from gexcore_jax.optimizers import Rule
-from gexcore_jax.reading import Closing, opened_up
-from gexcore_jax.state import Stacked
+from gexcore_jax.kronecker import Factors
+from gexcore_jax.passes import Passes
+from gexcore_jax.reading import Closing, closing_of, last_operation
+from gexcore_jax.state import JaxState, Stacked
 
 
 class Program:
-    """Compiled functions of parameters and buffers, once per shape of a batch.
+    """Functions of a state and a call, in evaluation mode if nothing else is said.
+
+    Each is compiled once per shape of a batch. A batch of another size is filled up to one of few
+    sizes.
 
     Parameters
     ----------
-    apply : callable
-        Function of `gexcore_jax.models.JaxModel`.
-    loss : callable
-        Function from model output and target to losses of shape (b,).
-    rule : Rule
-    closing : {"softmax", "sigmoid"}, optional
-        Last operation of the model, see `gexcore_jax.reading`.
-    parts : callable, optional
-        Function as `loss` to losses of parts, shape (b, …).
-
-    Attributes
-    ----------
-    outputs, losses, parts : callable
-        (params, buffers, call) in evaluation mode; `parts` are losses of shape (b, …).
-    derivatives, curvature : callable
-        (params, buffers, call, tangent): derivative of each loss along the tangent, shape (b,), and
-        Hessian of the mean loss times the tangent, shape (p,).
-    gradients, features, factors : callable
-        (params, buffers, call) in evaluation mode: gradients, shape (b, p), inputs of the last
-        linear layer, shape (b, h), and Kronecker factors of the layers.
-    ensemble : callable
-        (stacked, call): losses of shape (m, b) in evaluation mode.
-    training : callable
-        (params, buffers, call, seed): losses in training mode, and changed buffers.
-    step : callable
-        (params, memory, buffers, call, lr, seed): params and memory after a step, changed buffers,
-        and losses before the step. The old params and memory are used up.
-    statistics : callable
-        (params, buffers, call): contribution of the batch to the running averages.
+    passes : Passes
     """
 
-    def __init__(
-        self,
-        apply: Callable[..., tuple[Any, Any]],
-        loss: Callable[[Any, Any], jax.Array],
-        rule: Rule,
-        closing: Closing | None = None,
-        parts: Callable[[Any, Any], jax.Array] | None = None,
-    ) -> None:
-        self._loss_of_parts = parts or loss
-        self._closing = closing
-        self._apply = apply
-        self._loss = loss
-        self._rule = rule
-        self.outputs = jax.jit(self._outputs)
-        self.losses = jax.jit(self._losses)
-        self.parts = jax.jit(self._parts)
-        self.derivatives = jax.jit(self._derivatives)
-        self.curvature = jax.jit(self._curvature)
-        self.gradients = jax.jit(self._gradients)
-        # they give the device even if no parameter comes before the layer
-        self.features = jax.jit(self._features, keep_unused=True)
-        self.factors = jax.jit(self._factors)
-        self.ensemble = jax.jit(self._ensemble)
-        self.training = jax.jit(self._training)
+    def __init__(self, passes: Passes) -> None:
+        self._passes = passes
+        self._outputs = jax.jit(passes.outputs)
+        self._losses = jax.jit(passes.losses)
+        self._parts = jax.jit(passes.parts)
+        self._ensemble = jax.jit(passes.ensemble)
+        self._training = jax.jit(passes.training)
         # buffers are not given away, because all states share the constants among them
-        self.step = jax.jit(self._step, donate_argnums=(0, 1))
-        self.statistics = jax.jit(self._statistics)
+        self._step = jax.jit(passes.step, donate_argnums=(0, 1))
+        self._statistics = jax.jit(passes.statistics)
+        self._derivatives = jax.jit(passes.derivatives)
+        self._curvature = jax.jit(passes.curvature)
+        self._gradients = jax.jit(passes.gradients)
+        # they give the device even if no parameter comes before the layer
+        self._features = jax.jit(passes.features, keep_unused=True)
+        self._factors = jax.jit(passes.factors)
+        # shapes of the outputs, for the check of labels; None until needed
+        self._form: Any = None
 
-    def _run(
-        self, params: Any, buffers: Any, call: Call, *, training: bool, seed: Any = 0
-    ) -> tuple[Any, Any]:
-        scores, new = checked(
-            self._apply(
-                params,
-                buffers,
-                *call.args,
-                **call.kwargs,
-                training=training,
-                key=jax.random.key(seed),
-            )
-        )
-        return opened_up(scores_of(scores), self._closing), new
+    def outputs(self, state: JaxState, call: Call) -> Any:
+        """The model's output."""
+        return self._padded(self._outputs, state, call._replace(target=()))
 
-    def _outputs(self, params: Any, buffers: Any, call: Call) -> Any:
-        return self._run(params, buffers, call, training=False)[0]
-
-    def _losses(self, params: Any, buffers: Any, call: Call) -> jax.Array:
-        return self._loss(self._outputs(params, buffers, call), call.target)
-
-    def _parts(self, params: Any, buffers: Any, call: Call) -> jax.Array:
-        return self._loss_of_parts(self._outputs(params, buffers, call), call.target)
-
-    def _derivatives(self, params: Any, buffers: Any, call: Call, tangent: Any) -> jax.Array:
-        return curvature.jvp(lambda values: self._losses(values, buffers, call), params, tangent)
-
-    def _curvature(self, params: Any, buffers: Any, call: Call, tangent: Any) -> jax.Array:
-        return curvature.hvp(lambda values: self._losses(values, buffers, call), params, tangent)
-
-    def _gradients(self, params: Any, buffers: Any, call: Call) -> jax.Array:
-        return gradients.of_samples(
-            lambda values, sample: self._losses(values, buffers, sample), params, call
-        )
-
-    def _features(self, params: Any, buffers: Any, call: Call) -> jax.Array:
-        return features(self._outputs, params, buffers, call)
-
-    def _factors(self, params: Any, buffers: Any, call: Call) -> list[Factors]:
-        return factors(self._outputs, self._loss, params, buffers, call)
-
-    def _ensemble(self, stacked: Stacked, call: Call) -> jax.Array:
-        def one(state: tuple[Any, Leaves]) -> jax.Array:
-            params, own = state
-            return self._losses(params, merged(stacked.shared, own), call)
-
-        # one after the other: vectorised convolutions and attention take half as long again
-        losses: jax.Array = jax.lax.map(one, (stacked.params, stacked.own))
+    def losses(self, state: JaxState, call: Call) -> jax.Array:
+        """Losses of shape (b,). Labels of NumPy that are no class are refused."""
+        losses: jax.Array = self._padded(self._losses, state, call)
+        check = self._passes.loss.check
+        if check is not None and isinstance(call.target, np.ndarray):
+            if self._form is None:
+                self._form = jax.eval_shape(self._outputs, state.params, state.buffers, call)
+            check(self._form, call.target)
         return losses
 
-    def _training(
-        self, params: Any, buffers: Any, call: Call, seed: Any
-    ) -> tuple[jax.Array, Leaves]:
-        scores, new = self._run(params, buffers, call, training=True, seed=seed)
-        return self._loss(scores, call.target), updated(buffers, new)
+    def parts(self, state: JaxState, call: Call) -> jax.Array:
+        """Losses of parts, shape (b, …)."""
+        losses: jax.Array = self._padded(self._parts, state, call)
+        return losses
 
-    def _step(
-        self, params: Any, memory: Any, buffers: Any, call: Call, lr: Any, seed: Any
-    ) -> tuple[Any, Any, Leaves, jax.Array]:
-        def mean(values: Any) -> tuple[jax.Array, tuple[jax.Array, Leaves]]:
-            losses, new = self._training(values, buffers, call, seed)
-            return losses.mean(), (losses, new)
+    def ensemble(self, stacked: Stacked, call: Call) -> jax.Array:
+        """Losses of shape (m, b)."""
+        padded = call.padded()
+        losses: jax.Array = self._ensemble(stacked, padded)
+        return losses if padded is call else losses[:, : call.size]
 
-        gradient, (losses, new) = jax.grad(mean, has_aux=True)(params)
-        params, memory = self._rule.step(params, gradient, memory, lr)
-        return params, memory, new, losses
+    def training(self, state: JaxState, call: Call, seed: int) -> jax.Array:
+        """Losses of shape (b,) in training mode."""
+        losses: jax.Array = self._training(state.params, state.buffers, call, np.uint32(seed))[0]
+        return losses
 
-    def _statistics(self, params: Any, buffers: Any, call: Call) -> Leaves:
-        # one seed for all batches, so that their order does not matter
-        return batch_statistics(lambda old: self._run(params, old, call, training=True)[1], buffers)
+    def step(self, state: JaxState, call: Call, lr: float, seed: int) -> tuple[JaxState, jax.Array]:
+        """State after a step, and the losses before it. The old params and memory are used up."""
+        params, memory, new, losses = self._step(
+            state.params, state.memory, state.buffers, call, float(lr), np.uint32(seed)
+        )
+        return JaxState(params, kept.merged(state.buffers, new), memory), losses
+
+    def statistics(self, state: JaxState, calls: Iterable[Call]) -> JaxState:
+        """State with running averages over these batches."""
+        parts = [self._statistics(state.params, state.buffers, call) for call in calls]
+        return state._replace(buffers=kept.merged(state.buffers, kept.mean(parts)))
+
+    def derivatives(self, state: JaxState, call: Call, tangent: Any) -> jax.Array:
+        """Derivative of each loss along the tangent, shapes (b,) and (p,)."""
+        direction = vectors.split(tangent, state.params)
+        derivatives: jax.Array = self._padded(self._derivatives, state, call, direction)
+        return derivatives
+
+    def curvature(self, state: JaxState, call: Call, tangent: Any) -> jax.Array:
+        """Hessian of the mean loss times the tangent, shape (p,)."""
+        direction = vectors.split(tangent, state.params)
+        product: jax.Array = self._curvature(state.params, state.buffers, call, direction)
+        return product
+
+    def gradients(self, state: JaxState, call: Call) -> jax.Array:
+        """Gradients of shape (b, p)."""
+        try:
+            return gradients.in_parts(
+                lambda part: self._gradients(state.params, state.buffers, part),
+                call,
+                vectors.size(state.params),
+            )
+        except Exception:
+            self.check(state, call)
+            raise
+
+    def features(self, state: JaxState, call: Call) -> jax.Array:
+        """Inputs of the last linear layer, shape (b, h)."""
+        found: jax.Array = self._padded(self._features, state, call)
+        return found
+
+    def factors(self, state: JaxState, call: Call) -> list[Factors]:
+        """Kronecker factors of the layers."""
+        factors: list[Factors] = self._factors(state.params, state.buffers, call)
+        return factors
+
+    def check(self, state: JaxState, call: Call) -> None:
+        """Raise the error of a wrong batch, with the caller's own shapes."""
+        jax.eval_shape(self._losses, state.params, state.buffers, call)
+
+    def closing(self, state: JaxState, call: Call, outputs: Any, name: object) -> Closing | None:
+        """What closes the model with these outputs under a named loss."""
+        last = ""
+        if name == "binary_cross_entropy":
+            alone = call._replace(target=())
+            last = last_operation(self._outputs, state.params, state.buffers, alone)
+        return closing_of(outputs, call.target, name, self._passes.loss, last)
+
+    def _padded(self, function: Callable[..., Any], state: JaxState, call: Call, *more: Any) -> Any:
+        padded = call.padded()
+        if padded is call:
+            return function(state.params, state.buffers, call, *more)
+        try:
+            values = function(state.params, state.buffers, padded, *more)
+        except Exception:
+            # the error must show the caller's own shapes
+            jax.eval_shape(function, state.params, state.buffers, call, *more)
+            raise
+        return jax.tree.map(lambda leaf: leaf[: call.size], values)
