@@ -150,7 +150,7 @@ class NumpyBackend:
     def refresh_buffers(self, state: NumpyState, batches: Sequence[Any], /) -> NumpyState:
         """State whose running statistics are the average over the batches."""
         check_batches(batches)
-        return self._program.statistics(state, [self._placement.call(batch) for batch in batches])
+        return self._program.statistics(state, map(self._placement.call, batches))
 
     def logits(self, state: NumpyState, batch: Any, /) -> Array:
         """Outputs of shape (b, K), with the running statistics."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, ParamSpec, TypeVar
 
@@ -119,7 +119,7 @@ class Program:
         return NumpyState(state.params, statistics, memory), losses
 
     @_quiet
-    def statistics(self, state: NumpyState, calls: Sequence[Call]) -> NumpyState:
+    def statistics(self, state: NumpyState, calls: Iterable[Call]) -> NumpyState:
         """State whose running statistics are the average over the batches."""
         passes = (self._pass(state, call, training=True) for call in calls)
         seen = [net.batch_moments(done.traces) for done in passes]
