@@ -13,7 +13,7 @@ import numpy as np
 from gexcore.errors import InvalidModelError
 from gexcore_jax.haiku import from_haiku, is_transformed, takes_rng
 from gexcore_jax.models import JaxModel
-from gexcore_jax.plugin import EQUINOX, LINEN, NNX, TRAIN_STATE, is_a
+from gexcore_jax.plugin import EQUINOX, LINEN, NNX, TRAIN_STATE, is_a, recognises
 
 POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
@@ -80,13 +80,12 @@ def arguments_of(model: Any) -> tuple[frozenset[str] | None, int | None]:
 def is_model(value: Any) -> bool:
     """Whether the value is a model, and not its arrays."""
     modules = (*NNX, *EQUINOX)
-    pair = (
-        isinstance(value, tuple)
-        and len(value) == 2
-        and callable(value[0])
-        and not is_a(value[0], modules)
-    )
-    return pair or isinstance(value, JaxModel) or is_a(value, modules)
+    if isinstance(value, JaxModel) or is_a(value, (*modules, *TRAIN_STATE)):
+        return True
+    if not isinstance(value, tuple) or len(value) not in (2, 3) or is_a(value[0], NNX):
+        return False
+    pair = len(value) == 2 and callable(value[0]) and not is_a(value[0], EQUINOX)
+    return pair or recognises(value)
 
 
 def _recognised(model: Any) -> JaxModel:

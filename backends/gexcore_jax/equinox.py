@@ -26,7 +26,7 @@ def from_equinox(module: eqx.Module, state: Any = None) -> JaxModel:
     Raises
     ------
     InvalidModelError
-        If the module has state, such as BatchNorm, and the state is not given.
+        If the module has state, such as BatchNorm, and the state is not given, or is an old one.
     """
     if state is None and any(
         isinstance(leaf, eqx.nn.StateIndex) for leaf in jax.tree.leaves(module, is_leaf=_is_index)
@@ -47,7 +47,14 @@ def from_equinox(module: eqx.Module, state: Any = None) -> JaxModel:
     takes_key = "key" in inspect.signature(module).parameters  # type: ignore[arg-type]
     norms = [layer for layer in _layers(module) if isinstance(layer, eqx.nn.BatchNorm)]
     axis = next((layer.axis_name for layer in norms), None)
-    leaves, shape = jax.tree.flatten(_settled(norms, state))
+    try:
+        leaves, shape = jax.tree.flatten(_settled(norms, state))
+    except ValueError as error:
+        msg = (
+            f"the state of {type(module).__name__} was used up by a call of the module; give the "
+            "state that the last call returned"
+        )
+        raise InvalidModelError(msg) from error
 
     def apply(
         values: Any, buffers: Any, *args: Any, training: bool, key: jax.Array, **kwargs: Any
@@ -73,7 +80,12 @@ def _layers(module: Any) -> list[Any]:
 
 
 def _settled(norms: list[Any], state: Any) -> Any:
-    """The state with averages that need no correction for the few batches that they have seen."""
+    """The state with averages that need no correction for the few batches that they have seen.
+
+    It is a copy: setting a value in a state makes the state itself unusable.
+    """
+    leaves, tree = jax.tree.flatten(state)
+    state = jax.tree.unflatten(tree, leaves)
     for layer in norms:
         if getattr(layer, "batch_counter", None) is None:
             continue

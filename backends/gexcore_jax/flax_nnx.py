@@ -24,9 +24,7 @@ def from_nnx(module: nnx.Module) -> JaxModel:
     _, params, streams, buffers = _split(module)
     params_tree = jax.tree.structure(params)
     # NNX flattens its own containers in Python, at every call
-    leaves = OrderedDict(
-        (name.removesuffix(".value"), leaf) for name, leaf in named(params).items()
-    )
+    leaves = _leaves(params)
     buffers_leaves, buffers_tree = jax.tree.flatten(buffers)
 
     def apply(
@@ -45,6 +43,16 @@ def from_nnx(module: nnx.Module) -> JaxModel:
 
     statistics = bool(jax.tree.leaves(nnx.state(module, nnx.BatchStat)))
     return JaxModel(apply, leaves, tuple(buffers_leaves), statistics)
+
+
+def arrays_of(state: Any) -> tuple[OrderedDict[str, Any], tuple[Any, ...]]:
+    """Parameters and buffers of ``nnx.state(module)``, in the form of `from_nnx`."""
+    params, _, buffers = nnx.split_state(state, nnx.Param, nnx.RngState, ...)
+    return _leaves(params), tuple(jax.tree.leaves(buffers))
+
+
+def _leaves(params: Any) -> OrderedDict[str, Any]:
+    return OrderedDict((name.removesuffix(".value"), leaf) for name, leaf in named(params).items())
 
 
 def _split(module: Any) -> tuple[Any, Any, Any, Any]:

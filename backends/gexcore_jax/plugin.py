@@ -8,6 +8,7 @@ from typing import Any
 from gexcore.backend import BackendSpec, hookimpl
 
 NNX = ("flax.nnx.module.Module",)
+NNX_STATE = ("flax.nnx.statelib.State",)
 LINEN = ("flax.linen.module.Module",)
 TRAIN_STATE = ("flax.training.train_state.TrainState",)
 # the second name is from older versions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from gexcore.errors import InvalidModelError
 from gexcore_jax.adapters import functional, is_model
 from gexcore_jax.models import JaxModel, checked
 from gexcore_jax.names import named
+from gexcore_jax.plugin import NNX_STATE, is_a
 
 
 def chosen(known: Iterable[str], names: Collection[str]) -> tuple[str, ...]:
@@ -61,7 +62,8 @@ def loaded(model: JaxModel, checkpoint: Any) -> JaxModel:
     model : JaxModel
         Model from `functional`.
     checkpoint : model, pytree of parameters, or (params, buffers)
-        Checkpoint with the names and shapes of the model. Lists may replace tuples.
+        Checkpoint with the names and shapes of the model. Lists may replace tuples. The state of an
+        NNX module and the variables of a Linen module have both.
 
     Raises
     ------
@@ -84,6 +86,21 @@ def _parts(model: JaxModel, checkpoint: Any) -> tuple[Any, Any]:
     if is_model(checkpoint):
         found = functional(checkpoint)
         return found.params, found.buffers
+    if isinstance(checkpoint, tuple) and len(checkpoint) == 2 and is_a(checkpoint[1], NNX_STATE):
+        checkpoint = checkpoint[1]  # what nnx.split returns
+    if is_a(checkpoint, NNX_STATE):
+        from gexcore_jax.flax_nnx import arrays_of
+
+        checkpoint, buffers = arrays_of(checkpoint)
+        if buffers:
+            return checkpoint, buffers
+    collections = model.buffers
+    if (
+        isinstance(checkpoint, Mapping)
+        and isinstance(collections, Mapping)
+        and set(checkpoint) == {"params", *collections}
+    ):  # the variables of a Linen module
+        return checkpoint["params"], {name: checkpoint[name] for name in collections}
     if (
         isinstance(checkpoint, tuple | list)
         and len(checkpoint) == 2
@@ -91,6 +108,7 @@ def _parts(model: JaxModel, checkpoint: Any) -> tuple[Any, Any]:
     ):
         return checkpoint[0], checkpoint[1]
     if model.statistics:
+        _fitted(checkpoint, model.params)  # what is no checkpoint at all is told first
         msg = (
             "the checkpoint has no batch statistics, which the parameters cannot be judged "
             "without; give (params, buffers), or a model with both"

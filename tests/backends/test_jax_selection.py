@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import equinox as eqx
+import haiku as hk
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from flax import nnx
+from flax import linen, nnx
+from flax.training import train_state
 
 from gexcore.backend.optimizer import Optimizer
 from gexcore.errors import InvalidModelError, InvalidSettingError
@@ -68,6 +70,75 @@ def moving(p: Any, mean: Any, x: Any, *, training: bool, key: Any) -> tuple[Any,
 
 
 ONES, EYE = {"w": np.ones((5, 3))}, {"w": np.eye(5, 3)}
+
+
+class Normed(nnx.Module):
+    def __init__(self, seed: int = 0) -> None:
+        self.norm = nnx.BatchNorm(5, rngs=nnx.Rngs(0))
+        self.norm.mean[...] = jnp.full(5, float(seed))
+        self.dropout = nnx.Dropout(0.1, rngs=nnx.Rngs(0))
+        self.head = nnx.Linear(5, 3, rngs=nnx.Rngs(seed))
+
+    def __call__(self, x: Any) -> Any:
+        return self.head(self.dropout(self.norm(x)))
+
+
+class NormedLinen(linen.Module):
+    @linen.compact
+    def __call__(self, x: Any, train: bool = False) -> Any:
+        return linen.Dense(3)(linen.BatchNorm(use_running_average=not train)(x))
+
+
+class WithStatistics(train_state.TrainState):
+    batch_stats: Any = None
+
+
+def of_linen(seed: int) -> tuple[Any, Any, Any]:
+    net = NormedLinen()
+    variables = net.init(jax.random.key(seed), X)
+    moved = jax.tree.map(lambda mean: mean + seed, variables["batch_stats"])
+    state = WithStatistics.create(
+        apply_fn=net.apply, params=variables["params"], tx=optax.sgd(0.1), batch_stats=moved
+    )
+    return net, {**variables, "batch_stats": moved}, state
+
+
+class NormedEquinox(eqx.Module):
+    norm: eqx.nn.BatchNorm
+    head: eqx.nn.Linear
+
+    def __init__(self, seed: int) -> None:
+        self.norm = eqx.nn.BatchNorm(5, "batch", mode="batch")
+        self.head = eqx.nn.Linear(5, 3, key=jax.random.key(seed))
+
+    def __call__(self, x: Any, state: Any) -> Any:
+        x, state = self.norm(x, state)
+        return self.head(x), state
+
+
+def of_equinox(seed: int) -> Any:
+    return eqx.nn.make_with_state(NormedEquinox)(seed)
+
+
+def of_haiku(seed: int) -> Any:
+    def net(x: Any) -> Any:
+        mean = hk.get_state("mean", (5,), init=hk.initializers.Constant(float(seed)))
+        return hk.Linear(3)(x - mean)
+
+    made = hk.transform_with_state(net)
+    return made, *made.init(jax.random.key(seed), X)
+
+
+FORMS: dict[str, tuple[Any, Any]] = {
+    "equinox": (of_equinox, None),
+    "linen": (lambda seed: of_linen(seed)[:2], None),
+    "linen variables": (lambda seed: of_linen(seed)[:2], lambda model: model[1]),
+    "train state": (lambda seed: of_linen(seed)[2], None),
+    "nnx state": (Normed, nnx.state),
+    "nnx split": (Normed, nnx.split),
+    "haiku": (of_haiku, None),
+}
+"""Models with statistics by their seed, and what is a checkpoint of one."""
 
 
 class TestNames:
@@ -222,6 +293,32 @@ class TestCheckpoints:
         np.testing.assert_allclose(selected.forward(same, BATCH), losses, rtol=1e-5)
         stepped = backend.sgd_step(state, BATCH, lr=0.1, seed=0)
         assert (np.asarray(backend.ravel(stepped)) != np.asarray(backend.ravel(state))).any()
+
+    @pytest.mark.parametrize("form", FORMS)
+    def test_with_statistics_have_every_form_of_a_model(self, form: str) -> None:
+        make, checkpoint_of = FORMS[form]
+        backend, wanted = JaxBackend(make(0)), JaxBackend(make(1))
+        other = make(1)
+        found = backend.load(other if checkpoint_of is None else checkpoint_of(other))
+        losses = wanted.forward(wanted.initial_state(), BATCH)
+        np.testing.assert_allclose(backend.forward(found, BATCH), losses, rtol=1e-5)
+        assert not np.allclose(backend.forward(backend.initial_state(), BATCH), losses)
+        with pytest.raises(InvalidModelError, match=r"has no batch statistics|does not fit"):
+            backend.load(found.params if form != "haiku" else {})
+
+    def test_and_models_leave_the_state_of_equinox_usable(self) -> None:
+        model, state = of_equinox(0)
+        for _ in range(2):
+            JaxBackend((model, state))
+        count = model.norm.batch_counter
+        JaxBackend((model, state.set(count, state.get(count))))
+        with pytest.raises(InvalidModelError, match="give the state that the last call returned"):
+            JaxBackend((model, state))
+
+    def test_that_are_no_models_are_told_before_their_statistics(self) -> None:
+        backend = JaxBackend(JaxModel(moving, ONES, np.zeros(5)))
+        with pytest.raises(InvalidModelError, match="does not fit the model"):
+            backend.load({"others": np.zeros(3)})
 
     def test_are_copied(self) -> None:
         given = arrays(1)
