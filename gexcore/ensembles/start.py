@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.backend.capabilities import require
@@ -82,7 +83,8 @@ def reference_of(backend: Backend[Any, Any], reference: Any) -> NDArray[Any] | N
     Raises
     ------
     InvalidModelError
-        If its trainable parameters are not those of the model.
+        If its trainable parameters are not those of the model, are not finite, or are the trained
+        model's own.
     MissingCapabilityError
         If the backend cannot load checkpoints.
     """
@@ -90,7 +92,12 @@ def reference_of(backend: Backend[Any, Any], reference: Any) -> NDArray[Any] | N
         return None
     loads = require(backend, SupportsCheckpoints, by="reference=")
     ravel = require(backend, SupportsParams, by="reference=").ravel
-    found = to_numpy(ravel(loads.load(reference)))
+    try:
+        found = to_numpy(ravel(loads.load(reference)))
+    except InvalidModelError as error:
+        if "reference" in str(error):
+            raise
+        raise InvalidModelError(f"the reference is not taken: {error}") from error
     trained = to_numpy(ravel(backend.initial_state()))
     if found.shape != trained.shape:
         msg = (
@@ -98,7 +105,21 @@ def reference_of(backend: Backend[Any, Any], reference: Any) -> NDArray[Any] | N
             f"{len(trained)}; give a model of the same structure"
         )
         raise InvalidModelError(msg)
-    return found.astype(trained.dtype, copy=False)
+    found = found.astype(trained.dtype, copy=False)
+    finite = np.isfinite(found)
+    if not finite.all():
+        msg = (
+            f"the reference has {int((~finite).sum())} parameters that are not finite; give the "
+            "weights that the model was tuned from"
+        )
+        raise InvalidModelError(msg)
+    if np.array_equal(found, trained):
+        msg = (
+            "the reference has the weights of the trained model itself; give those that it was "
+            "tuned from, kept as a copy from before the training"
+        )
+        raise InvalidModelError(msg)
+    return found
 
 
 def first_scale(scale: float | tuple[float, float] | Auto, *, classes: bool) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,20 @@ def test_with_a_reference_numbers_are_relearned_too() -> None:
 
 def test_a_reference_of_another_structure_is_refused() -> None:
     model, x, y, _ = problem("clusters")
-    with pytest.raises(InvalidModelError, match=r"structure|checkpoint"):
+    with pytest.raises(InvalidModelError, match="the reference is not taken: the checkpoint"):
         fit(model, x, y, reference=MLP.init((12, 8, CLASSES), seed=0))
+
+
+@pytest.mark.parametrize("name", ["the model itself", "a copy of it", "not finite"])
+def test_a_reference_that_says_nothing_is_refused(name: str) -> None:
+    model, x, y, _ = problem("clusters")
+    reference = model if name == "the model itself" else copy.deepcopy(model)
+    match = "has the weights of the trained model itself; give those"
+    if name == "not finite":
+        reference.weights[0][0, :2] = np.nan
+        match = "has 2 parameters that are not finite; give the weights"
+    with pytest.raises(InvalidModelError, match=match):
+        fit(model, x, y, reference=reference)
 
 
 @pytest.mark.parametrize(
