@@ -66,7 +66,8 @@ def template_of(model: Any) -> nn.Module:
     Raises
     ------
     InvalidModelError
-        If the model is no ``nn.Module``, is sharded, cannot be copied, or has nothing to train.
+        If the model is no ``nn.Module``, is sharded, has no values, cannot be copied, or has
+        nothing to train.
     """
     model = unwrapped(model)
     if not isinstance(model, nn.Module):
@@ -81,6 +82,12 @@ def template_of(model: Any) -> nn.Module:
         msg = (
             f"{type(model).__name__} has lazy parameters without a shape; run the model on one "
             "batch first"
+        )
+        raise InvalidModelError(msg)
+    if any(p.is_meta for p in (*model.parameters(), *model.buffers())):
+        msg = (
+            f'{type(model).__name__} has parameters on the device "meta", which have no values; '
+            "load its weights first"
         )
         raise InvalidModelError(msg)
     if _sharded(model):

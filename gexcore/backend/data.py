@@ -125,7 +125,7 @@ def as_dataset(data: Any, backend: Backend[Any, Any] | None = None) -> Dataset[A
     """
     dataset = _wrap(data, backend)
     if len(dataset) == 0:
-        raise InvalidDataError("the data has no samples; give at least two")
+        raise InvalidDataError("the data has no samples; give at least one")
     if isinstance(dataset, ArrayDataset | MappingDataset):
         _check_columns(dataset)
     return dataset
@@ -193,6 +193,7 @@ def _is_column(value: Any) -> bool:
 
 
 def _as_array(column: Any) -> Any:
+    _check_whole(column)
     if hasattr(column, "shape"):
         return column
     try:
@@ -203,6 +204,25 @@ def _as_array(column: Any) -> Any:
             "of the same shape per sample"
         )
         raise InvalidDataError(msg) from error
+
+
+def _check_whole(column: Any) -> None:
+    """Refuse an array whose rows are not all there: a sparse or a masked one."""
+    if hasattr(column, "toarray") or "sparse" in str(getattr(column, "layout", "")):
+        how = "x.toarray()" if hasattr(column, "toarray") else "x.to_dense()"
+        msg = (
+            f"the data has a sparse matrix of shape {tuple(column.shape)}, and this model takes "
+            f"dense arrays; give {how}, or an object with __len__ and batch(indices) that makes "
+            "batches dense"
+        )
+        raise InvalidDataError(msg)
+    if isinstance(column, np.ma.MaskedArray) and np.ma.is_masked(column):
+        count = int(np.ma.getmaskarray(column).sum())
+        msg = (
+            f"the data has an array with {count} masked values; fill them in, as x.filled(0) does, "
+            "or leave those samples out"
+        )
+        raise InvalidDataError(msg)
 
 
 def _check_columns(dataset: ArrayDataset | MappingDataset) -> None:
@@ -218,14 +238,23 @@ def _check_columns(dataset: ArrayDataset | MappingDataset) -> None:
         )
         raise InvalidDataError(msg)
     for name, column in columns.items():
+        _check_whole(column)
         # only arrays in memory: a column on disk is not read twice
         if not hasattr(column, "__dlpack__") or "float" not in str(column.dtype):
             continue
         finite = np.isfinite(to_numpy(column).reshape(len(column), -1)).all(axis=1)
         if not finite.all():
+            where = f"column {name!r}" if isinstance(name, str) else _part(name, len(columns))
             msg = (
-                f"column {name} of the data has non-finite values in {int((~finite).sum())} "
-                f"samples, first at position {int(np.argmin(finite))}; only finite numbers are "
+                f"{where} of the data: {int((~finite).sum())} samples have values that are not "
+                f"finite, first at position {int(np.argmin(finite))}; only finite numbers are "
                 "allowed: fill them in or leave those samples out"
             )
             raise InvalidDataError(msg)
+
+
+def _part(number: int, parts: int) -> str:
+    """The name of an array of the tuple (x, y) or (x1, …, xn, y)."""
+    if number == parts - 1:
+        return "the targets"
+    return "the inputs" if parts == 2 else f"input {number + 1}"

@@ -153,7 +153,10 @@ def _reading(read: Callable[[Path], Read], path: Path, kind: str) -> Read:
         raise
     except UNREADABLE as error:
         told = (str(error).splitlines() or [type(error).__name__])[0]
-        msg = f"{path} cannot be read as {kind}: it is truncated or of another kind ({told})"
+        why = f"it is truncated or of another kind ({told})"
+        if isinstance(error, UnicodeDecodeError) and kind in (".csv", ".tsv", ".jsonl"):
+            why = "it is not in UTF-8; save it as UTF-8"
+        msg = f"{path} cannot be read as {kind}: {why}"
         raise InvalidDataError(msg) from error
 
 

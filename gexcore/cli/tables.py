@@ -75,7 +75,8 @@ def samples_of(frame: pd.DataFrame, rows: pd.DataFrame, reading: Reading, where:
     InvalidDataError, InvalidSettingError
     """
     frame.columns = rows.columns = [str(name) for name in frame.columns]
-    has = ", ".join(frame.columns)
+    # a space around a name is not seen without quotes
+    has = ", ".join(name if name == name.strip() else repr(name) for name in frame.columns)
     if reading.label is None:
         raise InvalidSettingError(f"--label is missing; give one of {has}")
     for flag, names in (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -25,6 +24,7 @@ from gexcore.ensembles.thermostat import AnyController
 from gexcore.errors import AllMembersDivergedError, InvalidSettingError
 from gexcore.evaluation.constant import SHOWN, TRIED, constant_loss
 from gexcore.evaluation.opening import Opened
+from gexcore.evaluation.others import check_test_losses
 from gexcore.evaluation.passes import Passes, sum_passes
 from gexcore.evaluation.statistics import Refresher
 from gexcore.progress import progress_bar
@@ -166,7 +166,6 @@ def draw(
         results = _run(work, opened, executor, storage, title=title)
     problem = work.problem(opened)
     members = kept_members(results, opened.backend, refresh, batch_size=plan.scoring_batch_size)
-    members = replace(members, names=opened.names)
     snapshots = tuple(snapshot for result in results for snapshot in result.snapshots)
     test_table = None
     if tests is not None:
@@ -175,6 +174,7 @@ def draw(
             if by_batches
             else loss_table_on_test(results, members.base(tests))
         )
+        check_test_losses(test_table.base_losses)
     started = Passes(forward=samples + tried, copies=COPIES)
     return Drawn(
         table=loss_table(results, base),

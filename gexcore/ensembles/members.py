@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ from gexcore.backend.protocols import Backend, Dataset, Indices, SupportsLogits
 from gexcore.deviations.table import LossTable
 from gexcore.deviations.uncertainty import member_groups
 from gexcore.ensembles.parts import Function, means_over_states
-from gexcore.evaluation.given import NO_NAMES, Names
 from gexcore.evaluation.losses import evaluate, evaluate_many, in_order, outputs
 from gexcore.evaluation.statistics import Refresher
 
@@ -31,8 +30,6 @@ class Members:
         Row of each member in the run's loss table.
     chains : integer array, shape (kept,)
     states : list of State
-    names : Names
-        Names in the training data, by which test data are read.
     """
 
     backend: Backend[Any, Any]
@@ -41,11 +38,10 @@ class Members:
     rows: NDArray[np.intp]
     chains: NDArray[np.intp]
     states: list[Any]
-    names: Names = field(default=NO_NAMES, kw_only=True)
 
     def evaluate(self, data: Any) -> LossTable:
         """Losses of θ* and of every kept member on `data`, in evaluation mode."""
-        dataset = as_dataset(self.names.read(data), self.backend)
+        dataset = as_dataset(data, self.backend)
         trained = self.refresh(self.backend.initial_state())
         states = [trained, *self.refresh.of_members(self.states)]
         losses = evaluate_many(self.backend, states, dataset, batch_size=self.batch_size)

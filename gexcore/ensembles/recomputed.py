@@ -74,7 +74,6 @@ class Recomputed(Members):
             controller=controller,
             snapshots=snapshots,
             start=start,
-            names=opened.names,
         )
 
     @cached_property
@@ -87,12 +86,12 @@ class Recomputed(Members):
             return self
         return Members(
             self.backend, self.refresh, self.batch_size, self.rows, self.chains,
-            list(self._states()), names=self.names,
+            list(self._states()),
         )  # fmt: skip
 
     def evaluate(self, data: Any) -> LossTable:
         """Losses of θ* and of every member on `data`, in evaluation mode."""
-        dataset = as_dataset(self.names.read(data), self.backend)
+        dataset = as_dataset(data, self.backend)
         rows = [
             evaluate(self.backend, state, dataset, batch_size=self.batch_size)
             for group in self._groups()

@@ -139,9 +139,7 @@ class Laplace(GradientMethod[LossInfluence]):
             msg = f"all {self.samples} draws have non-finite losses; lower scale, or raise damping"
             raise AllMembersDivergedError(msg)
         first = np.arange(len(kept))
-        members = Members(
-            given.backend, refresh, self.batch_size, first, first, kept, names=given.names
-        )
+        members = Members(given.backend, refresh, self.batch_size, first, first, kept)
         tables = [
             LossTable(np.stack(rows), members.base(data), np.arange(len(rows)))
             for rows, data in zip(zip(*losses, strict=True), datasets, strict=True)

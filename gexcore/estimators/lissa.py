@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.backend.capabilities import require
-from gexcore.backend.data import as_dataset, to_numpy
+from gexcore.backend.data import to_numpy
 from gexcore.backend.protocols import (
     Dataset,
     Floats,
@@ -24,6 +24,7 @@ from gexcore.estimators.method import GradientMethod
 from gexcore.estimators.results import name_of, record
 from gexcore.evaluation.derivatives import GRADIENT_BUDGET, directional, hessian_product
 from gexcore.evaluation.opening import Opened
+from gexcore.evaluation.others import test_data
 from gexcore.evaluation.passes import Passes, sum_passes
 from gexcore.influence.record import Run
 from gexcore.influence.scores import Scored, Scores
@@ -214,7 +215,7 @@ class Solved(Scored):
         """
         dataset = self.given.data if self.given.test is None else self.given.test
         if test is not None:
-            dataset = as_dataset(test, self.given.backend)
+            dataset = test_data(test, self.given.names, self.given.backend)
         rows = [
             directional(
                 self.given.backend,

@@ -178,12 +178,22 @@ def _check_kind(target: NDArray[Any]) -> None:
             "loss='squared_error'"
         )
         raise InvalidDataError(msg)
+    if target.ndim == 2 and target.dtype.kind in "bf" and _several_ones(target):
+        msg = (
+            "the targets are rows of zeros and ones that do not sum to 1, so samples have several "
+            "labels, and cross-entropy takes one; name loss='binary_cross_entropy'"
+        )
+        raise InvalidDataError(msg)
     if target.dtype.kind not in "iuf":
         msg = (
             f"the labels are of type {target.dtype}, and cross-entropy needs integers 0 … K−1; "
             "encode the classes as numbers"
         )
         raise InvalidDataError(msg)
+
+
+def _several_ones(target: NDArray[Any]) -> bool:
+    return bool(np.isin(target, (0, 1)).all() and (target.sum(axis=1) != 1).any())
 
 
 def _check_range(target: NDArray[Any], width: int | None, *, start: int) -> None:

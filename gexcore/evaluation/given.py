@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,8 @@ class Names:
         Names of the columns that are inputs.
     collate_fn : callable, optional
         Function from a list of samples to a batch.
+    shape : callable, optional
+        Function from a batch to one without entries that the model does not take.
     """
 
     index: Any = None
@@ -59,6 +61,7 @@ class Names:
     reads_tables: bool = False
     inputs: tuple[str, ...] | None = None
     collate_fn: Collate | None = None
+    shape: Callable[[Any], Any] | None = None
 
     def read(self, other: Any) -> Any:
         """Other data in the form that backends read, with the numbers and columns of these."""
@@ -222,6 +225,13 @@ def _is_frame(value: Any) -> bool:
 
 
 def _array(frame: Any) -> NDArray[Any]:
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        msg = (
+            f"the data has several columns {twice[0]!r}, and the name of a column must be its own; "
+            "rename them, or leave them out"
+        )
+        raise InvalidDataError(msg)
     for name in frame.columns:
         kind = getattr(frame[name].dtype, "kind", "O")
         if kind not in "biuf":

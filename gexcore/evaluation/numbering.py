@@ -25,10 +25,15 @@ def numbered(y: Any, known: tuple[Any, ...] | None = None) -> tuple[Any, tuple[A
         column = np.asarray(y) if isinstance(y, list | tuple) and y and _plain(y) else y
     else:
         column = y.to_numpy()
+        # a column of integers or booleans that may have gaps, such as "Int64" of pandas
+        if getattr(y.dtype, "kind", "O") in "iub" and column.dtype.kind not in "iub":
+            raise _missing(np.asarray(y.isna()))
     if not isinstance(column, np.ndarray):
         return column, None
     if column.ndim == 2 and column.shape[1] == 1 and column.dtype.kind in "iuOU":
         column = column[:, 0]
+    if column.ndim == 1 and column.dtype.kind == "b":
+        column = column.astype(np.int64)
     named = (
         "OUSiu" if known and all(isinstance(name, int | np.integer) for name in known) else "OUS"
     )

@@ -26,6 +26,7 @@ from gexcore.backend.protocols import (
 from gexcore.errors import GexWarning, InvalidDataError
 from gexcore.evaluation.first_look import FirstLook, first_look, understandable
 from gexcore.evaluation.given import NO_NAMES, Given, Names, understood
+from gexcore.evaluation.others import other_data, test_data
 from gexcore.evaluation.recipe import Factory, Recipe, made
 from gexcore.evaluation.selection import Parameters, resolve
 from gexcore.evaluation.shaping import shape_of, shaped, without_weights
@@ -199,10 +200,9 @@ def opened(
     dataset = as_dataset(columns, engine)
     shape = shape_of(dataset, engine)
     dataset = shaped(dataset, shape)
-
     if isinstance(data, Given):
         names = replace(names, label=data.label, inputs=data.inputs, collate_fn=data.collate_fn)
-    names = replace(names, reads_tables=tables)
+    names = replace(names, reads_tables=tables, shape=shape)
     if names.classes is None and tables:
         names = replace(names, classes=getattr(engine, "class_names", None))
     if supports(engine, SupportsReading):
@@ -212,7 +212,7 @@ def opened(
     loss = getattr(engine, "loss_name", None) or loss
     train = dataset
     if train_data is not None:
-        train = _other(made(train_data), names, engine, shape)
+        train = other_data(made(train_data), names, engine)
     if len(train) != len(dataset):
         msg = (
             f"train_data has {len(train)} samples and data {len(dataset)}; give the same samples "
@@ -221,7 +221,7 @@ def opened(
         raise InvalidDataError(msg)
     tests = None
     if test is not None:
-        tests = _other(made(test), names, engine, shape)
+        tests = test_data(made(test), names, engine)
     return Opened(
         engine,
         dataset,
@@ -244,14 +244,6 @@ def reopened(recipe: Recipe) -> Opened:
         warnings.simplefilter("ignore", GexWarning)  # the first opening has said it
         found = opened(**parts, progress=False)
     return found.selecting(recipe.parameters, by="the recipe")
-
-
-def _other(data: Any, names: Names, engine: Any, shape: Any) -> Dataset[Any]:
-    """Other data, read as the data of the fit."""
-    most = getattr(engine, "most_inputs", None)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", GexWarning)  # the data of the fit have said it
-        return shaped(as_dataset(names.read(without_weights(data, most)), engine), shape)
 
 
 def _created(model: Any, recipe: Recipe) -> Backend[Any, Any]:

@@ -15,6 +15,7 @@ from gexcore.deviations.blocks import Blocks
 from gexcore.deviations.ranking import Top, highest
 from gexcore.deviations.table import Table
 from gexcore.errors import InvalidDataError, InvalidSettingError
+from gexcore.evaluation.others import test_data
 from gexcore.influence.record import Run
 from gexcore.influence.result import Result
 
@@ -272,6 +273,8 @@ class Influence(Result):
             raise InvalidSettingError(
                 f"{NO_MEMBERS}, and influence is a mean over members; give more snapshots or steps"
             )
+        if test is not None:
+            test = test_data(test, self.run.names, self.members.backend)
         return self._pair(test)
 
     def _pair(self, test: Any) -> tuple[Table, Table]:

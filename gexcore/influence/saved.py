@@ -62,6 +62,12 @@ class Saved(Result):
             names=Names(index=index, classes=None if classes is None else tuple(classes)),
         )
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"a result that was saved or pickled has no {name!r}: it has scores, and no model to "
+            "ask; make the fit again, which a store= of its own makes quick"
+        )
+
     def columns(self) -> dict[str, NDArray[Any]]:
         """The columns of `scores.csv`, one row per sample in the data's order."""
         empty = {name: np.full(len(self), None) for name in self.parts.told["empty"]}

@@ -18,6 +18,7 @@ from gexcore.deviations.weighting import Center, Weighting, Weights, usual_cente
 from gexcore.ensembles.members import Members
 from gexcore.ensembles.recomputed import Recomputed
 from gexcore.errors import InvalidSettingError
+from gexcore.evaluation.others import check_test_losses
 from gexcore.influence.influence import Influence
 from gexcore.influence.suspicion import relearns
 from gexcore.settings import Auto
@@ -246,7 +247,10 @@ class WeightedInfluence(Influence):
         if not self.asked_for_influence:
             vars(self)[ASKED] = True
             vars(self).pop("_findings", None)  # there may be one more now
-        tests, train = (table.bounded(self.floor, self.ceiling) for table in self._raw_pair(test))
+        raw = self._raw_pair(test)
+        if test is not None:
+            check_test_losses(raw[0].base_losses)
+        tests, train = (table.bounded(self.floor, self.ceiling) for table in raw)
         how = self.weighting
         solved = (
             self._solved if train.losses is self.table.losses else how.solve(train, self.output)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from flax import linen
 
+import gexcore as gx
 from gexcore.backend.data import as_dataset
 from gexcore.backend.optimizer import Optimizer
 from gexcore.errors import InvalidDataError, InvalidModelError
@@ -111,3 +112,18 @@ def test_data_that_cannot_be_used(call: Callable[[JaxBackend, Any], object], mes
     backend = JaxBackend((linear, WEIGHTS))
     with pytest.raises(InvalidDataError, match=message):
         call(backend, backend.initial_state())
+
+
+def test_test_data_that_the_model_cannot_take_are_told() -> None:
+    x, y, model = X, Y, (linear, WEIGHTS)
+    method = gx.GEX(chains=1, snapshots=2, steps_per_snapshot=1, lr=0.01)
+    found = method.fit(model, (x, y), progress=False)
+    wrong = {
+        r"the model cannot take this batch of the data": (x[:, :3], y),
+        r"label 3 is|first at position 2; give labels of the model's classes": (x, y + 1),
+    }
+    for told, test in wrong.items():
+        with pytest.raises(InvalidDataError, match=told):
+            found.influence(test)
+        with pytest.raises(InvalidDataError, match=told):
+            method.fit(model, (x, y), test=test, progress=False)

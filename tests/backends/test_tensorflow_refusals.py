@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gexcore.errors import InvalidModelError
+import gexcore as gx
+from gexcore.errors import InvalidDataError, InvalidModelError
 from gexcore_tensorflow.backend import TensorFlowBackend
 
 layers = keras.layers
@@ -127,3 +128,19 @@ def test_keras_on_another_framework_is_told_what_to_do() -> None:
     )
     assert "Keras runs on jax here, and gexcore takes Keras models on TensorFlow" in done.stderr
     assert "KERAS_BACKEND=tensorflow" in done.stderr
+
+
+def test_test_data_that_the_model_cannot_take_are_told() -> None:
+    x, y = X, Y
+    model = followed(layers.Dense(4, dtype="float64"))
+    method = gx.GEX(chains=1, snapshots=2, steps_per_snapshot=1, lr=0.01)
+    found = method.fit(model, (x, y), progress=False)
+    wrong = {
+        r"the model cannot take this batch of the data": (x[:, :3], y),
+        r"label 3 is|first at position 2; give labels of the model's classes": (x, y + 1),
+    }
+    for told, test in wrong.items():
+        with pytest.raises(InvalidDataError, match=told):
+            found.influence(test)
+        with pytest.raises(InvalidDataError, match=told):
+            method.fit(model, (x, y), test=test, progress=False)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
+import gexcore as gx
 from gexcore.backend.data import ArrayDataset, as_dataset
 from gexcore.errors import InvalidDataError
 from gexcore.testing.datasets import check_dataset
@@ -207,3 +208,25 @@ def test_a_stream_is_refused(data: Any) -> None:
 )
 def test_what_is_not_pytorchs_is_left_to_others(data: Any) -> None:
     assert dataset_of(data) is None
+
+
+def test_test_data_that_the_model_cannot_take_are_told() -> None:
+    x, y = np.random.default_rng(0).normal(size=(12, 4)), np.arange(12) % 3
+    model = nn.Linear(4, 3)
+    method = gx.GEX(chains=1, snapshots=2, steps_per_snapshot=1, lr=0.01)
+    found = method.fit(model, (x, y), progress=False)
+    wrong = {
+        r"the model cannot take this batch of the data": (x[:, :3], y),
+        r"label 3 is|first at position 2; give labels of the model's classes": (x, y + 1),
+    }
+    for told, test in wrong.items():
+        with pytest.raises(InvalidDataError, match=told):
+            found.influence(test)
+        with pytest.raises(InvalidDataError, match=told):
+            method.fit(model, (x, y), test=test, progress=False)
+
+
+def test_a_sparse_tensor_is_refused_with_what_to_give() -> None:
+    x, y = torch.eye(12).to_sparse(), torch.arange(12) % 3
+    with pytest.raises(InvalidDataError, match=r"a sparse matrix of shape .* give x.to_dense\(\)"):
+        gx.Loss().fit(nn.Linear(12, 3), x, y, progress=False)

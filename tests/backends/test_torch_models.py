@@ -80,6 +80,8 @@ class Uncopyable(nn.Linear):
         (lambda: TorchBackend(nn.Identity()), "Identity has no trainable parameters"),
         (lambda: TorchBackend(nn.LazyLinear(3)),
             "LazyLinear has lazy parameters without a shape; run the model"),
+        (lambda: TorchBackend(network().to("meta")),
+            'Sequential has parameters on the device "meta", which have no values; load'),
         (lambda: TorchBackend(Uncopyable(5, 3)),
             r"Uncopyable cannot be copied with copy.deepcopy \(a lock inside\)"),
         (lambda: TorchBackend(network(), loss="hinge"),

@@ -248,9 +248,9 @@ def test_models_that_are_none(refused, project, source, told):
         (lambda x, y: (x[:0], y[:0]), "the data has no samples"),
         (
             lambda x, y: (np.where(np.arange(120)[:, None] == 7, np.nan, x), y),
-            "non-finite values in 1 samples, first at position 7",
+            "1 samples have values that are not finite, first at position 7",
         ),
-        (lambda x, y: (np.where(x > 2, np.inf, x), y), "non-finite values"),
+        (lambda x, y: (np.where(x > 2, np.inf, x), y), "values that are not finite"),
         (lambda x, y: (x, y + 1), "label 2 is outside 0 … 1"),
         (lambda x, y: (x, y - 1), "label -1 is outside 0 … 1"),
         (lambda x, y: (x, y.astype(float)), "cross-entropy needs integer"),

@@ -174,7 +174,8 @@ def test_a_pickle_is_never_opened(tmp_path):
         ("a,a,y\n1,1,0\n", InvalidDataError, "two columns named 'a'"),
         ("y\n1\n", InvalidDataError, "no column beside y"),
         ("a,b\n1,2\n", InvalidSettingError, "--label y names no column of .*; give one of a, b"),
-        ("a,y\n1,\xff\n", InvalidDataError, "cannot be read as .csv"),
+        ("a,y \n1,0\n", InvalidSettingError, "names no column of .*; give one of a, 'y '$"),
+        ("a,y\n1,\xff\n", InvalidDataError, "cannot be read as .csv: it is not in UTF-8; save it"),
     ],
 )
 def test_tables_that_are_none(tmp_path, text, error, told):

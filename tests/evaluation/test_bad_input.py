@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 import gexcore as gx
 from gexcore import errors
@@ -53,15 +54,28 @@ DATA = {
         "the columns of the data have unequal lengths (x: 3, y: 96); give one row per sample "
         "in each",
     ),
-    "empty": (lambda x, y: (x[:0], y[:0]), "the data has no samples; give at least two"),
+    "empty": (lambda x, y: (x[:0], y[:0]), "the data has no samples; give at least one"),
     "NaN": (
         lambda x, y: (replaced(x, (slice(7, 9), 2), np.nan), y),
-        "column 0 of the data has non-finite values in 2 samples, first at position 7; only "
-        "finite numbers are allowed",
+        "the inputs of the data: 2 samples have values that are not finite, first at position 7; "
+        "only finite numbers are allowed",
     ),
     "infinity": (
         lambda x, y: (replaced(x, (95, 0), -np.inf), y),
-        "non-finite values in 1 samples, first at position 95",
+        "1 samples have values that are not finite, first at position 95",
+    ),
+    "NaN in a target": (
+        lambda x, y: (x, replaced(np.eye(3)[y], (5, 1), np.nan)),
+        "the targets of the data: 1 samples have values that are not finite, first at position 5",
+    ),
+    "NaN in a named column": (
+        lambda x, y: {"x": replaced(x, (5, 0), np.nan), "y": y},
+        "column 'x' of the data: 1 samples have values that are not finite, first at position 5",
+    ),
+    "several labels": (
+        lambda x, y: (x, np.eye(3)[y] + np.eye(3)[0] * (y > 0)[:, None]),
+        "so samples have several labels, and cross-entropy takes one; name "
+        "loss='binary_cross_entropy'",
     ),
     "label above": (lambda x, y: (x, replaced(y, 4, 3)), "label 3 is outside 0 … 2, the "),
     "label below": (lambda x, y: (x, replaced(y, 4, -1)), "label -1 is outside 0 … 2, the "),
@@ -82,6 +96,15 @@ DATA = {
     "ragged": (
         lambda x, y: ([[1.0], [2.0, 3.0]], [0, 1]),
         "a column of the data has rows of unequal shapes; give",
+    ),
+    "a sparse matrix": (
+        lambda x, y: (scipy.sparse.csr_matrix(x), y),
+        "the data has a sparse matrix of shape (96, 5), and this model takes dense arrays; give "
+        "x.toarray()",
+    ),
+    "masked": (
+        lambda x, y: (np.ma.masked_greater(x, np.sort(x, axis=None)[-3]), y),
+        "the data has an array with 2 masked values; fill them in",
     ),
     "another width": (
         lambda x, y: (x[:, :4], y),

@@ -107,6 +107,8 @@ def test_test_data_share_the_numbers_of_the_training_labels() -> None:
         (TABLE.assign(d="red"), {"y": Y}, "column 'd' of the data is of type .* encode it"),
         (X, {"y": np.where(Y == 1, None, NAMES)}, "20 labels are missing, first at position 1"),
         (X, {"y": np.where(Y == 2, "ant", NAMES)}, "have 2 names and the model 3 classes"),
+        (pd.DataFrame(X, columns=list("aab")), {"y": Y}, "the data has several columns 'a'"),
+        (X, {"y": pd.Series(Y, dtype="Int64").mask(Y == 1)}, "20 labels are missing, first at"),
         ([(X[0, :2], 0), (X[1], 1), (X[2], 2)], {}, "column 0 of the data has samples of unequal"),
     ],
 )
@@ -168,6 +170,16 @@ def test_names_of_test_data_are_refused_where_the_training_data_has_numbers() ->
         opened(MODEL, (X, Y), test=(X[TAIL], NAMES[TAIL]))
 
 
+def test_labels_that_are_true_or_false_are_the_classes_one_and_zero() -> None:
+    model = MLP([np.eye(3)[:, :2] * 2], [np.zeros(2)])
+    wanted = gx.Loss().fit(model, X, Y % 2, progress=False).values
+    for labels in (Y % 2 == 1, (Y % 2 == 1).tolist(), pd.Series(Y % 2 == 1)):
+        found = gx.Loss().fit(model, X, labels, progress=False)
+        np.testing.assert_array_equal(found.values, wanted)
+    every = gx.Loss().fit(model, X, np.ones(N, bool), progress=False)
+    np.testing.assert_array_equal(every.labels, np.ones(N))
+
+
 def test_numbers_in_a_column_of_objects_stay_numbers() -> None:
     line, y = MLP([np.ones((3, 1))], [np.zeros(1)]), X[:, 0] * 2.5
     plain, boxed, named = (
@@ -186,7 +198,16 @@ def test_a_missing_label_of_pandas_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "method", [gx.GEX(chains=2, snapshots=2, lr=0.05), gx.GEX.for_influence(budget=60)]
+    "method",
+    [
+        gx.GEX(chains=2, snapshots=2, lr=0.05),
+        gx.GEX.for_influence(budget=60),
+        gx.GEXLin(chains=2, snapshots=2, lr=0.05),
+        gx.LiSSA(),
+        gx.RandProj(),
+        gx.TracIn(checkpoints=[MODEL]),
+    ],
+    ids=lambda method: type(method).__name__,
 )
 def test_influence_after_the_fit_takes_test_data_as_the_fit_does(method: Any) -> None:
     test = TABLE[TAIL][["c", "a", "b"]], ELSEWHERE

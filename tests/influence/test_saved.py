@@ -106,3 +106,12 @@ def test_a_missing_package_is_one_sentence(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtraError, match=f"needs {package} .*pip install 'gexcore"):
         getattr(found, method)()
+
+
+def test_what_needs_the_model_is_refused_in_a_sentence(trained: Any, tmp_path: Path) -> None:
+    result = gx.GEX(chains=1, snapshots=2, lr=0.05).fit(trained.model, trained.data, progress=False)
+    result.save(tmp_path / "run.npz")
+    for saved in (gx.load(tmp_path / "run.npz"), pickle.loads(pickle.dumps(result))):
+        with pytest.raises(AttributeError, match="has no 'influence': it has scores, and no model"):
+            saved.influence(trained.data)
+        assert not hasattr(saved, "relabel")
