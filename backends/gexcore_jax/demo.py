@@ -9,15 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from gexcore.backend.batches import training_order
-from gexcore.backend.optimizer import Optimizer
+from gexcore.backend.memorising import MOMENTUM, WIDTHS, memorised
 from gexcore_jax.backend import JaxBackend
-
-WIDTHS = (128, 128)
-BATCH_SIZE = 32
-LR = 0.03
-EPOCHS = 300
-MEMORISED = 0.1
 
 Params = list[tuple[Any, Any]]
 
@@ -48,8 +41,7 @@ def train(
     Returns
     -------
     (apply, params)
-        Model in float32. SGD with momentum trains it until no loss of an epoch is above
-        `MEMORISED`, or for `EPOCHS` epochs.
+        Model in float32, trained by `memorised`.
     """
     x, y = np.asarray(x, np.float32).reshape(len(x), -1), np.asarray(y)
     rng = np.random.default_rng(seed)
@@ -57,17 +49,6 @@ def train(
         (rng.normal(0, np.sqrt(2 / a), (a, b)).astype(np.float32), np.zeros(b, np.float32))
         for a, b in pairwise((x.shape[1], *WIDTHS, classes))
     ]
-    backend = JaxBackend((mlp, params), optimizer=Optimizer(momentum=0.9))
-    state = backend.copy(backend.initial_state())
-    batch_size = min(BATCH_SIZE, len(x))
-    batches = training_order(len(x), batch_size, seed=seed, chain=0)
-    for _ in range(EPOCHS):
-        losses = []
-        for _ in range(len(x) // batch_size):
-            indices, noise = next(batches)
-            state, seen = backend.sgd_step_(state, (x[indices], y[indices]), lr=LR, seed=noise)
-            losses.append(seen)
-        # once an epoch, because reading a loss waits for the step
-        if max(float(np.max(seen)) for seen in losses) < MEMORISED:
-            break
+    backend = JaxBackend((mlp, params), optimizer=MOMENTUM)
+    state = memorised(backend, x, y, seed=seed)
     return mlp, state.params

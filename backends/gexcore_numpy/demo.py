@@ -7,16 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.backend.batches import training_order
-from gexcore.backend.optimizer import Optimizer
+from gexcore.backend.memorising import MOMENTUM, WIDTHS, memorised
 from gexcore_numpy.backend import NumpyBackend
 from gexcore_numpy.models import MLP
-
-WIDTHS = (128, 128)
-BATCH_SIZE = 32
-LR = 0.03
-EPOCHS = 300
-MEMORISED = 0.1
 
 
 def train(x: NDArray[Any], y: NDArray[Any], *, classes: int, seed: int) -> MLP:
@@ -34,23 +27,10 @@ def train(x: NDArray[Any], y: NDArray[Any], *, classes: int, seed: int) -> MLP:
     Returns
     -------
     MLP
-        Model in float32. SGD with momentum trains it until no loss of an epoch is above
-        `MEMORISED`, or for `EPOCHS` epochs.
+        Model in float32, trained by `memorised`.
     """
     x = np.asarray(x, np.float32).reshape(len(x), -1)
     sizes = (x.shape[1], *WIDTHS, classes)
-    backend = NumpyBackend(
-        MLP.init(sizes, seed=seed, dtype=np.float32), optimizer=Optimizer(momentum=0.9)
-    )
-    state = backend.copy(backend.initial_state())
-    batch_size = min(BATCH_SIZE, len(x))
-    batches = training_order(len(x), batch_size, seed=seed, chain=0)
-    for _ in range(EPOCHS):
-        worst = 0.0
-        for _ in range(len(x) // batch_size):
-            indices, noise = next(batches)
-            state, losses = backend.sgd_step_(state, (x[indices], y[indices]), lr=LR, seed=noise)
-            worst = max(worst, float(losses.max()))
-        if worst < MEMORISED:
-            break
+    backend = NumpyBackend(MLP.init(sizes, seed=seed, dtype=np.float32), optimizer=MOMENTUM)
+    state = memorised(backend, x, y, seed=seed)
     return backend.to_model(state)
