@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import nullcontext
-from functools import partial
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from gexcore.backend.data import to_numpy
 from gexcore.backend.kronecker import KroneckerBlock
 from gexcore.backend.optimizer import Optimizer
 from gexcore.backend.protocols import (
@@ -24,29 +19,21 @@ from gexcore.backend.protocols import (
     SupportsPartLosses,
 )
 from gexcore.backend.refusals import check_batches
-from gexcore_tensorflow import curvature, serialization
-from gexcore_tensorflow.batchnorm import batch_statistics, normalising
-from gexcore_tensorflow.data import Call, Placement, dataset_of
-from gexcore_tensorflow.gradients import SampleGradients
-from gexcore_tensorflow.kronecker import blocks, moments, weights_of
-from gexcore_tensorflow.losses import (
-    check_scores,
-    cross_entropy,
-    full,
-    loss_of,
-    scores_of,
-    squared_error,
-)
+from gexcore_tensorflow import serialization, vectors
+from gexcore_tensorflow.buffers import normalising
+from gexcore_tensorflow.data import Placement, dataset_of
+from gexcore_tensorflow.features import dense_layers
+from gexcore_tensorflow.kronecker import weights_of
+from gexcore_tensorflow.losses import loss_of
 from gexcore_tensorflow.models import inputs_of, network_of
 from gexcore_tensorflow.names import known_loss
-from gexcore_tensorflow.network import Pass, Tensors
 from gexcore_tensorflow.optimizers import Memory, rule_of
+from gexcore_tensorflow.passes import Passes
+from gexcore_tensorflow.program import Program
 from gexcore_tensorflow.sampling import check_drawable, drawn_targets
 from gexcore_tensorflow.selection import loaded, only
 from gexcore_tensorflow.state import TensorFlowState
 from gexcore_tensorflow.structure import structure
-from gexcore_tensorflow.tracing import Traced
-from gexcore_tensorflow.watching import checked_features, dense_layers, last_inputs
 
 
 class TensorFlowBackend:
@@ -102,33 +89,26 @@ class TensorFlowBackend:
         self._loss = loss_of(loss)
         self._settings: dict[str, Any] = {"loss": loss, "optimizer": optimizer}
         params = self._network.params
-        self._rule = rule_of(optimizer or Optimizer(), params)
+        rule = rule_of(optimizer or Optimizer(), params)
         self._placement = Placement.of(params)
-        self._initial = TensorFlowState(params, self._network.buffers, Memory(0, self._rule.fresh))
-        self._normalising = normalising(self._network)
-        self._dense = dense_layers(self._network)
-        self._weights = weights_of(self._network)
+        self._initial = TensorFlowState(params, self._network.buffers, Memory(0, rule.fresh))
+        passes = Passes(
+            self._network,
+            self._loss,
+            rule,
+            normalising(self._network),
+            dense_layers(self._network),
+            weights_of(self._network),
+        )
+        self._program = Program(passes, self._placement.device)
         self.unsupported: frozenset[type] = frozenset(
-            ([] if self._normalising else [SupportsBufferRefresh])
+            ([] if passes.normalising else [SupportsBufferRefresh])
             + ([SupportsLogits] if loss in ("squared_error", "binary_cross_entropy") else [])
             + ([SupportsLogits] if len(self._described("outputs")) > 1 else [])
             + ([] if self._loss.parts else [SupportsPartLosses])
-            + ([] if self._dense else [SupportsFeatures])
-            + ([] if self._weights else [SupportsKronecker])
+            + ([] if passes.dense else [SupportsFeatures])
+            + ([] if passes.weights else [SupportsKronecker])
         )
-        variables = [*self._network.variables, *self._rule.variables]
-        self._turn = threading.Lock() if variables else nullcontext()
-        self._losses = Traced(self._evaluated, variables)
-        self._parts = Traced(self._parted, variables)
-        self._scores = Traced(self._scored, variables)
-        self._training_losses = Traced(self._trained, variables)
-        self._step = Traced(self._stepped, variables)
-        self._statistics = Traced(self._seen, variables)
-        self._jvp = Traced(self._pushed, variables)
-        self._hvp = Traced(self._bent, variables)
-        self._sample_gradients = SampleGradients(self._network, self._evaluate, variables)
-        self._last_inputs = Traced(partial(last_inputs, self._dense, self._evaluated), variables)
-        self._moments = Traced(partial(moments, self._weights, self._evaluated), variables)
 
     @property
     def most_inputs(self) -> int | None:
@@ -164,18 +144,11 @@ class TensorFlowBackend:
 
     def forward(self, state: TensorFlowState, batch: Any, /) -> NDArray[Any]:
         """Losses of shape (b,) in evaluation mode."""
-        losses: NDArray[Any] = self._run(self._losses, state, batch).numpy()
-        if self._loss.check is not None and np.isnan(losses).any():
-            # a forbidden target, or a diverged member
-            self._loss.check(
-                self.logits(state, batch).shape[-1], self._placement.call(batch).target.numpy()
-            )
-        return losses
+        return self._program.losses(state, self._placement.call(batch))
 
     def part_losses(self, state: TensorFlowState, batch: Any, /) -> NDArray[Any]:
         """Losses of labels, tokens, pixels or outputs in evaluation mode, shape (b, …)."""
-        losses: NDArray[Any] = self._run(self._parts, state, batch).numpy()
-        return losses
+        return self._program.parts(state, self._placement.call(batch))
 
     def logits(self, state: TensorFlowState, batch: Any, /) -> Any:
         """The model's output in evaluation mode, before a final softmax; (b, K) for classifiers.
@@ -185,19 +158,11 @@ class TensorFlowBackend:
         InvalidModelError
             If the output is probabilities and the loss needs scores.
         """
-        scores = tf.nest.map_structure(
-            lambda part: part.numpy(), self._run(self._scores, state, batch)
-        )
-        if self._loss.value is cross_entropy:
-            check_scores(scores)
-        return scores
+        return self._program.outputs(state, self._placement.call(batch))
 
     def training_losses(self, state: TensorFlowState, batch: Any, /, *, seed: int) -> NDArray[Any]:
         """Losses of shape (b,) in training mode; no step."""
-        losses: NDArray[Any] = self._run(
-            self._training_losses, state, batch, tf.constant(seed, tf.int64)
-        ).numpy()
-        return losses
+        return self._program.training(state, self._placement.call(batch), seed)
 
     def sgd_step(
         self, state: TensorFlowState, batch: Any, /, *, lr: float, seed: int
@@ -209,14 +174,7 @@ class TensorFlowBackend:
         self, state: TensorFlowState, batch: Any, /, *, lr: float, seed: int
     ) -> tuple[TensorFlowState, NDArray[Any]]:
         """State after a step, and the losses before the update. `state` stays valid."""
-        steps = state.memory.steps + 1
-        # scalars one by one: a list takes several times as long to convert
-        rates = [tf.constant(rate, tf.float64) for rate in self._rule.rates(float(lr), steps)]
-        params, slots, changed, losses = self._run(
-            self._step, state, batch, state.memory.slots, rates, tf.constant(seed, tf.int64)
-        )
-        buffers = tuple(changed.get(number, kept) for number, kept in enumerate(state.buffers))
-        return TensorFlowState(tuple(params), buffers, Memory(steps, tuple(slots))), losses.numpy()
+        return self._program.step(state, self._placement.call(batch), lr, seed)
 
     def refresh_buffers(self, state: TensorFlowState, batches: Sequence[Any], /) -> TensorFlowState:
         """State with new statistics of its BatchNormalization layers.
@@ -225,35 +183,27 @@ class TensorFlowBackend:
         unbiased.
         """
         check_batches(batches)
-        parts = [self._run(self._statistics, state, batch) for batch in batches]
-        buffers = list(state.buffers)
-        for number in parts[0]:
-            buffers[number] = tf.add_n([part[number] for part in parts]) / len(parts)
-        return state._replace(buffers=tuple(buffers))
+        return self._program.statistics(state, map(self._placement.call, batches))
 
     def ravel(self, state: TensorFlowState, /) -> NDArray[Any]:
         """Trainable parameters in the order of ``trainable_variables``, shape (p,)."""
-        return curvature.ravel(state.params)
+        return vectors.ravel(state.params)
 
     def unravel(self, state: TensorFlowState, flat: Any, /) -> TensorFlowState:
         """State with these parameters, the same buffers and a fresh optimiser."""
-        return self.restart(state._replace(params=self._split(flat)))
+        return self.restart(state._replace(params=self._program.split(flat, state.params)))
 
     def jvp(self, state: TensorFlowState, tangent: Any, batch: Any, /) -> NDArray[Any]:
         """Derivative of each loss along `tangent`, shapes (b,) and (p,), in evaluation mode."""
-        along: NDArray[Any] = self._run(self._jvp, state, batch, self._split(tangent)).numpy()
-        return along
+        return self._program.derivatives(state, self._placement.call(batch), tangent)
 
     def hvp(self, state: TensorFlowState, tangent: Any, batch: Any, /) -> NDArray[Any]:
         """Hessian of the mean loss times `tangent`, shape (p,), in evaluation mode."""
-        return curvature.ravel(self._run(self._hvp, state, batch, self._split(tangent)))
+        return self._program.curvature(state, self._placement.call(batch), tangent)
 
     def sample_gradients(self, state: TensorFlowState, batch: Any, /) -> NDArray[Any]:
         """Gradients of each loss, shape (b, p), in evaluation mode."""
-        gradients: NDArray[Any] = self._run(
-            self._sample_gradients, state, batch, self.forward(state, batch)
-        )
-        return gradients
+        return self._program.gradients(state, self._placement.call(batch))
 
     def features(self, state: TensorFlowState, batch: Any, /) -> NDArray[Any]:
         """Inputs of the last Dense layer that runs, shape (b, h), in evaluation mode.
@@ -263,8 +213,7 @@ class TensorFlowBackend:
         InvalidModelError
             If no such layer runs, or the last one gets no row or block of rows per sample.
         """
-        inputs, b = self._run(self._last_inputs, state, batch)
-        return checked_features(inputs.numpy(), int(b))
+        return self._program.features(state, self._placement.call(batch))
 
     def kronecker(
         self, state: TensorFlowState, batch: Any, /, *, seed: int | None
@@ -275,20 +224,17 @@ class TensorFlowBackend:
         """
         if seed is not None:
             check_drawable(self._loss, self._settings["loss"])
-        losses, call = self.forward(state, batch), self._placement.call(batch)
+        call = self._placement.call(batch)
+        b = len(self._program.losses(state, call))
         if seed is not None:
-            call = call._replace(
-                target=drawn_targets(
-                    self._loss, self.logits(state, batch), call.target.numpy(), seed
-                )
-            )
-        return blocks(self._weights, self._run(self._moments, state, call), len(losses))
+            output, target = self._program.outputs(state, call), call.target.numpy()
+            drawn = drawn_targets(self._loss, output, target, seed)
+            call = call._replace(target=self._placement.place(drawn, target=True))
+        return self._program.factors(state, call, b)
 
     def parameter_names(self) -> Mapping[str, int]:
         """Paths of the trainable variables. In a ``tf.Module``, paths of its attributes."""
-        return dict(
-            zip(self._network.names, map(curvature.size, self._network.params), strict=True)
-        )
+        return dict(zip(self._network.names, map(vectors.size, self._network.params), strict=True))
 
     def select(self, names: Collection[str], /) -> TensorFlowBackend:
         """The same backend, with only these parameters trainable. Nothing else changes."""
@@ -318,68 +264,3 @@ class TensorFlowBackend:
     def dataset(self, data: Any, /) -> Dataset[Any] | None:
         """A ``tf.data.Dataset``, or tensors in a tuple or mapping, as a dataset, else None."""
         return dataset_of(data)
-
-    def _split(self, flat: Any) -> Tensors:
-        with tf.device(self._placement.device):
-            return curvature.split(to_numpy(flat), self._initial.params)
-
-    def _run(
-        self, traced: Callable[..., Any], state: TensorFlowState, batch: Any, *args: Any
-    ) -> Any:
-        with self._turn, tf.device(self._placement.device):
-            return traced(self._placement.call(batch), state.params, state.buffers, *args)
-
-    # from here on the code is traced
-
-    def _evaluate(self, call: Call, bound: Any, buffers: Any) -> tf.Tensor:
-        return self._loss.value(
-            self._network(bound, buffers, call.inputs, training=False).output, call.target
-        )
-
-    def _evaluated(self, call: Call, params: Any, buffers: Any) -> tf.Tensor:
-        return self._evaluate(call, self._network.bind(params), buffers)
-
-    def _parted(self, call: Call, params: Any, buffers: Any) -> tf.Tensor:
-        parts = self._loss.parts or self._loss.value
-        bound = self._network.bind(params)
-        done = self._network(bound, buffers, call.inputs, training=False)
-        return parts(done.output, call.target)
-
-    def _scored(self, call: Call, params: Any, buffers: Any) -> Any:
-        output = self._network(
-            self._network.bind(params), buffers, call.inputs, training=False
-        ).output
-        # a loss of numbers compares the output itself
-        scores = output if self._loss.value is squared_error else scores_of(output)
-        return tf.nest.map_structure(full, scores)
-
-    def _train(self, call: Call, bound: Any, buffers: Any, seed: Any) -> tuple[tf.Tensor, Pass]:
-        done = self._network(bound, buffers, call.inputs, training=True, seed=seed)
-        return self._loss.value(done.output, call.target), done
-
-    def _trained(self, call: Call, params: Any, buffers: Any, seed: Any) -> tf.Tensor:
-        return self._train(call, self._network.bind(params), buffers, seed)[0]
-
-    def _stepped(
-        self, call: Call, params: Any, buffers: Any, slots: Any, rates: Any, seed: Any
-    ) -> Any:
-        bound = self._network.bind(params)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(bound)
-            losses, done = self._train(call, bound, buffers, seed)
-            loss = tf.reduce_mean(losses)
-        gradient = curvature.dense(tape.gradient(loss, bound, unconnected_gradients="zero"))
-        params, slots = self._rule.step(params, gradient, slots, rates)
-        return params, slots, done.changed, losses
-
-    def _seen(self, call: Call, params: Any, buffers: Any) -> Any:
-        return batch_statistics(self._network, self._normalising, params, buffers, call.inputs)
-
-    def _pushed(self, call: Call, params: Any, buffers: Any, tangents: Any) -> tf.Tensor:
-        bound = self._network.bind(params)
-        jvp = curvature.jvp_reverse if self._network.variables else curvature.jvp_forward
-        return jvp(lambda: self._evaluate(call, bound, buffers), bound, tangents)
-
-    def _bent(self, call: Call, params: Any, buffers: Any, tangents: Any) -> Any:
-        bound = self._network.bind(params)
-        return curvature.hvp(lambda: self._evaluate(call, bound, buffers), bound, tangents)

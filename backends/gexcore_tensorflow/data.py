@@ -63,21 +63,8 @@ class Placement:
         InvalidDataError
             If the batch has no target.
         """
-        if isinstance(batch, tuple | list) and len(batch) >= 2:
-            columns = [self.place(item) for item in batch[:-1]]
-            return Call(
-                columns if len(columns) > 1 else columns[0], self.place(batch[-1], target=True)
-            )
-        key = (
-            next((key for key in TARGET_KEYS if key in batch), None)
-            if isinstance(batch, Mapping)
-            else None
-        )
-        if key is not None:
-            entries = {name: self.place(item) for name, item in batch.items() if name != key}
-            inputs = entries if len(entries) != 1 else next(iter(entries.values()))
-            return Call(inputs, self.place(batch[key], target=True))
-        raise no_target(batch)
+        with tf.device(self.device):
+            return self._call(batch)
 
     def place(self, value: Any, *, target: bool = False) -> Any:
         """Arrays as tensors on the device, also in containers."""
@@ -96,6 +83,23 @@ class Placement:
         return tf.constant(
             array if dtype is None else array.astype(dtype.as_numpy_dtype, copy=False)
         )
+
+    def _call(self, batch: Any) -> Call:
+        if isinstance(batch, tuple | list) and len(batch) >= 2:
+            columns = [self.place(item) for item in batch[:-1]]
+            return Call(
+                columns if len(columns) > 1 else columns[0], self.place(batch[-1], target=True)
+            )
+        key = (
+            next((key for key in TARGET_KEYS if key in batch), None)
+            if isinstance(batch, Mapping)
+            else None
+        )
+        if key is not None:
+            entries = {name: self.place(item) for name, item in batch.items() if name != key}
+            inputs = entries if len(entries) != 1 else next(iter(entries.values()))
+            return Call(inputs, self.place(batch[key], target=True))
+        raise no_target(batch)
 
     def _dtype(self, dtype: tf.DType, target: bool) -> Any:
         if dtype.is_floating or (dtype == tf.uint8 and not target):

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from gexcore_tensorflow import curvature
+from gexcore_tensorflow import curvature, vectors
 from gexcore_tensorflow.data import Call
 from gexcore_tensorflow.network import Network, Tensors
 from gexcore_tensorflow.tracing import Traced
@@ -57,7 +57,7 @@ class SampleGradients:
             Losses of the batch, shape (b,). A route with other losses is not taken.
         """
         dtype = np.result_type(*(p.dtype.as_numpy_dtype for p in params))
-        out = np.empty((len(expected), sum(map(curvature.size, params))), dtype)
+        out = np.empty((len(expected), sum(map(vectors.size, params))), dtype)
         # a wrong route is wrong by far, for models that mix samples or draw noise for the batch
         error = 1e-5 + 0.01 * float(np.abs(np.nan_to_num(expected, posinf=0.0, neginf=0.0)).max())
         *quick, sure = routes = self._routes

@@ -12,7 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from gexcore.backend.kronecker import KroneckerBlock
-from gexcore_tensorflow import curvature
+from gexcore_tensorflow import curvature, vectors
 from gexcore_tensorflow.losses import full
 from gexcore_tensorflow.network import Network
 from gexcore_tensorflow.watching import layers_of, standing_in
@@ -62,7 +62,7 @@ def weights_of(network: Network) -> list[Weights]:
     """
     names, where, end = {}, {}, 0
     for name, variable, p in zip(network.names, network.trainable, network.params, strict=True):
-        start, end = end, end + curvature.size(p)
+        start, end = end, end + vectors.size(p)
         names[id(variable)], where[id(variable)] = name, np.arange(start, end)
     layers = layers_of(network)
     owners = Counter(
