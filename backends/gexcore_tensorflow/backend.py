@@ -27,6 +27,7 @@ from gexcore_tensorflow.kronecker import weights_of
 from gexcore_tensorflow.losses import loss_of
 from gexcore_tensorflow.models import inputs_of, network_of
 from gexcore_tensorflow.names import known_loss
+from gexcore_tensorflow.network import Network
 from gexcore_tensorflow.optimizers import Memory, rule_of
 from gexcore_tensorflow.passes import Passes
 from gexcore_tensorflow.program import Program
@@ -238,11 +239,16 @@ class TensorFlowBackend:
 
     def select(self, names: Collection[str], /) -> TensorFlowBackend:
         """The same backend, with only these parameters trainable. Nothing else changes."""
-        return TensorFlowBackend(only(self._network, names), **self._settings)
+        return self._like(only(self._network, names))
 
     def with_optimizer(self, optimizer: Optimizer, /) -> TensorFlowBackend:
         """The same model and loss with another optimiser."""
-        return TensorFlowBackend(self._network, **{**self._settings, "optimizer": optimizer})
+        return self._like(self._network, optimizer=optimizer)
+
+    def _like(self, network: Network, **changed: Any) -> TensorFlowBackend:
+        other = TensorFlowBackend(network, **{**self._settings, **changed})
+        other._model = self._model
+        return other
 
     def load(self, checkpoint: Any, /) -> TensorFlowState:
         """State of a model of the same architecture, or of its ``get_weights()``.

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from gexcore.backend import Optimizer
 from gexcore.backend.structure import structure_of
 from gexcore_tensorflow.backend import TensorFlowBackend
 
@@ -73,3 +74,13 @@ def test_equal_models_have_one_digest_and_settings_count(kind: str) -> None:
     assert not one.unread
     assert one == same, "the names that Keras counts up are no part of a model"
     assert one.digest != other.digest
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_chosen_parameters_and_another_optimizer_leave_the_digest(kind: str) -> None:
+    # a store compares both by themselves
+    backend = TensorFlowBackend(MAKERS[kind](0.1))
+    whole = structure_of(backend.structure())
+    last = [*backend.parameter_names()][-1:]
+    for other in (backend.select(last), backend.with_optimizer(Optimizer(momentum=0.5))):
+        assert structure_of(other.structure()) == whole
