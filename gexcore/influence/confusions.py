@@ -20,7 +20,10 @@ With 1, one member that knows the label hides it. With powers near 0, one that d
 """
 
 EXTRA = 1.0
-"""Samples that are added to each count, so that a pair without samples has a finite lift."""
+"""Samples that are added to each count besides its error, so that few samples have small lifts."""
+
+MARGIN = 1.5
+"""How many samples a doubt explains: the count of a doubt is uncertain itself."""
 
 MOST_WRONG = 0.5
 """The largest share of wrong labels."""
@@ -33,16 +36,18 @@ def doubts(likely: Labels, q: Floats) -> Floats:
 
 
 def lifts(labels: Labels, q: Floats) -> Floats:
-    """How many times as often as expected class k is given label y, shape (K, K).
+    """How many times as often as equal confusions class k is given label y, shape (K, K).
 
-    C counts samples by their likely class and their label. Two things are expected:
+    C counts samples by their likely class and their label. Three numbers make the lift:
 
-    - equal confusions e: the wrong labels of class k, shared by the other classes alike;
     - doubts ν: the smaller one of the doubts that k is y and that y is k. They are scaled to as
-      many samples as are confused in all. One standard error is added.
+      many samples as are confused in all.
+    - excess X: the samples of C beyond 1.5 ν and one standard error √ν;
+    - equal confusions e: the excess of all pairs, shared by the samples of class k alike.
 
-    A pair has the lift (C + 1) ÷ (e + 1) if C is below e. It has (C + 1) ÷ (max(e, ν) + 1) if C is
-    above both, and 1 between. The lift of a class and itself is 1.
+    The lift is (max(X, min(C, e)) + a) ÷ (e + a), with a = 1 + √ν. So it is 1 where doubts explain
+    the confusion, and below 1 where there are fewer than equal confusions. That of a class and
+    itself is 1.
 
     Parameters
     ----------
@@ -66,13 +71,12 @@ def lifts(labels: Labels, q: Floats) -> Floats:
     counts = np.bincount(likely * k + labels, minlength=k * k).reshape(k, k).astype(np.float64)
     doubted = doubts(likely, q)
     confused, unsure = (float(x.sum() - np.trace(x)) for x in (counts, doubted))
-    mutual = np.minimum(doubted, doubted.T) * (confused / max(unsure, np.finfo(float).tiny))
-    explained = mutual + np.sqrt(mutual)
-    excess = np.maximum(counts - explained, 0.0)
+    explained = np.minimum(doubted, doubted.T) * (confused / max(unsure, np.finfo(float).tiny))
+    error = np.sqrt(explained)
+    excess = np.maximum(counts - MARGIN * explained - error, 0.0)
     np.fill_diagonal(excess, 0.0)
     rate = min(float(excess.sum()) / len(labels), MOST_WRONG)
-    equal = np.broadcast_to(counts.sum(axis=1, keepdims=True) * rate / (k - 1), counts.shape)
-    expected = np.clip(counts, equal, np.maximum(equal, explained))
-    lift = (counts + EXTRA) / (expected + EXTRA)
+    equal = counts.sum(axis=1, keepdims=True) * rate / (k - 1)
+    lift = (np.maximum(excess, np.minimum(counts, equal)) + EXTRA + error) / (equal + EXTRA + error)
     np.fill_diagonal(lift, 1.0)
     return np.asarray(lift)
