@@ -8,15 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from gexcore.backend.refusals import check_vector
-from gexcore_torch.data import from_numpy, full, plain
+from gexcore_torch.vectors import ravel
 
 LossesOf = Callable[[Callable[..., Any]], Tensor]
 """A function from a callable in place of the module to the losses of a batch, (b,)."""
@@ -40,26 +38,6 @@ def differentiating(method: Callable[P, R]) -> Callable[P, R]:
             return method(*args, **kwargs)
 
     return call
-
-
-def ravel(params: Sequence[Tensor]) -> Tensor:
-    """One vector of all parameters, shape (p,), on the device of the first."""
-    return full(torch.cat([p.reshape(-1).to(params[0].device) for p in params]))
-
-
-def split(flat: Any, params: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """A vector, shape (p,), as tensors with the shapes, dtypes and devices of the parameters.
-
-    Raises
-    ------
-    InvalidDataError
-        If the shape differs.
-    """
-    vector = plain(flat) if isinstance(flat, Tensor) else from_numpy(np.asarray(flat))
-    sizes = [p.numel() for p in params]
-    check_vector(vector.shape, sum(sizes))
-    pieces = zip(torch.split(vector, sizes), params, strict=True)
-    return tuple(piece.reshape(p.shape).to(p.device, p.dtype) for piece, p in pieces)
 
 
 def jvp_forward(

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from gexcore_torch.curvature import exclusive, ravel
+from gexcore_torch.curvature import exclusive
 from gexcore_torch.data import Call
 from gexcore_torch.randomness import Draws
 from gexcore_torch.reading import duplicate
+from gexcore_torch.vectors import ravel
 
 Losses = Callable[[Callable[..., Any], Call], Tensor]
 """A function from a callable in place of the module, and its call, to losses (b,)."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import MethodType
 from typing import Any, NamedTuple
 
@@ -17,6 +18,8 @@ from gexcore.errors import GexError, InvalidDataError, InvalidModelError
 ROOTS = ("lightning", "pytorch_lightning")
 NEAR = 1e-4
 """Two losses are the same if they differ less, relatively."""
+TRIED = 4
+"""Samples on which two losses are compared."""
 
 
 class Whole(NamedTuple):
@@ -63,21 +66,33 @@ def with_steps(module: nn.Module) -> nn.Module:
     return module
 
 
-def losses_alone(module: nn.Module, batch: Any, samples: int) -> Tensor:
-    """Losses of ``training_step``, one sample after the other.
+@torch.no_grad()
+def loss_of_step(
+    module: nn.Module, batch: Any, names: Iterable[str], losses_by: Callable[[str], Tensor]
+) -> tuple[str | None, bool]:
+    """The named loss that gives what ``training_step`` gives, or None.
+
+    Without one, the second value says whether ``training_step`` has to see each sample alone.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Module of `with_steps`.
+    batch : Any
+    names : iterable of str
+    losses_by : callable
+        Function from a name to the losses of the batch.
 
     Raises
     ------
     InvalidModelError
         If ``training_step`` needs its Trainer, or gives no loss.
     """
-    try:
-        return torch.stack([_loss(module, part) for part in _parts(batch, samples)])
-    except GexError:
-        raise
-    except Exception as error:
-        told = " ".join(f"{type(error).__name__}: {error}".split())[:160]
-        raise _no_loss(module, f" ({told})") from error
+    wanted = _losses_alone(module, batch, TRIED)
+    for name in names:
+        if _agree(partial(losses_by, name), wanted):
+            return name, False
+    return None, not _agree(partial(module, Whole(batch)), wanted)
 
 
 def loader_of(source: Any) -> Any:
@@ -110,8 +125,19 @@ def _forward(module: Any, *args: Any, **kwargs: Any) -> Any:
             return _loss(module, batch)
     samples = _samples(batch)
     if not module.training:
-        return losses_alone(module, batch, samples)
+        return _losses_alone(module, batch, samples)
     return _loss(module, batch).expand(samples)
+
+
+def _losses_alone(module: nn.Module, batch: Any, samples: int) -> Tensor:
+    """Losses of ``training_step``, one sample after the other."""
+    try:
+        return torch.stack([_loss(module, part) for part in _parts(batch, samples)])
+    except GexError:
+        raise
+    except Exception as error:
+        told = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+        raise _no_loss(module, f" ({told})") from error
 
 
 def _loss(module: Any, batch: Any) -> Tensor:
@@ -152,10 +178,10 @@ def _silent(*args: Any, **kwargs: Any) -> None:
     """In place of ``log``, which needs a Trainer."""
 
 
-def agree(one: Callable[[], Any], wanted: Tensor) -> bool:
-    """Whether a computation gives these losses."""
+def _agree(losses: Callable[[], Any], wanted: Tensor) -> bool:
+    """Whether a computation begins with these losses."""
     try:
-        found = one()
+        found = losses()[: len(wanted)]
     except Exception:  # a loss of another kind of output or target
         return False
     same = isinstance(found, Tensor) and found.shape == wanted.shape

@@ -155,6 +155,12 @@ def loss_of(loss: str | Loss | None, device: torch.device) -> Loss:
     return checked
 
 
+def of_step(output: Any, target: Any) -> Tensor:
+    """The loss that ``training_step`` of a LightningModule has computed."""
+    losses: Tensor = full(output)
+    return losses
+
+
 def check_labels(target: Tensor, classes: int) -> None:
     """Refuse labels outside 0 … K−1 that are not -100.
 

@@ -16,7 +16,8 @@ from gexcore.backend.refusals import check_names
 from gexcore.errors import InvalidModelError
 from gexcore_torch.pretrained import PRETRAINED, pretrained
 from gexcore_torch.state import TorchState
-from gexcore_torch.worker import aliased, frozen, state_of, trainable, unwrapped
+from gexcore_torch.trainers import unwrapped
+from gexcore_torch.worker import aliased, frozen, state_of, trainable
 
 
 @torch.inference_mode(False)

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from gexcore.errors import InvalidModelError
-from gexcore_torch.lightning import is_a
 from gexcore_torch.optimizers import MakeOptimizer
 from gexcore_torch.scripted import Scripted
 from gexcore_torch.state import Moments, TorchState
+from gexcore_torch.trainers import unwrapped
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
@@ -31,29 +31,6 @@ def aliased(param: nn.Parameter, *, trained: bool) -> nn.Parameter:
     """A new tensor on the memory of a parameter, whose object others may change."""
     # by .data: with .detach() all share one version counter, and autograd sees foreign writes
     return nn.Parameter(param.data, trained) if trained or type(param) is nn.Parameter else param
-
-
-def is_trainer(value: Any) -> bool:
-    """Whether this is a ``transformers.Trainer``, which is not imported."""
-    return any(
-        cls.__name__ == "Trainer" and cls.__module__ == "transformers.trainer"
-        for cls in type(value).__mro__
-    )
-
-
-def unwrapped(model: Any) -> Any:
-    """The model without ``DataParallel``, ``DistributedDataParallel`` and ``torch.compile``."""
-    while True:
-        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
-            model = model.module
-        elif is_trainer(model):
-            model = model.model
-        elif is_a(model, "Trainer"):
-            model = model.lightning_module
-        elif hasattr(model, "_orig_mod"):
-            model = model._orig_mod
-        else:
-            return model
 
 
 @torch.inference_mode(False)

@@ -55,7 +55,7 @@ def perceptron(toy: Toy) -> nn.Module:
 
 def checkpoint(backend: TorchBackend, state: TorchState) -> dict[str, Tensor]:
     """What `torch.save` would be given in a training of one's own."""
-    module = backend._worker().ready(state, training=False)
+    module = backend._program.worker().ready(state, training=False)
     return {name: value.clone() for name, value in module.state_dict().items()}
 
 

@@ -305,7 +305,7 @@ class TestKronecker:
         backend = TorchBackend(network())
         with pytest.raises(InvalidDataError, match="label 3 is outside"):
             backend.kronecker(backend.initial_state(), (X, Y + 1), seed=0)
-        assert not any(m._forward_hooks for m in backend._worker().module.modules())
+        assert not any(m._forward_hooks for m in backend._program.worker().module.modules())
 
 
 def assert_same(blocks: list[KroneckerBlock], expected: list[KroneckerBlock]) -> None:
@@ -323,7 +323,7 @@ def test_no_hook_stays_and_the_models_own_are_respected() -> None:
     blocks = backend.kronecker(state, (X, Y), seed=None)
     backend.features(state, (X, Y))
     assert [dict(m._forward_hooks) for m in model.modules()] == hooks
-    assert sum(len(m._forward_hooks) for m in backend._worker().module.modules()) == 1
+    assert sum(len(m._forward_hooks) for m in backend._program.worker().module.modules()) == 1
     halve.remove()
     # by what leaves the layer itself, before the model's own hook
     row = backend.sample_gradients(state, (X[:1], Y[:1]))[0][blocks[0].positions.ravel()]

@@ -80,9 +80,11 @@ class TestSelection:
     def test_what_is_not_chosen_takes_no_memory(self) -> None:
         backend = TorchBackend(network())
         selected = backend.select(["3.bias"])
-        shared = {p.data_ptr() for p in backend._template.parameters()}
+        shared = {p.data_ptr() for p in backend._program.template.parameters()}
         apart = [
-            name for name, p in selected._template.named_parameters() if p.data_ptr() not in shared
+            name
+            for name, p in selected._program.template.named_parameters()
+            if p.data_ptr() not in shared
         ]
         assert apart == ["3.bias"]
 
@@ -172,7 +174,7 @@ class TestCheckpoints:
         changed["0.bias"] = changed["0.bias"] + 1
         ours = {
             name: p.data_ptr()
-            for name, p in backend._template.named_parameters()
+            for name, p in backend._program.template.named_parameters()
             if not p.requires_grad
         }
         fixed = backend.load(changed).fixed or ()

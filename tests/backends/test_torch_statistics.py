@@ -62,7 +62,7 @@ def by_hand(model: nn.Module, x: Any, y: Any, loss: Any = functional.cross_entro
 
 def route(backend: TorchBackend) -> str:
     """The fastest way that worked."""
-    return backend._sample_gradients._routes[0].__name__
+    return backend._program._gradients._routes[0].__name__
 
 
 def network() -> nn.Sequential:
@@ -163,7 +163,7 @@ class TestSampleGradients:
         backend = TorchBackend(model)
         state = backend.sgd_step(backend.initial_state(), (X, Y), lr=0.5, seed=0)
         moved = copy.deepcopy(model)
-        moved.load_state_dict(backend._worker().ready(state, training=False).state_dict())
+        moved.load_state_dict(backend._program.worker().ready(state, training=False).state_dict())
         torch.testing.assert_close(backend.sample_gradients(state, (X, Y)), by_hand(moved, X, Y))
         torch.testing.assert_close(
             backend.sample_gradients(backend.initial_state(), (X, Y)), by_hand(model, X, Y)

@@ -154,7 +154,7 @@ def test_frozen_parameters_are_shared_and_stay() -> None:
     assert sum(p.numel() for p in state.params) == sum(
         p.numel() for p in model.parameters() if p.requires_grad
     )
-    frozen = [p for p in backend._worker().module.parameters() if not p.requires_grad]
+    frozen = [p for p in backend._program.worker().module.parameters() if not p.requires_grad]
     assert [p.data_ptr() for p in frozen] == [model[0].weight.data_ptr(), model[0].bias.data_ptr()]
     losses = backend.forward(state, BATCH)
     model.requires_grad_(True).double()
