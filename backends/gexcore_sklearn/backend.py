@@ -23,7 +23,7 @@ from gexcore.backend.protocols import (
     SupportsTrainingLosses,
 )
 from gexcore.errors import InvalidModelError
-from gexcore_sklearn import params
+from gexcore_sklearn import vectors
 from gexcore_sklearn.data import Batch, Reader, dataset_of
 from gexcore_sklearn.linear import stepping
 from gexcore_sklearn.losses import check_loss, cross_entropy, outputs_of, squared_error
@@ -182,11 +182,11 @@ class SklearnBackend:
 
     def ravel(self, state: SklearnState, /) -> Array:
         """Weights and biases of a network, coefficients and intercepts of a linear model."""
-        return params.ravel(state)
+        return vectors.ravel(state)
 
     def unravel(self, state: SklearnState, flat: Any, /) -> SklearnState:
         """The estimator with these parameters, and a fresh optimiser."""
-        return params.unravel(state, np.asarray(flat))
+        return vectors.unravel(state, np.asarray(flat))
 
     def to_arrays(self, state: SklearnState, /) -> Mapping[str, NDArray[Any]]:
         """The numbers of the estimator and the memory of the optimiser."""
