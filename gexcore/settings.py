@@ -1,4 +1,4 @@
-"""Checks of settings: counts, numbers and choices."""
+"""Checks of settings: counts, numbers, choices and switches."""
 
 from __future__ import annotations
 
@@ -48,6 +48,17 @@ def check_number(
         told = f"a finite number {'above' if above else 'from'} {least:g}{'' if above else ' up'}"
         shown = "too large" if isinstance(value, int) and abs(value) > 10**30 else repr(value)
         raise InvalidSettingError(f"{name} is {shown}, and must be {told}")
+
+
+def check_switch(name: str, value: Any) -> None:
+    """Refuse what is neither True nor False.
+
+    Raises
+    ------
+    InvalidSettingError
+    """
+    if not isinstance(value, bool):
+        raise InvalidSettingError(f"{name} is {value!r}; allowed are True and False")
 
 
 def check_choice(name: str, value: Any, allowed: Sequence[str]) -> None:

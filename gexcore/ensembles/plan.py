@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from gexcore.backend.batches import training_order
 from gexcore.backend.protocols import Indices
+from gexcore.errors import InvalidSettingError
+from gexcore.settings import check_number
 
 Scoring = Literal["evaluated", "training_batches"]
 """The source of a snapshot's losses: a pass in evaluation mode, or its training batches."""
@@ -27,6 +29,29 @@ PARTS = 4
 
 Schedule = Callable[[int], float]
 """Learning rate of each step of a member, counted from 0."""
+
+
+def check_schedule(lr: Any) -> None:
+    """Refuse what is neither "auto", a number above 0, nor a function from a step to a number.
+
+    Raises
+    ------
+    InvalidSettingError
+    """
+    if isinstance(lr, type):
+        raise InvalidSettingError(
+            f"lr is the class {lr.__name__}; give a schedule, such as gexcore.Cosine(0.1, 100)"
+        )
+    if not callable(lr):
+        check_number("lr", lr, above=True, auto=True)
+        return
+    first = lr(0)
+    try:
+        finite = math.isfinite(float(first))
+    except (TypeError, ValueError):
+        finite = False
+    if not finite:
+        raise InvalidSettingError(f"lr(0) is {first!r}; a schedule returns a finite number")
 
 
 @dataclass(frozen=True)

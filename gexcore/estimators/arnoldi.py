@@ -9,7 +9,6 @@ import numpy as np
 
 from gexcore.backend.protocols import SupportsHvp, SupportsParams
 from gexcore.ensembles.krylov import arnoldi
-from gexcore.errors import InvalidSettingError
 from gexcore.estimators.influence_function import curved
 from gexcore.estimators.method import GradientMethod
 from gexcore.estimators.results import name_of
@@ -18,7 +17,7 @@ from gexcore.evaluation.opening import Opened
 from gexcore.evaluation.passes import Passes
 from gexcore.influence.influence import Influence
 from gexcore.progress import progress_bar
-from gexcore.settings import Auto, check_count, check_number, check_seed
+from gexcore.settings import Auto, check_choice, check_count, check_number, check_seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +83,7 @@ class Arnoldi(GradientMethod[Influence]):
         check_seed(self.seed)
         check_number("damping", self.damping)
         check_number("weight_decay", self.weight_decay)
-        if self.order not in ("size", "value"):
-            raise InvalidSettingError(f"order is {self.order!r}; allowed are 'size' and 'value'")
+        check_choice("order", self.order, ("size", "value"))
 
     @classmethod
     def public_code(cls, **settings: Any) -> Arnoldi:

@@ -28,7 +28,7 @@ from gexcore.evaluation.passes import Passes
 from gexcore.evaluation.statistics import Refresher
 from gexcore.influence.loss_influence import LossInfluence
 from gexcore.progress import progress_bar
-from gexcore.settings import check_count, check_number, check_seed
+from gexcore.settings import check_choice, check_count, check_number, check_seed
 
 Losses = NDArray[Any]
 Draw = Callable[[np.random.Generator], NDArray[np.float64]]
@@ -93,18 +93,12 @@ class Laplace(GradientMethod[LossInfluence]):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_count("samples", self.samples, auto=False)
+        check_choice("structure", self.structure, ("kfac", "full"))
+        check_choice("fisher", self.fisher, ("true", "empirical"))
         check_number("damping", self.damping, above=self.structure == "kfac")
         check_number("scale", self.scale, above=True)
         check_count("keep", self.keep, least=0, auto=False)
         check_seed(self.seed)
-        if self.structure not in ("kfac", "full"):
-            raise InvalidSettingError(
-                f"structure is {self.structure!r}; allowed are 'kfac' and 'full'"
-            )
-        if self.fisher not in ("true", "empirical"):
-            raise InvalidSettingError(
-                f"fisher is {self.fisher!r}; allowed are 'true' and 'empirical'"
-            )
         if self.rank is not None:
             check_count("rank", self.rank, auto=False)
             if self.structure == "kfac":

@@ -38,6 +38,11 @@ class LastLayer:
     method: Any
 
     def __post_init__(self) -> None:
+        kind = self.method if isinstance(self.method, type) else None
+        if kind is not None:
+            raise InvalidSettingError(
+                f"method is the class {kind.__name__}; give a method, such as {kind.__name__}()"
+            )
         if "parameters" not in getattr(self.method, "__dataclass_fields__", {}):
             name = type(self.method).__name__
             msg = (

@@ -24,7 +24,7 @@ from gexcore.evaluation.passes import Passes
 from gexcore.evaluation.recipe import Recipe, made, trained
 from gexcore.influence.record import Run, settings_of
 from gexcore.progress import progress_bar
-from gexcore.settings import check_count, check_seed
+from gexcore.settings import check_choice, check_count, check_seed
 
 Training = Callable[[Any, Any, int], Any]
 """``train(data, start, seed) -> model``, with a trained model as start, or None."""
@@ -90,8 +90,7 @@ class LOO:
         for name in ("repeats", "workers", "batch_size"):
             check_count(name, getattr(self, name), auto=False)
         check_seed(self.seed)
-        if self.start not in ("warm", "cold"):
-            raise InvalidSettingError(f"start is {self.start!r}; allowed are 'warm' and 'cold'")
+        check_choice("start", self.start, ("warm", "cold"))
         if not callable(self.train):
             raise InvalidSettingError(
                 "train is no callable; give train(data, start, seed) -> model"

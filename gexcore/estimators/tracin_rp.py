@@ -95,11 +95,12 @@ class TracInRP(GradientMethod[Influence]):
         moves = isotropic(given.theta, self.directions, seed=self.seed)
         draws = np.tile(np.arange(self.directions), len(states))
         members = Tangents(given.backend, states, moves, self.batch_size, draws)
-        return linear(self, given, members, [cost], states=len(states))
+        return linear(self, given, members, [cost], states=len(states), **given.chosen())
 
     def _states(self, given: Opened) -> tuple[list[Any], Passes]:
         if self.ensemble is None:
-            states = load_states(given.backend, self.checkpoints or (), by="TracInRP")
+            given_states = [] if self.checkpoints is None else self.checkpoints
+            states = load_states(given.backend, given_states, by="TracInRP")
             return states, Passes(copies=len(states))
         drawn = self.ensemble.draw(
             given.without_test(), keep=self.ensemble.longest, title="TracInRP"

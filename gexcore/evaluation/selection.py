@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -22,13 +22,13 @@ def resolve(backend: Backend[Any, Any], parameters: str | Sequence[str], *, by: 
     Raises
     ------
     InvalidSettingError
-        If a pattern fits no trainable parameter.
+        If a pattern is no text, or fits no trainable parameter.
     MissingCapabilityError
         If the backend's parameters have no names.
     """
     able = require(backend, SupportsSelection, by=f"{by} with parameters=")
     names = list(able.parameter_names())
-    patterns = [parameters] if isinstance(parameters, str) else list(parameters)
+    patterns = _patterns(parameters)
     # a name may itself look like a pattern
     fits = {p: [name for name in names if name == p or fnmatchcase(name, p)] for p in patterns}
     lost = [pattern for pattern, found in fits.items() if not found]
@@ -40,6 +40,19 @@ def resolve(backend: Backend[Any, Any], parameters: str | Sequence[str], *, by: 
         )
     chosen = {name for found in fits.values() for name in found}
     return [name for name in names if name in chosen]
+
+
+def _patterns(parameters: Any) -> list[str]:
+    if isinstance(parameters, str):
+        return [parameters]
+    # an array without dimensions has no items
+    several = isinstance(parameters, Collection) and getattr(parameters, "shape", True) != ()
+    if not several or not all(isinstance(item, str) for item in parameters):
+        raise InvalidSettingError(
+            f"parameters is {parameters!r}; allowed are a name, a pattern such as 'head.*', and a "
+            "list of them"
+        )
+    return list(parameters)
 
 
 def last_layer(backend: Backend[Any, Any]) -> list[str]:

@@ -21,7 +21,7 @@ from gexcore.errors import InvalidSettingError
 from gexcore.evaluation.others import check_test_losses
 from gexcore.influence.influence import Influence
 from gexcore.influence.suspicion import relearns
-from gexcore.settings import Auto
+from gexcore.settings import Auto, check_choice
 
 LEAST = 4
 """The least members whose relations a page shows."""
@@ -121,7 +121,7 @@ class WeightedInfluence(Influence):
         own = self.weighting
         ridge = own.strength if isinstance(strength, str) and strength == "auto" else strength
         shrunk = own.shrinkage if isinstance(shrinkage, str) and shrinkage == "auto" else shrinkage
-        if center == "auto":
+        if isinstance(center, str) and center == "auto":
             center = usual_center(self.table.chains if self._evaluated else self.members.chains)
         how = Weighting(weights=weights, center=center, strength=ridge, shrinkage=shrunk)
         return replace(self, weighting=how)
@@ -148,10 +148,7 @@ class WeightedInfluence(Influence):
         ------
         InvalidSettingError
         """
-        if center not in ("checkpoint", "ensemble"):
-            raise InvalidSettingError(
-                f"center is {center!r}; allowed are 'checkpoint' and 'ensemble'"
-            )
+        check_choice("center", center, ("checkpoint", "ensemble"))
         square = self._bounded(floor, ceiling).self_influence()
         if center == "checkpoint":
             return square

@@ -27,7 +27,7 @@ from gexcore.scores.folds import (
 )
 from gexcore.scores.joint import checked_probabilities
 from gexcore.scores.quality import Quality, check_quality, cleanlab_quality, label_quality
-from gexcore.settings import check_count, check_seed
+from gexcore.settings import check_count, check_seed, check_switch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +93,11 @@ class ConfidentLearning:
         if not isinstance(self.folds, list | tuple):
             check_count("folds", self.folds, least=2, auto=False)
         check_seed(self.seed)
+        for name in ("adjusted", "half_scored"):
+            check_switch(name, getattr(self, name))
         check_quality(self.quality, adjusted=self.adjusted)
-        if self.through not in (None, "cleanlab"):
+        named = isinstance(self.through, str) and self.through == "cleanlab"
+        if self.through is not None and not named:
             raise InvalidSettingError(
                 f"through is {self.through!r}; allowed are 'cleanlab' and None"
             )

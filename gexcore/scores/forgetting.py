@@ -9,11 +9,11 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gexcore.errors import InvalidSettingError
 from gexcore.influence.scores import Scores
 from gexcore.scores.method import RecordedScore
 from gexcore.scores.recorder import Recorder
 from gexcore.scores.runs import Runs, recorders_of
+from gexcore.settings import check_choice
 
 Counts = NDArray[np.intp]
 
@@ -100,10 +100,7 @@ class Forgetting(RecordedScore):
 
     def __post_init__(self) -> None:
         recorders_of(self.recorder)
-        if self.never_learnt not in ("max", "zero"):
-            raise InvalidSettingError(
-                f"never_learnt is {self.never_learnt!r}; allowed are 'max' and 'zero'"
-            )
+        check_choice("never_learnt", self.never_learnt, ("max", "zero"))
 
     @classmethod
     def public_code(cls, **settings: Any) -> Forgetting:

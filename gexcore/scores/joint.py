@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gexcore.backend.protocols import Floats
-from gexcore.errors import InvalidDataError, InvalidSettingError
+from gexcore.errors import InvalidDataError
+from gexcore.settings import check_choice
 
 ROUNDING = 1e-6
 """Tolerance of a probability below its threshold, as in cleanlab."""
@@ -73,8 +74,7 @@ def confident_joint(
     array([[2., 1.],
            [0., 1.]])
     """
-    if among not in ("confident", "all"):
-        raise InvalidSettingError(f"among is {among!r}; allowed are 'confident' and 'all'")
+    check_choice("among", among, ("confident", "all"))
     given, p = checked_probabilities(labels, probabilities)
     k = p.shape[1]
     reached = p >= confident_thresholds(given, p) - ROUNDING
@@ -92,7 +92,13 @@ def confident_joint(
 
 def checked_probabilities(labels: Any, probabilities: Any) -> tuple[NDArray[np.intp], Floats]:
     """Labels and probabilities, refused if they are no labels or no probabilities."""
-    given, p = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
+    given = np.asarray(labels)
+    try:
+        p = np.asarray(probabilities, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidDataError(
+            "the probabilities are no numbers; give an array of shape (samples, K)"
+        ) from error
     if p.ndim != 2 or p.shape[1] < 2 or given.shape != p.shape[:1]:
         msg = (
             f"labels and probabilities have shapes {given.shape} and {p.shape}; give (samples,) "

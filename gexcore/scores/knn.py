@@ -16,7 +16,7 @@ from gexcore.scores.fitting import check_checkpoints
 from gexcore.scores.method import ModelScore
 from gexcore.scores.neighbours import Metric, label_shares
 from gexcore.scores.sweep import Sweep
-from gexcore.settings import check_count
+from gexcore.settings import check_choice, check_count, check_switch
 
 LARGEST_K = 500
 
@@ -63,19 +63,13 @@ class DeepKNN(ModelScore):
     checkpoints: Sequence[Any] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
-        if self.k != "class_size":
+        if not (isinstance(self.k, str) and self.k == "class_size"):
             check_count("k", self.k)
         check_checkpoints(self.checkpoints)
-        for name, allowed in (
-            ("features", ("logits", "features")),
-            ("metric", ("euclidean", "cosine")),
-        ):
-            if getattr(self, name) not in allowed:
-                msg = (
-                    f"{name} is {getattr(self, name)!r}; allowed are {allowed[0]!r} and "
-                    f"{allowed[1]!r}"
-                )
-                raise InvalidSettingError(msg)
+        check_choice("features", self.features, ("logits", "features"))
+        check_choice("metric", self.metric, ("euclidean", "cosine"))
+        for name in ("include_self", "squared_distance"):
+            check_switch(name, getattr(self, name))
 
     @property
     def needs(self) -> tuple[type, ...]:

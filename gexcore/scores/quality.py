@@ -11,6 +11,7 @@ import numpy as np
 from gexcore.backend.protocols import Floats
 from gexcore.errors import InvalidSettingError, MissingExtraError
 from gexcore.scores.joint import ROUNDING, checked_probabilities, confident_thresholds
+from gexcore.settings import check_choice
 
 Quality = Literal["self_confidence", "normalized_margin", "confidence_weighted_entropy"]
 """Names of qualities of the given label ỹ.
@@ -89,9 +90,7 @@ def check_quality(method: Any, *, adjusted: bool) -> None:
     ------
     InvalidSettingError
     """
-    allowed = get_args(Quality)
-    if method not in allowed:
-        raise InvalidSettingError(f"quality is {method!r}; allowed are {', '.join(allowed)}")
+    check_choice("quality", method, get_args(Quality))
     if adjusted and method == "confidence_weighted_entropy":
         msg = (
             "adjusted probabilities have no meaningful entropy; choose 'self_confidence' or "

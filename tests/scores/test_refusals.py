@@ -115,8 +115,9 @@ CASES: dict[str, tuple[type[Exception], str, Callable[[], Any]]] = {
     "one fold": (InvalidSettingError, "folds is 1, and must be a whole number from 2 up",
         lambda: ConfidentLearning(train=broken, folds=1)),
     "quality": (InvalidSettingError,
-        "quality is 'best'; allowed are self_confidence, normalized_margin, "
-"confidence_weighted_entropy", lambda: ConfidentLearning(probabilities=P, quality="best")),  # type: ignore[arg-type]
+        "quality is 'best'; allowed are 'self_confidence', 'normalized_margin' and "
+        "'confidence_weighted_entropy'",
+            lambda: ConfidentLearning(probabilities=P, quality="best")),  # type: ignore[arg-type]
     "adjusted entropy": (InvalidSettingError,
         "adjusted probabilities have no meaningful entropy; choose 'self_confidence'",
             lambda: label_quality(Y, P, method="confidence_weighted_entropy", adjusted=True)),
