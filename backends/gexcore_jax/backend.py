@@ -223,6 +223,10 @@ class JaxBackend:
         """Paths of the trainable parameters, such as ``layers.0.kernel``, and their sizes."""
         return dict(self._sizes)
 
+    def model_size(self) -> int:
+        """Number of all parameters: the trained ones, and matrices among the buffers."""
+        return selection.size_of(self._model)
+
     def select(self, names: Collection[str], /) -> JaxBackend:
         """The same backend, with only these parameters trainable. The others become buffers."""
         other = copy.copy(self)

@@ -54,6 +54,20 @@ def only(model: JaxModel, names: Collection[str]) -> JaxModel:
     return replace(model, apply=apply, params=trained, buffers=(frozen, model.buffers))
 
 
+def size_of(model: JaxModel) -> int:
+    """Number of parameters, with those that are frozen in the buffers.
+
+    The statistics of a normalisation have one long dimension at most. So buffers of numbers count
+    if they have two.
+    """
+    frozen = (
+        leaf
+        for leaf in jax.tree.leaves(model.buffers)
+        if jnp.issubdtype(leaf.dtype, jnp.floating) and sum(d > 1 for d in leaf.shape) > 1
+    )
+    return sum(int(leaf.size) for leaf in (*jax.tree.leaves(model.params), *frozen))
+
+
 def loaded(model: JaxModel, checkpoint: Any) -> JaxModel:
     """The model with the arrays of a checkpoint, copied, in its own dtypes and on its own devices.
 

@@ -197,6 +197,10 @@ class NumpyBackend:
         """Name and size of every trainable parameter, in the order of the flat vector."""
         return dict(self._names)
 
+    def model_size(self) -> int:
+        """Number of all parameters, trained or not."""
+        return len(self._initial.params)
+
     def select(self, names: Collection[str], /) -> NumpyBackend:
         """The same backend, with only these parameters trainable.
 

@@ -20,7 +20,7 @@ from gexcore.backend.protocols import (
 )
 from gexcore.backend.refusals import check_batches
 from gexcore_tensorflow import serialization, vectors
-from gexcore_tensorflow.buffers import normalising
+from gexcore_tensorflow.buffers import normalising, size_of
 from gexcore_tensorflow.data import Placement, dataset_of
 from gexcore_tensorflow.features import dense_layers
 from gexcore_tensorflow.kronecker import weights_of
@@ -236,6 +236,10 @@ class TensorFlowBackend:
     def parameter_names(self) -> Mapping[str, int]:
         """Paths of the trainable variables. In a ``tf.Module``, paths of its attributes."""
         return dict(zip(self._network.names, map(vectors.size, self._network.params), strict=True))
+
+    def model_size(self) -> int:
+        """Number of all parameters, with frozen ones, without statistics of normalisation."""
+        return size_of(self._network)
 
     def select(self, names: Collection[str], /) -> TensorFlowBackend:
         """The same backend, with only these parameters trainable. Nothing else changes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,18 @@ def normalising(network: Network) -> list[Any]:
         for layer in layers_of(network)
         if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
     ]
+
+
+def size_of(network: Network) -> int:
+    """Number of parameters, trained or frozen, without the statistics of all these layers."""
+    layers = [x for x in layers_of(network) if isinstance(x, keras.layers.BatchNormalization)]
+    moving = {id(v) for layer in layers for v in (layer.moving_mean, layer.moving_variance)}
+    frozen = (
+        value
+        for variable, value in zip(network.stored, network.buffers, strict=True)
+        if id(variable) not in moving and value.dtype.is_floating
+    )
+    return sum(math.prod(value.shape) for value in (*network.params, *frozen))
 
 
 def batch_statistics(network: Any, layers: Sequence[Any], *args: Any) -> dict[int, tf.Tensor]:

@@ -212,6 +212,10 @@ class TorchBackend:
         """Names of trainable parameters, as in ``named_parameters``. Tied ones come once."""
         return {name: p.numel() for name, p in trainable(self._program.template).items()}
 
+    def model_size(self) -> int:
+        """Number of all parameters, with those that need no gradient. Tied ones count once."""
+        return sum(p.numel() for p in self._program.template.parameters())
+
     def select(self, names: Collection[str], /) -> TorchBackend:
         """The same backend, with only these parameters trainable. Nothing else changes."""
         template = only(self._program.template, names)

@@ -25,6 +25,7 @@ CAPABILITIES: dict[str, type] = {
     "features": protocols.SupportsFeatures,
     "Kronecker factors": protocols.SupportsKronecker,
     "parameter selection": protocols.SupportsSelection,
+    "size of the model": protocols.SupportsSize,
     "another optimizer": protocols.SupportsOptimizer,
     "readings of outputs": protocols.SupportsReading,
     "checkpoints": protocols.SupportsCheckpoints,

@@ -207,6 +207,15 @@ class SupportsSelection(Protocol):
 
 
 @runtime_checkable
+class SupportsSize(Protocol):
+    """The size of the whole model, which every step runs."""
+
+    def model_size(self) -> int:
+        """Number of all parameters, trained or not, without running statistics as far as known."""
+        ...
+
+
+@runtime_checkable
 class SupportsOptimizer(Protocol):
     """Another optimiser for the same model, without a second copy of it."""
 

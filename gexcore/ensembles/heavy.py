@@ -83,11 +83,11 @@ def multiplications(opened: Opened, batch_size: int | Auto = "auto") -> float:
     """Parameters × places of a sample × samples of a step: an upper estimate of its work.
 
     Each parameter is counted at each place of a sample: each token of a text, each pixel of an
-    image. A flat row of numbers is one place.
+    image. A flat row of numbers is one place. Frozen parameters count, because a step runs them.
     """
     n = len(opened.data)
     size = batch_size_of(n) if isinstance(batch_size, str) else batch_size
-    return float(opened.size) * places(opened) * size
+    return float(opened.model_size) * places(opened) * size
 
 
 def places(opened: Opened) -> int:

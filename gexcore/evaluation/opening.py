@@ -22,6 +22,7 @@ from gexcore.backend.protocols import (
     SupportsParams,
     SupportsReading,
     SupportsSelection,
+    SupportsSize,
 )
 from gexcore.errors import GexWarning, InvalidDataError
 from gexcore.evaluation.first_look import FirstLook, first_look, understandable
@@ -106,6 +107,12 @@ class Opened:
     def size(self) -> int:
         """Number of trainable parameters p."""
         return len(self.theta)
+
+    @property
+    def model_size(self) -> int:
+        """Number of all parameters, frozen ones too if the backend knows them."""
+        backend = self.backend
+        return backend.model_size() if supports(backend, SupportsSize) else self.size
 
     @property
     def seconds(self) -> float:

@@ -18,6 +18,7 @@ from gexcore.backend.protocols import (
     SupportsParams,
     SupportsSampleGradients,
     SupportsSelection,
+    SupportsSize,
 )
 from gexcore.errors import InvalidSettingError
 from gexcore.testing._hypothesis import pytest
@@ -123,6 +124,19 @@ def check_checkpoints(problem: Problem) -> None:
         assert_close(losses, expected, problem.tolerance)
 
 
+def check_model_size(problem: Problem) -> None:
+    """The size of the model is that of all parameters, whichever of them are trained."""
+    require(problem, SupportsSize, SupportsParams)
+    backend: Any = problem.backend
+    size, trained = backend.model_size(), len(numbers(backend.ravel(backend.initial_state())))
+    assert type(size) is int
+    assert size >= trained
+    if supports(backend, SupportsSelection):
+        for chosen in _choices(backend.parameter_names()):
+            selected: Any = backend.select(chosen)
+            assert selected.model_size() == size
+
+
 def _choices(names: Mapping[str, int]) -> list[list[str]]:
     """The last parameter, and every other one in the wrong order."""
     known = list(names)
@@ -168,4 +182,10 @@ def _check_selected_blocks(problem: Problem, selected: Any, where: NDArray[np.in
         )
 
 
-LAWS = (check_parameter_names, check_selected_vector, check_selected_steps, check_checkpoints)
+LAWS = (
+    check_parameter_names,
+    check_model_size,
+    check_selected_vector,
+    check_selected_steps,
+    check_checkpoints,
+)

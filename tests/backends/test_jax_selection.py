@@ -219,6 +219,27 @@ def test_steps_leave_the_others_bit_for_bit(optimizer: Optimizer) -> None:
     assert [leaf is None for leaf in stacked.own] == [True] * len(frozen) + [False] * 2
 
 
+def test_frozen_matrices_count_in_the_size_and_statistics_do_not() -> None:
+    class Frozen(nnx.Variable):  # type: ignore[type-arg]
+        pass
+
+    net = Net()
+    backend = JaxBackend(net)
+    size = 5 * 4 + 4 + 4 * 3 + 3 + 4 + 4
+    assert backend.model_size() == size == sum(backend.parameter_names().values())
+    assert backend.select(["norm.bias"]).model_size() == size
+    net.layers[0].kernel = Frozen(net.layers[0].kernel[...])
+    frozen = JaxBackend(net)
+    assert sum(frozen.parameter_names().values()) == size - 20
+    assert frozen.model_size() == size
+
+    def apply(p: Any, kept: Any, x: Any, *, training: bool, key: Any) -> tuple[Any, Any]:
+        return x @ kept["body"] @ p, kept
+
+    kept = {"body": np.ones((5, 4)), "mean": np.ones((1, 1, 1, 9)), "seen": np.ones((3, 3), int)}
+    assert JaxBackend(JaxModel(apply, np.ones((4, 3)), kept)).model_size() == 12 + 20
+
+
 def test_the_backend_selected_from_stays_as_it_was() -> None:
     backend = JaxBackend(Net())
     before = np.asarray(

@@ -185,6 +185,18 @@ class TestSelection:
             TensorFlowBackend(network()).select(names)
 
 
+def test_frozen_parameters_count_in_the_size_and_statistics_do_not() -> None:
+    model, size = network(), sum(SIZES.values())
+    assert TensorFlowBackend(model).model_size() == size
+    for layer in model.layers[:2]:  # the hidden layer and the normalisation
+        layer.trainable = False
+        backend = TensorFlowBackend(model)
+        assert sum(backend.parameter_names().values()) < size
+        assert backend.model_size() == size
+        assert backend.select(list(backend.parameter_names())[-1:]).model_size() == size
+    assert TensorFlowBackend(Module()).model_size() == 25 + 15  # and no count of the passes
+
+
 class TestCheckpoints:
     @pytest.mark.parametrize(
         "form",

@@ -15,8 +15,10 @@ from torch import nn
 
 from gexcore.backend.capabilities import supports
 from gexcore.backend.optimizer import Optimizer
-from gexcore.backend.protocols import SupportsKronecker
+from gexcore.backend.protocols import SupportsKronecker, SupportsSize
+from gexcore.ensembles.heavy import HEAVY, multiplications
 from gexcore.errors import InvalidModelError, InvalidSettingError
+from gexcore.evaluation.opening import opened
 from gexcore_torch.backend import TorchBackend
 
 X = np.random.default_rng(0).normal(size=(8, 5)).astype(np.float32)
@@ -41,6 +43,29 @@ class TestSelection:
         model[4].weight = model[3].weight
         rest = {name: size for name, size in NAMES.items() if not name.startswith("1.")}
         assert TorchBackend(model).parameter_names() == {**rest, "4.bias": 3}
+
+    def test_frozen_parameters_count_in_the_size_and_statistics_do_not(self) -> None:
+        model = network()
+        assert TorchBackend(model).model_size() == sum(NAMES.values())
+        model[0].requires_grad_(False)
+        backend = TorchBackend(model)
+        assert sum(backend.parameter_names().values()) < sum(NAMES.values())
+        assert backend.model_size() == sum(NAMES.values())
+        assert backend.select({"3.bias"}).model_size() == sum(NAMES.values())
+        model.append(nn.Linear(4, 3))
+        model[4].weight = model[3].weight
+        assert TorchBackend(model).model_size() == sum(NAMES.values()) + 3
+
+    def test_a_model_with_a_frozen_body_is_as_heavy_as_a_trained_one(self) -> None:
+        model = nn.Sequential(nn.Linear(64, 4000), nn.ReLU(), nn.Linear(4000, 4))
+        data = np.zeros((640, 64), np.float32), np.arange(640) % 4
+        trained = multiplications(opened(model, data, progress=False), 128)
+        model[0].requires_grad_(False)
+        given = opened(model, data, progress=False)
+        assert multiplications(given, 128) == trained >= HEAVY
+        # without the size of the model only the head counts
+        given.backend.unsupported |= {SupportsSize}
+        assert multiplications(given, 128) == 16_004 * 128 < HEAVY
 
     def test_the_users_model_and_the_first_backend_stay(self) -> None:
         model = network()

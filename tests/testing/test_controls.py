@@ -66,6 +66,11 @@ class TakesAnyLabel(NumpyBackend):
         return super().forward(state, (x, y % 3 if y.ndim == 1 else y))
 
 
+class CountsTheTrained(NumpyBackend):
+    def model_size(self):
+        return len(self.ravel(self.initial_state()))
+
+
 class KeepsItsOptimizer(NumpyBackend):
     def with_optimizer(self, optimizer):
         return self
@@ -774,6 +779,7 @@ CONTROLS = (
     Control(selection.check_parameter_names, NamesWithoutBiases),
     Control(selection.check_parameter_names, IgnoresUnknownNames),
     Control(selection.check_parameter_names, SelectedStartsElsewhere),
+    Control(selection.check_model_size, CountsTheTrained),
     Control(selection.check_selected_vector, SelectedStartsElsewhere),
     Control(selection.check_selected_vector, SelectedAsAsked),
     Control(selection.check_selected_vector, SelectedJvpOfFirstEntries),
