@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal, Self
 
 import numpy as np
@@ -87,6 +87,17 @@ class Weighting:
     def is_papers(self) -> bool:
         """Whether influence is E[ΔΔ'] of deviations from θ*."""
         return self.weights == "mean" and self.center == "checkpoint"
+
+    def used(self) -> dict[str, str | float]:
+        """The settings that have an effect: a mean has no strength and no shrinkage."""
+        settings: dict[str, str | float] = asdict(self)
+        names = list(settings) if self.weights == "ridge" else ["weights", "center"]
+        return {name: settings[name] for name in names}
+
+    def __str__(self) -> str:
+        more = {name: value for name, value in self.used().items() if name != "weights"}
+        told = ", ".join(f"{name} {value}" for name, value in more.items())
+        return f"{self.weights} over members ({told})"
 
     def train(
         self, table: LossTable, solved: NDArray[np.float64] | None, kind: Output

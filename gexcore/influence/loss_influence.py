@@ -75,7 +75,7 @@ class LossInfluence(RankedInfluence):
         if self.weighting.is_papers:
             return "E[Δ·Δ'], + = losses move together; it says little about retraining"
         better = "" if for_a_ridge(self) else "; GEX.for_influence forecasts retraining better"
-        return f"{self.weighting.weights} over members, + = training on z helps z'{better}"
+        return f"{self.weighting}, + = training on z helps z'{better}"
 
     @property
     def threshold_on(self) -> str:
@@ -92,9 +92,13 @@ class LossInfluence(RankedInfluence):
         return list(self._findings)
 
     def record(self) -> dict[str, Any]:
-        """The content of `run.json`, with the score and findings, in plain values."""
+        """The content of `run.json`, with the score, weights and findings, in plain values.
+
+        The weights are those of `influence` in this result, also after `weighted`.
+        """
         findings = [finding._asdict() for finding in self.diagnose()]
-        return {**super().record(), "score": self.score, "findings": findings}
+        own = {"score": self.score, "weighting": self.weighting.used(), "findings": findings}
+        return {**super().record(), **own}
 
     def _numbers(self) -> dict[str, float]:
         share, low, high = self.noise_rate()

@@ -97,6 +97,8 @@ class Record(Begun, kw_only=True):
     findings: list[Told] = msgspec.field(default_factory=list)
     plan: dict[str, Any] = msgspec.field(default_factory=dict)
     settings: dict[str, Any] = msgspec.field(default_factory=dict)
+    chosen: dict[str, Any] = msgspec.field(default_factory=dict)
+    weighting: dict[str, Any] = msgspec.field(default_factory=dict)
     versions: dict[str, str] = msgspec.field(default_factory=dict)
 
 

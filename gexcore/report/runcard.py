@@ -35,6 +35,7 @@ def facts(audit: Audit) -> Facts:
         ),
         ("Learning rates", " – ".join(f"{rate:.3g}" for rate in rates) or None),
         ("Chosen", _listed(run.get("chosen", {}))),
+        ("Influence", _listed(run.get("weighting", {}))),
         ("Plan", _listed(run.get("plan", {}))),
         ("Settings", _listed(run.get("settings", {}))),
         ("Versions", _listed(run.get("versions", {}), " ")),
@@ -61,6 +62,8 @@ def notes(audit: Audit, *, listed: int, shown: int | None) -> list[str]:
         )
     findings = [f for f in audit.run.get("findings", []) if f["name"] != "no_separate_mode"]
     told += [f"{finding['sentence'][:1].upper()}{finding['sentence'][1:]}." for finding in findings]
+    if audit.run.get("weighting") == {"weights": "mean", "center": "checkpoint"}:
+        told.append('"Why this one" is by a ridge over members, and influence() by their mean.')
     if np.isnan(audit.standard_error).all():
         told.append("There are no standard errors: no sample was seen by two chains.")
     if listed < len(audit):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -135,3 +137,35 @@ def test_the_mean_of_a_chain_is_the_center_only_where_chains_have_members(traine
         draws.weighted("ridge", center="chains").influence()
     mean = draws.weighted("mean")
     np.testing.assert_allclose(mean.influence(), np.cov(draws.deviations().T, ddof=0), atol=1e-9)
+
+
+def test_every_form_of_a_result_says_which_weights_it_has(
+    found: gx.LossInfluence, tmp_path: Path
+) -> None:
+    default = {"weights": "ridge", "center": "ensemble", "strength": 0.3, "shrinkage": 6.0}
+    assert found.record()["weighting"] == default
+    other = found.weighted(center="chains", strength=0.1, shrinkage=0)
+    told = "ridge over members (center chains, strength 0.1, shrinkage 0)"
+    asked = {**default, "center": "chains", "strength": 0.1, "shrinkage": 0}
+    mean = found.weighted("mean", center="ensemble")
+    for result, weighting, shown in (
+        (other, asked, told),
+        (mean, {"weights": "mean", "center": "ensemble"}, "mean over members (center ensemble)"),
+    ):
+        path = tmp_path / f"{result.weighting.weights}.npz"
+        result.save(path)
+        for form in (result, gx.load(path), pickle.loads(pickle.dumps(result))):
+            assert form.record()["weighting"] == weighting
+            assert shown in repr(form)
+            assert shown not in repr(found)
+        page = tmp_path / f"{result.weighting.weights}.html"
+        result.report(page)
+        assert f"center = {weighting['center']}" in page.read_text(encoding="utf-8")
+    papers = found.weighted("mean", center="checkpoint")
+    assert papers.record()["weighting"] == {"weights": "mean", "center": "checkpoint"}
+    assert "E[Δ·Δ']" in repr(papers)
+    papers.report(tmp_path / "papers.html")
+    ridge_instead = "is by a ridge over members, and influence() by their mean"
+    for name, said in (("papers", True), ("ridge", False)):
+        text = (tmp_path / f"{name}.html").read_text(encoding="utf-8")
+        assert (ridge_instead in text) == said

@@ -30,6 +30,8 @@ RECORD = {
     "passes": {"forward": 6, "epochs": 1.0},
     "plan": {"chains": 1},
     "settings": {"lr": "auto"},
+    "chosen": {"optimizer": "sgd"},
+    "weighting": {"weights": "ridge", "center": "ensemble", "strength": 0.3, "shrinkage": 6.0},
     "versions": {"numpy": "2.0"},
     "learning_rates": [0.1, 0.2],
     "snapshots": {
