@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import Any, Literal
 
 from gexcore.backend.optimizer import Optimizer
 from gexcore.backend.protocols import SupportsDonation, SupportsTrainingLosses
 from gexcore.ensembles.budget import Budget, default_budget, limits, planned_passes, within_promise
 from gexcore.ensembles.drawing import check_storable, draw
 from gexcore.ensembles.drawn import Drawn
-from gexcore.ensembles.plan import Constant, Plan, Schedule, Scoring
-from gexcore.ensembles.resolve import USER_BATCH_SIZE, decay_of, longest, settle
+from gexcore.ensembles.plan import Constant, Plan, Schedule, Scoring, check_schedule
+from gexcore.ensembles.resolve import (
+    USER_BATCH_SIZE,
+    OptimizerSetting,
+    check_optimizer,
+    decay_of,
+    first_rate,
+    longest,
+    optimizer_of,
+    settle,
+)
 from gexcore.ensembles.storage import Store
 from gexcore.ensembles.thermostat import AnyController, OpenLoop, Thermostat
 from gexcore.errors import InvalidSettingError
 from gexcore.evaluation.opening import Opened
 from gexcore.evaluation.statistics import Refresher
 from gexcore.settings import Auto, check_choice, check_count, check_number, check_seed
-
-WARMUP_FROM = {"sgd": 1e-3, "adamw": 1e-5}
-"""First learning rates of the thermostat: too small for any effect."""
-
 
 MOST_MEMBERS = 10**6
 """The most chains of a run, and the most snapshots of a chain."""
@@ -54,9 +57,10 @@ class Geometric:
     scoring : {"auto", "evaluated", "training_batches"}
         Source of a snapshot's losses: a pass over the data, or its training batches. "auto" takes
         training batches if a budget does not pay for six passes.
-    optimizer : {"sgd", "adamw"} or callable
-        Optimiser of the members. The best choice is that of the training. A callable is the
-        framework's own factory.
+    optimizer : {"auto", "sgd", "adamw"} or callable
+        Optimiser of the members, where "auto" is SGD. The best choice is that of the training. A
+        callable is the framework's own factory. A backend that you made keeps its own optimiser:
+        name that one, because the first learning rate depends on it.
     momentum : float
         The momentum of SGD.
     weight_decay : "auto" or float
@@ -106,7 +110,7 @@ class Geometric:
     lr: float | Schedule | Auto = "auto"
     steps_per_snapshot: int | Auto = "auto"
     scoring: Scoring | Auto = "auto"
-    optimizer: Literal["sgd", "adamw"] | Callable[..., Any] = "sgd"
+    optimizer: OptimizerSetting = "auto"
     momentum: float = 0.9
     weight_decay: float | Auto = "auto"
     batch_size: int | Auto = "auto"
@@ -122,8 +126,7 @@ class Geometric:
             check_count(name, getattr(self, name), most=MOST_MEMBERS)
         for name in ("steps_per_snapshot", "batch_size"):
             check_count(name, getattr(self, name))
-        if not callable(self.lr):
-            check_number("lr", self.lr, above=True, auto=True)
+        check_schedule(self.lr)
         check_count("first_chain", self.first_chain, least=0, auto=False)
         check_seed(self.seed)
         check_number("momentum", self.momentum)
@@ -140,13 +143,7 @@ class Geometric:
         if not isinstance(self.budget, Budget):
             check_number("budget", self.budget, above=True, auto=True)
         check_choice("scoring", self.scoring, ("auto", "evaluated", "training_batches"))
-        named = isinstance(self.optimizer, str) and self.optimizer in WARMUP_FROM
-        if not named and not callable(self.optimizer):
-            msg = (
-                f"optimizer is {self.optimizer!r}; allowed are 'sgd', 'adamw' and the "
-                "framework's own factory"
-            )
-            raise InvalidSettingError(msg)
+        check_optimizer(self.optimizer)
 
     @property
     def needs(self) -> tuple[type, ...]:
@@ -169,7 +166,8 @@ class Geometric:
                 if self.lr == "auto"
                 else 0.0
             )
-        return Optimizer(name=self.optimizer, momentum=self.momentum, weight_decay=decay)
+        name = optimizer_of(self.optimizer)
+        return Optimizer(name=name, momentum=self.momentum, weight_decay=decay)
 
     def plan(self, opened: Opened) -> Plan:
         """The plan of `draw`. A budget in seconds takes timings first.
@@ -254,8 +252,8 @@ class Geometric:
 
     def _controller(self, plan: Plan) -> AnyController:
         if self.lr == "auto":
-            name = self.optimizer if isinstance(self.optimizer, str) else "sgd"
-            return Thermostat(WARMUP_FROM[name], plan.snapshots, warmups=plan.warmups)
+            first = first_rate(self.optimizer)
+            return Thermostat(first, plan.snapshots, warmups=plan.warmups)
         if callable(self.lr):
             return OpenLoop(self.lr, plan.snapshots)
         return OpenLoop(Constant(self.lr), plan.snapshots)

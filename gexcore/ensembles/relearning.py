@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 from gexcore.backend.capabilities import require
 from gexcore.backend.optimizer import Optimizer
@@ -25,7 +24,13 @@ from gexcore.ensembles.relearning_plans import (
     plans,
     usual_plan,
 )
-from gexcore.ensembles.resolve import USER_BATCH_SIZE
+from gexcore.ensembles.resolve import (
+    USER_BATCH_SIZE,
+    OptimizerSetting,
+    check_optimizer,
+    first_rate,
+    optimizer_of,
+)
 from gexcore.ensembles.search import Trials, beyond, nearest_that_learns
 from gexcore.ensembles.skill import Skill
 from gexcore.ensembles.start import Shrunk, check_scale, first_scale, reference_of
@@ -33,10 +38,7 @@ from gexcore.ensembles.storage import Found, Storage, Store
 from gexcore.errors import InvalidSettingError
 from gexcore.evaluation.opening import Opened
 from gexcore.evaluation.passes import Passes
-from gexcore.settings import Auto, check_choice, check_count, check_number, check_seed
-
-SEARCH_FROM = {"sgd": 1e-3, "adamw": 1e-5}
-"""Learning rates at which the search starts: small enough to do nothing."""
+from gexcore.settings import Auto, check_count, check_number, check_seed
 
 SHARED = (
     "chains", "optimizer", "momentum", "batch_size", "chance_loss", "budget", "pretraining_epochs",
@@ -75,8 +77,8 @@ class Relearning:
         Epochs of each chain: 3 or 300 steps, whichever is more, at most 40. Fewer under a budget.
     lr : "auto" or float
         The learning rate that a chain starts with. A number skips the search.
-    optimizer : {"sgd", "adamw"} or callable
-        The default is SGD: small models relearned better by it, also those that AdamW trained.
+    optimizer : {"auto", "sgd", "adamw"} or callable
+        "auto" is SGD. Small models relearned better by it, also those that AdamW trained.
         Transformers relearned better by AdamW. A callable is the framework's own factory.
     momentum : float
         The momentum of SGD.
@@ -116,7 +118,7 @@ class Relearning:
     chains: int | Auto = "auto"
     epochs: int | Auto = "auto"
     lr: float | Auto = "auto"
-    optimizer: Literal["sgd", "adamw"] | Callable[..., Any] = "sgd"
+    optimizer: OptimizerSetting = "auto"
     momentum: float = 0.9
     weight_decay: float = 0.0
     batch_size: int | Auto = "auto"
@@ -141,8 +143,7 @@ class Relearning:
                 check_number(name, getattr(self, name), above=True)
         if not isinstance(self.budget, Budget):
             check_number("budget", self.budget, above=True, auto=True)
-        if not callable(self.optimizer):
-            check_choice("optimizer", self.optimizer, tuple(SEARCH_FROM))
+        check_optimizer(self.optimizer)
 
     @property
     def needs(self) -> tuple[type, ...]:
@@ -161,7 +162,9 @@ class Relearning:
     def optimizer_for(self, samples: int) -> Optimizer:
         """The optimiser of the members: what to give a backend that you make."""
         return Optimizer(
-            name=self.optimizer, momentum=self.momentum, weight_decay=self.weight_decay
+            name=optimizer_of(self.optimizer),
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
         )
 
     def plan(self, opened: Opened) -> Plan:
@@ -205,8 +208,7 @@ class Relearning:
         plan = self.plan(opened)
         scale = first_scale(self.scale, classes=opened.seen.labels is not None)
         start = Shrunk(scale, reference_of(opened.backend, self.reference))
-        epochs, name = plan.snapshots // plan.parts, self.optimizer
-        first = SEARCH_FROM[name if isinstance(name, str) else "sgd"]
+        epochs, first = plan.snapshots // plan.parts, first_rate(self.optimizer)
         controller = Relearner(
             first if isinstance(self.lr, str) else self.lr,
             float("inf"),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from gexcore.backend.capabilities import require, supports
 from gexcore.backend.protocols import Backend, SupportsDonation, SupportsTrainingLosses
@@ -13,6 +13,12 @@ from gexcore.ensembles.plan import Plan, Scoring
 from gexcore.ensembles.thermostat import WARMUPS
 from gexcore.errors import InvalidSettingError
 from gexcore.settings import Auto
+
+OptimizerSetting = Literal["auto", "sgd", "adamw"] | Callable[..., Any]
+"""The optimiser of members: a choice, a name or a factory of the framework."""
+
+FIRST_RATES = {"sgd": 1e-3, "adamw": 1e-5}
+"""Learning rates that are too small for any effect: feedback and searches start with them."""
 
 USER_BATCH_SIZE = 128
 
@@ -52,6 +58,32 @@ FEWER_WARMUPS = 16
 
 They lead out of one deep minimum, but not out of two.
 """
+
+
+def check_optimizer(optimizer: Any) -> None:
+    """Refuse what is no optimiser of members.
+
+    Raises
+    ------
+    InvalidSettingError
+    """
+    named = isinstance(optimizer, str) and optimizer in ("auto", *FIRST_RATES)
+    if not named and not callable(optimizer):
+        raise InvalidSettingError(
+            f"optimizer is {optimizer!r}; allowed are 'auto', 'sgd', 'adamw' and the framework's "
+            "own factory"
+        )
+
+
+def optimizer_of(optimizer: OptimizerSetting) -> str | Callable[..., Any]:
+    """The optimiser of an ensemble by itself: "auto" is SGD."""
+    return "sgd" if isinstance(optimizer, str) and optimizer == "auto" else optimizer
+
+
+def first_rate(optimizer: OptimizerSetting) -> float:
+    """The learning rate that feedback or a search starts with: for a factory that of SGD."""
+    found = optimizer_of(optimizer)
+    return FIRST_RATES[found if isinstance(found, str) else "sgd"]
 
 
 def batch_size_of(n: int) -> int:

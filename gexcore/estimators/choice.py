@@ -6,12 +6,13 @@ from dataclasses import fields, replace
 from typing import Any
 
 from gexcore.backend.capabilities import lacking
+from gexcore.backend.optimizer import Optimizer
 from gexcore.ensembles.budget import planned_passes as passes_of_geometric
 from gexcore.ensembles.ensemble import Geometric
 from gexcore.ensembles.heavy import INSTEAD, from_reference, is_heavy, places, short
 from gexcore.ensembles.relearning import Relearning
 from gexcore.ensembles.relearning_plans import planned_passes as passes_of_relearning
-from gexcore.errors import InvalidSettingError
+from gexcore.errors import InvalidModelError, InvalidSettingError
 from gexcore.evaluation.opening import Opened
 from gexcore.evaluation.passes import Passes
 from gexcore.evaluation.statistics import Refresher
@@ -61,13 +62,15 @@ def chosen_ensemble(
     if reference is not None:
         relearning = replace(relearning, reference=reference)
         own = given.given or lacking(given.backend, *relearning.needs)
-        if own or places(given) == 1:
+        if own or places(given) == 1 or not _leaves_adamw(method, given):
             return relearning, REFERENCE
         return from_reference(relearning), f"{REFERENCE}; {BY_ADAMW}"
     why = _why_geometric(method, given)
     if why is not None:
         return method, why
     heavy = is_heavy(given, method.batch_size)
+    if heavy and method.optimizer == "auto" and not _leaves_adamw(method, given):
+        relearning = replace(relearning, optimizer="sgd")
     if heavy:
         relearning = short(relearning)
     if method.budget != "auto":
@@ -122,6 +125,31 @@ def own_settings(method: Geometric) -> list[str]:
     ]
 
 
+def check_ensemble(method: Geometric, ensemble: Any) -> None:
+    """Raise an error if this is no ensemble, or if the settings of a method do not go with it.
+
+    Parameters
+    ----------
+    method : Geometric
+        The settings that the user gave.
+    ensemble : Any
+        What the user gave as the ensemble.
+    """
+    if ensemble is None or (isinstance(ensemble, str) and ensemble == "auto"):
+        return
+    if not isinstance(ensemble, Geometric | Relearning) or hasattr(ensemble, "fit"):
+        raise InvalidSettingError(
+            f"ensemble is {ensemble!r}; allowed are gexcore.Geometric(...), "
+            "gexcore.Relearning(...) and 'auto'"
+        )
+    doubled = [f.name for f in fields(Geometric) if getattr(method, f.name) != f.default]
+    if doubled:
+        raise InvalidSettingError(
+            f"{', '.join(doubled)} belong to the ensemble; set them in "
+            f"ensemble={type(ensemble).__name__}(...)"
+        )
+
+
 def check_reference(method: Geometric, *, chosen: bool) -> None:
     """Raise an error if the settings of a method do not go with a reference.
 
@@ -143,6 +171,17 @@ def check_reference(method: Geometric, *, chosen: bool) -> None:
             f"reference belongs to relearning, and {', '.join(own)} to the geometric ensemble; "
             "leave one of them out"
         )
+
+
+def _leaves_adamw(method: Geometric, given: Opened) -> bool:
+    """Whether the settings leave the optimiser to the choice, and the backend has AdamW."""
+    if method.optimizer != "auto":
+        return False
+    try:
+        given.stepping_with(Optimizer(name="adamw"))
+    except (InvalidModelError, InvalidSettingError):
+        return False
+    return True
 
 
 def _why_geometric(method: Geometric, given: Opened) -> str | None:

@@ -20,8 +20,8 @@ from gexcore.ensembles.drawn import Drawn
 from gexcore.ensembles.ensemble import Geometric
 from gexcore.ensembles.plan import Cosine, Plan
 from gexcore.ensembles.relearning import Relearning
-from gexcore.errors import InvalidSettingError
 from gexcore.estimators.choice import (
+    check_ensemble,
     check_reference,
     chosen_ensemble,
     forgot_too_much,
@@ -50,9 +50,13 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
 
     Parameters
     ----------
-    chains, snapshots, lr, steps_per_snapshot, scoring, optimizer, momentum, weight_decay, \
-    batch_size, chance_loss, budget, pretraining_epochs, tolerance, first_chain, seed
+    chains, snapshots, lr, steps_per_snapshot, scoring, momentum, weight_decay, batch_size, \
+    chance_loss, budget, pretraining_epochs, tolerance, first_chain, seed
         Settings of `gexcore.Geometric`.
+    optimizer : {"auto", "sgd", "adamw"} or callable
+        Optimiser of the members, where "auto" is SGD, and AdamW for some that relearn. These are
+        heavy models, and texts and images from a `reference`. A callable chooses the geometric
+        ensemble.
     ensemble : "auto", Geometric, Relearning or None
         Ensemble of the members. "auto" chooses for each run, see Notes. None is the geometric
         ensemble of the settings above. With an ensemble as a value they have no effect, and must
@@ -84,8 +88,8 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
     they stay. It takes the geometric ensemble for other losses, for a backend that you made, and
     for a budget below the least of relearning. Any setting of the geometric ensemble chooses it,
     but not `batch_size`, `budget`, `chance_loss`, `optimizer`, `pretraining_epochs` and `seed`.
-    A heavy model has a short run by AdamW (`gexcore.ensembles.heavy`). `run.json` says which
-    ensemble was taken, and why.
+    A heavy model has a short run (`gexcore.ensembles.heavy`). `run.json` says which ensemble was
+    taken, and why.
 
     Examples
     --------
@@ -116,7 +120,9 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
         if self.ceiling is not None:
             check_number("ceiling", self.ceiling, least=self.floor, above=True, auto=True)
         check_count("keep", self.keep, least=0, auto=False)
-        self._check_ensemble()
+        check_ensemble(self, self.ensemble)
+        if self.reference is not None:
+            check_reference(self, chosen=self.ensemble == "auto")
 
     @property
     def needs(self) -> tuple[type, ...]:
@@ -271,24 +277,6 @@ class GEX(EnsembleMethod[LossInfluence], Geometric):
             return asked, {}
         names = [name for name, capability in CAPABILITIES.items() if capability in missing]
         return asked.geometric(), {"ensemble": "geometric", "lacks": names}
-
-    def _check_ensemble(self) -> None:
-        if self.reference is not None:
-            check_reference(self, chosen=self.ensemble == "auto")
-        given = self._own
-        if given is None:
-            return
-        if isinstance(given, GEX) or not isinstance(given, Geometric | Relearning):
-            raise InvalidSettingError(
-                f"ensemble is {given!r}; allowed are gexcore.Geometric(...), "
-                "gexcore.Relearning(...) and 'auto'"
-            )
-        doubled = [f.name for f in fields(Geometric) if getattr(self, f.name) != f.default]
-        if doubled:
-            raise InvalidSettingError(
-                f"{', '.join(doubled)} belong to the ensemble; set them in "
-                f"ensemble={type(given).__name__}(...)"
-            )
 
     def _ceiling(self, drawn: Drawn) -> float:
         # a loss of unknown scale has no reliable clip

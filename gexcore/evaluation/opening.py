@@ -153,11 +153,16 @@ class Opened:
         return other
 
     def chosen(self) -> dict[str, Any]:
-        """The weight decay of the members. The user's own backend or factory has its own."""
-        optimizer = None if self.given or self.recipe is None else self.recipe.optimizer
-        if optimizer is None or callable(optimizer.name):
+        """The optimiser of the members, and its decay where that is known."""
+        optimizer = None if self.recipe is None else self.recipe.optimizer
+        if optimizer is None:
             return {}
-        return {"weight_decay": optimizer.weight_decay}
+        if self.given:
+            return {"optimizer": "the optimizer of the backend"}
+        if callable(optimizer.name):
+            name = getattr(optimizer.name, "__name__", "")
+            return {"optimizer": name if name.isidentifier() else "a factory"}
+        return {"optimizer": optimizer.name, "weight_decay": optimizer.weight_decay}
 
 
 def opened(

@@ -70,7 +70,7 @@ class Influence(Result):
 
     def __repr__(self) -> str:
         return (
-            f"<Influence by {self.run.method}: {len(self)} samples × {len(self.table)} members; "
+            f"<Influence by {self.run.label}: {len(self)} samples × {len(self.table)} members; "
             "self_influence(): E[Δ²], high = memorised; influence(test): E[Δ·Δ'], + = losses "
             "move together>"
         )

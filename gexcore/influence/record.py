@@ -20,6 +20,9 @@ from gexcore.evaluation.given import NO_NAMES, Names
 from gexcore.evaluation.opening import Opened
 from gexcore.evaluation.passes import Passes, sum_passes
 
+OPTIMIZERS = {"sgd": "SGD", "adamw": "AdamW"}
+"""Names of optimisers in sentences."""
+
 REPORTED = ("gexcore", "numpy", "torch", "jax", "tensorflow", "scikit-learn")
 
 
@@ -93,14 +96,17 @@ class Run:
 
     @property
     def label(self) -> str:
-        """The method, with the ensemble if it is not the method's own."""
+        """The method, with the ensemble if it is not the method's own, and the optimiser."""
+        by = self.chosen.get("optimizer")
+        steps = "" if by is None else f", steps by {OPTIMIZERS.get(by, by)}"
         if self.chosen.get("ensemble") != "relearning":
             why = self.chosen.get("why")
-            return self.method if why is None else f"{self.method}, geometric ensemble ({why})"
+            drawn = "" if why is None else f", geometric ensemble ({why})"
+            return f"{self.method}{drawn}{steps}"
         reference = "zero" if self.chosen["reference"] == "zero" else "the reference"
         return (
             f"{self.method}, relearning from {self.chosen['scale']:g} of the way from {reference} "
-            f"to θ*, lr {self.chosen['first_lr']:.2g}"
+            f"to θ*, lr {self.chosen['first_lr']:.2g}{steps}"
         )
 
     @property

@@ -671,3 +671,16 @@ def test_an_optimizer_with_decay_leaves_no_decay_behind() -> None:
     assert not np.allclose(stepped(decayed), before)
     np.testing.assert_array_equal(stepped(backend), before)
     np.testing.assert_array_equal(stepped(decayed.with_optimizer(Optimizer())), before)
+
+
+def test_a_heavy_model_without_adamw_has_the_short_run_by_sgd() -> None:
+    rng = np.random.default_rng(0)
+    y = np.arange(300) % 30
+    x = rng.normal(size=(300, 8000)).astype(np.float32)
+    x[np.arange(300), y] += 20
+    model = fitted(SGDClassifier(loss="log_loss", max_iter=3, tol=None, random_state=0), x, y)
+    found = gx.GEX(batch_size=128).fit(model, (x, y), progress=False)
+    assert found.run.chosen["why"].endswith("so the run is short")
+    assert found.run.chosen["optimizer"] == "sgd"
+    with pytest.raises(InvalidModelError, match="the optimizer 'adamw' needs an MLP"):
+        gx.GEX(batch_size=128, optimizer="adamw").fit(model, (x, y), progress=False)

@@ -83,3 +83,11 @@ def test_the_short_run_starts_nearer_to_the_model_and_a_limit_pays_for_its_own_e
     assert (usual.scale, usual.epochs, usual.optimizer, usual.seed) == (SCALES, EPOCHS, "adamw", 3)
     limited = short(Relearning(budget=20.0))
     assert (limited.scale, limited.epochs) == (SCALE_OF_LIMITED, "auto")
+
+
+def test_by_sgd_the_short_run_is_one_usual_chain_and_a_limit_pays_for_the_usual_run() -> None:
+    usual = Relearning(optimizer="sgd", seed=3)
+    assert short(usual) == replace(usual, chains=1)
+    limited = replace(usual, pretraining_epochs=12.0)
+    assert short(limited) == limited
+    assert short(replace(usual, optimizer="adamw")) == short(replace(usual, optimizer="auto"))

@@ -25,9 +25,9 @@ SAMPLES, CLASSES = 600, 4
 MORE = 1200
 
 
-def trained(x: Any, y: Any, *, epochs: int = 80) -> MLP:
+def trained(x: Any, y: Any, *, epochs: int = 80, width: int = 128) -> MLP:
     """A perceptron that has memorised its labels."""
-    backend = NumpyBackend(MLP.init((x.shape[1], 128, CLASSES), seed=0, dtype=np.float32))
+    backend = NumpyBackend(MLP.init((x.shape[1], width, CLASSES), seed=0, dtype=np.float32))
     state = backend.copy(backend.initial_state())
     batches = training_order(len(x), 16, seed=0, chain=0)
     for _ in range(epochs * (len(x) // 16)):
@@ -234,6 +234,67 @@ def test_a_heavy_model_has_a_short_run_that_is_known_before() -> None:
     # a limit that is given pays for its own number of epochs
     limited, _ = gx.GEX(batch_size=128, pretraining_epochs=12).first_ensemble(given)
     assert planned_passes(limited, given).epochs(len(given.data)) <= 0.25 * 12 * 3
+
+
+def test_a_heavy_model_steps_by_the_optimizer_that_is_named() -> None:
+    given = wide(1280, 4000)
+    heavy = {name: short_run(given, optimizer=name) for name in ("auto", "sgd", "adamw")}
+    assert heavy["auto"] == heavy["adamw"]
+    assert heavy["auto"].optimizer_for(1280).name == "adamw"
+    assert heavy["sgd"].optimizer_for(1280).name == "sgd"
+    assert (heavy["sgd"].lr, heavy["sgd"].scale) == ("auto", "auto")  # SGD needs the search
+    passes, usual = (
+        planned_passes(method, given).epochs(1280)
+        for method in (heavy["sgd"], gx.Relearning(batch_size=128))
+    )
+    assert passes == pytest.approx(usual - 3 * 30)  # one chain of thirty epochs and not two
+    limited = short_run(given, optimizer="sgd", pretraining_epochs=12)
+    assert limited.optimizer == "sgd"
+
+
+def short_run(given: Opened, **settings: Any) -> gx.Relearning:
+    """The ensemble that a run over a heavy model draws first."""
+    found, why = gx.GEX(batch_size=128, **settings).first_ensemble(given)
+    assert isinstance(found, gx.Relearning)
+    assert why.endswith("so the run is short")
+    return found
+
+
+@pytest.mark.parametrize(("asked", "used"), [("sgd", "SGD"), ("auto", "AdamW")])
+def test_the_record_and_the_repr_of_a_heavy_run_name_its_optimizer(asked: Any, used: str) -> None:
+    rng = np.random.default_rng(0)
+    y = np.arange(256) % 4
+    x = (rng.normal(size=(256, 64)) + 3 * np.eye(4, 64)[y]).astype(np.float32)
+    model = trained(x, y, epochs=3, width=4000)
+    found = fit(model, x, y, batch_size=128, optimizer=asked)
+    assert found.run.chosen["why"].endswith("so the run is short")
+    assert found.run.settings["optimizer"] == asked
+    assert found.run.chosen["optimizer"] == used.lower()
+    assert f"steps by {used}: " in repr(found)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_an_optimizer_beside_an_ensemble_belongs_into_it(optimizer: Any) -> None:
+    for ensemble in (gx.Geometric(), gx.Relearning()):
+        with pytest.raises(InvalidSettingError, match=r"^optimizer belong to the ensemble; set"):
+            gx.GEX(ensemble=ensemble, optimizer=optimizer)
+
+
+def test_every_ensemble_by_itself_steps_by_sgd_and_its_record_says_so() -> None:
+    model, x, y, _ = problem("clusters")
+    few = {"chains": 1, "snapshots": 4}
+    for method in (gx.GEX(**few), gx.GEXLin(**few), gx.GEX.for_influence(budget=30)):
+        found = method.fit(model, (x, y), progress=False)
+        assert found.run.chosen["optimizer"] == "sgd"
+        assert "steps by SGD" in repr(found)
+    found = gx.GEX(optimizer="adamw", **few).fit(model, (x, y), progress=False)
+    assert found.run.chosen["optimizer"] == "adamw"
+    assert "steps by AdamW" in repr(found)
+    own = gx.GEX(**few).fit(NumpyBackend(model), (x, y), progress=False)
+    assert own.run.chosen["optimizer"] == "the optimizer of the backend"
+    for ensemble in (gx.Geometric(), gx.Relearning()):
+        assert ensemble.optimizer == "auto"
+        assert ensemble.optimizer_for(len(x)).name == "sgd"
 
 
 @pytest.mark.parametrize(("samples", "most"), [(640, 50.0), (300, 70.0)])

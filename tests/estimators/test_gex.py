@@ -152,16 +152,22 @@ def test_weight_decay_goes_with_the_batch_of_sgd_and_is_left_to_who_sets_the_lea
         )
 
 
-def test_the_run_tells_the_weight_decay_that_was_chosen_unless_the_backend_has_its_own(
+def test_the_run_tells_the_optimizer_and_its_decay_unless_the_backend_has_its_own(
     trained: Any,
 ) -> None:
     model, data = trained.model, trained.data
     geometric = {"ensemble": None}
-    assert fit(model, data, settings=geometric).run.chosen == {"weight_decay": 0.25 / 16}
-    assert fit(model, data, settings={"weight_decay": 0.5} | geometric).record()["chosen"] == {
-        "weight_decay": 0.5
+    assert fit(model, data, settings=geometric).run.chosen == {
+        "optimizer": "sgd",
+        "weight_decay": 0.25 / 16,
     }
-    assert fit(NumpyBackend(model), data, settings=geometric).run.chosen == {}
+    settings = {"weight_decay": 0.5, "optimizer": "adamw"} | geometric
+    assert fit(model, data, settings=settings).record()["chosen"] == {
+        "optimizer": "adamw",
+        "weight_decay": 0.5,
+    }
+    own = {"optimizer": "the optimizer of the backend"}
+    assert fit(NumpyBackend(model), data, settings=geometric).run.chosen == own
 
 
 def test_a_backend_that_steps_with_what_the_method_would_take_scores_alike(trained: Any) -> None:

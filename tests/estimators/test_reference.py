@@ -135,4 +135,9 @@ def test_with_a_reference_members_of_texts_and_images_step_by_adamw() -> None:
     assert chosen.chains == "auto"
     assert why == "a reference was given; samples have tokens or pixels, so AdamW steps the members"
     flat = opened(MLP.init((12, 8, 2), seed=0), (np.zeros((60, 12)), y), progress=False)
-    assert chosen_ensemble(gx.Geometric(), flat, START)[0].optimizer == "sgd"
+    assert chosen_ensemble(gx.Geometric(), flat, START)[0].optimizer_for(60).name == "sgd"
+    # an optimizer that is named is never replaced
+    for name in ("sgd", "adamw"):
+        for data in (text, flat):
+            named, why = chosen_ensemble(gx.Geometric(optimizer=name), data, start)
+            assert (named.optimizer, why) == (name, "a reference was given")

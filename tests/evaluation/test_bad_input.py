@@ -167,7 +167,7 @@ SETTINGS = [
     ),
     (
         {"optimizer": "lion"},
-        "optimizer is 'lion'; allowed are 'sgd', 'adamw' and the framework's own factory",
+        "optimizer is 'lion'; allowed are 'auto', 'sgd', 'adamw' and the framework's own factory",
     ),
 ]
 
@@ -324,6 +324,55 @@ def test_a_loss_whose_skill_is_unknown(trained: Any) -> None:
     ],
 )
 def test_a_setting_of_a_wrong_type_is_refused_by_a_sentence(method: Any, value: Any) -> None:
-    for name in {each.name for each in fields(method)} - {"ensemble", "reference", "parameters"}:
+    for name in {each.name for each in fields(method)} - {"reference", "parameters"}:
         with pytest.raises(InvalidSettingError, match=f"^{name} "):
             method(**{name: value})
+
+
+@pytest.mark.parametrize("value", [gx.Geometric, gx.Relearning, gx.GEX(), gx.GEXLin(), 3, "best"])
+def test_an_ensemble_is_a_value_that_draws_members(value: Any) -> None:
+    told = r"^ensemble is .*; allowed are gexcore.Geometric\(...\), gexcore.Relearning\(...\) and"
+    with pytest.raises(InvalidSettingError, match=told):
+        gx.GEX(ensemble=value)
+
+
+@pytest.mark.parametrize("value", [np.ones(2), object(), gx.Geometric])
+def test_words_switches_and_schedules_of_a_wrong_type_are_refused(value: Any) -> None:
+    recorder = gx.Recorder(samples=2)
+    recorder.add([0, 1], logits=np.eye(2), labels=[0, 1])
+    recorder.epoch()
+    given: dict[type, tuple[dict[str, Any], tuple[str, ...]]] = {
+        gx.Arnoldi: ({}, ("order",)),
+        gx.Laplace: ({}, ("structure", "fisher")),
+        gx.LOO: ({"train": lambda data, start, seed: start}, ("start",)),
+        gx.Forgetting: ({"recorder": recorder}, ("never_learnt",)),
+        gx.DeepKNN: ({}, ("k", "features", "metric", "include_self", "squared_distance")),
+        gx.ConfidentLearning: (
+            {"probabilities": np.eye(2)},
+            ("quality", "adjusted", "half_scored", "through"),
+        ),
+        gx.Geometric: ({}, ("lr", "scoring")),
+    }
+    for method, (needed, names) in given.items():
+        for name in names:
+            with pytest.raises(InvalidSettingError, match=f"^{name} is "):
+                method(**needed, **{name: value})
+    with pytest.raises(InvalidSettingError, match=r"^(LastLayer takes|method is the class) "):
+        gx.LastLayer(value)
+
+
+@pytest.mark.parametrize("value", [np.ones(2), np.array("auto"), [1, 2], object(), 3, b"w", set()])
+def test_parameters_are_names(trained: Any, value: Any) -> None:
+    for method in (gx.GEX, gx.GEXLin, gx.GEXRidge, gx.IF):
+        with pytest.raises(InvalidSettingError, match="parameters"):
+            method(parameters=value).fit(trained.model, trained.data, progress=False)
+
+
+def test_a_schedule_returns_numbers_and_checkpoints_are_a_list(trained: Any) -> None:
+    with pytest.raises(InvalidSettingError, match=r"^lr\(0\) is None; a schedule returns"):
+        gx.GEX(lr=lambda step: None)  # type: ignore[arg-type, return-value]
+    assert gx.GEX(lr=lambda step: np.float32(0.1)).lr(0) == np.float32(0.1)  # type: ignore[operator]
+    with pytest.raises(InvalidSettingError, match="TracInRP needs a list of checkpoints"):
+        gx.TracInRP(checkpoints=np.ones(2)).fit(trained.model, trained.data, progress=False)
+    with pytest.raises(errors.InvalidDataError, match="the probabilities are no numbers"):
+        gx.ConfidentLearning(probabilities={}).fit(data=(trained.x, trained.data[1]))

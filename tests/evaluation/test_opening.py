@@ -63,6 +63,7 @@ def test_a_backend_of_the_user_keeps_its_optimiser(trained: Any) -> None:
     given = opened(backend, trained.data, progress=False)
     other = gx.Optimizer(weight_decay=0.5)
     assert given.stepping_with(other).backend is backend
-    assert given.stepping_with(other).chosen() == {}
+    assert given.chosen() == {}
+    assert given.stepping_with(other).chosen() == {"optimizer": "the optimizer of the backend"}
     native = opened(trained.model, trained.data, progress=False).stepping_with(other)
-    assert native.chosen() == {"weight_decay": 0.5}
+    assert native.chosen() == {"optimizer": "sgd", "weight_decay": 0.5}
