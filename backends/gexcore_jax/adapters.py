@@ -169,6 +169,7 @@ def _stateless(apply: Callable[..., Any], params: Any) -> JaxModel:
 
 
 def _parameter(path: Any, leaf: Any) -> jax.Array:
+    _check_values(path, leaf)
     array = leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
     if not jnp.issubdtype(array.dtype, jnp.floating):
         msg = (
@@ -181,6 +182,7 @@ def _parameter(path: Any, leaf: Any) -> jax.Array:
 
 
 def _buffer(path: Any, leaf: Any) -> jax.Array:
+    _check_values(path, leaf)
     array = leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
     if isinstance(array, np.ndarray) and array.dtype.kind in "OUSmM":
         msg = (
@@ -189,6 +191,23 @@ def _buffer(path: Any, leaf: Any) -> jax.Array:
         )
         raise InvalidModelError(msg)
     return _owned(array)
+
+
+def _check_values(path: Any, leaf: Any) -> None:
+    """Refuse an array whose values are gone, or were never there."""
+    where = jax.tree_util.keystr(path) or "the top"
+    if isinstance(leaf, jax.Array) and leaf.is_deleted():
+        msg = (
+            f"the array at {where} of the model was deleted, as a step with donated arguments "
+            "does; give what the last step returned"
+        )
+        raise InvalidModelError(msg)
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        msg = (
+            f"the model has a shape without values at {where}, as jax.eval_shape returns; give "
+            "trained arrays"
+        )
+        raise InvalidModelError(msg)
 
 
 def _owned(array: Any) -> jax.Array:

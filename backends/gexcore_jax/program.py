@@ -145,4 +145,5 @@ class Program:
             # the error must show the caller's own shapes
             jax.eval_shape(function, state.params, state.buffers, call, *more)
             raise
-        return jax.tree.map(lambda leaf: leaf[: call.size], values)
+        # a scalar beside the scores, such as another loss, has no rows
+        return jax.tree.map(lambda leaf: leaf[: call.size] if leaf.ndim else leaf, values)

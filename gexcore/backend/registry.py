@@ -245,6 +245,10 @@ def _advice(model: object) -> str:
         return "; give a trained object, not its class"
     if isinstance(model, Mapping):
         return "; give the model that holds the weights, not the weights alone"
+    if isinstance(model, list | tuple):
+        return "; give one trained model, not its weights or several models"
+    if callable(model):
+        return "; give the function with its trained parameters, as (apply, params)"
     return ""
 
 

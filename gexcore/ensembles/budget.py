@@ -46,7 +46,8 @@ class Budget:
         Forward passes of single samples: epochs × N.
     seconds : float, optional
         Length of the run, estimated from a batch that is timed first. The estimate depends on the
-        machine and its load, and so do the scores. The other two limits are reproducible.
+        machine and its load, and so do the scores. The other two limits are reproducible. Loading
+        a framework and compiling come on top: some seconds in JAX and TensorFlow.
 
     Raises
     ------

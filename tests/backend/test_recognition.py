@@ -59,7 +59,8 @@ def test_a_model_that_is_no_class_of_its_own_is_recognised() -> None:
     )
     assert registry.find((1, 2)) == "pairs"
     with pytest.raises(
-        InvalidModelError, match=r"no backend takes a model of type builtins\.tuple"
+        InvalidModelError,
+        match=r"model of type builtins\.tuple.*; give one trained",
     ):
         registry.find((1, 2, 3))
 
@@ -70,6 +71,8 @@ def test_a_model_that_is_no_class_of_its_own_is_recognised() -> None:
         ("net.joblib", "; load the model and give the object, not its name$"),
         (NumpyBackend, "; give a trained object, not its class$"),
         ({"w": 1}, "; give the model that holds the weights, not the weights alone$"),
+        ([1.0, 2.0], "; give one trained model, not its weights or several models$"),
+        (len, r"; give the function with its trained parameters, as \(apply, params\)$"),
         (3, r"installed: [a-z]+(, [a-z]+)*(; for [^;]+)*$"),
     ],
 )

@@ -47,6 +47,12 @@ def returns(value: Any) -> JaxBackend:
     )
 
 
+def deleted() -> jax.Array:
+    array = jnp.ones((5, 3))
+    array.delete()
+    return array
+
+
 def stateful() -> eqx.Module:
     return eqx.nn.make_with_state(eqx.nn.BatchNorm)(3, "batch", mode="batch")[0]
 
@@ -59,6 +65,12 @@ def stateful() -> eqx.Module:
         (lambda: JaxBackend((linear, {"w": WEIGHTS, "n": np.array(3)})),
             r"hold int64 at \['n'\], and only floating-point"),
         (lambda: JaxBackend((linear, {"w": "x"})), r"the parameters hold <U1 at \['w'\]"),
+        (lambda: JaxBackend((linear, {"w": deleted()})),
+            r"the array at \['w'\] of the model was deleted, .*give what the last step returned"),
+        (lambda: JaxBackend(JaxModel(linear, WEIGHTS, {"mean": deleted()})),
+            r"the array at \['mean'\] of the model was deleted"),
+        (lambda: JaxBackend((linear, jax.eval_shape(lambda: {"w": jnp.ones(3)}))),
+            r"a shape without values at \['w'\], .*give trained arrays"),
         (lambda: JaxBackend((linear, {"params": WEIGHTS, "batch_stats": WEIGHTS})),
             "collections batch_stats beside 'params'"),
         (lambda: JaxBackend(linen.Dense(3)),
@@ -77,6 +89,8 @@ def stateful() -> eqx.Module:
         (lambda: stepped(returns(lambda p, b, x: (x * p.sum(), b[:1]))),
             "apply returned buffers of another structure"),
         (lambda: stepped(returns(lambda p, b, x: ((x, p), b))),
+            "the model returned tuple, and cross_entropy needs"),
+        (lambda: gx.Loss().fit((lambda p, x: (x @ p, 1.0), WEIGHTS), X[:5], Y[:5], progress=False),
             "the model returned tuple, and cross_entropy needs"),
         (lambda: returns(lambda p, b, x: ((x, p), b)).logits(returns(None).initial_state(), BATCH),
             "tuple, which has no logits"),
