@@ -9,9 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from gexcore.ensembles.budget import PART_OF_PRETRAINING
 from gexcore.ensembles.relearning import Relearning
+from gexcore.ensembles.relearning_plans import plans
 from gexcore.ensembles.resolve import batch_size_of
+from gexcore.errors import InvalidSettingError
 from gexcore.evaluation.opening import Opened
+from gexcore.evaluation.passes import Passes
 from gexcore.settings import Auto
 
 HEAVY = 3e7
@@ -27,7 +31,7 @@ SCALES = (0.2, 0.4)
 """Scales of the start state. From 0.2 some transformers do not relearn in three epochs."""
 
 SCALE_OF_LIMITED = 0.5
-"""Scale of the start state under a limit of the user, which may pay for fewer epochs."""
+"""Scale of the start state under a limit of the user that does not pay for the short run."""
 
 INSTEAD = (35.0, 50.0, 70.0)
 """Budgets of a geometric ensemble that has to replace the short run, in passes over the data."""
@@ -68,19 +72,35 @@ def from_reference(usual: Relearning) -> Relearning:
     return replace(usual, optimizer="adamw")
 
 
-def short(usual: Relearning) -> Relearning:
-    """One chain of three epochs, at 12.5 passes over the data by AdamW; a limit may say otherwise.
+def short(usual: Relearning, opened: Opened) -> Relearning:
+    """One chain of three epochs, at 12.5 passes over the data by AdamW.
 
-    AdamW needs no search of its learning rate, and relearns transformers too. By "sgd" it is one
-    chain of the usual run after its search, at up to 21.5 passes: three epochs ranked worse.
+    AdamW needs no search of its learning rate, and relearns transformers too. A limit that pays for
+    this run takes it: more epochs ranked no better. A smaller limit pays for its own number of
+    epochs, from nearer to θ*. By "sgd" it is one chain of the usual run after its search, at up to
+    21.5 passes: three epochs ranked worse.
     """
     limited = usual.budget != "auto" or usual.pretraining_epochs is not None
     if usual.optimizer == "sgd":
         return usual if limited else replace(usual, chains=1)
     method = replace(usual, optimizer="adamw", lr=LR)
-    if limited:
-        return replace(method, scale=SCALE_OF_LIMITED)
-    return replace(method, scale=SCALES, chains=1, epochs=EPOCHS)
+    whole = replace(method, scale=SCALES, chains=1, epochs=EPOCHS)
+    if not limited or _is_paid(whole, opened):
+        return whole
+    return replace(method, scale=SCALE_OF_LIMITED)
+
+
+def _is_paid(method: Relearning, opened: Opened) -> bool:
+    """Whether the limit of the user pays for the only plan of a method."""
+    if method.budget == "auto":
+        ((_, cost),) = plans(method.asked(), len(opened.data))
+        trained = Passes(step=1).epochs(1) * (method.pretraining_epochs or 0.0)
+        return cost.epochs(len(opened.data)) <= PART_OF_PRETRAINING * trained
+    try:
+        method.plan(opened)
+    except InvalidSettingError:
+        return False
+    return True
 
 
 def multiplications(opened: Opened, batch_size: int | Auto = "auto") -> float:

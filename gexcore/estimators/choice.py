@@ -72,7 +72,7 @@ def chosen_ensemble(
     if heavy and method.optimizer == "auto" and not _leaves_adamw(method, given):
         relearning = replace(relearning, optimizer="sgd")
     if heavy:
-        relearning = short(relearning)
+        relearning = short(relearning, given)
     if method.budget != "auto":
         try:
             relearning.plan(given)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gexcore.backend.data import ArrayDataset
+from gexcore.ensembles.budget import Budget
 from gexcore.ensembles.heavy import (
     EPOCHS,
     SCALE_OF_LIMITED,
@@ -78,16 +79,35 @@ def test_from_pretrained_weights_the_usual_chains_step_by_adamw() -> None:
     assert from_reference(usual) == replace(usual, optimizer="adamw")
 
 
-def test_the_short_run_starts_nearer_to_the_model_and_a_limit_pays_for_its_own_epochs() -> None:
-    usual = short(Relearning(seed=3))
+def test_the_short_run_starts_from_two_scales() -> None:
+    usual = short(Relearning(seed=3), given(4000, 2000))
     assert (usual.scale, usual.epochs, usual.optimizer, usual.seed) == (SCALES, EPOCHS, "adamw", 3)
-    limited = short(Relearning(budget=20.0))
-    assert (limited.scale, limited.epochs) == (SCALE_OF_LIMITED, "auto")
+
+
+@pytest.mark.parametrize(
+    ("enough", "limit"),
+    [
+        (True, {"budget": 60.0}),
+        (True, {"budget": 12.6}),
+        (True, {"budget": Budget(passes=12.6 * 2000)}),
+        (True, {"pretraining_epochs": 17.0}),
+        (False, {"budget": 12.0}),
+        (False, {"budget": Budget(passes=12.0 * 2000)}),
+        (False, {"pretraining_epochs": 12.0}),
+    ],
+)
+def test_a_limit_that_pays_for_the_short_run_takes_it(enough: bool, limit: dict[str, Any]) -> None:
+    method = short(Relearning(**limit), given(4000, 2000))
+    wanted = (SCALES, EPOCHS) if enough else (SCALE_OF_LIMITED, "auto")
+    assert (method.scale, method.epochs) == wanted
+    assert {name: getattr(method, name) for name in limit} == limit
 
 
 def test_by_sgd_the_short_run_is_one_usual_chain_and_a_limit_pays_for_the_usual_run() -> None:
     usual = Relearning(optimizer="sgd", seed=3)
-    assert short(usual) == replace(usual, chains=1)
+    wide = given(4000)
+    assert short(usual, wide) == replace(usual, chains=1)
     limited = replace(usual, pretraining_epochs=12.0)
-    assert short(limited) == limited
-    assert short(replace(usual, optimizer="adamw")) == short(replace(usual, optimizer="auto"))
+    assert short(limited, wide) == limited
+    by_name = replace(usual, optimizer="adamw")
+    assert short(by_name, wide) == short(replace(usual, optimizer="auto"), wide)

@@ -231,7 +231,7 @@ def test_a_heavy_model_has_a_short_run_that_is_known_before() -> None:
     assert short.seed == 3
     # less than 35 % of twelve epochs of steps
     assert planned_passes(short, given).epochs(len(given.data)) == 12.5 < 0.35 * 12 * 3
-    # a limit that is given pays for its own number of epochs
+    # a limit that does not pay for it has its own number of epochs
     limited, _ = gx.GEX(batch_size=128, pretraining_epochs=12).first_ensemble(given)
     assert planned_passes(limited, given).epochs(len(given.data)) <= 0.25 * 12 * 3
 
