@@ -23,14 +23,13 @@ class Loss(NamedTuple):
         Traceable function from model output and target to losses of shape (b,). A target with a
         forbidden value gives NaN.
     check : callable, optional
-        Function of the same arguments that refuses such values of a NumPy target. It needs only the
-        shape of the output.
+        Function of a NumPy target and the number of classes that refuses such values.
     parts : callable, optional
         Function as `value` that returns the losses of parts, shape (b, …); NaN where ignored.
     """
 
     value: Callable[[Any, Any], jax.Array]
-    check: Callable[[Any, NDArray[Any]], None] | None = None
+    check: Callable[[NDArray[Any], int], None] | None = None
     parts: Callable[[Any, Any], jax.Array] | None = None
 
 
@@ -112,32 +111,13 @@ def parts_of_binary_cross_entropy(output: Any, target: Any) -> jax.Array:
     return jnp.where((target >= 0) & (target <= 1), losses, jnp.nan).reshape(shape)
 
 
-def check_labels(output: Any, target: NDArray[Any]) -> None:
-    """Refuse integer labels outside 0 … K−1 that are not -100.
-
-    Raises
-    ------
-    InvalidDataError
-        If a label is outside. The error names the first one.
-    """
-    shared.check_labels(target, output.shape[-1])
-
-
-def check_probabilities(output: Any, target: NDArray[Any]) -> None:
-    """Refuse targets outside 0 … 1.
-
-    Raises
-    ------
-    InvalidDataError
-    """
-    shared.check_probabilities(target)
-
-
 LOSSES = {
-    "cross_entropy": Loss(cross_entropy, check_labels, parts_of_cross_entropy),
+    "cross_entropy": Loss(cross_entropy, shared.check_labels, parts_of_cross_entropy),
     "squared_error": Loss(squared_error, None, parts_of_squared_error),
     "binary_cross_entropy": Loss(
-        binary_cross_entropy, check_probabilities, parts_of_binary_cross_entropy
+        binary_cross_entropy,
+        lambda target, classes: shared.check_probabilities(target),
+        parts_of_binary_cross_entropy,
     ),
 }
 """Losses by name. The first one is the default."""

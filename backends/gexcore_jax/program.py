@@ -58,7 +58,7 @@ class Program:
         if check is not None and isinstance(call.target, np.ndarray):
             if self._form is None:
                 self._form = jax.eval_shape(self._outputs, state.params, state.buffers, call)
-            check(self._form, call.target)
+            check(call.target, self._form.shape[-1])
         return losses
 
     def parts(self, state: JaxState, call: Call) -> jax.Array:

@@ -24,13 +24,13 @@ class Loss(NamedTuple):
         Traced function from model output and target to losses of shape (b,). A target with a
         forbidden value gives NaN.
     check : callable or None
-        Function of ``(number of classes, target)`` on the host that refuses such values.
+        Function of a target on the host and the number of classes that refuses such values.
     parts : callable, optional
         Function as `value` that returns the losses of parts, shape (b, …); NaN where ignored.
     """
 
     value: Callable[[Any, Any], tf.Tensor]
-    check: Callable[[int, NDArray[Any]], None] | None
+    check: Callable[[NDArray[Any], int], None] | None
     parts: Callable[[Any, Any], tf.Tensor] | None = None
 
 
@@ -134,32 +134,13 @@ def check_scores(scores: Any) -> None:
         raise InvalidModelError(msg)
 
 
-def check_labels(classes: int, target: NDArray[Any]) -> None:
-    """Refuse integer labels outside 0 … K−1 that are not -100.
-
-    Raises
-    ------
-    InvalidDataError
-        If a label is outside. The error names the first one.
-    """
-    shared.check_labels(target, classes)
-
-
-def check_probabilities(classes: int, target: NDArray[Any]) -> None:
-    """Refuse targets outside 0 … 1.
-
-    Raises
-    ------
-    InvalidDataError
-    """
-    shared.check_probabilities(target)
-
-
 LOSSES = {
-    "cross_entropy": Loss(cross_entropy, check_labels, parts_of_cross_entropy),
+    "cross_entropy": Loss(cross_entropy, shared.check_labels, parts_of_cross_entropy),
     "squared_error": Loss(squared_error, None, parts_of_squared_error),
     "binary_cross_entropy": Loss(
-        binary_cross_entropy, check_probabilities, parts_of_binary_cross_entropy
+        binary_cross_entropy,
+        lambda target, classes: shared.check_probabilities(target),
+        parts_of_binary_cross_entropy,
     ),
 }
 """Losses by name. The first one is the default."""

@@ -76,7 +76,7 @@ class Program:
         check = self._passes.loss.check
         if check is not None and np.isnan(losses).any():
             # a forbidden target, or a diverged member
-            check(self.outputs(state, call).shape[-1], call.target.numpy())
+            check(call.target.numpy(), self.outputs(state, call).shape[-1])
         return losses
 
     def parts(self, state: TensorFlowState, call: Call) -> NDArray[Any]:
