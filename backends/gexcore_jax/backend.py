@@ -25,9 +25,9 @@ from gexcore_jax.adapters import arguments_of, functional
 from gexcore_jax.data import Placement, dataset_of, full
 from gexcore_jax.losses import loss_of
 from gexcore_jax.models import JaxModel
-from gexcore_jax.names import named
 from gexcore_jax.optimizers import rule_of
 from gexcore_jax.passes import Passes
+from gexcore_jax.paths import named
 from gexcore_jax.program import Program
 from gexcore_jax.reading import Closing
 from gexcore_jax.state import JaxState, Stacked, copied, stacked

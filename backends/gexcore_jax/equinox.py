@@ -10,7 +10,7 @@ import jax
 
 from gexcore.errors import InvalidModelError
 from gexcore_jax.models import JaxModel
-from gexcore_jax.names import named
+from gexcore_jax.paths import named
 
 SETTLED = 2**30
 """A count of batches after which a bias correction has no effect."""

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from gexcore_jax.models import JaxModel
-from gexcore_jax.names import named
+from gexcore_jax.paths import named
 
 
 def from_nnx(module: nnx.Module) -> JaxModel:

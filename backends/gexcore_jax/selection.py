@@ -16,7 +16,7 @@ from gexcore.backend.refusals import check_names
 from gexcore.errors import InvalidModelError
 from gexcore_jax.adapters import functional, is_model
 from gexcore_jax.models import JaxModel, checked
-from gexcore_jax.names import named
+from gexcore_jax.paths import named
 from gexcore_jax.plugin import NNX_STATE, is_a
 
 
