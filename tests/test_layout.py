@@ -98,6 +98,46 @@ def test_every_folder_is_explained_and_drawn() -> None:
             assert f">{path.name}</text>" in picture
 
 
+LONGEST = 300
+"""The most lines of a module."""
+
+
+def too_long(folder: Path) -> list[str]:
+    """Modules in a folder with more lines than are allowed."""
+    return [
+        path.name
+        for path in sorted(folder.rglob("*.py"))
+        if len(path.read_text(encoding="utf-8").splitlines()) > LONGEST
+    ]
+
+
+@pytest.mark.parametrize("folder", ["gexcore", "backends"])
+def test_no_module_is_too_long(folder: str) -> None:
+    assert too_long(ROOT / folder) == []
+
+
+def test_a_longer_module_is_found(tmp_path: Path) -> None:
+    (tmp_path / "short.py").write_text("x = 1\n" * LONGEST)
+    (tmp_path / "long.py").write_text("x = 1\n" * (LONGEST + 1))
+    assert too_long(tmp_path) == ["long.py"]
+
+
+def test_the_backends_have_the_modules_that_the_page_says() -> None:
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    table = page.partition("## Inside a backend")[2].partition("## ")[0]
+    rows = [
+        [cell.strip(" `") for cell in line.split("|")[1:-1]]
+        for line in table.splitlines()
+        if line.startswith("|")
+    ]
+    header, _, *modules = rows
+    assert len(modules) > 10
+    for name, _, *has in modules:
+        for backend, told in zip(header[2:], has, strict=True):
+            folder = f"backends/gexcore_{'torch' if backend == 'PyTorch' else backend.lower()}"
+            assert (ROOT / folder / f"{name}.py").exists() == (told == "yes"), (name, backend)
+
+
 @pytest.mark.parametrize(
     ("importer", "line", "contract"),
     [
