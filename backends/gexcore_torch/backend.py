@@ -14,20 +14,16 @@ from gexcore.backend.kronecker import KroneckerBlock
 from gexcore.backend.optimizer import Optimizer
 from gexcore.backend.protocols import (
     Dataset,
-    SupportsBufferRefresh,
     SupportsDonation,
-    SupportsFeatures,
-    SupportsKronecker,
     SupportsLogits,
     SupportsPartLosses,
     SupportsTrainingLosses,
 )
 from gexcore.backend.refusals import check_batches
-from gexcore_torch import kronecker, lightning, serialization, vectors
-from gexcore_torch.buffers import tracking
+from gexcore_torch import lightning, serialization, vectors
+from gexcore_torch.capabilities import missing
 from gexcore_torch.curvature import differentiating
 from gexcore_torch.data import Call, Placement, dataset_of
-from gexcore_torch.features import linear_layers
 from gexcore_torch.losses import LOSSES, Loss, loss_of, of_step
 from gexcore_torch.names import known_loss
 from gexcore_torch.optimizers import factory
@@ -94,13 +90,7 @@ class TorchBackend:
         self._alone: bool | None = None
         losses = loss_of(loss, self._placement.device)
         self._program = Program(template, losses, loss, factory(self._optimizer))
-        self.unsupported: frozenset[type] = frozenset(
-            ([] if tracking(template) else [SupportsBufferRefresh])
-            + ([SupportsLogits] if loss in ("squared_error", "binary_cross_entropy") else [])
-            + ([] if loss is None or loss in LOSSES else [SupportsPartLosses])
-            + ([] if linear_layers(template) else [SupportsFeatures])
-            + ([] if kronecker.layers_of(template) else [SupportsKronecker])
-        )
+        self.unsupported = missing(template, loss)
 
     @property
     def most_inputs(self) -> int | None:
