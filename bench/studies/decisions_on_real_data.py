@@ -91,7 +91,6 @@ class Study:
         self.folder: Path = arguments.data
         self.size: int | None = arguments.size
         self.epochs: int | None = arguments.epochs
-        self.snapshots = arguments.snapshots or "auto"
         self.methods: list[str] = arguments.methods.split(",")
 
     def split(self, problem: Problem, seed: int) -> Split:
@@ -122,7 +121,7 @@ class Study:
 
     def fit(self, model: torch.nn.Module, x: np.ndarray, y: np.ndarray, seed: int) -> gx.Influence:
         """The scores, by the defaults."""
-        return gx.GEX(seed=seed, snapshots=self.snapshots).fit(model, (x, y), progress=False)
+        return gx.GEX(seed=seed).fit(model, (x, y), progress=False)
 
     def relabel(self, name: str, seed: int) -> Iterator[Row]:
         """Thresholds against the truth, and test accuracy after retraining."""
@@ -336,7 +335,6 @@ def main() -> None:
     arguments.add_argument("--prune-problems", default="mnist0", help="of prune")
     arguments.add_argument("--size", type=int, help="training samples at most")
     arguments.add_argument("--epochs", type=int, help="of every training")
-    arguments.add_argument("--snapshots", type=int, help="of GEX")
     given = arguments.parse_args()
     torch.set_num_threads(1)
     names = {"relabel": given.problems, "separate": "usps", "prune": given.prune_problems}

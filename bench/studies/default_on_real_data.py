@@ -11,7 +11,6 @@ is tried, with 8 members of 100 steps, for the first `--hindsight` seeds fixed l
 for the first `--folds` seeds five more trainings, each without a fifth of the data. `--again
 rows.jsonl …` works out again what GEX and the plain loss find in rows that were written before, for
 the models in `--cache` or trained anew; `--table rows.jsonl …` only prints their tables.
-`--weight-decay` is that of the members of GEX, instead of its own choice.
 """
 
 from __future__ import annotations
@@ -37,17 +36,16 @@ FOLDS = 5
 
 def fit(cell: Cell, model: torch.nn.Module, folder: Path, **settings: object) -> gx.LossInfluence:
     """GEX on the cell."""
-    own = {"optimizer": cell.optimizer, "seed": cell.seed, **settings}
-    return gx.GEX(**own).fit(model, load(cell, folder)[:2], progress=False)
+    return gx.GEX(seed=cell.seed, **settings).fit(model, load(cell, folder)[:2], progress=False)
 
 
-def ours(cell: Cell, known: Trained, folder: Path, **settings: object) -> Row:
+def ours(cell: Cell, known: Trained, folder: Path) -> Row:
     """What GEX and the plain loss find."""
     wrong = load(cell, folder).wrong
     started = time.process_time()
-    usual = fit(cell, known.model, folder, **settings)
+    usual = fit(cell, known.model, folder)
     seconds = time.process_time() - started
-    capped = fit(cell, known.model, folder, pretraining_epochs=epochs(cell), **settings)
+    capped = fit(cell, known.model, folder, pretraining_epochs=epochs(cell))
     found = found_by_gex(usual, capped, wrong, epochs=epochs(cell))
     return {
         **found,
@@ -87,10 +85,9 @@ def others(
 def work(arguments: argparse.Namespace) -> Iterator[Row]:
     """Rows as they get done."""
     folder, cache = arguments.data, arguments.cache
-    settings = {} if arguments.weight_decay is None else {"weight_decay": arguments.weight_decay}
     for row in read(arguments.again or []):
         cell = Cell(*(row[name] for name in Cell._fields))
-        yield merged(row, ours(cell, trained(cell, folder, cache), folder, **settings))
+        yield merged(row, ours(cell, trained(cell, folder, cache), folder))
     if arguments.again:
         return
     problems, optimizers, fits, noises = (
@@ -101,7 +98,7 @@ def work(arguments: argparse.Namespace) -> Iterator[Row]:
         for noise, *rest in product(noises, problems, optimizers, fits):
             cell = Cell(*rest, noise, seed)
             known = trained(cell, folder, cache)
-            row = {**cell._asdict(), **ours(cell, known, folder, **settings)}
+            row = {**cell._asdict(), **ours(cell, known, folder)}
             yield merged(row, others(cell, known, folder, **extra)) if "ap" in row else row
 
 
@@ -156,7 +153,6 @@ def main() -> None:
         arguments.add_argument(f"--{name}", type=int, default=default, help="seeds that try it")
     arguments.add_argument("--cache", type=Path, help="folder for the trained models")
     arguments.add_argument("--again", type=Path, nargs="+", help="work out again what GEX finds")
-    arguments.add_argument("--weight-decay", type=float, help="of the members of GEX")
     given = arguments.parse_args()
     torch.set_num_threads(1)
     rows = read(given.table) if given.table else written(work(given), given.out)

@@ -31,8 +31,7 @@ FOLDS = 5
 def fit(cell: Cell, model: Any, **settings: Any) -> gx.LossInfluence:
     """GEX on the cell."""
     x, y, _ = load(cell)
-    own = {"optimizer": cell.optimizer, "seed": cell.seed, **settings}
-    return gx.GEX(**own).fit(model, (x, y), progress=False)
+    return gx.GEX(seed=cell.seed, **settings).fit(model, (x, y), progress=False)
 
 
 def ours(cell: Cell, model: Any) -> Row:

@@ -19,8 +19,9 @@ COLUMNS = (
     "GEX() suspicion",
     "oracle lr",
     "GEX(pretraining_epochs=…)",
+    "GEX() rival",
+    "GEX() clipped_loss",
     "GEX() self_influence",
-    "GEX() mean member loss",
     "paper's recipe, E2",
     "plain loss",
     "EL2N (from scratch)",
@@ -60,8 +61,9 @@ def found_by_gex(
         "plain loss": usual.checkpoint_losses,
         "GEX() suspicion": usual.suspicion(),
         "GEX(pretraining_epochs=…)": capped.suspicion(),
+        "GEX() rival": usual.suspicion("rival"),
+        "GEX() clipped_loss": usual.suspicion("clipped_loss"),
         "GEX() self_influence": np.nan_to_num(usual.self_influence()),
-        "GEX() mean member loss": np.nan_to_num(usual.suspicion(clip=np.inf), posinf=1e9),
     }
     return {**row, "ap": precisions(scores, wrong)}
 
@@ -69,14 +71,12 @@ def found_by_gex(
 def found_in_hindsight(
     fit: Callable[..., gx.LossInfluence], wrong: NDArray[np.bool_], *, optimizer: Any
 ) -> Row:
-    """Of the best of the fixed learning rates, by the true mask, with the weight decay of the
-    default."""
+    """Of geometric members at the best of fixed learning rates, by the true mask."""
     by_rate, decay = {}, gx.GEX(optimizer=optimizer).optimizer_for(len(wrong)).weight_decay
     for lr in GRID[optimizer]:
         with suppress(AllMembersDivergedError):  # it is not the best one then
-            by_rate[lr] = average_precision(
-                fit(lr=lr, chains=1, weight_decay=decay).suspicion(), wrong
-            )
+            members = fit(lr=lr, chains=1, weight_decay=decay, optimizer=optimizer)
+            by_rate[lr] = average_precision(members.suspicion(), wrong)
     best = max(by_rate, key=by_rate.__getitem__)
     return {"oracle": best, "ap": {"oracle lr": by_rate[best]}}
 
