@@ -41,7 +41,7 @@ CLASSES, FINE, LENGTH, VOCABULARY = 6, 50, 12, 2000
 POOL, SIZE, BATCH_SIZE = 1500, 500, 32
 PRETRAINING, EPOCHS = 10, {"encoder": 30, "adapters": 60}
 RATES = {"encoder": 1e-3, "adapters": 5e-3}
-VIEWS: tuple[Score, ...] = ("transition", "rival", "clipped_loss")
+VIEWS: tuple[Score, ...] = ("confusion", "transition", "rival", "clipped_loss")
 CHOSEN = (("GEX()", "relearning"), ("GEX(reference=…)", "relearning, reference, AdamW"))
 """The ensembles that `GEX` draws first."""
 
@@ -151,6 +151,12 @@ def runs(asked: argparse.Namespace, kind: str, seed: int) -> Iterator[Row]:
         yield {**rows["geometric" if again else first], "method": name, "passes": passes}
 
 
+def by_view(rows: list[Row]) -> list[str]:
+    """The mean AP of each score; a dash where it was not measured."""
+    known = [[row["ap"][view] for row in rows if view in row["ap"]] for view in VIEWS]
+    return [mean(values) if values else "–" for values in known]
+
+
 def mean(values: list[float]) -> str:
     """The mean, and the spread where there are several."""
     spread = f" ± {np.std(values):.2f}" if len(values) > 1 else ""
@@ -166,7 +172,7 @@ def table(rows: list[Row]) -> str:
         fitted = f"{np.mean([row['fitted'] for row in first]):.0%}"
         for name in first[0]["others"]:
             values = mean([row["others"][name] for row in first])
-            lines.append((kind, fitted, name, str(len(first)), values, *[""] * 6))
+            lines.append((kind, fitted, name, str(len(first)), values, *[""] * 7))
         for name in dict.fromkeys(row["method"] for row in part):
             of = [row for row in part if row["method"] == name]
             scales = sorted({row["scale"] for row in of if "scale" in row})
@@ -176,15 +182,16 @@ def table(rows: list[Row]) -> str:
                     fitted,
                     f"`{name}`" if name.startswith("GEX") else name,
                     str(len(of)),
-                    *(mean([row["ap"][view] for row in of]) for view in VIEWS),
+                    *by_view(of),
                     f"{np.mean([row['members'] for row in of]):.0f}",
                     f"{np.mean([row['passes'] for row in of]):.0f}",
                     ", ".join(f"{scale:g}" for scale in scales),
                     ", ".join(sorted({told for row in of for told in row["findings"]})),
                 )
             )
-    head = ("trained", "wrong labels fitted", "method", "runs", "AP, or AP of transition",
-            "AP, rival", "AP, clipped loss", "members", "passes", "scale", "findings")  # fmt: skip
+    head = ("trained", "wrong labels fitted", "method", "runs", "AP, or AP of confusion",
+            "AP, transition", "AP, rival", "AP, clipped loss", "members", "passes", "scale",
+            "findings")  # fmt: skip
     return markdown(head, lines)
 
 

@@ -32,7 +32,7 @@ from gexcore.errors import InvalidModelError
 from gexcore.influence.suspicion import Score
 
 FOLDS = 5
-VIEWS: tuple[Score, ...] = ("transition", "rival", "clipped_loss")
+VIEWS: tuple[Score, ...] = ("confusion", "transition", "rival", "clipped_loss")
 
 
 def ensembles(cell: Cell) -> dict[str, gx.Geometric | gx.Relearning]:

@@ -29,7 +29,7 @@ from torch.nn import functional as F
 
 import gexcore as gx
 from bench.studies.data import flip, questions
-from bench.studies.encoder_with_reference import EL2N, VIEWS, mean
+from bench.studies.encoder_with_reference import EL2N, VIEWS, by_view, mean
 from bench.studies.ensembles_compared import recorded
 from bench.studies.found import precisions
 from bench.studies.rows import Row, machine, parser, read, written
@@ -147,22 +147,23 @@ def table(rows: list[Row]) -> str:
     lines = []
     for name in first[0]["others"]:
         values = [row["others"][name] for row in first]
-        lines.append((name, _each(values), mean(values), *[""] * 6))
+        lines.append((name, _each(values), mean(values), *[""] * 7))
     for (name,), part in groups(rows, "method").items():
-        values = [row["ap"]["transition"] for row in part]
+        # rows of before the confusion score have the default of then
+        values = [row["ap"].get("confusion", row["ap"]["transition"]) for row in part]
         lines.append(
             (
                 f"`{name}`" if name.startswith("GEX") else str(name),
                 _each(values),
-                *(mean([row["ap"][view] for row in part]) for view in VIEWS),
+                *by_view(part),
                 f"{np.mean([row['members'] for row in part]):.0f}",
                 f"{np.mean([row['passes'] for row in part]):.0f}",
                 f"{np.mean([row['seconds'] / row['training_seconds'] for row in part]):.2f}",
                 ", ".join(sorted({told for row in part for told in row["findings"]})),
             )
         )
-    head = ("method", "AP of each seed", "mean", "AP, rival", "AP, clipped loss", "members",
-            "passes", "CPU ÷ training", "findings")  # fmt: skip
+    head = ("method", "AP of each seed", "AP, confusion", "AP, transition", "AP, rival",
+            "AP, clipped loss", "members", "passes", "CPU ÷ training", "findings")  # fmt: skip
     fitted = _each([row["fitted"] for row in first])
     return f"{markdown(head, lines)}\n\nShare of the wrong labels that was fitted: {fitted}."
 

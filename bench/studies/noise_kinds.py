@@ -41,7 +41,7 @@ KINDS = (
     "uniform:0.1", "uniform:0.3", "pair:0.2", "one_way:0.1", "one_way:0.3", "hard:0.2",
     "imbalance:0.1", "clean:0", "uniform:0.02", "one_way:0.02",
 )  # fmt: skip
-SCORES = ("transition", "rival", "clipped_loss", "plain_loss")
+SCORES = ("confusion", "transition", "rival", "clipped_loss", "plain_loss")
 LARGEST = 3000
 """Samples of the larger data."""
 
@@ -169,9 +169,8 @@ def run(cell: Cell, folder: Path | None) -> Row | None:
     x, y, wrong = load(cell, folder)
     recorder = gx.Recorder(samples=len(x))
     model = trained(cell, folder, recorder)
-    gex = gx.GEX(optimizer=cell.optimizer, seed=cell.seed)  # type: ignore[arg-type]
     try:
-        found = gex.fit(model, (x, y), progress=False)
+        found = gx.GEX(seed=cell.seed).fit(model, (x, y), progress=False)
     except InvalidModelError:
         return None
     epochs = range(min(small.EARLY, small.EPOCHS[cell.fit]))
@@ -212,7 +211,7 @@ def table(rows: list[Row]) -> str:
         if not part:
             continue
         noisy = [row for row in part if row["ap"]]
-        worst = [row["ap"]["transition"] - row["ap"]["plain_loss"] for row in noisy]
+        worst = [row["ap"]["confusion"] - row["ap"]["plain_loss"] for row in noisy]
         decided = [row for row in part if row["threshold"] != "refused"]
         told = [
             f"{np.mean([row[key] for row in decided if row[key] is not None]):.2f}"
@@ -241,10 +240,10 @@ def table(rows: list[Row]) -> str:
         means = {name: [row["ap"][name] for row in part] for name in names} if part else {}
         shown = ", ".join(f"{name} {np.mean(values):.3f}" for name, values in means.items())
         lines_below.append(f"- {told}: mean AP {shown}")
-    below = [row for row in noisy if row["ap"]["transition"] < row["ap"]["plain_loss"] - 0.05]
+    below = [row for row in noisy if row["ap"]["confusion"] < row["ap"]["plain_loss"] - 0.05]
     told = sum(bool({"unskilled", "rare_class_on_top"} & set(row["findings"])) for row in below)
     lines_below.append(
-        f"- transition is more than .05 below the plain loss in {len(below)} of {len(noisy)} runs; "
+        f"- confusion is more than .05 below the plain loss in {len(below)} of {len(noisy)} runs; "
         f"diagnose() told of unskilled members or a rare class in {told} of them"
     )
     pairs = [row for row in rows if row["kind"].startswith("one_way")]
