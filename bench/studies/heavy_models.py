@@ -80,8 +80,8 @@ def table(rows: list[Row]) -> str:
     ]
     return markdown(
         [
-            "net", "CPU ÷ 12 epochs", "passes", "AP of `GEX()`", "geometric", "relearning",
-            "plain loss",
+            "net", "CPU ÷ 12 epochs", "passes", "AP of `GEX()`", "geometric, transition",
+            "relearning, transition", "plain loss",
         ],
         lines,
     )  # fmt: skip
