@@ -94,6 +94,7 @@ class ChainStore:
             labels = {} if seen.labels is None else {"label": seen.labels.astype(np.int64)}
             values = {"base_losses": measured, "checkpoint_losses": seen.losses, **labels}
             with in_one_sentence(self._where), _unless_overtaken(self._check):
+                self._check()
                 self._table.start(values, self._plan.numbers.stop, tests)
                 self._folder.write(
                     BASE, sealed({name: row_digest(column) for name, column in values.items()})

@@ -30,6 +30,7 @@ from gexcore.errors import (
 from gexcore.store import chains as chains_module
 from gexcore.store import merge_stores
 from gexcore.store.record import Record, decoded, sealed
+from gexcore.store.table import Rows
 from gexcore_numpy import NumpyBackend
 from tests.store.same import TEST, assert_same
 
@@ -582,6 +583,29 @@ def test_urls_that_cannot_be_stores_are_one_sentence(
     ) as e:
         fit(problem, url.format(tmp_path / "s"))
     assert "\n" not in str(e.value)
+
+
+def test_a_second_start_of_a_run_makes_no_array_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a URL another run may just read them."""
+    import zarr
+
+    url = f"memory://{uuid.uuid4().hex}/s"
+    columns = {"base_losses": np.zeros(5), "label": np.arange(5)}
+    first = Rows(url, most=3)
+    first.start(columns, chains=2, tests=4)
+    made: list[str] = []
+    create = zarr.Group.create_array
+
+    def counted(group: Any, name: str, **settings: Any) -> Any:
+        made.append(name)
+        return create(group, name, **settings)
+
+    monkeypatch.setattr(zarr.Group, "create_array", counted)
+    Rows(url, most=3).start(columns, chains=2, tests=4)
+    assert made == []
+    first.write("losses", 1, 2, np.ones(5))
+    Rows(url, most=3).start({**columns, "base_losses": np.zeros(6)}, chains=2, tests=4)
+    assert made == ["base_losses", "losses"]  # the control: other forms
 
 
 def test_writers_that_begin_at_once_at_a_url_lose_nothing(problem: Any, expected: Any) -> None:
