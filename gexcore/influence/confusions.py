@@ -1,9 +1,8 @@
 """The confusion score: the odds of a wrong label, by confusions that doubts do not explain.
 
-A wrong label tells more if many samples of its class are labelled so. But classes that look alike
-are confused by the members too, and such confusions tell nothing of labels. Labelling errors often
-go one way. So a confusion counts as far as it is more frequent than the doubts of the members,
-which go both ways, lead one to expect.
+A wrong label tells more if many samples of its class are labelled so. But the members confuse
+classes that look alike too, and that tells nothing of labels. Such doubts go both ways, and
+labelling errors often go one way. So the samples count that doubts do not explain.
 """
 
 from __future__ import annotations
@@ -16,14 +15,15 @@ from gexcore.influence.transition import Labels, likely_class
 POWER = 0.5
 """Power of the probabilities that the mean over members is taken of.
 
-With 1, one member that knows the label hides it. With powers near 0, one that does not decides.
+With 1, one member that has learned a wrong label hides it. With powers near 0, one member that has
+not learned a right label decides.
 """
 
 EXTRA = 1.0
-"""Samples that are added to each count besides its error, so that few samples have small lifts."""
+"""Samples that are added to each count, besides its error. So few samples have small lifts."""
 
 MARGIN = 1.5
-"""How many samples a doubt explains: the count of a doubt is uncertain itself."""
+"""Samples that one doubt explains: more than one, since doubts are estimates."""
 
 MOST_WRONG = 0.5
 """The largest share of wrong labels."""
