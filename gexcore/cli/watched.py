@@ -6,39 +6,47 @@ import importlib.util
 import os
 import sys
 import sysconfig
+import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-_open_events: list[list[str]] = []
-"""One list of paths for each watch in progress."""
+_open_events: list[tuple[int, list[str]]] = []
+"""The thread and the paths of each watch in progress."""
 
 
 @contextmanager
 def watched() -> Iterator[list[str]]:
-    """Collect the paths that Python opens for reading."""
+    """Collect the paths that this thread opens for reading.
+
+    Other threads, such as those of a library, do not build the model.
+    """
     _install()
     paths: list[str] = []
-    _open_events.append(paths)
+    watch = threading.get_ident(), paths
+    _open_events.append(watch)
     try:
         yield paths
     finally:
-        _open_events.remove(paths)
+        _open_events.remove(watch)
 
 
 def state_of(paths: list[str]) -> dict[str, list[int]]:
     """Size and time of change of every file in the folders of these files.
 
     Weights are often read by a library without Python. They mostly lie beside a file that Python
-    reads. Files of Python itself and of installed packages do not count.
+    reads. Files of Python itself and of installed packages do not count. In the folder of temporary
+    files, which all programs share, only the files themselves count.
     """
-    folders = {Path(_source(path)).absolute().parent for path in paths}
+    read = {Path(_source(path)).absolute() for path in paths}
+    shared = Path(tempfile.gettempdir()).absolute()
     found = {}
-    for folder in folders:
+    for folder in {path.parent for path in read}:
         if folder.is_dir() and not _is_installed(folder):
-            for file in folder.iterdir():
-                if file.is_file():
+            for file in read if folder == shared else folder.iterdir():
+                if file.parent == folder and file.is_file():
                     told = file.stat()
                     found[str(file)] = [told.st_size, told.st_mtime_ns]
     return dict(sorted(found.items()))
@@ -72,5 +80,6 @@ def _on_event(event: str, args: tuple[Any, ...]) -> None:
     if _open_events and event == "open" and isinstance(args[0], str | bytes | os.PathLike):
         writes = isinstance(args[1], str) and not args[1].startswith("r")
         if not writes:
-            for paths in _open_events:
-                paths.append(os.fsdecode(args[0]))
+            for thread, paths in _open_events:
+                if thread == threading.get_ident():
+                    paths.append(os.fsdecode(args[0]))
