@@ -215,7 +215,9 @@ class Thermostat:
             after, warmth = "reset", Warmth(memory.lr * 0.5, snapshot, warmups, left=left)
         else:
             after = "continue"
-            factor = min(max(math.exp(self.gain * (s - target)), 0.5), 1.25) if warmed else 2.0
+            # the skill has no upper end where θ* itself has hardly any
+            wanted = math.exp(min(self.gain * (s - target), 1.0))
+            factor = min(max(wanted, 0.5), 1.25) if warmed else 2.0
             factor = min(factor, self._brake(memory.loss, reading.loss))
             warmth = Warmth(
                 memory.lr * factor, snapshot, warmups, warmed, left, below, reading.loss

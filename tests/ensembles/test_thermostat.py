@@ -204,6 +204,13 @@ def test_a_chain_that_has_left_the_start_goes_on_when_the_warm_up_is_used_up() -
     assert ran[-1][1].status == "member"
 
 
+def test_a_skill_far_above_that_of_the_trained_model_is_no_error() -> None:
+    thermostat = AnyThermostat(lr=0.1, snapshots=4)
+    warm = Warmth(0.1, snapshot=1, warmed=True, left=True)
+    memory, _ = thermostat.update(warm, Reading(skill=1e6, loss=1.0, diverged=False, error=0.1))
+    assert memory.lr == pytest.approx(0.125)
+
+
 def test_a_chain_starts_cold_at_its_first_learning_rate() -> None:
     assert Thermostat(1e-3, 40).start() == (Warmth(1e-3), Chunk(Constant(1e-3), warmup=True))
 
