@@ -78,7 +78,9 @@ def _install() -> None:
 
 def _on_event(event: str, args: tuple[Any, ...]) -> None:
     if _open_events and event == "open" and isinstance(args[0], str | bytes | os.PathLike):
-        writes = isinstance(args[1], str) and not args[1].startswith("r")
+        mode, flags = args[1:3]
+        by_number = isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR))
+        writes = not mode.startswith("r") if isinstance(mode, str) else by_number
         if not writes:
             for thread, paths in _open_events:
                 if thread == threading.get_ident():

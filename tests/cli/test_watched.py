@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 from pathlib import Path
@@ -41,3 +42,14 @@ def test_neighbours_of_a_file_count_but_not_in_the_folder_of_temporary_files(
     assert is_unchanged(state)
     read.write_text("22")
     assert not is_unchanged(state)
+
+
+def test_a_file_that_is_written_does_not_count(tmp_path: Path) -> None:
+    read, written, by_number = (tmp_path / name for name in ("read", "written", "by_number"))
+    read.write_text("1")
+    with watched() as opened:
+        os.close(os.open(read, os.O_RDONLY))  # the control
+        written.write_text("1")
+        os.close(os.open(by_number, os.O_WRONLY | os.O_CREAT))  # as Python writes its bytecode
+    assert str(read) in opened
+    assert not {str(written), str(by_number)} & set(opened)
