@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from gexcore.backend.protocols import Floats
-from gexcore.influence.transition import Labels, likely_class
+from gexcore.influence.transition import Labels, confused, likely_class
 
 POWER = 0.5
 """Power of the probabilities that the mean over members is taken of.
@@ -68,10 +68,9 @@ def lifts(labels: Labels, q: Floats) -> Floats:
     """
     k = q.shape[1]
     likely = likely_class(labels, q)
-    counts = np.bincount(likely * k + labels, minlength=k * k).reshape(k, k).astype(np.float64)
-    doubted = doubts(likely, q)
-    confused, unsure = (float(x.sum() - np.trace(x)) for x in (counts, doubted))
-    explained = np.minimum(doubted, doubted.T) * (confused / max(unsure, np.finfo(float).tiny))
+    counts, doubted = confused(labels, likely, k), doubts(likely, q)
+    wrong, unsure = (float(x.sum() - np.trace(x)) for x in (counts, doubted))
+    explained = np.minimum(doubted, doubted.T) * (wrong / max(unsure, np.finfo(float).tiny))
     error = np.sqrt(explained)
     excess = np.maximum(counts - MARGIN * explained - error, 0.0)
     np.fill_diagonal(excess, 0.0)

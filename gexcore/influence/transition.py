@@ -69,6 +69,11 @@ def likely_class(labels: Labels, q: Floats) -> Labels:
     return np.asarray((q / usual).argmax(axis=1))
 
 
+def confused(labels: Labels, likely: Labels, k: int) -> Floats:
+    """How many samples of each likely class are given each label, shape (K, K)."""
+    return np.bincount(likely * k + labels, minlength=k * k).reshape(k, k).astype(np.float64)
+
+
 def transition_matrix(labels: Labels, q: Floats) -> Floats:
     """How often a sample of class k is given label y, shape (K, K); rows sum to one.
 
